@@ -1,0 +1,4 @@
+"""Imported as `edgekit.converters`."""
+
+if __name__ == "converters":
+    raise ImportError("import edgekit.converters instead of converters")

@@ -1,0 +1,114 @@
+"""What a model file says of itself. Stored inside the file as JSON; see `edgekit.artifact`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from edgekit.codec import from_jsonable, to_jsonable
+from edgekit.errors import CardError
+from edgekit.preprocessing import Preprocessing
+from edgekit.recipe import Recipe
+
+SCHEMA_VERSION = 1
+BACKGROUND = "background"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """One input or output. A dimension of ``None`` is free.
+
+    ``scale`` and ``zero_point`` hold one value (per-tensor) or are empty (not quantized): real = (q - zero_point) * scale.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    scale: tuple[float, ...] = ()
+    zero_point: tuple[int, ...] = ()
+
+    @property
+    def quantized(self) -> bool:
+        """Whether integers in this tensor stand for real numbers."""
+        return bool(self.scale)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataRef:
+    """Which items of which data were used. ``items`` holds a short digest per item, so that they can be recognised again.
+
+    ``digest`` is the sha256 over the item digests in the order of use.
+    """
+
+    name: str
+    digest: str
+    count: int
+    seed: int | None = None
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where the file comes from: enough to make it again."""
+
+    source_sha256: str | None = None
+    source_format: str | None = None
+    architecture: str | None = None
+    arguments: Mapping[str, int | float | str | bool | None] = field(default_factory=dict)
+    recipe: Recipe | None = None
+    calibration: DataRef | None = None
+    training: DataRef | None = None
+    training_settings: Mapping[str, int | float | str | bool | None] = field(default_factory=dict)
+    tools: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One measured figure of this file: a fraction or number, on ``count`` items of ``data``, with its 95 % interval."""
+
+    name: str
+    value: float
+    data: str
+    count: int
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What a model file says of itself. ``None`` means unknown, never a default."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    task: str | None = None
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    preprocessing: Preprocessing | None = None
+    labels: tuple[str, ...] | None = None
+    provenance: Provenance = field(default_factory=Provenance)
+    metrics: tuple[Metric, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.schema_version != SCHEMA_VERSION:
+            raise CardError(
+                f"The card has schema version {self.schema_version}; this edgekit reads {SCHEMA_VERSION}: "
+                "use the edgekit that wrote it, or a newer one."
+            )
+
+    def unknown(self) -> tuple[str, ...]:
+        """Names of the parts that nobody has stated yet."""
+        return tuple(n for n in ("task", "preprocessing", "labels") if getattr(self, n) is None)
+
+
+def dump_card(card: ModelCard) -> str:
+    """The card as JSON text, the same bytes for the same card."""
+    return json.dumps(to_jsonable(card), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def load_card(text: str | bytes, *, where: str = "card") -> ModelCard:
+    """The card in JSON ``text``; `CardError` says what does not fit. ``where`` begins the message."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CardError(f"{where} is not JSON: {error}.") from None
+    return from_jsonable(ModelCard, data, where=where)

@@ -1,0 +1,92 @@
+"""The ``edgekit`` command: a lazy table of verbs, and the one place where errors become exit codes."""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from edgekit.errors import EdgekitError, suggest
+
+# verb: (module, one-line help). A verb's module is imported when it is run or when its own help is shown.
+VERBS: dict[str, tuple[str, str]] = {
+    "zoo": ("edgekit.cli.zoo", "List, show and build the architectures."),
+    "train": ("edgekit.cli.train", "Train an architecture of the zoo."),
+    "convert": ("edgekit.cli.convert", "Quantize and export a model to TFLite and ONNX."),
+    "inspect": ("edgekit.cli.inspect", "Show what is inside a model file."),
+    "card": ("edgekit.cli.card", "Show or attach a model's card."),
+    "predict": ("edgekit.cli.predict", "Run a model on images or arrays."),
+    "evaluate": ("edgekit.cli.evaluate", "Measure the accuracy of model files on labelled data."),
+    "compare": ("edgekit.cli.compare", "Compare the outputs of models on the same inputs."),
+    "benchmark": ("edgekit.cli.benchmark", "Measure latency and memory of model files."),
+    "report": ("edgekit.cli.report", "Draw the results in a folder as one HTML page."),
+    "doctor": ("edgekit.cli.doctor", "Check this installation and machine."),
+    "quickstart": ("edgekit.cli.quickstart", "Do all of it once on embedded data, in minutes."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose verbs are imported on use, so that ``--help`` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(VERBS[cmd_name][0])
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in VERBS:
+            raise click.UsageError(f"There is no command {args[0]!r}; {suggest(args[0], VERBS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="edgekit-ml", prog_name="edgekit")
+def root() -> None:
+    """Take a network from trained to proven on the device.
+
+    Train the classic architectures, convert and quantize them to TFLite and ONNX, and prove accuracy, latency and size
+    in the real runtime. Start with: edgekit quickstart
+    """
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 a check said no, 2 wrong usage or bad input, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = root.main(args=list(args) if args is not None else None, standalone_mode=False)
+    except EdgekitError as error:
+        sys.exit(_fail(str(error), error.exit_code))
+    except click.ClickException as error:
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            click.echo(error.ctx.get_usage(), err=True)
+        sys.exit(_fail(error.format_message(), error.exit_code))
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(_fail("interrupted; nothing unfinished was left behind.", 130))
+    except BrokenPipeError:  # the reader of our output has gone, as in `edgekit inspect x | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"edgekit: {message}", err=True)
+    return code
+
+
+def _interrupt(_signum: int, _frame: FrameType | None) -> Any:
+    raise KeyboardInterrupt

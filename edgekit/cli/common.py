@@ -1,0 +1,89 @@
+"""Options and output that several verbs share. Results go to stdout, progress and messages to stderr."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edgekit.files import write_atomic
+from edgekit.workers import Progress
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EXISTING = click.Path(path_type=Path)
+"""A path that the library itself checks, so that every error has our own wording."""
+
+json_option = click.option(
+    "--json", "json_file", metavar="FILE", help="Write the results as JSON to FILE; - is stdout."
+)
+preprocess_option = click.option(
+    "--preprocess", metavar="unit|tf|torch|raw|CARD.json", help="How images become inputs, where the file has no card."
+)
+labels_option = click.option(
+    "--labels", type=EXISTING, metavar="FILE", help="Class names, one a line, where the file has none."
+)
+data_dir_option = click.option(
+    "--data-dir", type=EXISTING, metavar="DIR", help="Folder with known data sets. [env: EDGEKIT_DATA]"
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every random choice."
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), default=None, metavar="N", help="Threads of the engine. [default: 1]"
+)
+force_option = click.option("--force", is_flag=True, help="Replace files that exist.")
+
+
+def emit(data: dict[str, Any], json_file: str | None, table: Callable[[], None]) -> None:
+    """Show ``table`` on stdout, and write ``data`` where ``--json`` says; JSON on stdout replaces the table."""
+    if json_file == "-":
+        click.echo(json.dumps(data, indent=2))
+        return
+    if json_file is not None:
+        write_atomic(Path(json_file), (json.dumps(data, indent=2) + "\n").encode())
+    table()
+
+
+def say(message: str) -> None:
+    """A line of information on stderr."""
+    click.echo(message, err=True)
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A `Progress` that draws bars on stderr when it is a terminal, and nothing otherwise."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def update(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total or None)
+            bars.update(tasks[what], completed=done, total=total or None)
+
+        yield update
+
+
+def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """A table on stdout: bordered for people, with all its columns when piped."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=int(os.environ.get("COLUMNS", "200")))
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

@@ -1,0 +1,85 @@
+"""What every reader of data gives: decoded items, and labels where there are any."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.card import DataRef
+
+Array = npt.NDArray[Any]
+Item = Array | Mapping[str, Array]
+"""A decoded image (height, width, channels) uint8 RGB or gray; an array fed as it is; or arrays by input name."""
+
+
+class Part(StrEnum):
+    """Which part of a data set is wanted."""
+
+    TRAIN = "train"
+    CALIBRATION = "calibration"
+    EVALUATION = "evaluation"
+
+
+class Items(Protocol):
+    """Items that are decoded when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Item: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """Decoded items and their labels. ``labels`` are class ids (count,) int64; ``class_names[id]`` where names are known."""
+
+    name: str
+    items: Items
+    labels: npt.NDArray[np.int64] | None = None
+    class_names: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Item]:
+        return (self.items[i] for i in range(len(self)))
+
+    def subset(self, indices: Sequence[int]) -> "Dataset":
+        """The items at ``indices``, in that order, still decoded only on use."""
+        labels = None if self.labels is None else self.labels[np.asarray(indices, np.int64)]
+        return replace(self, items=_Chosen(self.items, tuple(int(i) for i in indices)), labels=labels)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    items: Items
+    indices: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int, /) -> Item:
+        return self.items[self.indices[index]]
+
+
+def draw(count: int, samples: int, seed: int) -> tuple[int, ...]:
+    """``samples`` of ``count`` indices, without repetition, the same for the same seed (all of them when there are fewer)."""
+    return tuple(int(i) for i in np.random.default_rng(seed).permutation(count)[:samples])
+
+
+def item_digest(item: Item) -> str:
+    """Eight hexadecimal digits that recognise a decoded item, whatever file it came from."""
+    digest = hashlib.sha256()
+    for name, array in sorted(item.items()) if isinstance(item, Mapping) else [("", item)]:
+        digest.update(f"{name}{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:8]
+
+
+def data_ref(name: str, digests: Sequence[str], *, seed: int | None, keep_items: bool) -> DataRef:
+    """The record of a use of data in a card, from the digests of the items in the order of use."""
+    whole = hashlib.sha256("".join(digests).encode()).hexdigest()
+    return DataRef(name=name, digest=whole, count=len(digests), seed=seed, items=tuple(digests) if keep_items else ())

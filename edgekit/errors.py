@@ -1,0 +1,72 @@
+"""Every error that edgekit raises on purpose, and the helpers that word them.
+
+A message is one sentence: what, got, expected, how to mend it. ``exit_code`` is what the command line returns.
+"""
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class EdgekitError(Exception):
+    """Base of all errors raised on purpose; a message of one sentence."""
+
+    exit_code = 2
+
+
+class InputError(EdgekitError):
+    """A path, value or combination given by the user cannot be used."""
+
+
+class CardError(InputError):
+    """A model card is malformed, or lacks what the work at hand needs."""
+
+
+class ArtifactError(InputError):
+    """A model file cannot be read, is damaged, or is of a kind that edgekit does not run."""
+
+
+class DataError(InputError):
+    """A data set cannot be read, or does not fit the model."""
+
+
+class MissingExtraError(EdgekitError):
+    """A package that an optional feature needs is not installed."""
+
+
+class ConversionError(EdgekitError):
+    """A conversion step failed; the message names the step."""
+
+
+class CheckFailedError(EdgekitError):
+    """The work was done, and a check said no: a parity, budget or regression limit was exceeded."""
+
+    exit_code = 1
+
+
+def need(module: str, *, extra: str) -> ModuleType:
+    """The imported ``module``, or a `MissingExtraError` with the pip line that installs it.
+
+    Only the absence of that very package counts as missing: a broken installation raises its own error.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        root = module.partition(".")[0]
+        if error.name is None or error.name.partition(".")[0] != root:
+            raise
+        raise MissingExtraError(f"{root} is not installed. Run: pip install 'edgekit-ml[{extra}]'") from None
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Words that end an error about a misspelt ``name``: the closest known names, else all of them.
+
+    >>> suggest("mobilnet_v2", ["mobilenet_v1", "mobilenet_v2", "mlp"])
+    'did you mean mobilenet_v2?'
+    >>> suggest("x", ["fp32", "int8"])
+    'choose one of: fp32, int8.'
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else f"choose one of: {', '.join(names)}."

@@ -1,0 +1,83 @@
+"""Files that are either whole or absent: staged on the target's file system, then renamed."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from edgekit.errors import InputError
+
+
+def sha256_file(path: Path) -> str:
+    """Hexadecimal sha256 of the file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def refuse_existing(paths: Iterable[Path], *, force: bool) -> None:
+    """`InputError` for the first of ``paths`` that exists, unless ``force``."""
+    for path in paths:
+        if path.exists() and not force:
+            raise InputError(f"{path} exists; use --force to replace it or -o to write elsewhere.")
+
+
+class Staging:
+    """A hidden folder beside the target in which files are made, and from which finished ones are published by rename.
+
+    Leaving the block removes everything that was not published, and folders that were created for nothing::
+
+        with Staging(Path("out")) as stage:
+            (stage.path / "model.tflite").write_bytes(data)
+            stage.publish("model.tflite")
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self._created: list[Path] = []
+
+    def __enter__(self) -> Self:
+        missing = [p for p in (self.target, *self.target.parents) if not p.exists()]
+        try:
+            for folder in reversed(missing):
+                folder.mkdir()
+                self._created.append(folder)
+            self.path = Path(tempfile.mkdtemp(prefix=".edgekit-", dir=self.target))
+        except OSError as error:
+            self._remove_created()
+            raise InputError(
+                f"Cannot write to {self.target}: {error.strerror}; choose another folder with -o."
+            ) from None
+        return self
+
+    def publish(self, *names: str) -> tuple[Path, ...]:
+        """Move the staged files or folders of these names to the target, replacing what is there; their final paths."""
+        for name in names:
+            final = self.target / name
+            if final.is_dir() and not final.is_symlink():
+                shutil.rmtree(final)
+            os.replace(self.path / name, final)
+        return tuple(self.target / n for n in names)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._remove_created()
+
+    def _remove_created(self) -> None:
+        for folder in reversed(self._created):
+            try:
+                folder.rmdir()
+            except OSError:  # something was published into it
+                return
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path``: either all of it is there afterwards, or what was there before."""
+    with Staging(path.parent) as stage:
+        (stage.path / path.name).write_bytes(data)
+        stage.publish(path.name)

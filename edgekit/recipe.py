@@ -1,0 +1,91 @@
+"""How to convert a model: precision, granularity, what stays float, how it is calibrated."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edgekit.errors import InputError, suggest
+
+
+class Precision(StrEnum):
+    """Number formats of a converted model, named as the command line names its recipes."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    DYNAMIC = "dynamic"
+    INT8 = "int8"
+    INT16X8 = "int16x8"
+
+
+class Granularity(StrEnum):
+    """Over what one weight scale is shared."""
+
+    PER_CHANNEL = "per-channel"
+    PER_TENSOR = "per-tensor"
+
+
+class InterfaceType(StrEnum):
+    """Type of the model's inputs and outputs. ``float`` puts quantize and dequantize steps inside the file."""
+
+    INT8 = "int8"
+    FLOAT = "float"
+
+
+class Batch(StrEnum):
+    """Leading dimension of the converted model: always one item, or any number of them."""
+
+    STATIC = "static"
+    DYNAMIC = "dynamic"
+
+
+NEEDS_CALIBRATION = frozenset({Precision.INT8, Precision.INT16X8})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One way to convert. Hashable; to and from JSON by `edgekit.codec`.
+
+    ``keep_float`` holds regular expressions on layer names that stay in float. ``interface`` matters to the integer
+    precisions only. ``calibration_samples`` items are drawn with ``seed`` from the calibration data.
+    """
+
+    precision: Precision
+    granularity: Granularity = Granularity.PER_CHANNEL
+    interface: InterfaceType = InterfaceType.INT8
+    batch: Batch = Batch.STATIC
+    keep_float: tuple[str, ...] = ()
+    calibration_samples: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.calibration_samples < 1:
+            raise InputError(f"A recipe calibrates on at least 1 sample; got {self.calibration_samples}.")
+        if self.seed < 0:
+            raise InputError(f"A seed is zero or positive; got {self.seed}.")
+        for pattern in self.keep_float:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise InputError(f"{pattern!r} is not a regular expression: {error}.") from None
+
+    @property
+    def code(self) -> str:
+        """The short name used in file names and tables, such as ``int8``."""
+        return self.precision.value
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether activation ranges must be measured on real data."""
+        return self.precision in NEEDS_CALIBRATION
+
+
+def parse_precision(name: str) -> Precision:
+    """The precision called ``name``; `InputError` offers the closest when there is none.
+
+    >>> parse_precision("int8")
+    <Precision.INT8: 'int8'>
+    """
+    try:
+        return Precision(name)
+    except ValueError:
+        raise InputError(f"There is no recipe {name!r}; {suggest(name, [p.value for p in Precision])}") from None

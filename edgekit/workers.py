@@ -1,0 +1,137 @@
+"""Work in a process of its own: a crash, an abort or a runaway library there is an error here, not the end.
+
+The parent holds a `Worker` and calls operations by name; the child serves a table of functions::
+
+    with Worker("edgekit.runtimes.probe") as worker:          # parent
+        facts = worker.call("probe", {"path": "model.tflite"})
+
+    if __name__ == "__main__":                                # child, edgekit/runtimes/probe.py
+        serve({"probe": probe})
+
+Requests and results are JSON objects, one a line. Arrays travel as ``.npy`` files in a folder that both know.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from edgekit import errors
+from edgekit.errors import EdgekitError
+
+Json = dict[str, Any]
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, steps done, steps in all); all = 0 where it is unknown."""
+
+Operation = Callable[[Json, Progress], Json]
+
+
+def silent(_what: str, _done: int, _total: int) -> None:
+    """The `Progress` that shows nothing."""
+
+
+class WorkerCrashError(EdgekitError):
+    """The child ended without an answer: killed by a signal, or out of memory."""
+
+
+class Worker:
+    """A child process running ``python -m module``; use it as a context manager, so that it never outlives its user."""
+
+    def __init__(self, module: str, *, env: Mapping[str, str] | None = None) -> None:
+        self._module = module
+        self._env = {**os.environ, **(env or {})}
+
+    def __enter__(self) -> Self:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", self._module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=self._env,
+            text=True,
+            start_new_session=True,  # Ctrl-C reaches the parent, which ends the child
+        )
+        return self
+
+    @property
+    def pid(self) -> int:
+        """Process id of the child."""
+        return self._process.pid
+
+    def call(self, operation: str, request: Json, *, progress: Progress = silent) -> Json:
+        """The result of ``operation``; errors of the child are raised here as what they were there."""
+        assert self._process.stdin is not None  # noqa: S101 - both are pipes
+        assert self._process.stdout is not None  # noqa: S101
+        try:
+            self._process.stdin.write(json.dumps({"operation": operation, "request": request}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._crash() from None
+        for line in self._process.stdout:
+            message = json.loads(line)
+            match message["kind"]:
+                case "progress":
+                    progress(*message["value"])
+                case "result":
+                    return dict(message["value"])
+                case "error":
+                    raise _revived(message["value"])
+        raise self._crash()
+
+    def log_tail(self, lines: int = 5) -> str:
+        """The last lines that the child wrote to its standard error."""
+        self._log.seek(0)
+        return "\n".join(self._log.read().decode(errors="replace").splitlines()[-lines:])
+
+    def _crash(self) -> WorkerCrashError:
+        code = self._process.wait()
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        tail = self.log_tail()
+        return WorkerCrashError(f"the process of {self._module} {how}" + (f"; its last words: {tail}" if tail else ""))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:  # ended in between
+                pass
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                try:
+                    stream.close()
+                except BrokenPipeError:  # unsent bytes of a request to a child that is gone
+                    pass
+        self._log.close()
+
+
+def serve(operations: Mapping[str, Operation]) -> None:
+    """Answer the parent's requests until it closes the pipe. Standard output is kept for answers: libraries print to stderr."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def send(kind: str, value: Any) -> None:
+        answers.write(json.dumps({"kind": kind, "value": value}) + "\n")
+        answers.flush()
+
+    for line in sys.stdin:
+        call = json.loads(line)
+        try:
+            result = operations[call["operation"]](call["request"], lambda *step: send("progress", step))
+        except EdgekitError as error:
+            send("error", {"class": type(error).__name__, "message": str(error)})
+        else:
+            send("result", result)
+
+
+def _revived(error: Json) -> EdgekitError:
+    kind = getattr(errors, error["class"], EdgekitError)
+    return kind(error["message"]) if issubclass(kind, EdgekitError) else EdgekitError(error["message"])
