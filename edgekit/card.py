@@ -17,7 +17,7 @@ BACKGROUND = "background"
 class TensorSpec:
     """One input or output. A dimension of ``None`` is free.
 
-    ``scale`` and ``zero_point`` hold one value (per-tensor) or are empty (not quantized): real = (q - zero_point) * scale.
+    ``scale`` and ``zero_point`` hold one value (per-tensor: real = (q - zero_point) * scale) or are empty (not quantized).
     """
 
     name: str
@@ -34,7 +34,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataRef:
-    """Which items of which data were used. ``items`` holds a short digest per item, so that they can be recognised again.
+    """Which items of which data were used. ``items`` holds a short digest per item, by which it is recognised again.
 
     ``digest`` is the sha256 over the item digests in the order of use.
     """
@@ -64,7 +64,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One measured figure of this file: a fraction or number, on ``count`` items of ``data``, with its 95 % interval."""
+    """A measured figure of this file: a fraction or number, on ``count`` items of ``data``, with its 95 % interval."""
 
     name: str
     value: float

@@ -1,12 +1,11 @@
-"""Frozen dataclasses to JSON and back, strictly: an unknown key, a missing key or a wrong type is an error that names it.
+"""Frozen dataclasses to JSON and back, strictly: an unknown or missing key or a wrong type is an error that names it.
 
-Field types understood: ``str int float bool None``, enums, dataclasses, ``tuple[T, ...]``, fixed tuples, ``Mapping[str, T]``
-and unions with ``None``.
+Field types understood: ``str int float bool``, unions, enums, dataclasses, ``tuple[T, ...]``, fixed tuples and
+``Mapping[str, T]``.
 """
 
 import dataclasses
 import enum
-import functools
 import math
 import types
 import typing
@@ -37,7 +36,7 @@ def from_jsonable(cls: type[T], data: Any, *, where: str | None = None) -> T:
     where = where or cls.__name__
     if not isinstance(data, Mapping):
         raise CardError(f"{where} is {_kind(data)}; expected an object with named values.")
-    hints = _hints(cls)
+    hints = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = [k for k in data if k not in fields]
     if unknown:
@@ -52,17 +51,12 @@ def from_jsonable(cls: type[T], data: Any, *, where: str | None = None) -> T:
     return cls(**{k: _decode(hints[k], v, f"{where}.{k}") for k, v in data.items()})
 
 
-@functools.cache
-def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
-
-
 def _decode(kind: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         options = typing.get_args(kind)
-        if value is None and type(None) in options:
-            return None
+        if type(value) in options:
+            return value
         return _decode(next(o for o in options if o is not type(None)), value, where)
     if origin is tuple:
         return _decode_tuple(typing.get_args(kind), value, where)

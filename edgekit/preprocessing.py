@@ -112,7 +112,7 @@ def preset(name: str, *, size_hw: tuple[int, int], channels: int = 3, layout: La
 
 
 def resize(image: npt.NDArray[np.uint8], spec: Preprocessing) -> npt.NDArray[np.uint8]:
-    """``image`` (height, width, channels) uint8, RGB or gray, as (size_h, size_w, channels) uint8 in model colour order.
+    """``image`` (height, width, channels) uint8, RGB or gray, as (size_h, size_w, channels) uint8, model colour order.
 
     Pillow's antialiased bilinear filter on every machine. A gray image becomes RGB by repetition; a coloured one never
     becomes gray by itself, since that loses information (`DataError`).
@@ -139,7 +139,7 @@ def normalize(images: npt.NDArray[Any], spec: Preprocessing) -> npt.NDArray[Any]
 
 
 def preprocess(image: npt.NDArray[np.uint8], spec: Preprocessing) -> npt.NDArray[Any]:
-    """One decoded image, (height, width, channels) uint8 RGB or gray, as one item of the model's input (no batch axis)."""
+    """A decoded image, (height, width, channels) uint8 RGB or gray, as one item of the model's input, no batch axis."""
     return normalize(resize(image, spec), spec)
 
 

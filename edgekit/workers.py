@@ -11,6 +11,7 @@ The parent holds a `Worker` and calls operations by name; the child serves a tab
 Requests and results are JSON objects, one a line. Arrays travel as ``.npy`` files in a folder that both know.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -47,7 +48,7 @@ class Worker:
         self._env = {**os.environ, **(env or {})}
 
     def __enter__(self) -> Self:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
+        self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             [sys.executable, "-m", self._module],
             stdin=subprocess.PIPE,
@@ -99,22 +100,18 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._process.poll() is None:
-            try:
+            with contextlib.suppress(ProcessLookupError):  # it may have ended in between
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:  # ended in between
-                pass
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                try:
+                with contextlib.suppress(BrokenPipeError):  # unsent bytes of a request to a child that is gone
                     stream.close()
-                except BrokenPipeError:  # unsent bytes of a request to a child that is gone
-                    pass
         self._log.close()
 
 
 def serve(operations: Mapping[str, Operation]) -> None:
-    """Answer the parent's requests until it closes the pipe. Standard output is kept for answers: libraries print to stderr."""
+    """Answer the parent's requests until it closes the pipe. What libraries print to standard output goes to stderr."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 

@@ -47,7 +47,8 @@ def quantize(values: Array, spec: TensorSpec) -> Array:
     """Real ``values`` as the integers of ``spec``: round(x / scale) + zero point, saturated."""
     info = np.iinfo(spec.dtype)
     scaled = np.rint(values / np.float32(spec.scale[0])) + spec.zero_point[0]
-    return np.clip(scaled, info.min, info.max).astype(spec.dtype)
+    integers: Array = np.clip(scaled, info.min, info.max).astype(spec.dtype)
+    return integers
 
 
 def dequantize(values: Array, spec: TensorSpec) -> Array:
