@@ -17,7 +17,7 @@ BACKGROUND = "background"
 class TensorSpec:
     """One input or output. A dimension of ``None`` is free.
 
-    ``scale`` and ``zero_point`` hold one value (per-tensor: real = (q - zero_point) * scale) or are empty (not quantized).
+    ``scale`` and ``zero_point`` hold one value (per-tensor: real = (q - zero_point) * scale) or none (not quantized).
     """
 
     name: str

@@ -34,7 +34,7 @@ class Items(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """Decoded items and their labels. ``labels`` are class ids (count,) int64; ``class_names[id]`` where names are known."""
+    """Decoded items, with class ids ``labels`` (count,) int64 and ``class_names[id]`` where they are known."""
 
     name: str
     items: Items
@@ -66,7 +66,7 @@ class _Chosen:
 
 
 def draw(count: int, samples: int, seed: int) -> tuple[int, ...]:
-    """``samples`` of ``count`` indices, without repetition, the same for the same seed (all of them when there are fewer)."""
+    """``samples`` of ``count`` indices without repetition, the same for the same seed; all of them if there are fewer."""
     return tuple(int(i) for i in np.random.default_rng(seed).permutation(count)[:samples])
 
 
