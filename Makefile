@@ -1,0 +1,53 @@
+# Every target sets up what it needs from plain `python3`, and reuses it while pyproject.toml is unchanged.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Written last, so that an interrupted set-up is done again from nothing.
+STAMP := $(VENV)/.installed
+QUICKSTART_DIR ?= quickstart
+PYTEST := $(BIN)/python -m pytest -n 2
+
+# Real data sets for the tests that are marked shared_data; without them these tests are skipped, with the reason.
+ifndef EDGEKIT_DATA
+ifneq ($(wildcard ../shared/data/README.md),)
+export EDGEKIT_DATA := $(abspath ../shared/data)
+endif
+endif
+
+.PHONY: help setup quickstart test test-slow test-all-pythons lint types fmt bench
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv with everything for development
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else \
+	"$(PYTHON) is Python %d.%d; edgekit needs 3.11, 3.12 or 3.13: make PYTHON=python3.11" % v[:2])'
+	@test -e $@ || $(PYTHON) -m venv --clear $(VENV)
+	@rm -f $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+quickstart: $(STAMP) ## train, convert, evaluate and benchmark a small model, in minutes
+	$(BIN)/edgekit quickstart -o $(QUICKSTART_DIR) --force
+
+test: $(STAMP) ## the default tests
+	$(PYTEST) -m 'not slow'
+
+test-slow: $(STAMP) ## the tests that take more than ten seconds each
+	$(PYTEST) -m slow
+
+test-all-pythons: ## the default tests on each of Python 3.11, 3.12 and 3.13 that is found
+	.ci/test-all-pythons
+
+lint: $(STAMP) ## style and likely mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## static types
+	$(BIN)/mypy
+
+fmt: $(STAMP) ## bring the code into form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
