@@ -1,0 +1,1 @@
+"""Measuring model files: accuracy, agreement, latency, memory. Functions that return frozen results."""

@@ -1,0 +1,74 @@
+"""What changes on a machine while it is measured: clock, heat, load, throttling."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.measure.system import Command, read_text, run_command
+
+# Raspberry Pi firmware, `vcgencmd get_throttled`: what the low four bits say about this very moment.
+_THROTTLED_BITS = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """The state of a machine at one moment. Empty or None: the machine does not tell."""
+
+    governor: str | None
+    frequency_mhz: tuple[float, ...]
+    temperature_c: Mapping[str, float]
+    throttled: tuple[str, ...]
+    load_1min: float | None
+
+    @property
+    def top_frequency_mhz(self) -> float | None:
+        """Clock of the fastest CPU."""
+        return max(self.frequency_mhz, default=None)
+
+
+def read_conditions(root: Path = Path("/"), command: Command = run_command) -> Conditions:
+    """The state of this machine now; ``root`` is where ``/proc`` and ``/sys`` are looked for."""
+    cpus = root / "sys/devices/system/cpu"
+    governors = {text for p in cpus.glob("cpu[0-9]*/cpufreq/scaling_governor") if (text := read_text(p))}
+    return Conditions(
+        governor=" + ".join(sorted(governors)) or None,
+        frequency_mhz=_frequencies(root, cpus),
+        temperature_c=_temperatures(root),
+        throttled=_throttled(root, command),
+        load_1min=_load(root),
+    )
+
+
+def _frequencies(root: Path, cpus: Path) -> tuple[float, ...]:
+    paths = sorted(cpus.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
+    if paths:
+        return tuple(int(text) / 1000 for p in paths if (text := read_text(p)))
+    cpuinfo = read_text(root / "proc/cpuinfo") or ""
+    return tuple(float(mhz) for mhz in re.findall(r"^cpu MHz\s*:\s*([\d.]+)$", cpuinfo, re.MULTILINE))
+
+
+def _temperatures(root: Path) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
+        value = read_text(zone / "temp")
+        if value is not None:
+            found[f"{zone.name}:{read_text(zone / 'type') or 'unknown'}"] = int(value) / 1000
+    return found
+
+
+def _throttled(root: Path, command: Command) -> tuple[str, ...]:
+    match = re.fullmatch(r"throttled=0x([0-9a-fA-F]+)", command(["vcgencmd", "get_throttled"]) or "")
+    if match:
+        bits = int(match[1], 16)
+        return tuple(text for bit, text in enumerate(_THROTTLED_BITS) if bits >> bit & 1)
+    alarms = (root / "sys/class/hwmon").glob("hwmon*/in0_lcrit_alarm")  # the Pi's voltage sensor, without vcgencmd
+    return ("under-voltage",) if any(read_text(p) == "1" for p in alarms) else ()
+
+
+def _load(root: Path) -> float | None:
+    text = read_text(root / "proc/loadavg")
+    if text:
+        return float(text.split()[0])
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
