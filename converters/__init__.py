@@ -2,3 +2,8 @@
 
 if __name__ == "converters":
     raise ImportError("import edgekit.converters instead of converters")
+
+from edgekit.converters.convert import Request, convert
+from edgekit.converters.report import ConversionReport, Converted, FloatOp, Parity
+
+__all__ = ["ConversionReport", "Converted", "FloatOp", "Parity", "Request", "convert"]
