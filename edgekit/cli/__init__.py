@@ -67,8 +67,9 @@ def root() -> None:
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 a check said no, 2 wrong usage or bad input, 130 interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
+    arguments = list(sys.argv[1:] if args is None else args)
     try:
-        code = root.main(args=list(args) if args is not None else None, standalone_mode=False)
+        code = root.main(args=arguments, standalone_mode=False, obj=tuple(arguments))
     except EdgekitError as error:
         sys.exit(_fail(str(error), error.exit_code))
     except click.ClickException as error:
