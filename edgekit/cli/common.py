@@ -43,7 +43,7 @@ def emit(data: dict[str, Any], json_file: str | None, table: Callable[[], None])
 
     The JSON also holds the command's ``arguments``, so that what was measured can be repeated.
     """
-    data = {**data, "arguments": list(click.get_current_context().find_root().obj)}
+    data = {**data, "arguments": list(click.get_current_context().find_root().obj or ())}
     if json_file == "-":
         click.echo(json.dumps(data, indent=2))
         return
