@@ -66,7 +66,7 @@ class _Chosen:
 
 
 def draw(count: int, samples: int, seed: int) -> tuple[int, ...]:
-    """``samples`` of ``count`` indices without repetition, the same for the same seed; all of them if there are fewer."""
+    """``samples`` of ``count`` indices without repetition, the same for a seed; all of them if there are fewer."""
     return tuple(int(i) for i in np.random.default_rng(seed).permutation(count)[:samples])
 
 
