@@ -1,6 +1,6 @@
 """What every engine offers, and the conversion between real numbers and a file's integers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,6 +40,12 @@ class Runtime(Protocol):
 
         A float array for a quantized input is quantized; with ``as_float`` quantized outputs come back as float32.
         `DataError` when a name, shape or dtype does not fit.
+        """
+
+    def bind(self, feed: Feed) -> Callable[[], object]:
+        """A function that runs the engine on this very ``feed``: set inputs, invoke, get outputs as the file has them.
+
+        The feed is checked once, here; a call does nothing beside the engine's own work, so that it can be timed.
         """
 
 
