@@ -1,0 +1,233 @@
+"""The results in a folder: JSON files written with ``--json``, joined by the sha256 of the model file."""
+
+import json
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import InputError
+from edgekit.measure.metrics import wilson_interval
+from edgekit.results import SCHEMA_VERSION
+
+READ = ("convert", "evaluate", "benchmark")
+"""Commands whose results make a report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """A fraction of ``count`` items, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How long one item takes with ``threads`` threads on ``device``, and whether to believe it."""
+
+    device: str
+    threads: int
+    p50_ms: float
+    p90_ms: float
+    rss_bytes: int | None
+    valid: bool
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """All that is known of one model file; ``None`` and empty where it was not measured."""
+
+    artifact: str
+    sha256: str
+    format: str
+    recipe: str
+    model_bytes: int | None = None
+    ratio: float | None = None
+    sqnr_db: float | None = None
+    agreement: float | None = None
+    top1: Accuracy | None = None
+    timings: tuple[Timing, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folders, on any system."""
+        return self.artifact.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+    @property
+    def timing(self) -> Timing | None:
+        """The timing that is compared: the fewest threads on the first device."""
+        return min(self.timings, key=lambda t: t.threads) if self.timings else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """What a report draws. ``commands`` repeat it; ``host`` is where it was measured."""
+
+    rows: tuple[Row, ...]
+    commands: tuple[str, ...]
+    verdicts: tuple[str, ...]
+    host: Mapping[str, Any] | None
+
+
+def read_results(directory: Path) -> Results:
+    """The results of all ``*.json`` in ``directory`` that edgekit wrote; other JSON files are passed over.
+
+    `InputError` when there are none, or when one has a value that cannot be.
+    """
+    if not directory.is_dir():
+        raise InputError(f"{directory} is not a folder; expected one with JSON files written by edgekit --json.")
+    rows: dict[str, Row] = {}
+    commands, verdicts, host = [], [], None
+    for command, path, data in sorted(_envelopes(directory), key=lambda e: (READ.index(e[0]), e[1])):
+        for entry in data["results"]:
+            fields = Fields(entry, path)
+            sha256 = fields.text("sha256")
+            row = rows.get(sha256) or Row(
+                artifact=fields.text("artifact"),
+                sha256=sha256,
+                format=fields.text("format"),
+                recipe=fields.text("recipe"),
+            )
+            rows[sha256] = _ADD[command](row, fields)
+        if "arguments" in data:
+            commands.append("edgekit " + shlex.join(str(a) for a in data["arguments"]))
+        verdicts += [str(v) for v in data["verdicts"]] if "verdicts" in data else []
+        host = data["host"] if isinstance(data.get("host"), dict) else host
+    if not rows:
+        raise InputError(
+            f"There are no results in {directory}; "
+            f"expected JSON files written with --json by edgekit {', '.join(READ)}."
+        )
+    return Results(rows=tuple(rows.values()), commands=tuple(commands), verdicts=tuple(verdicts), host=host)
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """An entry of a results file, read with checks: it may come from anywhere."""
+
+    entry: Any
+    path: Path
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.entry, Mapping):
+            raise InputError(f"{self.path} has a result that is no object; write it again with edgekit --json.")
+
+    def has(self, key: str) -> bool:
+        """Whether there is a value under ``key``."""
+        return key in self.entry and self.entry[key] is not None
+
+    def text(self, key: str) -> str:
+        """The string under ``key``."""
+        value = self._value(key)
+        if not isinstance(value, str):
+            raise self._wrong(key, value, "text")
+        return value
+
+    def number(self, key: str) -> float:
+        """The finite number under ``key``, zero or above unless it is a level in dB."""
+        value = self._value(key)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise self._wrong(key, value, "a finite number")
+        if value < 0 and not key.endswith("_db"):
+            raise self._wrong(key, value, "a number of 0 or more")
+        return value
+
+    def flag(self, key: str) -> bool:
+        """The truth value under ``key``."""
+        value = self._value(key)
+        if not isinstance(value, bool):
+            raise self._wrong(key, value, "true or false")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """The list of strings under ``key``."""
+        value = self._value(key)
+        if not isinstance(value, list):
+            raise self._wrong(key, value, "a list")
+        return tuple(str(v) for v in value)
+
+    def inner(self, key: str) -> "Fields":
+        """The object under ``key``."""
+        value = self._value(key)
+        if not isinstance(value, Mapping):
+            raise self._wrong(key, value, "an object")
+        return Fields(value, self.path)
+
+    def _value(self, key: str) -> Any:
+        if key not in self.entry:
+            raise InputError(f"{self.path} has a result without {key!r}; write it again with edgekit --json.")
+        return self.entry[key]
+
+    def _wrong(self, key: str, value: Any, expected: str) -> InputError:
+        return InputError(f"{self.path} has {key} = {str(value)[:40]!r}; expected {expected}.")
+
+
+def _envelopes(directory: Path) -> Sequence[tuple[str, Path, dict[str, Any]]]:
+    found = []
+    for path in sorted(directory.glob("*.json")):
+        try:
+            data = json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path} is not JSON: {error}; remove it or write it again.") from None
+        except OSError as error:
+            raise InputError(f"Cannot read {path}: {error.strerror}.") from None
+        if not isinstance(data, dict) or not {"schema_version", "command", "results"} <= data.keys():
+            continue
+        if data["schema_version"] != SCHEMA_VERSION:
+            raise InputError(
+                f"{path} has schema version {data['schema_version']}; this edgekit reads {SCHEMA_VERSION}: "
+                "use the edgekit that wrote it, or a newer one."
+            )
+        if data["command"] in READ and isinstance(data["results"], list):
+            found.append((data["command"], path, data))
+    return found
+
+
+def _add_conversion(row: Row, fields: Fields) -> Row:
+    metrics = fields.inner("metrics")
+    return replace(
+        row,
+        model_bytes=int(fields.number("model_bytes")),
+        ratio=fields.number("ratio"),
+        sqnr_db=metrics.number("sqnr_db"),
+        agreement=metrics.number("agreement") if metrics.has("agreement") else None,
+        notes=(*row.notes, *fields.texts("notes")),
+    )
+
+
+def _add_evaluation(row: Row, fields: Fields) -> Row:
+    metrics, count = fields.inner("metrics"), int(fields.number("n"))
+    if not metrics.has("top1"):
+        return row
+    value = metrics.number("top1")
+    if value > 1 or count < 1:
+        raise InputError(
+            f"{fields.path} has top1 = {value:g} of {count} items; expected a fraction of 1 or more items."
+        )
+    low, high = wilson_interval(round(value * count), count)
+    return replace(row, top1=Accuracy(value=value, low=low, high=high, count=count))
+
+
+def _add_benchmark(row: Row, fields: Fields) -> Row:
+    latency = fields.inner("latency_ms")
+    timing = Timing(
+        device=fields.text("device"),
+        threads=int(fields.number("threads")),
+        p50_ms=latency.number("p50"),
+        p90_ms=latency.number("p90"),
+        rss_bytes=int(fields.number("peak_rss_bytes")) if fields.has("peak_rss_bytes") else None,
+        valid=fields.flag("valid"),
+        flags=fields.texts("flags"),
+    )
+    size = int(fields.number("model_bytes")) if fields.has("model_bytes") else row.model_bytes
+    return replace(row, timings=(*row.timings, timing), model_bytes=size)
+
+
+_ADD = {"convert": _add_conversion, "evaluate": _add_evaluation, "benchmark": _add_benchmark}
