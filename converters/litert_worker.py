@@ -1,0 +1,88 @@
+"""The process that quantizes TFLite files by litert-quantizer, without TensorFlow."""
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+from edgekit.converters.samples import Samples
+from edgekit.errors import ConversionError, need
+from edgekit.workers import Json, Progress, serve
+
+_BITS = {"int8": 8, "int16x8": 16}
+
+
+def calibrate(request: Json, progress: Progress) -> Json:
+    """Measure the smallest and largest value of every tensor of the float file ``source`` on ``samples``.
+
+    Plain minimum and maximum: the quantizer's own moving average depends on the order of the items and clips.
+    """
+    calibrator = need("litert_quantizer.calibrator", extra="convert")
+    qsv_utils = need("litert_quantizer.utils.qsv_utils", extra="convert")
+    samples = Samples.open(Path(request["samples"]))
+    with warnings.catch_warnings():
+        # Keeping all tensors is what calibration is; the interpreter's warning is about memory.
+        warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors.*")
+        interpreter = calibrator.CalibrationInterpreter(
+            request["source"],
+            mode=calibrator.CalibrationMode.CALIBRATION_PROFILER_BASED,
+            qsv_update_func=qsv_utils.min_max_update,
+        )
+    runner = interpreter.get_signature_runner(interpreter.get_signature_list()[0])
+    for done, feed in enumerate(samples.batches(1), 1):
+        runner(**feed)
+        progress("calibrating", done, samples.count)
+    _state["ranges"] = interpreter.get_calibration_results()
+    return {}
+
+
+_state: dict[str, Any] = {}
+
+
+def quantize(request: Json, _progress: Progress) -> Json:
+    """Write ``path`` from the float file ``source`` in ``precision``; `calibrate` comes first for integer activations."""
+    quantizer = need("litert_quantizer.quantizer", extra="convert")
+    precision = request["precision"]
+    worker = quantizer.Quantizer(request["source"])
+    worker.load_quantization_recipe(_recipe(request).get_quantization_recipe())
+    try:
+        result = worker.quantize(_state["ranges"] if precision in _BITS else None)
+    except (ValueError, RuntimeError, KeyError, IndexError, NotImplementedError) as error:
+        raise ConversionError(f"litert-quantizer cannot make {precision} of this model: {_sentence(error)}") from None
+    result.export_model(request["path"], overwrite=True)
+    return {}
+
+
+def _recipe(request: Json) -> Any:
+    manager = need("litert_quantizer.recipe_manager", extra="convert")
+    qtyping = need("litert_quantizer.qtyping", extra="convert")
+    names = need("litert_quantizer.algorithm_manager", extra="convert").AlgorithmName
+    operators, precision = qtyping.TFLOperationName, request["precision"]
+    grain = qtyping.QuantGranularity
+    granularity = grain.TENSORWISE if request["granularity"] == "per-tensor" else grain.CHANNELWISE
+    recipe = manager.RecipeManager()
+    match precision:
+        case "fp16":
+            recipe.add_weight_only_config(".*", operators.ALL_SUPPORTED, 16, grain.TENSORWISE, names.FLOAT_CASTING)
+        case "dynamic":
+            recipe.add_dynamic_config(".*", operators.ALL_SUPPORTED, 8, granularity)
+        case _:
+            recipe.add_static_config(".*", operators.ALL_SUPPORTED, _BITS[precision], 8, granularity)
+    # The quantizer knows a layer by the names of its output tensors.
+    for tensor in request["keep_float"]:
+        recipe.add_quantization_config(
+            f".*{re.escape(tensor)}.*", operators.ALL_SUPPORTED, algorithm_key=names.NO_QUANTIZE
+        )
+    if precision in _BITS and request["interface"] == "float":
+        for end in (operators.INPUT, operators.OUTPUT):
+            recipe.add_quantization_config(".*", end, algorithm_key=names.NO_QUANTIZE)
+    return recipe
+
+
+def _sentence(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__).rstrip(".") + "."
+
+
+if __name__ == "__main__":
+    serve({"calibrate": calibrate, "quantize": quantize})

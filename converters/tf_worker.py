@@ -1,0 +1,308 @@
+"""The process that holds TensorFlow: loads the source once, lowers it to both formats, and computes its outputs.
+
+Only this file of the package imports TensorFlow; `edgekit.workers` runs it.
+"""
+
+import json
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.converters.samples import Samples
+from edgekit.errors import ArtifactError, ConversionError, InputError
+from edgekit.workers import Json, Progress, serve
+
+ONNX_OPSET = 17  # onnxruntime 1.19 reads it, and tf2onnx writes 18 at most
+
+_GENERATED = re.compile(r"keras_tensor(_\d+)?")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_]")
+_RANDOM = re.compile(r"Random|Multinomial")
+
+
+class Loaded:
+    """The source as one function of named tensors, with the variables that it uses."""
+
+    def __init__(
+        self, inputs: Sequence[Any], call: Callable[..., dict[str, Any]], variables: list[Any], recurrent: bool
+    ) -> None:
+        self.inputs = tuple(inputs)  # tf.TensorSpec with a batch axis of None or a fixed size
+        self.call = call
+        self.variables = variables
+        self.recurrent = recurrent
+
+    def function(self, batch: int | None) -> Any:
+        """The concrete function for ``batch`` items (None: any number)."""
+        import tensorflow as tf
+
+        specs = [tf.TensorSpec((batch, *spec.shape[1:]), spec.dtype, name=spec.name) for spec in self.inputs]
+        return tf.function(self.call).get_concrete_function(*specs)
+
+
+_state: dict[str, Loaded] = {}
+
+
+def load(request: Json, _progress: Progress) -> Json:
+    """Load ``path`` of ``kind``; its inputs and outputs, batch axis first."""
+    path, kind = Path(request["path"]), request["kind"]
+    loaded = _load_saved_model(path) if kind == "saved_model" else _load_keras(path)
+    function = loaded.function(None if all(spec.shape[0] is None for spec in loaded.inputs) else 1)
+    drawn = sorted({op.type for op in function.graph.get_operations() if _RANDOM.search(op.type)})
+    if drawn:
+        raise InputError(
+            f"{path} draws random numbers ({drawn[0]}), which a converted file would freeze to constants; "
+            "make the noise an input of the model."
+        )
+    _state["loaded"] = loaded
+    outputs = function.structured_outputs
+    return {
+        "inputs": [_spec(s.name, s.shape, s.dtype) for s in loaded.inputs],
+        "outputs": [_spec(name, tensor.shape, tensor.dtype) for name, tensor in outputs.items()],
+        "fixed_batch": any(spec.shape[0] is not None for spec in loaded.inputs),
+        "tools": _tools(),
+    }
+
+
+def lower_tflite(request: Json, _progress: Progress) -> Json:
+    """Write the fp32 TFLite file ``path`` for ``batch`` items (null: any number)."""
+    return _convert(request, lambda _converter: None)
+
+
+def quantize_tflite(request: Json, progress: Progress) -> Json:
+    """Write the TFLite file ``path`` in ``precision`` by TFLiteConverter, ranges from ``samples``."""
+    import tensorflow as tf
+
+    precision, ops = request["precision"], tf.lite.OpsSet
+
+    def configure(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if request["granularity"] == "per-tensor":
+            converter._experimental_disable_per_channel = True
+        if precision == "fp16":
+            converter.target_spec.supported_types = [tf.float16]
+        if precision not in ("int8", "int16x8"):
+            return
+        samples = Samples.open(Path(request["samples"]))
+
+        def representative() -> Any:
+            for done, feed in enumerate(samples.batches(1), 1):
+                progress("calibrating", done, samples.count)
+                yield feed
+
+        converter.representative_dataset = representative
+        integer = (
+            ops.TFLITE_BUILTINS_INT8
+            if precision == "int8"
+            else ops.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        )
+        # Whatever has no integer form stays float, and the report then decides whether that is allowed.
+        converter.target_spec.supported_ops = [integer, ops.TFLITE_BUILTINS]
+        if request["interface"] == "int8":
+            kind = tf.int8 if precision == "int8" else tf.int16
+            converter.inference_input_type = converter.inference_output_type = kind
+
+    return _convert(request, configure)
+
+
+def lower_onnx(request: Json, _progress: Progress) -> Json:
+    """Write the fp32 ONNX file ``path``; recurrent layers always with a free batch axis, which gives one LSTM node."""
+    import tensorflow as tf
+    import tf2onnx
+
+    loaded = _state["loaded"]
+    batch = None if loaded.recurrent else request["batch"]
+    specs = [tf.TensorSpec((batch, *s.shape[1:]), s.dtype, name=s.name) for s in loaded.inputs]
+    try:
+        model, _ = tf2onnx.convert.from_function(tf.function(loaded.call), input_signature=specs, opset=ONNX_OPSET)
+    except (ValueError, RuntimeError, NotImplementedError, KeyError) as error:
+        raise ConversionError(f"tf2onnx cannot lower the model: {_first_line(error)}") from None
+    Path(request["path"]).write_bytes(model.SerializeToString())
+    return {}
+
+
+def reference(request: Json, progress: Progress) -> Json:
+    """Write the source's outputs on the first ``count`` of ``samples`` into the folder ``outputs``."""
+    loaded, samples = _state["loaded"], Samples.open(Path(request["samples"]))
+    fixed = any(spec.shape[0] is not None for spec in loaded.inputs)
+    function = loaded.function(1 if fixed else None)
+    names = [spec.name for spec in loaded.inputs]
+    count = min(int(request["count"]), samples.count)
+
+    def results() -> Any:
+        import tensorflow as tf
+
+        for feed in samples.batches(1 if fixed else 16, count):
+            outputs = function(*[tf.constant(feed[name]) for name in names])
+            arrays = {name: tensor.numpy() for name, tensor in outputs.items()}
+            for i in range(len(next(iter(feed.values())))):
+                yield {name: values[i] for name, values in arrays.items()}
+
+    def counted() -> Any:
+        for done, item in enumerate(results(), 1):
+            progress("running the source", done, count)
+            yield item
+
+    Samples.write(Path(request["outputs"]), counted(), count)
+    return {}
+
+
+def _convert(request: Json, configure: Callable[[Any], None]) -> Json:
+    import tensorflow as tf
+    from tensorflow.lite.python.convert_phase import ConverterError
+
+    loaded = _state["loaded"]
+    function = loaded.function(request["batch"])
+    # The converter finds the weights through a module that tracks them; the Keras model itself would lose them.
+    module = tf.Module()
+    module.variables_used = loaded.variables
+    module.function = function
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
+    configure(converter)
+    try:
+        data = converter.convert()
+    except (ConverterError, ValueError, RuntimeError) as error:
+        raise ConversionError(f"TFLiteConverter cannot write the model: {_first_line(error)}") from None
+    Path(request["path"]).write_bytes(data)
+    return {}
+
+
+def _load_keras(path: Path) -> Loaded:
+    import keras
+    import tensorflow as tf
+
+    config = _keras_config(path)
+    if config is not None and '"class_name": "Lambda"' in config:
+        raise InputError(
+            f"{path} has a Lambda layer, which is arbitrary Python code and is not run: replace it by stock layers and "
+            "save the model again."
+        )
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError, EOFError) as error:
+        if re.search(r"[Ll]ambda", str(error)):
+            raise InputError(
+                f"{path} has a Lambda layer, which is arbitrary Python code and is not run: replace it by stock layers "
+                "and save the model again."
+            ) from None
+        raise ArtifactError(f"Keras cannot load {path}: {_first_line(error)}") from None
+    if not getattr(model, "inputs", None):
+        raise ArtifactError(f"{path} was saved before its input shapes were known: call the model once, then save it.")
+    names = _unique([_input_name(t.name, i, len(model.inputs)) for i, t in enumerate(model.inputs)], taken=())
+    specs = [tf.TensorSpec(t.shape, t.dtype, name=n) for t, n in zip(model.inputs, names, strict=True)]
+    _refuse_free_dimensions(path, specs)
+    labels = list(getattr(model, "output_names", [])) or [model.layers[-1].name]
+
+    def call(*tensors: Any) -> dict[str, Any]:
+        result = model(list(tensors) if len(tensors) > 1 else tensors[0], training=False)
+        pairs = result.items() if isinstance(result, dict) else zip(labels, tf.nest.flatten(result), strict=True)
+        keys, values = zip(*pairs, strict=True)
+        # Identity: an output that is also an input of another layer would lose its name.
+        return {
+            n: tf.identity(v, name=n) for n, v in zip(_unique([_safe(k) for k in keys], names), values, strict=True)
+        }
+
+    recurrent = config is not None and bool(re.search(r'"class_name": "(LSTM|Bidirectional)"', config))
+    return Loaded(specs, call, [v.value for v in model.variables], recurrent)
+
+
+def _load_saved_model(path: Path) -> Loaded:
+    import tensorflow as tf
+
+    try:
+        saved = tf.saved_model.load(str(path))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise ArtifactError(f"TensorFlow cannot load {path}: {_first_line(error)}") from None
+    if "serving_default" not in saved.signatures:
+        raise ArtifactError(
+            f"{path} has no signature serving_default; it has {', '.join(saved.signatures) or 'none'}: export it with one."
+        )
+    signature = saved.signatures["serving_default"]
+    keyed = signature.structured_input_signature[1]
+    specs = [tf.TensorSpec(s.shape, s.dtype, name=key) for key, s in sorted(keyed.items())]
+    _refuse_free_dimensions(path, specs)
+    names = [s.name for s in specs]
+
+    def call(*tensors: Any) -> dict[str, Any]:
+        result = signature(**dict(zip(names, tensors, strict=True)))
+        keys = _unique([_safe(k) for k in result], names)
+        return {key: tf.identity(value, name=key) for key, value in zip(keys, result.values(), strict=True)}
+
+    recurrent = any(op.type in ("While", "StatelessWhile") for op in signature.graph.get_operations())
+    loaded = Loaded(specs, call, list(saved.variables) if hasattr(saved, "variables") else [], recurrent)
+    loaded.variables.append(saved)  # signatures live as long as the object they came from
+    return loaded
+
+
+def _keras_config(path: Path) -> str | None:
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            return json.dumps(json.loads(archive.read("config.json")))
+    import h5py
+
+    with h5py.File(path) as file:
+        if "model_config" not in file.attrs:
+            raise ArtifactError(f"{path} holds weights only; save the whole model with model.save.")
+        return json.dumps(json.loads(file.attrs["model_config"]))
+
+
+def _refuse_free_dimensions(path: Path, specs: Sequence[Any]) -> None:
+    for spec in specs:
+        if spec.shape.rank is None or any(d is None for d in spec.shape[1:]):
+            raise InputError(
+                f"Input {spec.name!r} of {path} has the shape {spec.shape}; expected fixed sizes after the batch axis: "
+                "build the model with a fixed input shape."
+            )
+
+
+def _input_name(name: str, index: int, count: int) -> str:
+    if _GENERATED.fullmatch(name):  # numbered anew in every process
+        return "input" if count == 1 else f"input_{index + 1}"
+    return _safe(name)
+
+
+def _safe(name: str) -> str:
+    return _UNSAFE.sub("_", name.split(":")[0])
+
+
+def _unique(names: Sequence[str], taken: Sequence[str]) -> list[str]:
+    result: list[str] = []
+    for name in names:
+        candidate = f"{name}_output" if name in taken else name
+        number = 1
+        while candidate in result:
+            candidate, number = f"{name}_{number}", number + 1
+        result.append(candidate)
+    return result
+
+
+def _spec(name: str, shape: Any, dtype: Any) -> Json:
+    return {"name": name, "shape": [None if d is None else int(d) for d in shape], "dtype": np.dtype(dtype.name).name}
+
+
+def _tools() -> dict[str, str]:
+    from importlib.metadata import version
+
+    import keras
+    import tensorflow as tf
+
+    return {"tensorflow": tf.__version__, "keras": keras.__version__, "tf2onnx": version("tf2onnx")}
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__).rstrip(".") + "."
+
+
+if __name__ == "__main__":
+    serve(
+        {
+            "load": load,
+            "lower_tflite": lower_tflite,
+            "lower_onnx": lower_onnx,
+            "quantize_tflite": quantize_tflite,
+            "reference": reference,
+        }
+    )
