@@ -1,0 +1,104 @@
+"""Image files, decoded when they are asked for."""
+
+import io
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm")
+_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "PPM")
+# What Pillow's decoders raise on damaged files, beside their own errors (which are OSErrors).
+_DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is taken for an image, whatever the case of its ending."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def decode_image(source: Path | bytes, *, name: str) -> npt.NDArray[np.uint8]:
+    """The image in a file or in bytes as (height, width, 3) RGB or (height, width, 1) gray, uint8.
+
+    EXIF orientation is applied, palettes and CMYK become RGB, 16-bit gray is scaled to 8 bits, an opaque alpha channel
+    is dropped. `DataError` naming ``name`` for what cannot be read, is larger than Pillow's limit, or is transparent.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # metadata oddities of other people's files
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(stream, formats=_FORMATS) as opened:
+                return _pixels(ImageOps.exif_transpose(opened), name)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        limit = Image.MAX_IMAGE_PIXELS
+        raise DataError(f"{name} is larger than {limit} pixels; expected a photo: scale it down first.") from None
+    except UnidentifiedImageError:
+        raise DataError(f"{name} is not a readable image; expected one of: {', '.join(SUFFIXES)}.") from None
+    except _DECODER_ERRORS as error:
+        raise DataError(f"{name} cannot be decoded as an image: {_reason(error)}.") from None
+
+
+def _pixels(image: "Image.Image", name: str) -> npt.NDArray[np.uint8]:
+    gray = image.mode in ("1", "L", "LA", "La")
+    if image.mode.startswith("I"):  # 16-bit gray, as itself or in 32 bits
+        values = np.asarray(image).astype(np.int64)
+        return ((np.clip(values, 0, 65535) + 128) // 257).astype(np.uint8)[..., None]
+    if image.mode == "F":
+        raise DataError(f"{name} holds floating-point pixels; expected 8 or 16 bits a channel.")
+    if image.has_transparency_data:
+        image = image.convert("LA" if gray else "RGBA")
+        if image.getextrema()[-1] != (255, 255):
+            raise DataError(f"{name} has transparent pixels; expected an opaque image: put it on a background first.")
+    pixels = np.array(image.convert("L" if gray else "RGB"))
+    return pixels[..., None] if gray else pixels
+
+
+def _reason(error: BaseException) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text.strip().rstrip(".") or type(error).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFiles:
+    """Items that are image files on disk."""
+
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int, /) -> npt.NDArray[np.uint8]:
+        return decode_image(self.paths[index], name=str(self.paths[index]))
+
+
+def image_paths(folder: Path, *, deep: bool) -> tuple[Path, ...]:
+    """The images of a folder and with ``deep`` those of its sub-folders, sorted; hidden entries are passed over."""
+    found: list[Path] = []
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(f for f in folders if deep and not f.startswith("."))
+        found += [Path(root) / f for f in files if is_image_name(f) and not f.startswith(".")]
+    return tuple(sorted(found))
+
+
+def class_labels(counts: Iterable[int]) -> npt.NDArray[np.int64]:
+    """Class ids 0, 1, … each repeated as often as ``counts`` says.
+
+    >>> class_labels([2, 1]).tolist()
+    [0, 0, 1]
+    """
+    return np.repeat(np.arange(len(sizes := list(counts)), dtype=np.int64), sizes)

@@ -1,0 +1,39 @@
+"""One word or path to a data set: by name, by what kind of folder or file it is."""
+
+from pathlib import Path
+
+from edgekit.data.arrays import read_npz
+from edgekit.data.base import Dataset, Part
+from edgekit.data.folders import read_folder
+from edgekit.data.images import is_image_name
+from edgekit.data.known import KNOWN, open_known
+from edgekit.data.tables import read_csv, read_zip
+from edgekit.errors import DataError, suggest
+
+
+def open_data(spec: str, *, part: Part, data_dir: Path | None) -> Dataset:
+    """The ``part`` of the data set that ``spec`` names: a name of `KNOWN`, a folder, a ``.zip``, ``.csv`` or ``.npz``.
+
+    Known sets and ``.npz`` files have parts of their own; folders, zips and tables give all their items for every part.
+    Known sets are looked for in ``data_dir``, then in the folder that ``EDGEKIT_DATA`` names, then in Keras' cache.
+    `DataError` says what is wrong with the data.
+    """
+    if spec in KNOWN:
+        return open_known(KNOWN[spec], part=part, data_dir=data_dir)
+    path = Path(spec)
+    if not path.exists():
+        if path.name != spec or path.suffix:
+            raise DataError(f"There is no file or folder {spec}.")
+        raise DataError(f"There is no data set or path {spec!r}; {suggest(spec, KNOWN)}")
+    if path.is_dir():
+        return read_folder(path.resolve())
+    match path.suffix.lower():
+        case ".npz":
+            return read_npz(path, part)
+        case ".csv":
+            return read_csv(path)
+        case ".zip":
+            return read_zip(path)
+    if is_image_name(path.name):
+        raise DataError(f"{spec} is one image; expected a data set: give the folder that it is in.")
+    raise DataError(f"{spec} is no data set; expected a folder, a .zip, a .csv, an .npz or one of: {', '.join(KNOWN)}.")

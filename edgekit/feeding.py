@@ -1,0 +1,196 @@
+"""From one item of a data set to one input of a model, without a batch axis, or a `DataError` that says why not."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.card import ModelCard, TensorSpec
+from edgekit.codec import from_jsonable
+from edgekit.data.base import Item
+from edgekit.errors import DataError, InputError, suggest
+from edgekit.preprocessing import PRESETS, Layout, Preprocessing, preprocess, preset
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Feeder:
+    """Turns items into inputs for a model whose tensors are ``inputs`` (with batch axis).
+
+    uint8 images go through ``preprocessing``; the real numbers that it gives to a quantized input are quantized by the
+    runtime. Arrays of the input's shape and dtype (or real numbers for a quantized input) are fed as they are.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    preprocessing: Preprocessing | None
+
+    def feed(self, item: Item) -> dict[str, Array]:
+        """The inputs by name for one ``item``, no batch axis; `DataError` when it does not fit the model."""
+        if isinstance(item, Mapping):
+            wanted = [spec.name for spec in self.inputs]
+            if set(item) != set(wanted):
+                raise DataError(
+                    f"The data has arrays named {_names(item)}; the model takes inputs named {_names(wanted)}: "
+                    "name the arrays after the inputs."
+                )
+            return {spec.name: self._fit(item[spec.name], spec) for spec in self.inputs}
+        if len(self.inputs) != 1:
+            raise DataError(
+                f"The data gives one array for an item; the model takes {len(self.inputs)} inputs named "
+                f"{_names(s.name for s in self.inputs)}: give an .npz with an array for each."
+            )
+        return {self.inputs[0].name: self._fit(item, self.inputs[0])}
+
+    def _fit(self, values: Array, spec: TensorSpec) -> Array:
+        if is_image(values):
+            if self.preprocessing is not None:
+                values = preprocess(values, self.preprocessing)
+            elif spec.dtype != "uint8" or not _fits(_squeezed(values, spec).shape, spec):
+                raise DataError(
+                    f"The data holds images and nothing says how they become the model's {spec.dtype} input "
+                    f"{spec.name!r}: say it with --preprocess {'|'.join(PRESETS)} or a card file, or attach a card."
+                )
+        values = _squeezed(values, spec)
+        if not _fits(values.shape, spec):
+            raise DataError(
+                f"An item for input {spec.name!r} has shape {_shape(values.shape)}; "
+                f"the model takes {_shape(spec.shape[1:])}: resize or reshape the data."
+            )
+        if np.issubdtype(values.dtype, np.inexact) and not np.all(np.isfinite(values)):
+            raise DataError(f"An item for input {spec.name!r} holds NaN or infinite values; expected finite numbers.")
+        return _typed(values, spec)
+
+
+def is_image(values: Array) -> bool:
+    """Whether an item is a decoded image: (height, width, 1 or 3) uint8."""
+    return values.dtype == np.uint8 and values.ndim == 3 and values.shape[2] in (1, 3)
+
+
+def resolve_preprocessing(card: ModelCard, option: str | None) -> Preprocessing | None:
+    """How images become the input of the model with this ``card``; ``None`` when neither card nor ``option`` says it.
+
+    ``option`` is what ``--preprocess`` was given: a preset or the path of a JSON file that holds a card or a bare
+    preprocessing object. It serves files whose card is silent. Where the card speaks the option must say the same (a
+    preset: the same scale and offset), else `InputError`: ``edgekit card attach`` changes a card, a flag never does.
+    """
+    if option is None:
+        return card.preprocessing
+    stated = _from_preset(card, option) if option in PRESETS else _from_file(option)
+    if card.preprocessing is None:
+        return stated
+    same = _affine(card.preprocessing) == _affine(stated) if option in PRESETS else card.preprocessing == stated
+    if not same:
+        raise InputError(
+            f"The card of {card.name} states another preprocessing than --preprocess {option}: leave the flag out, or "
+            "change what the file says with `edgekit card attach`."
+        )
+    return card.preprocessing
+
+
+def _from_preset(card: ModelCard, name: str) -> Preprocessing:
+    if len(card.inputs) != 1:
+        raise InputError(
+            f"--preprocess {name} is for models with one image input; {card.name} has {len(card.inputs)} inputs: "
+            "give their arrays as .npz."
+        )
+    spec = card.inputs[0]
+    size_hw, channels, layout = _image_input(spec)
+    made = preset(name, size_hw=size_hw, channels=channels, layout=layout)
+    if spec.quantized or np.issubdtype(np.dtype(spec.dtype), np.floating):
+        return made
+    if name != "raw":
+        raise InputError(
+            f"--preprocess {name} gives real numbers; input {spec.name!r} takes {spec.dtype} without a scale: use raw."
+        )
+    return replace(made, dtype=spec.dtype)
+
+
+def _image_input(spec: TensorSpec) -> tuple[tuple[int, int], int, Layout]:
+    """(height, width), channels and layout of an image input with a batch axis; `InputError` when it is none."""
+    match spec.shape:
+        case (_, int(height), int(width), (1 | 3) as channels):
+            return (height, width), channels, Layout.NHWC
+        case (_, (1 | 3) as channels, int(height), int(width)):
+            return (height, width), channels, Layout.NCHW
+        case (_, int(height), int(width)):
+            return (height, width), 1, Layout.NHWC
+    raise InputError(
+        f"Input {spec.name!r} has shape {_shape(spec.shape)}, which is not one image of known size; "
+        "give --preprocess a card file that states size_hw and layout."
+    )
+
+
+def _from_file(option: str) -> Preprocessing:
+    path = Path(option)
+    if not path.is_file():
+        if path.suffix.lower() == ".json":
+            raise InputError(f"There is no card file {option}; expected JSON with a card or a preprocessing object.")
+        raise InputError(f"There is no preprocessing {option!r}; {suggest(option, PRESETS)}")
+    try:
+        data = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{option} is not JSON: {error}.") from None
+    if isinstance(data, Mapping) and "schema_version" in data:
+        found = from_jsonable(ModelCard, data, where=option).preprocessing
+        if found is None:
+            raise InputError(f"The card {option} states no preprocessing; expected a key 'preprocessing' in it.")
+        return found
+    return from_jsonable(Preprocessing, data, where=option)
+
+
+def _affine(spec: Preprocessing) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Scale and offset for each channel: what a preset is about."""
+    repeat = [v * spec.channels if len(v) == 1 else v for v in (spec.scale, spec.offset)]
+    return repeat[0], repeat[1]
+
+
+def _squeezed(values: Array, spec: TensorSpec) -> Array:
+    """Gray images without their channel axis for a model whose input has none, such as (batch, 28, 28)."""
+    if values.ndim == len(spec.shape) and values.ndim == 3 and 1 in (values.shape[0], values.shape[2]):
+        return values[..., 0] if values.shape[2] == 1 else values[0]
+    return values
+
+
+def _fits(shape: tuple[int, ...], spec: TensorSpec) -> bool:
+    """Whether an item of ``shape`` is one entry of the batch of ``spec``."""
+    wanted = spec.shape[1:]
+    return len(shape) == len(wanted) and all(w is None or g == w for g, w in zip(shape, wanted, strict=True))
+
+
+def _typed(values: Array, spec: TensorSpec) -> Array:
+    """``values`` as the input takes them, where nothing is lost but float precision."""
+    wanted = np.dtype(spec.dtype)
+    if values.dtype == wanted:
+        return values
+    real = bool(np.issubdtype(values.dtype, np.floating))
+    if real and spec.quantized:
+        return values
+    if real and np.issubdtype(wanted, np.floating):
+        with np.errstate(over="ignore"):  # judged below
+            cast = values.astype(wanted)
+        if np.all(np.isfinite(cast)):
+            return cast
+        raise DataError(f"An item for input {spec.name!r} holds values too large for {spec.dtype}: scale the data.")
+    if np.issubdtype(values.dtype, np.integer) and np.issubdtype(wanted, np.integer):
+        cast = values.astype(wanted)
+        if np.array_equal(cast, values):
+            return cast
+        raise DataError(f"An item for input {spec.name!r} holds values outside {spec.dtype}: scale the data.")
+    raise DataError(
+        f"An item for input {spec.name!r} is {values.dtype}; the model takes {spec.dtype}"
+        + (" or real numbers" if spec.quantized else "")
+        + ": convert the data."
+    )
+
+
+def _shape(dims: tuple[int | None, ...]) -> str:
+    return " x ".join("any" if d is None else str(d) for d in dims) or "scalar"
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
