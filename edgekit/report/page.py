@@ -1,5 +1,6 @@
 """Results as one HTML page that needs nothing else: no script, no font, no request. Everything shown is escaped."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -40,19 +41,20 @@ def kilobytes(size: float) -> str:
     >>> kilobytes(845), kilobytes(84_512), kilobytes(3_900_000)
     ('845 B', '84.5 kB', '3.90 MB')
     """
-    if size < 1000:
-        return f"{size:.0f} B"
-    return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.2f} MB"
+    for unit, one, decimals in (("GB", 1e9, 2), ("MB", 1e6, 2), ("kB", 1e3, 1)):
+        if size >= one:
+            return f"{size / one:.{decimals}f} {unit}"
+    return f"{size:.0f} B"
 
 
 def milliseconds(value: float) -> str:
     """A time with three figures.
 
-    >>> milliseconds(0.04567), milliseconds(6.123), milliseconds(253.2)
-    ('0.0457', '6.12', '253')
+    >>> milliseconds(0.045), milliseconds(6.123), milliseconds(253.2)
+    ('0.0450', '6.12', '253')
     """
-    decimals = max(0, 3 - len(str(int(value)))) if value >= 1 else 4
-    return f"{value:.{decimals}f}"
+    decimals = 2 - math.floor(math.log10(value)) if value > 0 else 0
+    return f"{value:.{max(0, decimals)}f}"
 
 
 def percent(fraction: float) -> str:
@@ -69,7 +71,7 @@ def _header(results: Results, title: str) -> str:
     timings = [r.timing for r in rows if r.timing]
     if timings:
         threads = {t.threads for t in timings}
-        facts.append(f"latency per item, {threads.pop()} thread(s)" if len(threads) == 1 else "latency per item")
+        facts.append("latency per item" + (f", threads: {threads.pop()}" if len(threads) == 1 else ""))
     if results.host and isinstance(results.host.get("cpu"), str):
         facts.append(results.host["cpu"])
     return f"<header><h1>{escape(title)}</h1><p>{escape(' · '.join(facts))}</p></header>"
@@ -223,16 +225,20 @@ def _host(host: Mapping[str, Any] | None) -> str:
     if not host:
         return ""
     lines = "".join(
-        f"<dt>{escape(str(k))}</dt><dd>{escape(_fact(v))}</dd>" for k, v in host.items() if v not in (None, [], {})
+        f"<dt>{escape(k)}</dt><dd>{escape(_fact(v, size=k.endswith('_bytes')))}</dd>"
+        for k, v in host.items()
+        if v not in (None, [], {})
     )
     return f"<section><h2>Measured on</h2><dl>{lines}</dl></section>"
 
 
-def _fact(value: Any) -> str:
+def _fact(value: Any, *, size: bool = False) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {_fact(v)}" for k, v in value.items())
     if isinstance(value, list):
         return ", ".join(_fact(v) for v in value)
+    if isinstance(value, int) and size:
+        return kilobytes(value)
     return f"{value:,.6g}" if isinstance(value, float) else str(value)
 
 

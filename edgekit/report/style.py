@@ -25,10 +25,11 @@ figure svg { display: block; width: 100%; min-width: 430px; height: auto; }
 svg text { fill: var(--fg); font-size: 13px; }
 svg .tick, svg .name { fill: var(--muted); font-size: 12px; }
 svg .label { paint-order: stroke; stroke: var(--bg); stroke-width: 3px; stroke-linejoin: round; }
+svg .label.tflite { fill: var(--tflite); } svg .label.onnx { fill: var(--onnx); }
 svg .grid { stroke: var(--grid); }
 svg .axis { stroke: var(--muted); fill: none; }
 svg .leader { stroke: var(--line); }
-.mark { fill: var(--other); stroke: var(--bg); stroke-width: 1.5px; }
+.mark { fill: var(--other); stroke: var(--bg); stroke-width: 1.5px; fill-opacity: .85; }
 .bar { stroke: var(--other); stroke-width: 1.5px; opacity: .35; fill: none; }
 .mark.tflite { fill: var(--tflite); } .bar.tflite { stroke: var(--tflite); }
 .mark.onnx { fill: var(--onnx); } .bar.onnx { stroke: var(--onnx); }
@@ -41,6 +42,7 @@ th, td { padding: 6px 12px 6px 0; text-align: right; border-bottom: 1px solid va
 thead th { color: var(--muted); font-weight: 500; vertical-align: bottom; }
 tr > :first-child, tr > :nth-child(2), tr > :last-child { text-align: left; }
 tbody th { font-weight: 600; }
+td:last-child { white-space: normal; min-width: 9rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 18px; font-size: .88rem; margin: 0; }
 dt { color: var(--muted); } dd { margin: 0; overflow-wrap: anywhere; }
 pre { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; overflow-x: auto;

@@ -154,23 +154,23 @@ def _marks(points: Sequence[Point], x_axis: Axis, y_axis: Axis) -> list[str]:
         f'<g class="mark {escape(p.group)}"><title>{escape(p.tooltip)}</title>{shape(p.group, x, y)}</g>'
         for p, (x, y) in zip(points, places, strict=True)
     ]
-    return [*bars, *marks, *_labels([p.label for p in points], places)]
+    return [*bars, *marks, *_labels(points, places)]
 
 
-def _labels(labels: Sequence[str], places: Sequence[tuple[float, float]]) -> list[str]:
+def _labels(points: Sequence[Point], places: Sequence[tuple[float, float]]) -> list[str]:
     """Each label on the side of its point where it covers least of what is there already; a line joins distant ones."""
     taken = [Box(x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS) for x, y in places]
     parts = []
-    for label, (x, y) in zip(labels, places, strict=True):
-        box = min(_candidates(label, x, y), key=lambda b: _cost(b, x, y, taken))
+    for point, (x, y) in zip(points, places, strict=True):
+        box = min(_candidates(point.label, x, y), key=lambda b: _cost(b, x, y, taken))
         taken.append(box)
         middle_x, middle_y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
         if math.hypot(middle_x - x, middle_y - y) > (box.right - box.left) / 2 + 3 * RADIUS:
             end_y = box.bottom if middle_y < y else box.top
             parts.append(f'<line class="leader" x1="{x:.1f}" y1="{y:.1f}" x2="{middle_x:.1f}" y2="{end_y:.1f}"/>')
         parts.append(
-            f'<text class="label" x="{middle_x:.1f}" y="{box.bottom - 3:.1f}" text-anchor="middle">'
-            f"{escape(label)}</text>"
+            f'<text class="label {escape(point.group)}" x="{middle_x:.1f}" y="{box.bottom - 3:.1f}" '
+            f'text-anchor="middle">{escape(point.label)}</text>'
         )
     return parts
 

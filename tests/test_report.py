@@ -1,0 +1,276 @@
+"""The report: results in, one self-contained page out, whatever the results say."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgekit.errors import InputError
+from edgekit.report import read_results, render, write_report
+from edgekit.report.page import kilobytes, milliseconds
+from edgekit.report.svg import Point, scatter
+
+SHA = {"int8": "a" * 64, "fp32": "b" * 64}
+
+
+def entry(recipe: str, **values: Any) -> dict[str, Any]:
+    return {
+        "artifact": f"out/m.{recipe}.tflite",
+        "sha256": SHA[recipe],
+        "format": "tflite",
+        "recipe": recipe,
+        **values,
+    }
+
+
+def write(folder: Path, command: str, results: list[dict[str, Any]], **more: Any) -> Path:
+    path = folder / f"{command}.json"
+    path.write_text(json.dumps({"schema_version": 1, "command": command, "results": results, **more}))
+    return path
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A folder with a conversion, an evaluation and a benchmark of two files, and a JSON file of somebody else."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    converted = [
+        entry(r, model_bytes=size, ratio=ratio, metrics={"sqnr_db": db, "agreement": 0.99}, notes=[])
+        for r, size, ratio, db in (("fp32", 400_000, 1.0, 120.0), ("int8", 120_000, 3.33, 24.5))
+    ]
+    evaluated = [entry(r, metrics={"top1": v}, n=360) for r, v in (("fp32", 0.975), ("int8", 0.9722))]
+    timed = [
+        entry(
+            r,
+            latency_ms={"p50": p50, "p90": p50 * 1.1},
+            device="local",
+            threads=1,
+            peak_rss_bytes=45_000_000,
+            valid=valid,
+            flags=flags,
+        )
+        for r, p50, valid, flags in (("fp32", 0.5, True, []), ("int8", 0.6, False, ["the machine was busy"]))
+    ]
+    write(folder, "convert", converted, arguments=["convert", "my model", "-p", "int8"])
+    write(folder, "evaluate", evaluated)
+    write(
+        folder, "benchmark", timed, host={"cpu": "A CPU", "memory_bytes": 8_000_000_000}, verdicts=["int8 is slower."]
+    )
+    (folder / "settings.json").write_text('{"epochs": 3}')
+    return folder
+
+
+class Page(HTMLParser):
+    """The tags, attributes and text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_joins_the_results_of_a_file(results: Path) -> None:
+    fp32, int8 = read_results(results).rows
+    assert (int8.name, int8.model_bytes, int8.ratio, int8.sqnr_db) == ("m.int8.tflite", 120_000, 3.33, 24.5)
+    assert int8.top1 is not None
+    assert int8.top1.low < 0.9722 < int8.top1.high
+    assert int8.timing is not None
+    assert (int8.timing.p50_ms, int8.timing.valid, int8.timing.flags) == (0.6, False, ("the machine was busy",))
+    assert fp32.timing is not None
+    assert fp32.timing.valid
+
+
+def test_the_page_says_what_was_measured(results: Path, tmp_path: Path) -> None:
+    page = Page(write_report(results, tmp_path / "report.html").read_text())
+    for said in (
+        "2 model files · accuracy on 360 items · latency per item, threads: 1 · A CPU",
+        "top-1 97.22 % (94.96–98.48) · 120.0 kB",
+        "the machine was busy",
+        "int8 is slower.",
+        "edgekit convert 'my model' -p int8",
+        "8.00 GB",
+    ):
+        assert said in page.text, said
+    assert page.tags.count("figure") == 2
+    assert page.tags.count("figcaption") == 2
+
+
+def test_an_invalid_timing_is_never_called_the_fastest(results: Path, tmp_path: Path) -> None:
+    text = write_report(results, tmp_path / "report.html").read_text()
+    fastest = re.search(r'Fastest within 1 point of the best</h2><p class="big">([^<]*)<', text)
+    assert fastest is not None
+    assert fastest[1] == "m.fp32.tflite"
+
+
+def test_the_page_needs_nothing_else(results: Path, tmp_path: Path) -> None:
+    page = Page(write_report(results, tmp_path / "report.html").read_text())
+    assert not {"script", "link", "img", "iframe", "object", "embed"} & set(page.tags)
+    assert not {"src", "href", "srcset", "action"} & {name for name, _ in page.attributes}
+    assert "url(" not in page.text
+    assert "@import" not in page.text
+
+
+def test_the_same_results_give_the_same_bytes(results: Path) -> None:
+    first, second = (render(read_results(results), title="t") for _ in range(2))
+    assert first == second
+
+
+def test_hostile_names_are_shown_and_do_nothing(results: Path, tmp_path: Path) -> None:
+    name = '"><script>alert(1)</script>.tflite'
+    hostile = {"artifact": name, "recipe": name, "format": name, "sha256": name}
+    evil = {**hostile, "metrics": {"top1": 0.5}, "n": 2}
+    timed = {
+        **hostile,
+        "latency_ms": {"p50": 1, "p90": 1},
+        "device": name,
+        "threads": 1,
+        "valid": False,
+        "flags": [name],
+    }
+    write(results, "evaluate", [evil], arguments=[name], host={name: name})
+    write(results, "benchmark", [timed], verdicts=[name])
+    page = Page(write_report(results, tmp_path / "report.html").read_text())
+    assert "script" not in page.tags
+    assert page.text.count("alert(1)") > 5
+
+
+@pytest.mark.parametrize(
+    ("command", "change", "message"),
+    [
+        (
+            "evaluate",
+            {"metrics": {"top1": 1.5}},
+            "has top1 = 1.5 of 360 items; expected a fraction of 1 or more items.",
+        ),
+        ("evaluate", {"metrics": {"top1": "x"}}, "has top1 = 'x'; expected a finite number."),
+        ("evaluate", {"metrics": {"top1": float("nan")}}, "has top1 = 'nan'; expected a finite number."),
+        ("evaluate", {"n": -1}, "has n = '-1'; expected a number of 0 or more."),
+        ("evaluate", {"metrics": 3}, "has metrics = '3'; expected an object."),
+        ("evaluate", {"sha256": 3}, "has sha256 = '3'; expected text."),
+        ("benchmark", {"valid": "yes"}, "has valid = 'yes'; expected true or false."),
+        ("benchmark", {"flags": "x"}, "has flags = 'x'; expected a list."),
+        ("benchmark", {"latency_ms": {"p90": 1}}, "has a result without 'p50'; write it again with edgekit --json."),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(results: Path, command: str, change: dict[str, Any], message: str) -> None:
+    path = results / f"{command}.json"
+    data = json.loads(path.read_text())
+    data["results"][0] |= change
+    path.write_text(json.dumps(data))
+    with pytest.raises(InputError) as error:
+        read_results(results)
+    assert str(error.value) == f"{path} {message}"
+
+
+def test_broken_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text("{")
+    with pytest.raises(InputError, match=r"^.*x\.json is not JSON: .*; remove it or write it again\.$"):
+        read_results(tmp_path)
+    path.write_text('{"schema_version": 2, "command": "evaluate", "results": []}')
+    with pytest.raises(InputError) as error:
+        read_results(tmp_path)
+    assert str(error.value) == (
+        f"{path} has schema version 2; this edgekit reads 1: use the edgekit that wrote it, or a newer one."
+    )
+    path.write_text('{"schema_version": 1, "command": "evaluate", "results": [3]}')
+    with pytest.raises(InputError) as error:
+        read_results(tmp_path)
+    assert str(error.value) == f"{path} has a result that is no object; write it again with edgekit --json."
+
+
+def test_the_command(results: Path, tmp_path: Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "edgekit", "report", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
+        )
+
+    done = run("results")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "Open report.html in a browser.\n")
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+    again = run("results")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr == "edgekit: report.html exists; use --force to replace it or -o to write elsewhere.\n"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert run("empty", "-o", "e.html").stderr == (
+        "edgekit: There are no results in empty; expected JSON files written with --json by edgekit "
+        "convert, evaluate, benchmark.\n"
+    )
+    assert run("nowhere", "-o", "e.html").stderr == (
+        "edgekit: nowhere is not a folder; expected one with JSON files written by edgekit --json.\n"
+    )
+    assert not (tmp_path / "e.html").exists()
+
+
+def test_points_lie_where_their_values_are() -> None:
+    """Twice the value is twice as far from the axis on a linear scale that begins at zero."""
+    drawn = scatter(
+        [
+            Point(x=x, y=y, label=f"p{x}", group="tflite", tooltip="t")
+            for x, y in ((1.0, 10.0), (2.0, 20.0), (3.0, 30.0))
+        ],
+        title="t",
+        x_label="x",
+        y_label="y",
+    )
+    marks = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', drawn)]
+    (x1, y1), (x2, y2), (x3, y3) = marks
+    assert x2 - x1 == pytest.approx(x3 - x2, abs=0.11)
+    assert y1 - y2 == pytest.approx(y2 - y3, abs=0.11)
+    assert x1 < x2
+    assert y1 > y2
+    assert "logarithmic" not in drawn
+
+
+def test_a_wide_range_is_drawn_on_a_logarithmic_axis() -> None:
+    points = [Point(x=x, y=1.0, label="p", group="onnx", tooltip="t") for x in (0.4, 4.0, 40.0)]
+    drawn = scatter(points, title="t", x_label="ms", y_label="y")
+    centres = [float(x) for x in re.findall(r'<rect x="([\d.]+)"', drawn)]
+    assert centres[1] - centres[0] == pytest.approx(centres[2] - centres[1], abs=0.11)
+    assert "ms, logarithmic" in drawn
+
+
+def test_labels_of_neighbours_do_not_cover_each_other() -> None:
+    points = [
+        Point(x=1.0 + 0.002 * i, y=97.0 + 0.01 * i, label=name, group="tflite", tooltip=name)
+        for i, name in enumerate(("fp32", "fp16", "dynamic", "int8", "int16x8"))
+    ]
+    points.append(Point(x=2.0, y=90.0, label="far", group="tflite", tooltip="far"))
+    drawn = scatter(points, title="t", x_label="x", y_label="y")
+    labels = [
+        (float(x), float(y), len(text))
+        for x, y, text in re.findall(r'<text class="label tflite" x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]+)<', drawn)
+    ]
+    assert len(labels) == 6
+    for i, (x, y, n) in enumerate(labels):
+        for other_x, other_y, m in labels[i + 1 :]:
+            assert abs(y - other_y) >= 13 or abs(x - other_x) >= (n + m) * 3.4
+
+
+@pytest.mark.parametrize(("size", "text"), [(845, "845 B"), (84_512, "84.5 kB"), (3_900_000, "3.90 MB")])
+def test_sizes_for_people(size: int, text: str) -> None:
+    assert kilobytes(size) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.045, "0.0450"), (6.123, "6.12"), (42.19, "42.2"), (253.2, "253")])
+def test_times_for_people(value: float, text: str) -> None:
+    assert milliseconds(value) == text
