@@ -1,0 +1,146 @@
+"""How fast model files run, how much memory they take, and whether to believe it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgekit.artifact import Artifact, Format, open_artifact
+from edgekit.codec import to_jsonable
+from edgekit.devices import open_device
+from edgekit.errors import ArtifactError, InputError
+from edgekit.measure.profile import Profile, profile
+from edgekit.measure.settings import (
+    TIMED,
+    BenchmarkReport,
+    BenchmarkResult,
+    BenchmarkSettings,
+    DeviceRun,
+)
+from edgekit.measure.stats import median_ratio, summarize
+from edgekit.measure.validity import reasons_for_doubt
+from edgekit.measure.verdict import verdicts
+from edgekit.results import envelope
+from edgekit.workers import Progress, silent
+
+
+def benchmark(
+    paths: Sequence[Path],
+    settings: BenchmarkSettings | None = None,
+    *,
+    devices: Sequence[str] = ("local",),
+    with_profile: bool = False,
+    progress: Progress = silent,
+) -> BenchmarkReport:
+    """Time the model files together on each of ``devices``; with a profile, also each file's time by operator, here.
+
+    Every file at every number of threads runs in a process of its own, all in turns. What is timed is one run on
+    prepared inputs. Errors: `ArtifactError` for a file that cannot be read or run, `InputError` for settings.
+    """
+    settings = settings or BenchmarkSettings()
+    if not paths:
+        raise InputError("No model file was given; expected at least one .tflite, .onnx or .keras file.")
+    for name, values in (("device", list(devices)), ("file", [str(p) for p in paths])):
+        if len(set(values)) != len(values):
+            twice = next(v for v in values if values.count(v) > 1)
+            raise InputError(f"The {name} {twice} is named twice; name it once.")
+    opened = [open_device(uri) for uri in devices]
+    artifacts = [open_artifact(path) for path in paths]
+    if with_profile:
+        _refuse_unprofiled(artifacts, devices)
+    runs = {device.uri: device.measure(artifacts, settings, progress=progress) for device in opened}
+    results = tuple(result for run in runs.values() for result in judge(run, settings))
+    profiles, notes = _profiles(artifacts, settings, progress) if with_profile else ({}, ())
+    return BenchmarkReport(
+        results=results,
+        verdicts=verdicts(results, settings),
+        hosts={uri: run.host for uri, run in runs.items()},
+        profiles=profiles,
+        notes=notes,
+    )
+
+
+def judge(run: DeviceRun, settings: BenchmarkSettings) -> tuple[BenchmarkResult, ...]:
+    """The figures of a device's timings, each with its ratio to the first and the reasons to doubt it."""
+    results = []
+    for timing in run.timings:
+        flags = reasons_for_doubt(timing, run.conditions, run.host)
+        results.append(
+            BenchmarkResult(
+                timing=timing,
+                latency_ms=summarize(timing.samples_ms, first_ms=timing.first_ms),
+                ratio_to_first=median_ratio(timing.rounds_ms, run.timings[0].rounds_ms, seed=settings.seed),
+                valid=not flags,
+                flags=flags,
+                conditions=run.conditions,
+                settings=settings,
+            )
+        )
+    return tuple(results)
+
+
+def to_json(report: BenchmarkReport) -> dict[str, Any]:
+    """The report as the JSON of ``edgekit benchmark``; ``host`` is the first device's, ``hosts`` are all of them."""
+    results = [_result_json(result, report.profiles) for result in report.results]
+    data = envelope("benchmark", results, host=dict(next(iter(report.hosts.values()))))
+    return {**data, "hosts": to_jsonable(report.hosts), "verdicts": list(report.verdicts), "notes": list(report.notes)}
+
+
+def _result_json(result: BenchmarkResult, profiles: Mapping[tuple[str, int], Profile]) -> dict[str, Any]:
+    timing, artifact = result.timing, result.timing.artifact
+    data = {
+        "artifact": str(artifact.path),
+        "sha256": artifact.sha256,
+        "format": artifact.format.value,
+        "recipe": artifact.recipe,
+        "model_bytes": artifact.model_bytes,
+        "device": timing.device,
+        "threads": timing.threads,
+        "runtime": {"name": timing.runtime_name, "version": timing.runtime_version},
+        "latency_ms": to_jsonable(result.latency_ms),
+        "samples_ms": list(timing.samples_ms),
+        "n": len(timing.samples_ms),
+        "runs": timing.runs,
+        "init_ms": timing.init_ms,
+        "peak_rss_bytes": timing.peak_rss_bytes,
+        "base_rss_bytes": timing.base_rss_bytes,
+        "ratio_to_first": to_jsonable(result.ratio_to_first),
+        "valid": result.valid,
+        "flags": list(result.flags),
+        "timed": TIMED,
+        "settings": to_jsonable(result.settings),
+        "conditions": {
+            "before": to_jsonable(result.conditions[0]),
+            "during": to_jsonable(result.conditions[1:-1]),
+            "after": to_jsonable(result.conditions[-1]),
+        },
+    }
+    found = profiles.get((str(artifact.path), timing.threads))
+    return data if found is None else {**data, **found.to_json()}
+
+
+def _refuse_unprofiled(artifacts: Sequence[Artifact], devices: Sequence[str]) -> None:
+    for artifact in artifacts:
+        if artifact.format is Format.KERAS:
+            raise InputError(
+                f"{artifact.path} is a Keras model, which has no time by operator; leave out --profile or convert."
+            )
+    if list(devices) != ["local"]:
+        raise InputError(f"A time by operator is measured on this machine only; got the devices {', '.join(devices)}.")
+
+
+def _profiles(
+    artifacts: Sequence[Artifact], settings: BenchmarkSettings, progress: Progress
+) -> tuple[dict[tuple[str, int], Profile], tuple[str, ...]]:
+    """Profiles by file and threads, and one sentence for each file that its engine's profiler does not take."""
+    found: dict[tuple[str, int], Profile] = {}
+    refused: dict[Path, str] = {}
+    for artifact in artifacts:
+        for threads in settings.threads:
+            progress("profiling", len(found), len(artifacts) * len(settings.threads))
+            try:
+                found[str(artifact.path), threads] = profile(
+                    artifact, threads=threads, runs=settings.runs, seed=settings.seed
+                )
+            except ArtifactError as error:  # it ran a moment ago: the times stand without the profile
+                refused[artifact.path] = str(error)
+    return found, tuple(refused.values())

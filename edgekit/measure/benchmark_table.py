@@ -1,0 +1,48 @@
+"""A benchmark's results as rows of text."""
+
+from edgekit.measure.profile import Profile
+from edgekit.measure.settings import BenchmarkReport, BenchmarkResult
+
+COLUMNS = (
+    "artifact",
+    "recipe",
+    "device",
+    "threads",
+    "p50",
+    "p90",
+    "p99",
+    "min",
+    "first",
+    "load",
+    "peak RSS",
+    "runs",
+    "ratio to first",
+    "valid",
+)
+PROFILE_COLUMNS = ("operator", "kernel", "mean ms", "share")
+
+
+def rows(report: BenchmarkReport) -> list[list[str]]:
+    """One row for each result, in the order of `COLUMNS`."""
+    return [_row(result) for result in report.results]
+
+
+def profile_rows(profile: Profile, count: int) -> list[list[str]]:
+    """The ``count`` slowest operators, in the order of `PROFILE_COLUMNS`."""
+    return [[o.name, o.op, f"{o.mean_ms:.4f}", f"{o.share:.1%}"] for o in profile.slowest(count)]
+
+
+def _row(result: BenchmarkResult) -> list[str]:
+    timing, latency, ratio = result.timing, result.latency_ms, result.ratio_to_first
+    figures = (latency.p50, latency.p90, latency.p99, latency.min, latency.first, timing.init_ms)
+    return [
+        timing.artifact.path.name,
+        timing.artifact.recipe,
+        timing.device,
+        str(timing.threads),
+        *(f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in figures),
+        "unknown" if timing.peak_rss_bytes is None else f"{timing.peak_rss_bytes / 1e6:.0f}",
+        str(timing.runs),
+        f"{ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f})",
+        "yes" if result.valid else "no: " + "; ".join(result.flags),
+    ]

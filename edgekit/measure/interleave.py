@@ -1,0 +1,117 @@
+"""Several models timed on one machine in turns, so that a slow minute of the machine hits all of them alike."""
+
+import contextlib
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.artifact import Artifact
+from edgekit.errors import ArtifactError
+from edgekit.measure.conditions import Conditions, read_conditions
+from edgekit.measure.host import host_facts
+from edgekit.measure.sample_inputs import sample_inputs
+from edgekit.measure.settings import BenchmarkSettings, DeviceRun, Timing
+from edgekit.workers import Json, Progress, Worker, WorkerCrashError, silent
+
+WORKER = "edgekit.measure.bench_worker"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Lane:
+    """One artifact at one number of threads, its process, and what it has given so far."""
+
+    artifact: Artifact
+    threads: int
+    worker: Worker
+    loaded: Json = field(default_factory=dict)
+    rounds_ms: list[tuple[float, ...]] = field(default_factory=list)
+    runs: int = 0
+    peak_rss_bytes: int | None = None
+
+    def call(self, operation: str, request: Json) -> Json:
+        try:
+            return self.worker.call(operation, request)
+        except WorkerCrashError as error:
+            raise ArtifactError(f"{self.artifact.path} cannot be timed: {error}.") from None
+
+    def load(self, inputs: Path, warmup: int) -> None:
+        request = {"path": str(self.artifact.path), "threads": self.threads, "inputs": str(inputs), "warmup": warmup}
+        self.loaded = self.call("load", request)
+
+    def turn(self, settings: BenchmarkSettings) -> None:
+        answer = self.call(
+            "turn",
+            {
+                "runs": math.ceil(settings.runs / settings.rounds),
+                "min_duration_s": settings.min_duration_s / settings.rounds,
+                "settle": settings.settle,
+            },
+        )
+        self.rounds_ms.append(tuple(answer["samples_ms"]))
+        self.runs += answer["runs"]
+        self.peak_rss_bytes = answer["peak_rss_bytes"]
+
+    def timing(self, device: str) -> Timing:
+        return Timing(
+            artifact=self.artifact,
+            threads=self.threads,
+            device=device,
+            runtime_name=self.loaded["runtime"],
+            runtime_version=self.loaded["version"],
+            first_ms=self.loaded["first_ms"],
+            init_ms=self.loaded["init_ms"],
+            rounds_ms=tuple(self.rounds_ms),
+            runs=self.runs,
+            peak_rss_bytes=self.peak_rss_bytes,
+            base_rss_bytes=self.loaded["base_rss_bytes"],
+        )
+
+
+def interleave(
+    artifacts: Sequence[Artifact],
+    settings: BenchmarkSettings,
+    *,
+    device: str,
+    progress: Progress = silent,
+    read: Callable[[], Conditions] = read_conditions,
+) -> DeviceRun:
+    """Time every artifact at every number of threads, each in a process of its own, all alive at once.
+
+    A round gives each of them one turn, in an order shuffled anew; ``read`` looks at the machine before, after each
+    round, and so after the last. `ArtifactError` names a file whose process died.
+    """
+    host = host_facts()
+    conditions = [read()]
+    orders = _orders(len(artifacts) * len(settings.threads), settings)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-")))
+        lanes: list[_Lane] = []
+        for index, artifact in enumerate(artifacts):
+            inputs = folder / f"{index}.npz"
+            np.savez(inputs, **sample_inputs(artifact.card, seed=settings.seed))  # type: ignore[arg-type]
+            for threads in settings.threads:
+                progress("loading", len(lanes), len(artifacts) * len(settings.threads))
+                lane = _Lane(artifact=artifact, threads=threads, worker=stack.enter_context(Worker(WORKER)))
+                lane.load(inputs, settings.warmup)
+                lanes.append(lane)
+        for done, order in enumerate(orders):
+            progress("timing", done, settings.rounds)
+            for index in order:
+                lanes[index].turn(settings)
+            conditions.append(read())
+        progress("timing", settings.rounds, settings.rounds)
+    return DeviceRun(
+        timings=tuple(lane.timing(device) for lane in lanes),
+        conditions=tuple(conditions),
+        order=orders,
+        host=host,
+    )
+
+
+def _orders(lanes: int, settings: BenchmarkSettings) -> tuple[tuple[int, ...], ...]:
+    generator = np.random.default_rng(settings.seed)
+    return tuple(tuple(int(i) for i in generator.permutation(lanes)) for _ in range(settings.rounds))

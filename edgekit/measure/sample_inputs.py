@@ -1,0 +1,61 @@
+"""Inputs to time a model with: seeded, in the range that it is used in. Never used to measure accuracy."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.card import ModelCard, TensorSpec
+from edgekit.errors import ArtifactError
+from edgekit.preprocessing import Preprocessing, normalize
+
+Array = npt.NDArray[Any]
+
+
+def sample_inputs(card: ModelCard, *, seed: int) -> dict[str, Array]:
+    """One batch for each input of ``card`` by name, free dimensions as 1.
+
+    An image input is filled with noise of 0..255 that went through the card's preprocessing; a quantized input with all
+    of its integers; any other float input with 0..1, and any other integer input with 0 and 1, which every table of a
+    vocabulary or of classes has.
+    """
+    generator = np.random.default_rng(seed)
+    if card.preprocessing is not None and len(card.inputs) == 1:
+        images = _image_values(card.inputs[0], card.preprocessing, generator)
+        if images is not None:
+            return {card.inputs[0].name: images}
+    return {spec.name: sample_values(spec, generator) for spec in card.inputs}
+
+
+def sample_values(spec: TensorSpec, generator: np.random.Generator) -> Array:
+    """Values for one input that nothing more is known of, in the file's own dtype."""
+    shape = tuple(1 if size is None else size for size in spec.shape)
+    try:
+        dtype = np.dtype(spec.dtype)
+    except TypeError:
+        raise ArtifactError(
+            f"Input {spec.name!r} is {spec.dtype}; a benchmark makes numbers only: convert the model to take them."
+        ) from None
+    if dtype.kind == "f":
+        return generator.random(shape, np.float32).astype(dtype)
+    if dtype.kind == "b":
+        return generator.integers(0, 2, shape).astype(dtype)
+    if dtype.kind in "iu":
+        if spec.quantized or dtype.itemsize == 1:
+            info = np.iinfo(dtype)
+            return generator.integers(info.min, info.max, shape, dtype, endpoint=True)
+        return generator.integers(0, 2, shape, dtype)
+    raise ArtifactError(
+        f"Input {spec.name!r} is {spec.dtype}; a benchmark makes numbers only: convert the model to take them."
+    )
+
+
+def _image_values(spec: TensorSpec, preprocessing: Preprocessing, generator: np.random.Generator) -> Array | None:
+    if np.dtype(spec.dtype).kind != "f":
+        return None
+    image = generator.integers(0, 256, (1, *preprocessing.size_hw, preprocessing.channels))
+    values = normalize(image, preprocessing).astype(spec.dtype)
+    fits = len(spec.shape) == values.ndim and all(
+        size in (None, got) for size, got in zip(spec.shape, values.shape, strict=True)
+    )
+    return values if fits else None

@@ -1,0 +1,112 @@
+"""How a benchmark is done, and what it gives: the words that every device shares."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgekit.artifact import Artifact
+from edgekit.errors import InputError
+from edgekit.measure.conditions import Conditions
+from edgekit.measure.profile import Profile
+from edgekit.measure.stats import Latency, Ratio
+
+TIMED = "set inputs, invoke, get outputs; inputs prepared beforehand, one item a run"
+"""What lies between the two readings of the clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkSettings:
+    """At least ``runs`` timed runs *and* ``min_duration_s`` seconds for each model and number of threads.
+
+    They are spread over ``rounds``: in every round each model has its turn, in an order shuffled with ``seed``.
+    ``warmup`` runs come before the first timed one; ``settle`` untimed runs begin every turn, since the turn before it
+    has left another model's weights in the caches.
+    """
+
+    threads: tuple[int, ...] = (1,)
+    runs: int = 50
+    warmup: int = 5
+    min_duration_s: float = 1.0
+    rounds: int = 20
+    settle: int = 2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.threads or min(self.threads) < 1 or len(set(self.threads)) != len(self.threads):
+            raise InputError(f"The numbers of threads are {list(self.threads)}; expected different ones of at least 1.")
+        for name, least in (
+            ("runs", 1),
+            ("warmup", 0),
+            ("min_duration_s", 0),
+            ("rounds", 1),
+            ("settle", 0),
+            ("seed", 0),
+        ):
+            if getattr(self, name) < least:
+                raise InputError(f"A benchmark's {name} is {least} or more; got {getattr(self, name)}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Everything measured of one model file at one number of threads on one device.
+
+    ``rounds_ms`` holds the timed runs of each round in order; ``runs`` counts all of them, of which very fast models
+    keep an evenly spaced part.
+    """
+
+    artifact: Artifact
+    threads: int
+    device: str
+    runtime_name: str
+    runtime_version: str
+    first_ms: float
+    init_ms: float
+    rounds_ms: tuple[tuple[float, ...], ...]
+    runs: int
+    peak_rss_bytes: int | None
+    base_rss_bytes: int | None
+
+    @property
+    def samples_ms(self) -> tuple[float, ...]:
+        """The kept runs of all rounds, in order."""
+        return tuple(sample for block in self.rounds_ms for sample in block)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRun:
+    """What a device gives back: timings, its state before, between the rounds and after, and the order of the turns.
+
+    ``order`` has one (file, threads) index list a round, into ``timings``.
+    """
+
+    timings: tuple[Timing, ...]
+    conditions: tuple[Conditions, ...]
+    order: tuple[tuple[int, ...], ...]
+    host: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkResult:
+    """One line of a benchmark's table: a timing, its figures, and whether to believe it."""
+
+    timing: Timing
+    latency_ms: Latency
+    ratio_to_first: Ratio
+    valid: bool
+    flags: tuple[str, ...]
+    conditions: tuple[Conditions, ...]
+    settings: BenchmarkSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkReport:
+    """All results of a benchmark, the sentences that may be said about them, and the machines' facts by device.
+
+    ``profiles`` are by (path, threads); ``notes`` says which files could not be profiled, and why.
+    """
+
+    results: tuple[BenchmarkResult, ...]
+    verdicts: tuple[str, ...]
+    hosts: Mapping[str, Mapping[str, Any]]
+    profiles: Mapping[tuple[str, int], Profile] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

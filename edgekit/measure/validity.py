@@ -1,0 +1,72 @@
+"""Reasons not to believe a timing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgekit.measure.conditions import Conditions
+from edgekit.measure.settings import Timing
+
+LEAST_RUNS = 30
+"""Below this many runs a 90th percentile rests on fewer than four of them."""
+MOST_DRIFT = 0.10
+MOST_FREQUENCY_CHANGE = 0.10
+
+
+def reasons_for_doubt(timing: Timing, conditions: Sequence[Conditions], host: Mapping[str, Any]) -> tuple[str, ...]:
+    """Why ``timing`` should not be relied on, each reason in words; empty when nothing speaks against it.
+
+    ``conditions`` are those before, after each round, and after the last.
+    """
+    found = (
+        _emulated(host),
+        _loaded(conditions[0], host["allowed_cpus"]),
+        _oversubscribed(timing.threads, host["allowed_cpus"]),
+        _throttled(conditions),
+        _frequency_changed(conditions),
+        _drifted(timing.rounds_ms),
+        _too_few(timing.runs),
+    )
+    return tuple(reason for reason in found if reason is not None)
+
+
+def _emulated(host: Mapping[str, Any]) -> str | None:
+    return "emulated: these times say nothing about the machine imitated" if host["emulated"] else None
+
+
+def _loaded(before: Conditions, cpus: int) -> str | None:
+    if before.load_1min is None or before.load_1min <= cpus:
+        return None
+    return f"load: {before.load_1min:.1f} on {cpus} CPUs before the run"
+
+
+def _oversubscribed(threads: int, cpus: int) -> str | None:
+    return f"threads: {threads} on {cpus} CPUs" if threads > cpus else None
+
+
+def _throttled(conditions: Sequence[Conditions]) -> str | None:
+    seen = sorted({reason for state in conditions for reason in state.throttled})
+    return f"throttled: {', '.join(seen)}" if seen else None
+
+
+def _frequency_changed(conditions: Sequence[Conditions]) -> str | None:
+    under_load = [c.top_frequency_mhz for c in conditions[1:] if c.top_frequency_mhz is not None]
+    if not under_load or min(under_load) >= (1 - MOST_FREQUENCY_CHANGE) * max(under_load):
+        return None
+    return f"frequency: between {min(under_load):.0f} and {max(under_load):.0f} MHz during the run"
+
+
+def _drifted(rounds_ms: Sequence[Sequence[float]]) -> str | None:
+    quarter = len(rounds_ms) // 4
+    if quarter == 0:
+        return None
+    first = float(np.median(np.concatenate([np.asarray(r) for r in rounds_ms[:quarter]])))
+    last = float(np.median(np.concatenate([np.asarray(r) for r in rounds_ms[-quarter:]])))
+    if abs(last - first) <= MOST_DRIFT * first:
+        return None
+    return f"drift: median {first:.3g} ms in the first quarter, {last:.3g} ms in the last"
+
+
+def _too_few(runs: int) -> str | None:
+    return f"runs: {runs}; expected {LEAST_RUNS} or more" if runs < LEAST_RUNS else None

@@ -1,0 +1,68 @@
+"""Does the smaller precision pay on this machine? What a benchmark may say, and what it may not."""
+
+from collections.abc import Sequence
+
+from edgekit.measure.settings import BenchmarkResult, BenchmarkSettings
+from edgekit.measure.stats import Ratio, median_ratio
+from edgekit.recipe import Precision
+
+
+def verdicts(results: Sequence[BenchmarkResult], settings: BenchmarkSettings) -> tuple[str, ...]:
+    """One sentence for each result that has a float32 sibling.
+
+    Siblings come from one source model, have one format and ran on one device with the same number of threads.
+    """
+    floats = {
+        _family(r): r for r in results if r.timing.artifact.recipe == Precision.FP32.value and _source(r) is not None
+    }
+    return tuple(
+        sentence(r, floats[_family(r)], settings)
+        for r in results
+        if _family(r) in floats and r.timing.artifact.recipe not in (Precision.FP32.value, "unknown")
+    )
+
+
+def sentence(result: BenchmarkResult, reference: BenchmarkResult, settings: BenchmarkSettings) -> str:
+    """What may be said of ``result`` against its float32 sibling; nothing is claimed where the interval contains 1."""
+    ratio = median_ratio(result.timing.rounds_ms, reference.timing.rounds_ms, seed=settings.seed)
+    name, other = result.timing.artifact.recipe, reference.timing.artifact.recipe
+    plural = "s" if result.timing.threads > 1 else ""
+    where = f"in {result.timing.artifact.format} on {result.timing.device} with {result.timing.threads} thread{plural}"
+    words = f"{name} {_speed(ratio, other)} {where} {_interval(ratio)}: {_advice(result, reference, ratio)}."
+    if result.valid and reference.valid:
+        return words
+    return f"{words} The run is flagged; repeat it on a quiet machine before relying on this."
+
+
+def _speed(ratio: Ratio, other: str) -> str:
+    if not ratio.decided:
+        return f"and {other} cannot be told apart in speed"
+    return (
+        f"is {ratio.value:.2f} × slower than {other}"
+        if ratio.value > 1
+        else f"is {1 / ratio.value:.2f} × faster than {other}"
+    )
+
+
+def _interval(ratio: Ratio) -> str:
+    low, high = (ratio.low, ratio.high) if not ratio.decided or ratio.value > 1 else (1 / ratio.high, 1 / ratio.low)
+    kind = "times " if not ratio.decided else ""
+    return f"({kind}95 % interval {low:.2f} to {high:.2f})"
+
+
+def _advice(result: BenchmarkResult, reference: BenchmarkResult, ratio: Ratio) -> str:
+    factor = reference.timing.artifact.model_bytes / result.timing.artifact.model_bytes
+    smaller = factor > 1
+    size = f"the file is {factor:.1f} × smaller" if smaller else f"the file is {1 / factor:.1f} × larger"
+    if ratio.decided and ratio.value < 1:
+        return f"it pays on this CPU, and {size}"
+    return f"ship it for size, not speed ({size})" if smaller else f"it does not pay on this CPU ({size})"
+
+
+def _source(result: BenchmarkResult) -> str | None:
+    return result.timing.artifact.card.provenance.source_sha256
+
+
+def _family(result: BenchmarkResult) -> tuple[object, ...]:
+    timing = result.timing
+    return (_source(result), timing.artifact.format, timing.device, timing.threads)
