@@ -69,7 +69,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, _interrupt)
     arguments = list(sys.argv[1:] if args is None else args)
     try:
-        code = root.main(args=arguments, standalone_mode=False, obj=tuple(arguments))
+        code = root.main(args=arguments, prog_name="edgekit", standalone_mode=False, obj=tuple(arguments))
     except EdgekitError as error:
         sys.exit(_fail(str(error), error.exit_code))
     except click.ClickException as error:
