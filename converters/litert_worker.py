@@ -71,7 +71,7 @@ def _recipe(request: Json) -> Any:
     # The quantizer knows a layer by the names of its output tensors.
     for tensor in request["keep_float"]:
         recipe.add_quantization_config(
-            f".*{re.escape(tensor)}.*", operators.ALL_SUPPORTED, algorithm_key=names.NO_QUANTIZE
+            f"(^|;){re.escape(tensor)};", operators.ALL_SUPPORTED, algorithm_key=names.NO_QUANTIZE
         )
     if precision in _BITS and request["interface"] == "float":
         for end in (operators.INPUT, operators.OUTPUT):

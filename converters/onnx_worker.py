@@ -47,7 +47,7 @@ def _float16(request: Json, _path: Path, _progress: Progress) -> Any:
     float16 = need("onnxruntime.transformers.float16", extra="convert")
     model = onnx.load(request["source"])
     return float16.convert_float_to_float16(
-        model, keep_io_types=request["interface"] == "float", node_block_list=_matching(model, request["keep_float"])
+        model, keep_io_types=True, node_block_list=_matching(model, request["keep_float"])
     )
 
 

@@ -1,0 +1,124 @@
+"""Items for calibration and for verification: real ones, chosen by a seed, written one by one, recorded by digest."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.card import DataRef, ModelCard, TensorSpec
+from edgekit.converters.samples import Samples
+from edgekit.data.base import Dataset, Part, data_ref, draw, item_digest
+from edgekit.errors import DataError, InputError
+from edgekit.preprocessing import Preprocessing
+from edgekit.workers import Progress
+
+SYNTHETIC_ITEMS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Inputs on disk, and the record of where they come from; no record means synthetic inputs."""
+
+    samples: Samples
+    ref: DataRef | None
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the inputs are made up, which proves arithmetic only."""
+        return self.ref is None
+
+
+def find_data(
+    wanted: Dataset | str | None, card: ModelCard | None, *, required: bool, data_dir: Path | None
+) -> Dataset | None:
+    """The data asked for, else the card's training data; ``None`` when there is none and none is ``required``."""
+    from edgekit.data import open_data
+
+    if isinstance(wanted, Dataset):
+        return _not_empty(wanted)
+    if wanted is not None:
+        return _not_empty(open_data(wanted, part=Part.CALIBRATION, data_dir=data_dir))
+    training = card.provenance.training if card is not None else None
+    if training is None:
+        if required:
+            raise InputError(
+                "Integer recipes measure ranges on real data, and the model's card names none; "
+                "give some with --calibration DATA."
+            )
+        return None
+    try:
+        return _not_empty(open_data(training.name, part=Part.CALIBRATION, data_dir=data_dir))
+    except InputError as error:
+        if required:
+            raise InputError(
+                f"The data {training.name!r}, which the model was trained on, cannot be opened ({error}) "
+                "Give other data with --calibration DATA."
+            ) from None
+        return None
+
+
+def write_calibration(
+    data: Dataset,
+    inputs: tuple[TensorSpec, ...],
+    preprocessing: Preprocessing | None,
+    *,
+    count: int,
+    seed: int,
+    folder: Path,
+    progress: Progress,
+) -> Calibration:
+    """``count`` items of ``data`` (all, when it has fewer) as model inputs in ``folder``; one in memory at a time."""
+    from edgekit.feeding import Feeder
+
+    feeder = Feeder(inputs, preprocessing)
+    indices = draw(len(data), count, seed)
+    digests: list[str] = []
+
+    def feeds() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+        for done, index in enumerate(indices, 1):
+            item = data.items[index]
+            digests.append(item_digest(item))
+            feed = feeder.feed(item)
+            for name, values in feed.items():
+                if np.issubdtype(values.dtype, np.inexact) and not np.all(np.isfinite(values)):
+                    raise DataError(
+                        f"Item {index} of {data.name} has values for input {name!r} that are NaN or infinite; "
+                        "expected finite numbers: leave it out or mend it."
+                    )
+            yield feed
+            progress("reading calibration data", done, len(indices))
+
+    samples = Samples.write(folder, feeds(), len(indices))
+    return Calibration(samples=samples, ref=data_ref(data.name, digests, seed=seed, keep_items=True))
+
+
+def synthetic_calibration(
+    inputs: tuple[TensorSpec, ...], preprocessing: Preprocessing | None, *, seed: int, folder: Path
+) -> Calibration:
+    """`SYNTHETIC_ITEMS` uniform inputs in the range that the preprocessing gives, 0..1 where there is none."""
+    rng = np.random.default_rng(seed)
+
+    def feed() -> dict[str, npt.NDArray[Any]]:
+        return {spec.name: _uniform(rng, spec, preprocessing) for spec in inputs}
+
+    samples = Samples.write(folder, (feed() for _ in range(SYNTHETIC_ITEMS)), SYNTHETIC_ITEMS)
+    return Calibration(samples=samples, ref=None)
+
+
+def _uniform(rng: np.random.Generator, spec: TensorSpec, preprocessing: Preprocessing | None) -> npt.NDArray[Any]:
+    shape = tuple(1 if d is None else d for d in spec.shape[1:])
+    if not np.issubdtype(np.dtype(spec.dtype), np.floating):
+        return rng.integers(0, 2, shape).astype(spec.dtype)
+    if preprocessing is None:
+        return rng.uniform(0.0, 1.0, shape).astype(spec.dtype)
+    ends = [np.float64(e) * np.asarray(preprocessing.scale) + np.asarray(preprocessing.offset) for e in (0, 255)]
+    return rng.uniform(float(np.min(ends)), float(np.max(ends)), shape).astype(spec.dtype)
+
+
+def _not_empty(data: Dataset) -> Dataset:
+    if len(data) == 0:
+        raise DataError(f"{data.name} holds no items; expected at least one for calibration.")
+    return data

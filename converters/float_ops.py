@@ -1,0 +1,112 @@
+"""What a finished file still computes in float, read from the file itself."""
+
+from collections.abc import Sequence
+
+from edgekit.artifact import Format
+from edgekit.converters.plan import matching
+from edgekit.converters.report import FloatOp
+from edgekit.errors import ConversionError
+from edgekit.formats.graph import Graph, Node
+from edgekit.recipe import NEEDS_CALIBRATION, Precision, Recipe
+
+_KEPT = "kept by --keep-float"
+_CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast"})
+_FUSED = frozenset({"Relu", "Clip"})
+_WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "LSTM", "GRU", "RNN"})
+_LOOPS = frozenset({"WHILE", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM"})
+
+
+def refuse_unrunnable(graph: Graph, what: str) -> None:
+    """`ConversionError` for an operator that no stock runtime has."""
+    for node in graph.nodes:
+        if node.custom:
+            kind = "TensorFlow operator" if node.op.startswith("Flex") else "custom operator"
+            raise ConversionError(
+                f"{what} needs the {kind} {node.op!r}, which no stock runtime has; replace the layer that makes it."
+            )
+
+
+def refuse_loops(graph: Graph, recipe: Recipe) -> None:
+    """`ConversionError` when full integer is asked of a recurrent loop, which kills the quantizers."""
+    found = sorted({n.op for n in graph.nodes} & _LOOPS)
+    if recipe.precision in NEEDS_CALIBRATION and found:
+        raise ConversionError(
+            f"{recipe.code} has no integer form of the operator {found[0]}, a recurrent layer; "
+            "the nearest recipe that works is dynamic."
+        )
+
+
+def kept_tensors(graph: Graph, patterns: Sequence[str]) -> tuple[str, ...]:
+    """Output tensors of the operators whose tensors' names, the layers' names in them, match one of ``patterns``."""
+    return tuple(
+        output for node in graph.nodes if matching(patterns, (*node.inputs, *node.outputs)) for output in node.outputs
+    )
+
+
+def float_ops(graph: Graph, recipe: Recipe, fmt: Format, engine: str) -> tuple[FloatOp, ...]:
+    """Operators left in float: none for the float recipes, which ask for it; for dynamic, those with float weights."""
+    match recipe.precision:
+        case Precision.FP32 | Precision.FP16:
+            return ()
+        case Precision.DYNAMIC:
+            found = [(n, f"{engine} has no dynamic form of it") for n in graph.nodes if _float_weights(graph, n)]
+        case _ if fmt is Format.TFLITE:
+            found = [(n, f"{engine} has no integer form of it") for n in graph.nodes if _float_tflite(graph, n)]
+        case _:
+            found = [(n, f"{engine} has no integer form of it") for n in _float_onnx(graph)]
+    return tuple(
+        FloatOp(
+            name=_title(node),
+            op=node.op,
+            reason=_KEPT if matching(recipe.keep_float, (node.name, *node.inputs, *node.outputs)) else reason,
+        )
+        for node, reason in found
+    )
+
+
+def require_integer(left: Sequence[FloatOp], recipe: Recipe, fmt: Format) -> None:
+    """`ConversionError` when full integer was asked and an operator is float that nobody allowed.
+
+    ONNX Runtime computes the light ones (activations, shapes) in float by design; there only operators with weights count.
+    """
+    if recipe.precision not in NEEDS_CALIBRATION:
+        return
+    wrong = [f for f in left if f.reason != _KEPT and (fmt is Format.TFLITE or f.op in _WEIGHTED)]
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise ConversionError(
+            f"{recipe.code} leaves {wrong[0].op} {wrong[0].name!r}{more} in float, since {wrong[0].reason}; allow it with "
+            "--keep-float REGEX, or take the recipe dynamic."
+        )
+
+
+def _float_tflite(graph: Graph, node: Node) -> bool:
+    if node.op in _CONVERSIONS:
+        return False
+    tensors = [graph.tensors[t] for t in (*node.inputs, *node.outputs) if t]
+    return any(t.dtype in ("float32", "float16") for t in tensors)
+
+
+def _float_weights(graph: Graph, node: Node) -> bool:
+    if node.op in _CONVERSIONS:
+        return False
+    constants = [graph.tensors[t] for t in node.inputs if t and graph.tensors[t].constant]
+    return any(t.dtype == "float32" and len(t.shape or ()) >= 2 and t.model_bytes >= 4096 for t in constants)
+
+
+def _float_onnx(graph: Graph) -> list[Node]:
+    producer = {output: node for node in graph.nodes for output in node.outputs}
+    found = []
+    for node in graph.nodes:
+        if node.op in _CONVERSIONS:
+            continue
+        live = [t for t in node.inputs if t and not graph.tensors[t].constant and graph.tensors[t].dtype == "float32"]
+        makers = [producer[t].op for t in live if t in producer]
+        fused = node.op in _FUSED and makers and makers[0] in _WEIGHTED | {"Add"}
+        if live and not fused and not any(op == "DequantizeLinear" for op in makers):
+            found.append(node)
+    return found
+
+
+def _title(node: Node) -> str:
+    return node.name or (node.outputs[0] if node.outputs else node.op)

@@ -1,0 +1,113 @@
+"""Comparing the outputs of a finished file with those of its source, and refusing what is outside tolerance."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.converters.report import Parity
+from edgekit.converters.tolerances import TOLERANCES
+from edgekit.errors import CheckFailedError
+from edgekit.measure.metrics import agreement, cosine, max_abs, sqnr_db
+from edgekit.recipe import Precision
+
+Array = npt.NDArray[Any]
+
+
+def compare_outputs(
+    reference: Mapping[str, Array], other: Mapping[str, Array], *, what: str, synthetic: bool
+) -> Parity:
+    """The worst figures over all outputs, (count, ...) each; `CheckFailedError` for a wrong name, shape, type or value.
+
+    ``what`` names the file in messages.
+    """
+    if set(reference) != set(other):
+        raise CheckFailedError(f"{what} has the outputs {sorted(other)}; the source has {sorted(reference)}.")
+    rows = [_compare_one(name, np.asarray(reference[name]), np.asarray(other[name]), what) for name in sorted(reference)]
+    correlations = [r[3] for r in rows if r[3] is not None]
+    agreements = [r[4] for r in rows if r[4] is not None]
+    return Parity(
+        max_abs=max(r[0] for r in rows),
+        sqnr_db=min(r[1] for r in rows),
+        cosine=min(r[2] for r in rows),
+        correlation=min(correlations) if correlations else None,
+        agreement=min(agreements) if agreements else None,
+        count=len(next(iter(reference.values()))),
+        synthetic=synthetic,
+    )
+
+
+def require_tolerance(
+    reference: Mapping[str, Array], other: Mapping[str, Array], parity: Parity, precision: Precision, *, what: str
+) -> None:
+    """`CheckFailedError` naming the first limit of ``precision`` that the file exceeds."""
+    limit = TOLERANCES[precision]
+    refused = f"{what} is refused, and nothing was written"
+    if limit.max_abs is not None:
+        for name, values in reference.items():
+            allowed = limit.max_abs * max(1.0, float(np.max(np.abs(values), initial=0.0)))
+            found = max_abs(np.asarray(values), np.asarray(other[name]))
+            if found > allowed:
+                raise CheckFailedError(
+                    f"{refused}: output {name!r} differs from the source by {found:.3g}; {precision} allows {allowed:.3g}."
+                )
+    if parity.sqnr_db < limit.min_sqnr_db:
+        raise CheckFailedError(
+            f"{refused}: its outputs keep {parity.sqnr_db:.1f} dB of the source's signal; "
+            f"{precision} needs {limit.min_sqnr_db:.1f} dB."
+        )
+    if parity.correlation is not None and parity.correlation < limit.min_correlation:
+        raise CheckFailedError(
+            f"{refused}: its outputs follow the source's with a correlation of {parity.correlation:.3f}; "
+            f"{precision} needs {limit.min_correlation:.3f}."
+        )
+    if limit.same_top1:
+        for name, values in reference.items():
+            wrong = _different_top1(np.asarray(values), np.asarray(other[name]))
+            if wrong:
+                raise CheckFailedError(
+                    f"{refused}: output {name!r} has another best class on {wrong} of {parity.count} items; "
+                    f"{precision} allows none."
+                )
+
+
+def _compare_one(
+    name: str, reference: Array, other: Array, what: str
+) -> tuple[float, float, float, float | None, float | None]:
+    if reference.shape != other.shape:
+        raise CheckFailedError(
+            f"Output {name!r} of {what} has the shape {other.shape[1:]} for an item; the source has {reference.shape[1:]}."
+        )
+    if np.issubdtype(reference.dtype, np.floating) != np.issubdtype(other.dtype, np.floating):
+        raise CheckFailedError(f"Output {name!r} of {what} is {other.dtype}; the source has {reference.dtype}.")
+    for values, owner in ((reference, "the source"), (other, what)):
+        if not np.all(np.isfinite(values)):
+            raise CheckFailedError(f"Output {name!r} of {owner} has values that are NaN or infinite; expected finite numbers.")
+    ranked = reference.ndim == 2 and reference.shape[1] > 1
+    return (
+        max_abs(reference, other),
+        sqnr_db(reference, other),
+        cosine(reference, other),
+        _correlation(reference, other),
+        agreement(reference, other) if ranked else None,
+    )
+
+
+def _correlation(reference: Array, other: Array) -> float | None:
+    """Cosine of the deviations from the mean item; ``None`` when the source's output does not depend on its input."""
+    a, b = (values.astype(np.float64) - values.astype(np.float64).mean(axis=0) for values in (reference, other))
+    if np.linalg.norm(a) <= 1e-6 * np.linalg.norm(reference.astype(np.float64)):
+        return None
+    return cosine(a, b)
+
+
+def _different_top1(reference: Array, other: Array) -> int:
+    """Items whose best class differs, where the source's two candidates are further apart than twice the difference."""
+    if reference.ndim != 2 or reference.shape[1] < 2:
+        return 0
+    rows = np.arange(len(reference))
+    mine, theirs = reference.argmax(axis=1), other.argmax(axis=1)
+    gap = reference[rows, mine] - reference[rows, theirs]
+    noise = 2 * np.max(np.abs(reference - other), axis=1)
+    return int(np.sum((mine != theirs) & (gap > noise)))

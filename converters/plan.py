@@ -1,0 +1,79 @@
+"""Which files a conversion will write, decided before any work."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgekit.artifact import Format
+from edgekit.converters.source import FORMATS, Source, SourceKind
+from edgekit.errors import InputError
+from edgekit.recipe import Batch, Precision, Recipe
+
+RECIPES: dict[Format, tuple[Precision, ...]] = {
+    Format.TFLITE: (Precision.FP32, Precision.FP16, Precision.DYNAMIC, Precision.INT8, Precision.INT16X8),
+    Format.ONNX: (Precision.FP32, Precision.FP16, Precision.DYNAMIC, Precision.INT8),
+}
+"""The recipes that each format can hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One file to be made."""
+
+    format: Format
+    recipe: Recipe
+    file_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All files to be made, the manifest beside them, and what was left out."""
+
+    jobs: tuple[Job, ...]
+    manifest_name: str
+    notes: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all files of the conversion."""
+        return (*(job.file_name for job in self.jobs), self.manifest_name)
+
+
+def plan(source: Source, recipes: Sequence[Recipe], formats: Sequence[Format]) -> Plan:
+    """The files for ``recipes`` in ``formats`` (empty: all that the source can become); `InputError` for what cannot be.
+
+    A recipe that a format lacks is left out with a note, unless that format was named.
+    """
+    possible = FORMATS[source.kind]
+    for wanted in formats:
+        if wanted not in possible:
+            raise InputError(
+                f"{source.path} cannot become {wanted.value}: a {source.kind.value} file converts to "
+                f"{possible[0].value} only; start from the Keras model that it was made from."
+            )
+    if not recipes:
+        raise InputError("No recipe was given; name at least one, such as int8.")
+    if source.kind is SourceKind.TFLITE and any(r.batch is Batch.DYNAMIC for r in recipes):
+        raise InputError(
+            f"{source.path} keeps the batch size it has; a free one needs the Keras model that it was made from."
+        )
+    jobs: dict[str, Job] = {}
+    notes: list[str] = []
+    for chosen in dict.fromkeys(formats) or possible:
+        for recipe in recipes:
+            if recipe.precision in RECIPES[chosen]:
+                name = f"{source.name}.{recipe.code}.{chosen.value}"
+                jobs.setdefault(name, Job(format=chosen, recipe=recipe, file_name=name))
+                continue
+            sentence = f"{chosen.value} has no {recipe.code}; it has {', '.join(p.value for p in RECIPES[chosen])}."
+            if chosen in formats:
+                raise InputError(f"{sentence[:-1]}: choose one of these or another format.")
+            notes.append(f"Skipped {recipe.code} for {chosen.value}: {sentence}")
+    if not jobs:
+        raise InputError(notes[0].removeprefix("Skipped ").capitalize())
+    return Plan(jobs=tuple(jobs.values()), manifest_name=f"{source.name}.manifest.json", notes=tuple(notes))
+
+
+def matching(patterns: Sequence[str], texts: Sequence[str]) -> bool:
+    """Whether one of the regular expressions is found in one of ``texts``."""
+    return any(re.search(pattern, text) for pattern in patterns for text in texts)
