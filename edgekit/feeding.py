@@ -31,6 +31,18 @@ class Feeder:
 
     def feed(self, item: Item) -> dict[str, Array]:
         """The inputs by name for one ``item``, no batch axis; `DataError` when it does not fit the model."""
+        return self.fit(self.prepare(item))
+
+    def prepare(self, item: Item) -> Item:
+        """``item`` with its images preprocessed: the same for all models that share the preprocessing."""
+        if self.preprocessing is None:
+            return item
+        if isinstance(item, Mapping):
+            return {k: preprocess(v, self.preprocessing) if is_image(v) else v for k, v in item.items()}
+        return preprocess(item, self.preprocessing) if is_image(item) else item
+
+    def fit(self, item: Item) -> dict[str, Array]:
+        """The inputs by name for an item that `prepare` gave."""
         if isinstance(item, Mapping):
             wanted = [spec.name for spec in self.inputs]
             if set(item) != set(wanted):
@@ -47,15 +59,13 @@ class Feeder:
         return {self.inputs[0].name: self._fit(item, self.inputs[0])}
 
     def _fit(self, values: Array, spec: TensorSpec) -> Array:
-        if is_image(values):
-            if self.preprocessing is not None:
-                values = preprocess(values, self.preprocessing)
-            elif spec.dtype != "uint8" or not _fits(_squeezed(values, spec).shape, spec):
-                raise DataError(
-                    f"The data holds images and nothing says how they become the model's {spec.dtype} input "
-                    f"{spec.name!r}: say it with --preprocess {'|'.join(PRESETS)} or a card file, or attach a card."
-                )
+        image = self.preprocessing is None and is_image(values)
         values = _squeezed(values, spec)
+        if image and not (spec.dtype == "uint8" and _fits(values.shape, spec)):
+            raise DataError(
+                f"The data holds images and nothing says how they become the model's {spec.dtype} input "
+                f"{spec.name!r}: say it with --preprocess {'|'.join(PRESETS)} or a card file, or attach a card."
+            )
         if not _fits(values.shape, spec):
             raise DataError(
                 f"An item for input {spec.name!r} has shape {_shape(values.shape)}; "
