@@ -85,5 +85,20 @@ def checked_feed(feed: Feed, inputs: tuple[TensorSpec, ...]) -> dict[str, Array]
     return {spec.name: checked_input(feed[spec.name], spec) for spec in inputs}
 
 
+def finished(values: Array, spec: TensorSpec, *, as_float: bool) -> Array:
+    """An engine's output as `Runtime.run` gives it: float32 where ``as_float`` asks for real numbers."""
+    if as_float and spec.quantized:
+        return dequantize(values, spec)
+    if as_float and values.dtype == np.float16:
+        return values.astype(np.float32)
+    return values
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an engine's message, without its full stop."""
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__
+
+
 def _shape(dims: tuple[int | None, ...]) -> str:
     return " x ".join("any" if d is None else str(d) for d in dims) or "scalar"

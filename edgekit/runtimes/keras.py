@@ -1,0 +1,97 @@
+"""Keras models in Keras itself, on TensorFlow."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgekit.card import TensorSpec
+from edgekit.errors import ArtifactError, need
+from edgekit.formats.keras import read_model
+from edgekit.runtimes.base import Array, Feed, checked_feed, finished
+
+
+class KerasRuntime:
+    """One ``.keras`` or ``.h5`` file. TensorFlow's threads are those of the process: only its first user sets them."""
+
+    def __init__(self, path: Path, *, threads: int = 1) -> None:
+        read_model(path)  # a damaged file is noticed before TensorFlow is loaded
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        tensorflow = need("tensorflow", extra="train")
+        keras = need("keras", extra="train")
+        _set_threads(tensorflow, threads)
+        self.name = "keras"
+        self.version: str = keras.__version__
+        self._path = path
+        self._model = _load(keras, path)
+        names = self._output_names(keras)
+        self.inputs = tuple(_spec(t.name, t) for t in self._model.inputs)
+        self.outputs = tuple(_spec(n, t) for n, t in zip(names, self._model.outputs, strict=True))
+        self._function = self._traced(tensorflow, keras)
+
+    def _output_names(self, keras: Any) -> list[str]:
+        structure = self._model.output
+        if isinstance(structure, dict):
+            return sorted(structure)
+        owners = [t._keras_history.operation.name for t in keras.tree.flatten(structure)]
+        return [n if owners.count(n) == 1 else f"{n}_{i}" for i, n in enumerate(owners)]
+
+    def _traced(self, tensorflow: Any, keras: Any) -> Any:
+        model = self._model
+        signature = [tensorflow.TensorSpec(t.shape, t.dtype, name=t.name) for t in model.inputs]
+
+        def call(*tensors: Any) -> list[Any]:
+            given = keras.tree.pack_sequence_as(model.input, list(tensors))
+            return list(keras.tree.flatten(model(given, training=False)))
+
+        return tensorflow.function(call, input_signature=signature)
+
+    def run(self, feed: Feed, *, as_float: bool = False) -> dict[str, Array]:
+        """Outputs by name, as `Runtime.run`."""
+        outputs = self.bind(feed)()
+        return {s.name: finished(o, s, as_float=as_float) for s, o in zip(self.outputs, outputs, strict=True)}
+
+    def bind(self, feed: Feed) -> Callable[[], list[Array]]:
+        """As `Runtime.bind`; a call gives the outputs in the order of ``outputs``."""
+        values = checked_feed(feed, self.inputs)
+        arguments = [values[s.name] for s in self.inputs]
+
+        def call() -> list[Array]:
+            return [o.numpy() for o in self._function(*arguments)]
+
+        return call
+
+
+def _set_threads(tensorflow: Any, threads: int) -> None:
+    threading = tensorflow.config.threading
+    if threading.get_intra_op_parallelism_threads() == threads:
+        return
+    try:
+        threading.set_intra_op_parallelism_threads(threads)
+        threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:  # TensorFlow has run in this process, as in training, and keeps the threads it started with
+        return
+
+
+def _load(keras: Any, path: Path) -> Any:
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # noqa: BLE001 - Keras raises whatever the layers of the file raise
+        raise ArtifactError(f"{path} cannot be loaded by Keras {keras.__version__}: {_reason(error)}") from None
+    if not getattr(model, "inputs", None):
+        raise ArtifactError(f"{path} has no fixed inputs; call the model once before saving it.")
+    return model
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if "ambda" in text and "safe_mode" in text:
+        return "it holds a Lambda layer, which is code that edgekit does not run; use a Layer of Keras instead."
+    if "Could not locate class" in text or "Unknown layer" in text:
+        return "it holds a custom layer, whose code is not in the file; use layers of Keras instead."
+    first = text.split(". ")[0].rstrip(".")
+    return f"{type(error).__name__}: {first}."
+
+
+def _spec(name: str, tensor: Any) -> TensorSpec:
+    return TensorSpec(name=name, shape=tuple(tensor.shape), dtype=str(tensor.dtype))

@@ -1,0 +1,38 @@
+"""Running a file once in a process of its own, since a damaged or unfit model can end the process it runs in."""
+
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.artifact import find_model
+from edgekit.card import TensorSpec
+from edgekit.errors import ArtifactError
+from edgekit.runtimes.base import Array
+from edgekit.workers import Json, Progress, Worker, WorkerCrashError, serve
+
+
+def probe(path: Path, *, threads: int = 1) -> None:
+    """Load the file and run zeros through it in a child process; `ArtifactError` when that fails or crashes."""
+    path, _ = find_model(path)
+    with Worker("edgekit.runtimes.probe") as worker:
+        try:
+            worker.call("probe", {"path": str(path), "threads": threads})
+        except WorkerCrashError as crash:
+            raise ArtifactError(f"{path} cannot be run: {crash}.") from None
+
+
+def zero_feed(specs: tuple[TensorSpec, ...], *, batch: int = 1) -> dict[str, Array]:
+    """Zeros for every input; a free axis has length ``batch``. An integer zero is a valid index and a valid pixel."""
+    return {s.name: np.zeros([batch if d is None else d for d in s.shape], s.dtype) for s in specs}
+
+
+def _run_once(request: Json, _progress: Progress) -> Json:
+    from edgekit.runtimes import open_runtime
+
+    runtime = open_runtime(Path(request["path"]), threads=request["threads"])
+    runtime.run(zero_feed(runtime.inputs))
+    return {}
+
+
+if __name__ == "__main__":
+    serve({"probe": _run_once})
