@@ -26,13 +26,14 @@ def mcnemar_p(first: Flags, second: Flags) -> float:
     for k in range(min(losses, wins) + 1):
         tail += term
         term = term * (discordant - k) // (k + 1)
-    return min(1.0, 2 * tail / 2**discordant)
+    return min(1.0, 2 * tail / (1 << discordant))
 
 
 def difference_interval(first: Flags, second: Flags, *, seed: int) -> tuple[float, float]:
-    """The 95 % interval of accuracy(second) - accuracy(first), by 10,000 paired bootstrap resamples drawn with ``seed``.
+    """The 95 % interval of accuracy(second) - accuracy(first), by 10,000 paired bootstrap resamples.
 
-    Resampling items with replacement draws the counts of wins, losses and draws from one multinomial distribution.
+    Resampling items with replacement draws the counts of wins, losses and draws from one multinomial
+    distribution; ``seed`` fixes it.
     """
     _check(first, second)
     count = len(first)

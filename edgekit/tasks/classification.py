@@ -75,8 +75,8 @@ def evaluate_classification(scores: Array, labels: Array) -> ClassificationResul
 def as_probabilities(scores: Array) -> npt.NDArray[np.float64]:
     """``scores`` (count, classes) as probabilities: themselves when they are, else their softmax.
 
-    They are when all lie in 0..1 and the rows sum to 1, within what 8-bit rounding of a softmax makes of it: half a step
-    of 1/256 for each class, the median row counting.
+    They are when all lie in 0..1 and the rows sum to 1, within what 8-bit rounding of a softmax makes of it: half a
+    step of 1/256 for each class, the median row counting.
 
     >>> as_probabilities(np.array([[0.25, 0.75]])).tolist()
     [[0.25, 0.75]]

@@ -1,5 +1,6 @@
 """Which output of a classifier stands for which class of a data set."""
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,17 @@ class LabelMap:
         """``class_ids`` (count,) of the data as indexes of the model's output, (count,) int64."""
         return np.asarray(self.to_output, np.int64)[class_ids]
 
+    def class_ids(self, outputs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The reverse: class ids for indexes of the model's output; -1 - index where the data has no such class."""
+        known = {output: class_id for class_id, output in enumerate(self.to_output)}
+        return np.array([known[o] if o in known else -1 - o for o in outputs.tolist()], np.int64)
+
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Class names from a text file, one a line; empty lines at the end do not count."""
+    """Class names from a text file, one a line, or from a ``.csv`` with the columns class_id and name.
+
+    Empty lines at the end do not count.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError:
@@ -36,7 +45,20 @@ def read_labels(path: Path) -> tuple[str, ...]:
         raise InputError(f"The labels file {path} cannot be read: {error.strerror}.") from None
     if not lines:
         raise InputError(f"The labels file {path} is empty; expected one class name a line.")
+    if path.suffix.lower() == ".csv":
+        return _from_csv(lines, path)
     return tuple(line.strip() for line in lines)
+
+
+def _from_csv(lines: list[str], path: Path) -> tuple[str, ...]:
+    reader = csv.DictReader(lines)
+    if not {"class_id", "name"} <= set(reader.fieldnames or ()):
+        raise InputError(f"{path} has the columns {', '.join(reader.fieldnames or ())}; expected class_id and name.")
+    names = {row["class_id"]: row["name"] for row in reader}
+    ids = [str(i) for i in range(len(names))]
+    if set(names) != set(ids):
+        raise InputError(f"{path} names {len(names)} classes whose ids are not 0..{len(names) - 1}, each once.")
+    return tuple(names[i] for i in ids)
 
 
 def match_labels(data: Dataset, outputs: int, names: Sequence[str] | None, *, model: str) -> LabelMap:

@@ -1,0 +1,61 @@
+"""``edgekit evaluate``."""
+
+from pathlib import Path
+
+import click
+
+from edgekit.cli import common
+
+
+@click.command("evaluate")
+@click.argument("files", nargs=-1, required=True, type=common.EXISTING, metavar="FILE...")
+@click.option("--data", required=True, metavar="DATA", help="Labelled data: a known name, folder, .zip, .csv or .npz.")
+@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Evaluate on N items. [default: all]")
+@common.data_dir_option
+@common.preprocess_option
+@common.labels_option
+@common.threads_option
+@common.seed_option
+@common.json_option
+def command(
+    files: tuple[Path, ...],
+    data: str,
+    samples: int | None,
+    data_dir: Path | None,
+    preprocess: str | None,
+    labels: Path | None,
+    threads: int | None,
+    seed: int,
+    json_file: str | None,
+) -> None:
+    """Measure the accuracy of model files on labelled data.
+
+    Several files are evaluated on the same items and compared with the first. Items that calibrated or trained one of
+    them are left out for all.
+    """
+    from edgekit.measure.evaluate import EvaluationReport, evaluate
+    from edgekit.measure.host import host_facts
+    from edgekit.results import envelope
+    from edgekit.tasks import read_labels
+
+    names = None if labels is None else read_labels(labels)
+    with common.progress_bar() as progress:
+        report: EvaluationReport = evaluate(
+            files,
+            data,
+            data_dir=data_dir,
+            preprocess=preprocess,
+            labels=names,
+            samples=samples,
+            threads=threads or 1,
+            seed=seed,
+            progress=progress,
+        )
+    if report.left_out:
+        total = report.count + report.left_out
+        common.say(f"{report.left_out} of {total} items calibrated or trained one of these files; they are left out.")
+    common.emit(
+        envelope("evaluate", report.results(), host=host_facts()),
+        json_file,
+        lambda: common.print_table(*report.table()),
+    )

@@ -1,0 +1,230 @@
+"""The accuracy of model files on the same labelled items, with what it takes to believe a difference."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.artifact import Artifact
+from edgekit.data import Dataset, Item, Part, draw, item_digest, open_data
+from edgekit.errors import DataError, InputError
+from edgekit.measure.metrics import require_finite
+from edgekit.measure.paired import difference_interval, mcnemar_p
+from edgekit.measure.subjects import Subject, open_subjects, run_subjects
+from edgekit.tasks.classification import TASK, ClassificationResult, class_scores, evaluate_classification
+from edgekit.tasks.labels import LabelMap, match_labels
+from edgekit.workers import Progress, silent
+
+_MATRIX_LIMIT = 100  # larger confusion matrices are left out of the JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A file beside the first on the same items: ``agreement`` of the predicted classes (a fraction), the difference in
+    top-1 accuracy with its 95 % interval (paired bootstrap), and McNemar's exact p.
+    """
+
+    agreement: float
+    top1_difference: float
+    top1_difference_low: float
+    top1_difference_high: float
+    mcnemar_p: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """One file's result. ``difference`` compares it with the first file; the first has none."""
+
+    subject: Subject
+    result: ClassificationResult
+    difference: Difference | None
+
+    @property
+    def artifact(self) -> Artifact:
+        """The file."""
+        return self.subject.artifact
+
+    def metrics(self) -> dict[str, float]:
+        """All figures by their JSON names."""
+        figures = self.result.metrics()
+        if self.difference is not None:
+            figures |= {name: getattr(self.difference, name) for name in Difference.__slots__}
+        return figures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationReport:
+    """Results on ``count`` items of the data set ``data``; ``left_out`` ones had calibrated or trained a file."""
+
+    data: str
+    count: int
+    left_out: int
+    seed: int
+    entries: tuple[Evaluation, ...]
+
+    def results(self) -> list[dict[str, Any]]:
+        """One JSON object for each file."""
+        return [
+            {
+                **entry.subject.describe(),
+                "data": self.data,
+                "n": self.count,
+                "left_out": self.left_out,
+                "seed": self.seed,
+                "seconds": entry.subject.seconds,
+                "metrics": entry.metrics(),
+            }
+            | (
+                {"confusion_matrix": entry.result.confusion.tolist()}
+                if len(entry.result.confusion) <= _MATRIX_LIMIT
+                else {}
+            )
+            for entry in self.entries
+        ]
+
+    def table(self) -> tuple[str, list[str], list[list[str]]]:
+        """(title, columns, rows) for people."""
+        columns = ["file", "recipe", "engine", "top-1 %", "95 %", "top-5 %", "ECE", "seconds"]
+        if len(self.entries) > 1:
+            columns += ["agreement %", "difference, points", "95 %", "p"]
+        return (
+            f"Accuracy on {self.count:,} items of {self.data}",
+            columns,
+            [_row(e)[: len(columns)] for e in self.entries],
+        )
+
+
+def evaluate(
+    paths: Sequence[Path],
+    data: Dataset | str,
+    *,
+    data_dir: Path | None = None,
+    preprocess: str | None = None,
+    labels: tuple[str, ...] | None = None,
+    samples: int | None = None,
+    threads: int = 1,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> EvaluationReport:
+    """Classify the same items with the model files at ``paths`` and compare with the labels of ``data``.
+
+    Items that calibrated or trained any of the files, by the records in their cards, are left out for all of them.
+    ``samples`` items are drawn with ``seed``, all are used without it. ``preprocess`` is as in
+    `edgekit.feeding.resolve_preprocessing`. `InputError` or `DataError` when data and models do not fit each other.
+    """
+    subjects = open_subjects(paths, preprocess=preprocess, labels=labels, threads=threads)
+    for subject in subjects:
+        _require_classifier(subject)
+    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
+    if dataset.labels is None:
+        match_labels(dataset, 0, None, model="")  # raises the sentence about missing labels
+    chosen = _HeldOut(dataset, samples, seed, used_items([s.artifact for s in subjects]))
+    scores: list[list[npt.NDArray[Any]]] = [[] for _ in subjects]
+    maps: list[LabelMap] = []
+    progress("evaluating", 0, chosen.wanted)
+    for outputs in run_subjects(subjects, chosen):
+        for subject, answers, kept in zip(subjects, outputs, scores, strict=True):
+            kept.extend(class_scores(answer, model=str(subject.given)) for answer in answers)
+            require_finite(np.stack(kept[-len(answers) :]), f"The output of {subject.given}")
+        if not maps:  # as early as the number of outputs is known for sure
+            maps = [_label_map(s, dataset, len(k[0])) for s, k in zip(subjects, scores, strict=True)]
+        progress("evaluating", len(scores[0]), chosen.wanted)
+    if not chosen.indices:
+        raise DataError(
+            f"All {chosen.left_out} items of {dataset.name} were used to calibrate or train these files: "
+            "evaluate on other data, or calibrate on fewer items."
+        )
+    entries = _entries(subjects, [np.stack(k) for k in scores], maps, dataset.subset(chosen.indices).labels, seed)
+    return EvaluationReport(
+        data=dataset.name, count=len(chosen.indices), left_out=chosen.left_out, seed=seed, entries=entries
+    )
+
+
+def used_items(artifacts: Sequence[Artifact]) -> frozenset[str]:
+    """Digests of all items that calibrated or trained one of ``artifacts``."""
+    uses = [u for a in artifacts for u in (a.card.provenance.calibration, a.card.provenance.training) if u is not None]
+    return frozenset(digest for use in uses for digest in use.items)
+
+
+class _HeldOut:
+    """Up to ``samples`` items that no file has seen; ``indices`` and ``left_out`` tell which they were."""
+
+    def __init__(self, data: Dataset, samples: int | None, seed: int, used: frozenset[str]) -> None:
+        self._data, self._used = data, used
+        self._order = range(len(data)) if samples is None else draw(len(data), len(data), seed)
+        self.wanted = len(data) if samples is None else min(samples, len(data))
+        self.indices: list[int] = []
+        self.left_out = 0
+
+    def __iter__(self) -> Iterator[Item]:
+        for index in self._order:
+            if len(self.indices) == self.wanted:
+                return
+            item = self._data.items[index]
+            if self._used and item_digest(item) in self._used:
+                self.left_out += 1
+                continue
+            self.indices.append(index)
+            yield item
+
+
+def _row(entry: Evaluation) -> list[str]:
+    result, difference = entry.result, entry.difference
+    row = [
+        str(entry.subject.given),
+        entry.artifact.recipe,
+        entry.subject.engine,
+        f"{100 * result.top1:.2f}",
+        f"{100 * result.top1_low:.1f}-{100 * result.top1_high:.1f}",
+        "-" if result.top5 is None else f"{100 * result.top5:.2f}",
+        f"{result.ece:.3f}",
+        f"{entry.subject.seconds:.1f}",
+    ]
+    if difference is None:
+        return [*row, "-", "-", "-", "-"]
+    return [
+        *row,
+        f"{100 * difference.agreement:.2f}",
+        f"{100 * difference.top1_difference:+.2f}",
+        f"{100 * difference.top1_difference_low:+.2f} to {100 * difference.top1_difference_high:+.2f}",
+        f"{difference.mcnemar_p:.3g}",
+    ]
+
+
+def _require_classifier(subject: Subject) -> None:
+    task = subject.artifact.card.task
+    if task is not None and task != TASK:
+        raise InputError(f"The card of {subject.given} states the task {task}; evaluate measures {TASK}.")
+
+
+def _label_map(subject: Subject, data: Dataset, outputs: int) -> LabelMap:
+    return match_labels(data, outputs, subject.artifact.card.labels, model=str(subject.given))
+
+
+def _entries(
+    subjects: Sequence[Subject],
+    scores: Sequence[npt.NDArray[Any]],
+    maps: Sequence[LabelMap],
+    labels: npt.NDArray[np.int64] | None,
+    seed: int,
+) -> tuple[Evaluation, ...]:
+    assert labels is not None  # noqa: S101 - checked before anything was run
+    results = [evaluate_classification(s, m.outputs(labels)) for s, m in zip(scores, maps, strict=True)]
+    classes = [m.class_ids(s.argmax(axis=1)) for s, m in zip(scores, maps, strict=True)]
+    entries = []
+    for index, (subject, result) in enumerate(zip(subjects, results, strict=True)):
+        difference = None
+        if index:
+            low, high = difference_interval(results[0].correct, result.correct, seed=seed)
+            difference = Difference(
+                agreement=float(np.mean(classes[0] == classes[index])),
+                top1_difference=result.top1 - results[0].top1,
+                top1_difference_low=low,
+                top1_difference_high=high,
+                mcnemar_p=mcnemar_p(results[0].correct, result.correct),
+            )
+        entries.append(Evaluation(subject=subject, result=result, difference=difference))
+    return tuple(entries)

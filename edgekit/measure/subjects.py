@@ -1,0 +1,72 @@
+"""Model files made ready to be run on the same items, and the running, with every item decoded and prepared once."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from edgekit.artifact import Artifact, open_artifact
+from edgekit.data.base import Item
+from edgekit.feeding import Feeder, resolve_preprocessing
+from edgekit.preprocessing import Preprocessing
+from edgekit.runtimes import Array, Runtime, open_checked_runtime, run_items
+
+_CHUNK = 64  # items decoded at a time: enough to fill batches, little memory
+
+
+@dataclass(slots=True, kw_only=True)
+class Subject:
+    """A model file that is measured. ``given`` is its path as the user wrote it; ``seconds`` counts inference only."""
+
+    given: Path
+    artifact: Artifact
+    runtime: Runtime
+    feeder: Feeder
+    seconds: float = field(default=0.0)
+
+    @property
+    def engine(self) -> str:
+        """Name and version of what runs the file."""
+        return f"{self.runtime.name} {self.runtime.version}"
+
+    def describe(self) -> dict[str, str]:
+        """What every JSON result says of its file."""
+        return {
+            "artifact": str(self.given),
+            "sha256": self.artifact.sha256,
+            "format": self.artifact.format.value,
+            "recipe": self.artifact.recipe,
+            "engine": self.engine,
+        }
+
+
+def open_subjects(
+    paths: Sequence[Path], *, preprocess: str | None, labels: tuple[str, ...] | None, threads: int
+) -> tuple[Subject, ...]:
+    """The files at ``paths``, all read before any is run, so that a bad one is reported at once."""
+    artifacts = [open_artifact(path, labels=labels) for path in paths]
+    preprocessing = [resolve_preprocessing(artifact.card, preprocess) for artifact in artifacts]
+    subjects = []
+    for given, artifact, spec in zip(paths, artifacts, preprocessing, strict=True):
+        runtime = open_checked_runtime(artifact.path, threads=threads)
+        feeder = Feeder(runtime.inputs, spec)
+        subjects.append(Subject(given=given, artifact=artifact, runtime=runtime, feeder=feeder))
+    return tuple(subjects)
+
+
+def run_subjects(subjects: Sequence[Subject], items: Iterable[Item]) -> Iterator[list[list[dict[str, Array]]]]:
+    """Chunk by chunk, the outputs ``[subject][item]`` by name, without a batch axis, quantized ones as real numbers."""
+    remaining = iter(items)
+    while chunk := list(islice(remaining, _CHUNK)):
+        prepared: dict[Preprocessing | None, list[Item]] = {}
+        outputs = []
+        for subject in subjects:
+            how = subject.feeder.preprocessing
+            if how not in prepared:
+                prepared[how] = [subject.feeder.prepare(item) for item in chunk]
+            feeds = [subject.feeder.fit(item) for item in prepared[how]]
+            start = time.perf_counter()
+            outputs.append(list(run_items(subject.runtime, feeds)))
+            subject.seconds += time.perf_counter() - start
+        yield outputs
