@@ -1,0 +1,87 @@
+"""``edgekit train``."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from edgekit.cli.common import (
+    EXISTING,
+    data_dir_option,
+    emit,
+    force_option,
+    json_option,
+    print_table,
+    progress_bar,
+    say,
+    seed_option,
+)
+from edgekit.models.registry import DEFAULT_PRESET, find_spec
+from edgekit.results import envelope
+
+
+@click.command("train")
+@click.argument("name")
+@click.option("--preset", default=DEFAULT_PRESET, show_default=True, metavar="small|book", help="Training settings.")
+@click.option("--data", metavar="DATA", help="Data set to learn; the default is the preset's.")
+@data_dir_option
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training images.")
+@click.option("--batch-size", type=click.IntRange(min=2), help="Images of one step.")
+@click.option("--alpha", type=float, help="Width multiplier of the MobileNets.")
+@click.option("--size", type=int, help="Side of the square input image, in pixels.")
+@click.option("--weights", type=EXISTING, metavar="FILE", help="Start from trained weights: .npz, .keras, .weights.h5.")
+@click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard into RUN_DIR/tensorboard.")
+@seed_option
+@json_option
+@force_option
+@click.option("-o", "--output", type=EXISTING, required=True, metavar="RUN_DIR", help="Folder of the run.")
+def command(
+    name: str,
+    preset: str,
+    data: str | None,
+    data_dir: Path | None,
+    epochs: int | None,
+    batch_size: int | None,
+    alpha: float | None,
+    size: int | None,
+    weights: Path | None,
+    tensorboard: bool,
+    seed: int,
+    json_file: str | None,
+    force: bool,
+    output: Path,
+) -> None:
+    """Train an architecture of the zoo, and measure it on the test part of the data.
+
+    RUN_DIR gets model.keras, history.json and settings.json. The same command goes on where a stopped run ended.
+    """
+    from edgekit.models.listing import epoch_line, train_entry, train_rows
+    from edgekit.models.train import TrainRequest, train
+
+    request = TrainRequest(
+        spec=find_spec(name),
+        preset=preset,
+        data=data,
+        data_dir=data_dir,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        weights=weights,
+        arguments={k: v for k, v in (("alpha", alpha), ("size", size)) if v is not None},
+    )
+    quiet = sys.stderr.isatty()  # the bar tells it there
+    with progress_bar() as progress:
+        model = train(
+            request,
+            output,
+            tensorboard=tensorboard,
+            force=force,
+            progress=progress,
+            on_epoch=lambda record, epochs: None if quiet else say(epoch_line(record, epochs)),
+        )
+    entry = train_entry(model)
+    emit(
+        envelope("train", [entry]),
+        json_file,
+        lambda: print_table(f"Wrote {model}", ["of the model", "is"], train_rows(entry)),
+    )

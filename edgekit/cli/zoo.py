@@ -1,0 +1,102 @@
+"""``edgekit zoo``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgekit.cli.common import EXISTING, emit, force_option, json_option, labels_option, print_table, seed_option
+from edgekit.models.registry import ZOO, find_spec
+from edgekit.results import envelope
+
+
+def argument_options(command: Any) -> Any:
+    """The builder's arguments that people change: width, image size and number of classes."""
+    for name, kind, text in (
+        ("--classes", int, "Number of classes."),
+        ("--size", int, "Side of the square input image, in pixels."),
+        ("--alpha", float, "Width multiplier of the MobileNets."),
+    ):
+        command = click.option(name, type=kind, default=None, help=text)(command)
+    return command
+
+
+def given(**arguments: Any) -> dict[str, Any]:
+    """Those of ``arguments`` that the user gave."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+@click.group("zoo")
+def command() -> None:
+    """List, show and build the architectures."""
+
+
+@command.command("list")
+@json_option
+def list_(json_file: str | None) -> None:
+    """List the architectures."""
+    from edgekit.models.listing import list_entry
+
+    rows = [[s.name, s.task, s.default_data or "", s.title] for s in ZOO]
+    table = lambda: print_table("The zoo", ["name", "task", "data", "what"], rows)  # noqa: E731
+    emit(envelope("zoo list", [list_entry(s) for s in ZOO]), json_file, table)
+
+
+@command.command()
+@click.argument("name")
+@argument_options
+@json_option
+def show(name: str, alpha: float | None, size: int | None, classes: int | None, json_file: str | None) -> None:
+    """Show an architecture's figures beside the published ones."""
+    from edgekit.models.listing import figure_rows, show_entry
+
+    spec = find_spec(name)
+    entry = show_entry(spec, given(alpha=alpha, size=size, classes=classes))
+    title = f"{spec.title}\n{spec.source}"
+    emit(
+        envelope("zoo show", [entry]),
+        json_file,
+        lambda: print_table(title, ["figure", "here", "published"], figure_rows(entry)),
+    )
+
+
+@command.command()
+@click.argument("name")
+@argument_options
+@click.option("--weights", type=EXISTING, metavar="FILE", help="Trained weights: .npz, .keras or .weights.h5.")
+@labels_option
+@seed_option
+@json_option
+@force_option
+@click.option("-o", "--output", type=EXISTING, required=True, help="The .keras file to write.")
+def build(
+    name: str,
+    alpha: float | None,
+    size: int | None,
+    classes: int | None,
+    weights: Path | None,
+    labels: Path | None,
+    seed: int,
+    json_file: str | None,
+    force: bool,
+    output: Path,
+) -> None:
+    """Write an architecture as a .keras file with its card."""
+    from edgekit.models.build import build_file
+    from edgekit.models.listing import build_entry, build_rows
+
+    artifact = build_file(
+        find_spec(name),
+        output,
+        overrides=given(alpha=alpha, size=size, classes=classes),
+        weights=weights,
+        labels_file=labels,
+        seed=seed,
+        force=force,
+    )
+    entry = build_entry(artifact)
+    emit(
+        envelope("zoo build", [entry]),
+        json_file,
+        lambda: print_table(f"Wrote {output}", ["of the model", "is"], build_rows(entry)),
+    )

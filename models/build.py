@@ -1,0 +1,136 @@
+"""From a zoo entry to a Keras model, and to a `.keras` file with its card."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edgekit.artifact import Artifact, open_artifact
+from edgekit.card import BACKGROUND, Metric, ModelCard, Provenance, TensorSpec
+from edgekit.errors import InputError
+from edgekit.files import Staging, refuse_existing
+from edgekit.formats.keras import write_card
+from edgekit.models.framework import load_keras, tool_versions
+from edgekit.models.registry import ModelSpec, Value
+from edgekit.models.weights import ImportedWeights, copy_weights, import_weights
+from edgekit.preprocessing import Preprocessing
+from edgekit.tasks.labels import read_labels
+
+__all__ = ["build", "build_file", "build_with_weights", "card_for", "save"]
+
+
+def build(spec: ModelSpec, *, seed: int = 0, **arguments: Any) -> Any:
+    """The Keras model of ``spec``, with weights drawn from ``seed``, which all global generators get too."""
+    resolved = spec.resolved(arguments)
+    keras = load_keras()
+    keras.utils.set_random_seed(seed)
+    module, function = spec.builder.split(":")
+    return getattr(importlib.import_module(module), function)(**resolved)
+
+
+def build_with_weights(
+    spec: ModelSpec,
+    weights: Path,
+    *,
+    seed: int = 0,
+    classes: int | None = None,
+    defaults: Mapping[str, Value] | None = None,
+    arguments: Mapping[str, Value],
+) -> tuple[Any, ImportedWeights, dict[str, Value]]:
+    """The model of ``spec`` holding the values of the file ``weights``, what that file says, and all arguments.
+
+    What the file implies (width, classes, padding, epsilon) wins over ``defaults``; where ``arguments`` contradict it,
+    that is an `InputError`. With ``classes`` other than the file's, the last layer starts anew from ``seed``.
+    """
+    imported = import_weights(spec, weights, arguments)
+    resolved = spec.resolved({**(defaults or {}), **imported.arguments, **arguments})
+    source = build(spec, seed=seed, **resolved)
+    imported.apply(source)
+    if classes is None or classes == resolved["classes"]:
+        return source, imported, resolved
+    resolved["classes"] = classes
+    model = build(spec, seed=seed, **resolved)
+    copy_weights(source, model, except_layer="logits")
+    return model, imported, resolved
+
+
+def card_for(
+    model: Any,
+    spec: ModelSpec,
+    *,
+    arguments: Mapping[str, Value],
+    preprocessing: Preprocessing,
+    labels: tuple[str, ...] | None = None,
+    provenance: Provenance | None = None,
+    metrics: tuple[Metric, ...] = (),
+) -> ModelCard:
+    """The card of a zoo model; ``provenance`` is completed with architecture, arguments and tools."""
+    known = provenance if provenance is not None else Provenance()
+    return ModelCard(
+        name=spec.name,
+        task=spec.task,
+        inputs=tuple(TensorSpec(name=t.name, shape=tuple(t.shape), dtype=str(t.dtype)) for t in model.inputs),
+        outputs=tuple(
+            TensorSpec(name=name, shape=tuple(t.shape), dtype=str(t.dtype))
+            for name, t in zip(model.output_names, model.outputs, strict=True)
+        ),
+        preprocessing=preprocessing,
+        labels=labels,
+        provenance=replace(known, architecture=spec.name, arguments=dict(arguments), tools=tool_versions()),
+        metrics=metrics,
+    )
+
+
+def save(model: Any, card: ModelCard, path: Path, *, force: bool = False) -> Artifact:
+    """Write ``model`` with ``card`` to the `.keras` file ``path``: whole or not at all."""
+    _check_target(path, force=force)
+    with Staging(path.parent) as stage:
+        model.save(stage.path / path.name)
+        write_card(stage.path / path.name, card)
+        stage.publish(path.name)
+    return open_artifact(path)
+
+
+def _check_target(path: Path, *, force: bool) -> None:
+    if path.suffix != ".keras":
+        raise InputError(f"A model is written as a .keras file; got {path}: write -o {path.with_suffix('.keras')}.")
+    refuse_existing([path], force=force)
+
+
+def build_file(
+    spec: ModelSpec,
+    path: Path,
+    *,
+    overrides: Mapping[str, Value],
+    weights: Path | None = None,
+    labels_file: Path | None = None,
+    seed: int = 0,
+    force: bool = False,
+) -> Artifact:
+    """Build ``spec``, with the values of ``weights`` where given, and `save` it; checks come before the work."""
+    _check_target(path, force=force)
+    arguments = spec.resolved(overrides)
+    labels = None if labels_file is None else read_labels(labels_file)
+    if weights is None:
+        model = build(spec, seed=seed, **arguments)
+        provenance = Provenance(notes=(f"weights not trained, drawn from seed {seed}",))
+        preprocessing = spec.preprocessing(int(arguments["size"]))
+    else:
+        model, imported, arguments = build_with_weights(spec, weights, seed=seed, arguments=overrides)
+        provenance = imported.provenance
+        preprocessing = spec.preprocessing(int(arguments["size"]), affine=imported.preprocess)
+        labels = _with_background(labels, int(arguments["classes"]), imported)
+    if labels is not None and len(labels) != arguments["classes"]:
+        raise InputError(
+            f"{len(labels)} labels were given for {arguments['classes']} classes; give one label for each class."
+        )
+    card = card_for(model, spec, arguments=arguments, preprocessing=preprocessing, labels=labels, provenance=provenance)
+    return save(model, card, path, force=force)
+
+
+def _with_background(labels: tuple[str, ...] | None, classes: int, imported: ImportedWeights) -> tuple[str, ...] | None:
+    """Labels of the classes alone, completed with the background class that some weights have as number 0."""
+    if labels is not None and imported.background and len(labels) == classes - 1:
+        return (BACKGROUND, *labels)
+    return labels

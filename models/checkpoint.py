@@ -1,0 +1,106 @@
+"""The whole state of a training in one file, so that a killed run goes on as if it had not been."""
+
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.codec import from_jsonable, to_jsonable
+from edgekit.errors import InputError
+from edgekit.files import write_atomic
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    """Figures of one epoch; losses are means, accuracies fractions, both with the epoch's own augmentation."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    history: tuple[EpochRecord, ...]
+    best_epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """State after the last epoch of ``history``. ``model`` and ``optimizer`` hold every variable's value, random states
+    included; ``best`` is ``model`` after ``best_epoch``, the one with the lowest validation loss (0: none yet).
+    """
+
+    history: tuple[EpochRecord, ...] = ()
+    best_epoch: int = 0
+    model: tuple[Array, ...] = field(default=())
+    optimizer: tuple[Array, ...] = field(default=())
+    best: tuple[Array, ...] = field(default=())
+
+    @property
+    def epoch(self) -> int:
+        """Number of finished epochs."""
+        return len(self.history)
+
+    @property
+    def epochs_without_progress(self) -> int:
+        """Epochs since the best one."""
+        return self.epoch - self.best_epoch
+
+    def after(self, record: EpochRecord, model: tuple[Array, ...], optimizer: tuple[Array, ...]) -> "Checkpoint":
+        """The state after one more epoch."""
+        better = self.best_epoch == 0 or record.val_loss < self.history[self.best_epoch - 1].val_loss
+        return Checkpoint(
+            history=(*self.history, record),
+            best_epoch=record.epoch if better else self.best_epoch,
+            model=model,
+            optimizer=optimizer,
+            best=model if better else self.best,
+        )
+
+
+def write_checkpoint(path: Path, state: Checkpoint) -> None:
+    """Replace ``path`` by ``state`` in one step: a kill leaves the old one or the new one."""
+    facts = json.dumps(to_jsonable(_Facts(history=state.history, best_epoch=state.best_epoch)))
+    arrays = {"facts": np.frombuffer(facts.encode(), np.uint8)}
+    for group in ("model", "optimizer", "best"):
+        arrays |= {f"{group}/{i:05d}": a for i, a in enumerate(getattr(state, group))}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # the stub takes the keywords for its own flag
+    write_atomic(path, buffer.getvalue())
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """The state in ``path``; `InputError` when it is not one that `write_checkpoint` made."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            facts = from_jsonable(_Facts, json.loads(archive["facts"].tobytes()), where=str(path))
+            groups = {
+                group: tuple(archive[n] for n in sorted(archive.files) if n.startswith(f"{group}/"))
+                for group in ("model", "optimizer", "best")
+            }
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is no checkpoint ({error}); use --force to start again.") from None
+    return Checkpoint(history=facts.history, best_epoch=facts.best_epoch, **groups)
+
+
+def values(variables: Sequence[Any]) -> tuple[Array, ...]:
+    """The present values of Keras ``variables``, copied."""
+    return tuple(np.array(v.numpy()) for v in variables)
+
+
+def assign(variables: Sequence[Any], arrays: Sequence[Array]) -> None:
+    """Put ``arrays`` into Keras ``variables``, one by one."""
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)

@@ -1,0 +1,128 @@
+"""What is told of zoo entries and built models, as JSON and as table rows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgekit.artifact import Artifact, open_artifact
+from edgekit.codec import to_jsonable
+from edgekit.models.checkpoint import EpochRecord
+from edgekit.models.registry import ModelSpec, Value
+
+Json = dict[str, Any]
+
+
+def list_entry(spec: ModelSpec) -> Json:
+    """A zoo entry for ``zoo list``."""
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "task": spec.task,
+        "data": spec.default_data,
+        "arguments": spec.defaults,
+        "presets": list(spec.presets),
+        "source": spec.source,
+    }
+
+
+def show_entry(spec: ModelSpec, overrides: Mapping[str, Value]) -> Json:
+    """A zoo entry with the figures of the model that ``overrides`` give; builds it."""
+    from edgekit.models.build import build
+    from edgekit.models.complexity import complexity
+
+    arguments = spec.resolved(overrides)
+    figures = complexity(build(spec, seed=0, **arguments))
+    return {
+        **list_entry(spec),
+        "arguments": arguments,
+        "metrics": {
+            **to_jsonable(figures),
+            "activation_bytes_fp32": figures.activation_bytes_fp32,
+            "activation_bytes_int8": figures.activation_bytes_int8,
+        },
+        "published": {**to_jsonable(spec.published), "arguments": spec.defaults},
+    }
+
+
+def figure_rows(entry: Json) -> list[list[str]]:
+    """Rows (figure, here, published) of a `show_entry`; published figures are the source's arguments'."""
+    here, published = entry["metrics"], entry["published"]
+    same = entry["arguments"] == published["arguments"]
+    arguments = [[name, f"{value}", f"{published['arguments'][name]}"] for name, value in entry["arguments"].items()]
+    accuracy = published["top1"] and f"{published['top1']:.1%} on {published['top1_data']}"
+    return [
+        *arguments,
+        ["parameters (trained)", f"{here['parameters']:,}", _published(published["parameters"], same)],
+        ["batch norm statistics", f"{here['statistics']:,}", ""],
+        ["multiply-accumulates", f"{here['macs']:,}", _published(published["macs"], same)],
+        ["activation memory, fp32, bytes", f"{here['activation_bytes_fp32']:,}", ""],
+        ["activation memory, int8, bytes", f"{here['activation_bytes_int8']:,}", ""],
+        ["top-1", "", accuracy or ""],
+    ]
+
+
+def _published(value: int | None, same: bool) -> str:
+    return "" if value is None else f"{value:,}" if same else f"{value:,} for its arguments"
+
+
+def build_entry(artifact: Artifact) -> Json:
+    """A written model for JSON."""
+    card = artifact.card
+    return {
+        "artifact": str(artifact.path),
+        "sha256": artifact.sha256,
+        "format": artifact.format.value,
+        "recipe": artifact.recipe,
+        "model_bytes": artifact.model_bytes,
+        "card": to_jsonable(card),
+    }
+
+
+def build_rows(entry: Json) -> list[list[str]]:
+    """Rows (what, value) of a `build_entry`."""
+    card = entry["card"]
+    labels = card["labels"]
+    return [
+        ["architecture", card["provenance"]["architecture"]],
+        ["arguments", ", ".join(f"{k} {v}" for k, v in card["provenance"]["arguments"].items())],
+        ["preprocessing", _preprocessing(card["preprocessing"])],
+        ["labels", f"{len(labels)}" if labels else "unknown; give them with --labels"],
+        *(["note", note] for note in card["provenance"]["notes"]),
+        ["bytes", f"{entry['model_bytes']:,}"],
+    ]
+
+
+def _preprocessing(spec: Json) -> str:
+    height, width = spec["size_hw"]
+    scale, offset = (", ".join(f"{v:.5g}" for v in spec[k]) for k in ("scale", "offset"))
+    return f"{spec['colour']} {height} x {width}, {spec['resize']}, x * ({scale}) + ({offset})"
+
+
+def train_entry(model: Path) -> Json:
+    """A trained model for JSON: its test metric, and on how many items it was measured."""
+    artifact = open_artifact(model)
+    metrics = artifact.card.metrics
+    return {
+        **build_entry(artifact),
+        "metrics": {m.name: m.value for m in metrics},
+        "intervals": {m.name: [m.low, m.high] for m in metrics},
+        "n": metrics[0].count,
+        "data": metrics[0].data,
+    }
+
+
+def train_rows(entry: Json) -> list[list[str]]:
+    """Rows (what, value) of a `train_entry`."""
+    tested = [
+        [f"{name} on {entry['data']}", f"{value:.2%} (95 % interval {low:.2%} to {high:.2%}, {entry['n']:,} items)"]
+        for (name, value), (low, high) in zip(entry["metrics"].items(), entry["intervals"].values(), strict=True)
+    ]
+    return [*tested, *build_rows(entry)]
+
+
+def epoch_line(record: EpochRecord, epochs: int) -> str:
+    """One epoch's figures in a line."""
+    return (
+        f"epoch {record.epoch}/{epochs}: loss {record.loss:.4f}, accuracy {record.accuracy:.4f}; validation loss "
+        f"{record.val_loss:.4f}, accuracy {record.val_accuracy:.4f}; {record.seconds:.1f} s"
+    )

@@ -1,0 +1,64 @@
+"""The training and the test part of a data set, as the models see them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.data import Dataset, Part, item_digest, open_data
+from edgekit.errors import DataError
+from edgekit.models.batches import Images, load_images, split
+from edgekit.preprocessing import Preprocessing
+
+TEST_FRACTION = 0.2
+"""Share of every class kept for the test where the data has no test part of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """``test`` is none where the data has one part only, of which `images` then sets the test aside."""
+
+    train: Dataset
+    test: Dataset | None
+
+    @property
+    def classes(self) -> int:
+        """Number of classes: as many as there are names, else the highest id and one."""
+        if self.train.labels is None:
+            raise DataError(f"{self.train.name} has no labels; training needs a class for each image.")
+        if self.train.class_names is not None:
+            return len(self.train.class_names)
+        return int(self.train.labels.max()) + 1
+
+    @property
+    def test_name(self) -> str:
+        """What the test metric was measured on."""
+        return self.train.name if self.test is not None else f"{self.train.name}, {TEST_FRACTION:.0%} held out"
+
+    def images(self, preprocessing: Preprocessing, seed: int) -> tuple[Images, Images]:
+        """All images to learn and validate on, and all images of the test."""
+        learn = load_images(self.train, preprocessing)
+        if self.test is None:
+            kept, held = split(learn.labels, TEST_FRACTION, seed, purpose="test")
+            return learn.subset(kept), learn.subset(held)
+        test = load_images(self.test, preprocessing)
+        if test.labels.max() >= self.classes:
+            raise DataError(
+                f"The test part of {self.test.name} has the class id {test.labels.max()}; "
+                f"the training part has {self.classes} classes."
+            )
+        return learn, test
+
+
+def read_parts(data: str, data_dir: Path | None) -> Parts:
+    """The parts of the data set called ``data``; `DataError` where it cannot be found or read."""
+    train = open_data(data, part=Part.TRAIN, data_dir=data_dir)
+    test = open_data(data, part=Part.EVALUATION, data_dir=data_dir)
+    return Parts(train=train, test=None if _same_items(train, test) else test)
+
+
+def _same_items(train: Dataset, test: Dataset) -> bool:
+    """Whether both are one and the same list of items, judged by labels and the first and last item."""
+    if train.labels is None or test.labels is None or not np.array_equal(train.labels, test.labels):
+        return False
+    return all(item_digest(train.items[i]) == item_digest(test.items[i]) for i in {0, len(train) - 1})

@@ -1,0 +1,172 @@
+"""Training of a zoo model: resumable, reproducible, ending in a `.keras` file with its measured accuracy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.card import DataRef, Metric, Provenance
+from edgekit.data import data_ref
+from edgekit.errors import EdgekitError, InputError
+from edgekit.models.batches import Images, plain_batches, split
+from edgekit.models.build import build, build_with_weights, card_for, save
+from edgekit.models.checkpoint import Checkpoint, EpochRecord
+from edgekit.models.fitting import EpochReport, Fit, fit
+from edgekit.models.parts import read_parts
+from edgekit.models.registry import DEFAULT_PRESET, ModelSpec, TrainingPreset, Value
+from edgekit.models.run_folder import CHECKPOINT, MODEL, RunSettings, open_run, write_history
+from edgekit.models.weights import ImportedWeights
+from edgekit.tasks.classification import evaluate_classification
+from edgekit.workers import Progress, silent
+
+
+class TrainingInterruptedError(EdgekitError):
+    """The user stopped a training that can go on later."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainRequest:
+    """What to train and how. A value of ``None`` is the preset's; ``arguments`` are the builder's."""
+
+    spec: ModelSpec
+    preset: str = DEFAULT_PRESET
+    data: str | None = None
+    data_dir: Path | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    seed: int = 0
+    weights: Path | None = None
+    arguments: Mapping[str, Value] = field(default_factory=dict)
+
+    def settings(self) -> TrainingPreset:
+        """The preset with this request's changes; `InputError` when no data set is named."""
+        base = self.spec.preset(self.preset)
+        data = self.data or base.data
+        if data is None:
+            raise InputError(
+                f"The preset {self.preset} of {self.spec.name} has no data set of its own; name one with --data."
+            )
+        if self.data is not None and self.data != base.data:
+            base = replace(base, resize=None)  # the preset's way of resizing was chosen for the preset's data
+        return replace(
+            base,
+            data=data,
+            epochs=base.epochs if self.epochs is None else self.epochs,
+            batch_size=base.batch_size if self.batch_size is None else self.batch_size,
+        )
+
+
+def ignore_epoch(_record: EpochRecord, _epochs: int) -> None:
+    """The `EpochReport` that says nothing."""
+
+
+def train(
+    request: TrainRequest,
+    run_dir: Path,
+    *,
+    tensorboard: bool = False,
+    force: bool = False,
+    progress: Progress = silent,
+    on_epoch: EpochReport = ignore_epoch,
+) -> Path:
+    """Train, test and write ``run_dir``: ``model.keras`` with its card, ``history.json``, ``settings.json``.
+
+    The path of the model. A run that was stopped goes on after its last finished epoch when the same request comes
+    again; other settings in the same folder are an `InputError` unless ``force``, which starts anew. The validation
+    images are a seeded, stratified share of the training part. The test metric is measured once, at the end, on the
+    evaluation part, or where the data has none, on a fifth of every class that training never saw.
+    """
+    spec, preset = request.spec, request.settings()
+    parts = read_parts(str(preset.data), request.data_dir)
+    model, arguments, imported = _first_model(request, preset, parts.classes)
+    preprocessing = spec.preprocessing(
+        int(arguments["size"]), affine=imported.preprocess if imported else None, resize=preset.resize
+    )
+    learn, test = parts.images(preprocessing, request.seed)
+    kept, held = split(learn.labels, preset.validation_fraction, request.seed, purpose="validation")
+    plan = Fit(
+        training=learn.subset(kept),
+        validation=learn.subset(held),
+        preprocessing=preprocessing,
+        classes=parts.classes,
+        preset=preset,
+        seed=request.seed,
+    )
+    trained_on = data_ref(parts.train.name, plan.training.digests, seed=request.seed, keep_items=False)
+    settings = RunSettings(
+        model=spec.name,
+        preset=request.preset,
+        training=preset,
+        arguments=arguments,
+        seed=request.seed,
+        data_digest=trained_on.digest,
+        weights_sha256=imported.provenance.source_sha256 if imported else None,
+    )
+    open_run(run_dir, settings, force=force)
+    try:
+        state = fit(
+            model,
+            plan,
+            checkpoint=run_dir / CHECKPOINT,
+            progress=progress,
+            on_epoch=on_epoch,
+            tensorboard=run_dir / "tensorboard" if tensorboard else None,
+        )
+    except KeyboardInterrupt:
+        raise TrainingInterruptedError(
+            f"training was interrupted; {run_dir} keeps every finished epoch: run the same command to go on."
+        ) from None
+    card = card_for(
+        model,
+        spec,
+        arguments=arguments,
+        preprocessing=preprocessing,
+        labels=parts.train.class_names,
+        provenance=_provenance(imported, state, trained_on, settings),
+        metrics=_test_metrics(model, test, plan, parts.test_name),
+    )
+    write_history(run_dir, state)
+    save(model, card, run_dir / MODEL, force=True)
+    (run_dir / CHECKPOINT).unlink()
+    return run_dir / MODEL
+
+
+def _first_model(
+    request: TrainRequest, preset: TrainingPreset, classes: int
+) -> tuple[Any, dict[str, Value], ImportedWeights | None]:
+    """The model before its first step, its builder's arguments, and the weights that were taken over."""
+    spec, chosen = request.spec, request.arguments
+    if request.weights is None:
+        arguments = spec.resolved({**preset.arguments, **chosen, "classes": classes})
+        return build(spec, seed=request.seed, **arguments), arguments, None
+    model, imported, arguments = build_with_weights(
+        spec, request.weights, seed=request.seed, classes=classes, defaults=preset.arguments, arguments=chosen
+    )
+    return model, arguments, imported
+
+
+def _provenance(
+    imported: ImportedWeights | None, state: Checkpoint, trained_on: DataRef, settings: RunSettings
+) -> Provenance:
+    notes = (
+        f"best epoch {state.best_epoch} of {state.epoch}, by the loss on the validation images",
+        f"validation images: {settings.training.validation_fraction:.0%} of every class of the training part",
+    )
+    before = imported.provenance if imported else Provenance()
+    return replace(before, training=trained_on, training_settings=settings.flat(), notes=(*before.notes, *notes))
+
+
+def _test_metrics(model: Any, test: Images, plan: Fit, name: str) -> tuple[Metric, ...]:
+    """Accuracy on the test images, by the same code as `edgekit evaluate`."""
+    batches = plain_batches(test, plan.preprocessing, classes=plan.classes)
+    logits = np.concatenate([np.asarray(model.predict_on_batch(inputs)) for inputs, _ in batches])
+    result = evaluate_classification(logits, test.labels)
+    return (
+        Metric(
+            name="top1", value=result.top1, data=name, count=result.count, low=result.top1_low, high=result.top1_high
+        ),
+    )
