@@ -1,15 +1,30 @@
 """From a trained model to verified TFLite and ONNX files: load, lower, quantize, embed card, verify, publish."""
 
-from dataclasses import dataclass
+import contextlib
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from edgekit.artifact import Format
-from edgekit.converters.report import ConversionReport
+from edgekit.converters import calibration as calibrating
+from edgekit.converters import finish, manifest
+from edgekit.converters.lower import load, lower, reference
+from edgekit.converters.plan import Plan, plan
+from edgekit.converters.quantize import Calibrated, quantize
+from edgekit.converters.report import ConversionReport, Converted
+from edgekit.converters.source import Source, open_source
+from edgekit.converters.steps import Steps
+from edgekit.converters.workshop import Workshop
 from edgekit.data.base import Dataset
+from edgekit.errors import DataError, InputError
+from edgekit.feeding import resolve_preprocessing
+from edgekit.files import Staging, refuse_existing
 from edgekit.recipe import Precision, Recipe
 from edgekit.workers import Progress, silent
 
-BOTH = (Format.TFLITE, Format.ONNX)
+_TOOLS = ("edgekit-ml", "onnx", "onnxruntime", "ai-edge-litert", "litert-quantizer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +33,8 @@ class Request:
 
     ``formats`` empty means both, and leaves out what a format lacks; a format named is meant. ``calibration`` is data
     as `edgekit.data.open_data` understands it, or data already opened; ``None`` means the card's training data.
-    ``preprocess`` and ``labels`` replace what the source's card says.
+    ``preprocess`` and ``labels`` replace what the source's card says. A ``source`` that is the manifest of an earlier
+    conversion repeats that one: of the rest, only ``output_dir`` and ``force`` count then.
     """
 
     source: Path
@@ -38,4 +54,153 @@ def convert(request: Request, *, progress: Progress = silent) -> ConversionRepor
     `InputError` and `DataError` for what the user can mend, `ConversionError` for a step that failed, `CheckFailedError`
     when a finished file is outside the tolerance of its recipe.
     """
-    raise NotImplementedError
+    earlier: manifest.Manifest | None = None
+    if request.source.name.endswith(manifest.SUFFIX):
+        earlier = manifest.load_manifest(request.source)
+        request = _repeated(request, earlier)
+    batches = {recipe.batch for recipe in request.recipes}
+    if len(batches) > 1:
+        raise InputError("All recipes of one conversion share a batch setting; convert twice for both.")
+    source = open_source(request.source)
+    if earlier is not None and earlier.source_sha256 != source.sha256:
+        raise InputError(
+            f"{source.path} has changed since the manifest was written; convert it anew without the manifest."
+        )
+    todo = plan(source, request.recipes, request.formats)
+    target = request.output_dir or source.home
+    refuse_existing((target / name for name in todo.names), force=request.force)
+    data = calibrating.find_data(
+        request.calibration,
+        source.card,
+        required=any(job.recipe.needs_calibration for job in todo.jobs),
+        data_dir=request.data_dir,
+    )
+    with contextlib.ExitStack() as stack:
+        stage = stack.enter_context(Staging(target))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-")))
+        shop = stack.enter_context(Workshop(folder, progress))
+        report, record = _run(request, source, todo, data, target, stage.path, shop, progress)
+        if earlier is not None and earlier.calibration != report.calibration:
+            raise DataError(
+                "The calibration data has changed since the manifest was written; convert anew without the manifest."
+            )
+        (stage.path / todo.manifest_name).write_bytes(manifest.dump_manifest(record))
+        stage.publish(*todo.names)
+    return report
+
+
+def _run(
+    request: Request,
+    source: Source,
+    todo: Plan,
+    data: Dataset | None,
+    target: Path,
+    staged: Path,
+    shop: Workshop,
+    progress: Progress,
+) -> tuple[ConversionReport, manifest.Manifest]:
+    steps = Steps()
+    recipe = request.recipes[0]
+    loaded = steps.run("load", load, source, shop)
+    base = finish.base_card(source, loaded, preprocessing=None, labels=request.labels)
+    base = replace(base, preprocessing=resolve_preprocessing(base, request.preprocess))
+    if data is not None:
+        items = steps.run(
+            "calibrate",
+            calibrating.write_calibration,
+            data,
+            loaded.inputs,
+            base.preprocessing,
+            count=max(r.calibration_samples for r in request.recipes),
+            seed=recipe.seed,
+            folder=shop.folder / "samples",
+            progress=progress,
+        )
+    else:
+        items = calibrating.synthetic_calibration(
+            loaded.inputs, base.preprocessing, seed=recipe.seed, folder=shop.folder / "samples"
+        )
+    lowered = steps.run("lower", lower, source, {job.format for job in todo.jobs}, recipe.batch, shop)
+    expected = steps.run("reference", reference, source, items.samples, shop)
+    tools = {**_versions(), **loaded.tools}
+    calibrated = Calibrated()
+    rows: list[Converted] = []
+    for job in todo.jobs:
+        started = time.perf_counter()
+        fp32 = lowered[job.format]
+        draft = steps.run(f"quantize {job.file_name}", quantize, job, fp32, source, items.samples, shop, calibrated)
+        done = steps.run(
+            f"embed card {job.file_name}",
+            finish.embed_card, job, draft, fp32, base, source, items.ref, tools, staged,
+        )  # fmt: skip
+        parity = steps.run(
+            f"verify {job.file_name}",
+            finish.verify, done, items.samples, expected, shop, synthetic=items.synthetic,
+        )  # fmt: skip
+        rows.append(finish.converted(done, parity, target, started))
+    notes = (*todo.notes, _compared(items, expected.count, data))
+    report = ConversionReport(
+        source=source.path,
+        source_sha256=source.sha256,
+        artifacts=tuple(rows),
+        manifest=target / todo.manifest_name,
+        calibration=items.ref,
+        notes=notes,
+        step_seconds=steps.seconds,
+    )
+    return report, manifest.Manifest(
+        schema_version=manifest.MANIFEST_SCHEMA,
+        settings=_settings(request),
+        source_sha256=source.sha256,
+        calibration=items.ref,
+        tools=tools,
+        artifacts=tuple(manifest.made(row) for row in rows),
+        notes=notes,
+    )
+
+
+def _compared(items: calibrating.Calibration, count: int, data: Dataset | None) -> str:
+    if data is None or items.ref is None:
+        return f"No real data was at hand: files were compared with the source on {count} synthetic inputs."
+    return f"Files were compared with the source on {count} of the {items.ref.count} calibration items of {items.ref.name}."
+
+
+def _repeated(request: Request, earlier: manifest.Manifest) -> Request:
+    settings = earlier.settings
+    return Request(
+        source=Path(settings.source),
+        recipes=settings.recipes,
+        formats=settings.formats,
+        calibration=settings.calibration,
+        data_dir=Path(settings.data_dir) if settings.data_dir is not None else None,
+        preprocess=settings.preprocess,
+        labels=settings.labels,
+        output_dir=request.output_dir or request.source.parent,
+        force=request.force,
+    )
+
+
+def _settings(request: Request) -> manifest.Settings:
+    wanted = request.calibration
+    return manifest.Settings(
+        source=str(request.source.resolve()),
+        recipes=request.recipes,
+        formats=request.formats,
+        calibration=wanted.name if isinstance(wanted, Dataset) else _absolute(wanted),
+        data_dir=str(request.data_dir.resolve()) if request.data_dir is not None else None,
+        preprocess=_absolute(request.preprocess),
+        labels=request.labels,
+    )
+
+
+def _absolute(text: str | None) -> str | None:
+    """``text`` as an absolute path where it is one that exists, else as it is: the name of data or of a preset."""
+    return str(Path(text).resolve()) if text is not None and Path(text).exists() else text
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _TOOLS:
+        with contextlib.suppress(PackageNotFoundError):  # an optional engine that this conversion does not need
+            found[name] = version(name)
+    return found

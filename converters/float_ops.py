@@ -10,7 +10,9 @@ from edgekit.formats.graph import Graph, Node
 from edgekit.recipe import NEEDS_CALIBRATION, Precision, Recipe
 
 _KEPT = "kept by --keep-float"
-_CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast"})
+_CONVERSIONS = frozenset(
+    {"QUANTIZE", "DEQUANTIZE", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast"}
+)
 _FUSED = frozenset({"Relu", "Clip"})
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "LSTM", "GRU", "RNN"})
 _LOOPS = frozenset({"WHILE", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM"})

@@ -36,7 +36,7 @@ def canonical(model: Any) -> Any:
     graph.name = "model"
     graph.doc_string = ""
     domains = {node.domain for node in _all_nodes(graph)} | _KEPT_DOMAINS
-    sets = sorted(((o.domain, o.version) for o in result.opset_import if o.domain in domains))
+    sets = sorted((o.domain, o.version) for o in result.opset_import if o.domain in domains)
     del result.opset_import[:]
     result.opset_import.extend(onnx.helper.make_opsetid(d, v) for d, v in sets)
     result.producer_name, result.producer_version, result.doc_string = "edgekit", "", ""

@@ -24,7 +24,9 @@ def compare_outputs(
     """
     if set(reference) != set(other):
         raise CheckFailedError(f"{what} has the outputs {sorted(other)}; the source has {sorted(reference)}.")
-    rows = [_compare_one(name, np.asarray(reference[name]), np.asarray(other[name]), what) for name in sorted(reference)]
+    rows = [
+        _compare_one(name, np.asarray(reference[name]), np.asarray(other[name]), what) for name in sorted(reference)
+    ]
     correlations = [r[3] for r in rows if r[3] is not None]
     agreements = [r[4] for r in rows if r[4] is not None]
     return Parity(
@@ -83,7 +85,9 @@ def _compare_one(
         raise CheckFailedError(f"Output {name!r} of {what} is {other.dtype}; the source has {reference.dtype}.")
     for values, owner in ((reference, "the source"), (other, what)):
         if not np.all(np.isfinite(values)):
-            raise CheckFailedError(f"Output {name!r} of {owner} has values that are NaN or infinite; expected finite numbers.")
+            raise CheckFailedError(
+                f"Output {name!r} of {owner} has values that are NaN or infinite; expected finite numbers."
+            )
     ranked = reference.ndim == 2 and reference.shape[1] > 1
     return (
         max_abs(reference, other),

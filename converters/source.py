@@ -76,7 +76,9 @@ def _model_and_kind(path: Path) -> tuple[Path, SourceKind]:
             return path / "model.keras", SourceKind.KERAS
         if (path / "saved_model.pb").is_file():
             return path, SourceKind.SAVED_MODEL
-        raise InputError(f"{path} holds neither model.keras nor saved_model.pb; give a run folder or a SavedModel folder.")
+        raise InputError(
+            f"{path} holds neither model.keras nor saved_model.pb; give a run folder or a SavedModel folder."
+        )
     if path.suffix.lower() not in _SUFFIXES:
         raise InputError(
             f"{path} is not a model that can be converted; expected .keras, .h5, .onnx, .tflite, a SavedModel folder, "

@@ -1,0 +1,90 @@
+"""From a source to fp32 files of both formats, and the source's own outputs to compare with."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.artifact import Format
+from edgekit.card import TensorSpec
+from edgekit.converters.float_ops import refuse_unrunnable
+from edgekit.converters.samples import Samples
+from edgekit.converters.source import Source, SourceKind
+from edgekit.converters.workshop import Workshop
+from edgekit.errors import ArtifactError, ConversionError
+from edgekit.formats import onnx, tflite
+from edgekit.formats.graph import Graph
+from edgekit.recipe import Batch
+
+VERIFIED_ITEMS = 100
+"""Outputs are compared on this many items at most: figures move little beyond, and time does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What the source takes, and the versions of the packages that read it."""
+
+    inputs: tuple[TensorSpec, ...]
+    tools: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lowered:
+    """The fp32 file of one format, without card, and what is in it."""
+
+    path: Path
+    graph: Graph
+    model_bytes: int
+
+
+def load(source: Source, shop: Workshop) -> Loaded:
+    """The inputs of ``source``. A Keras model or SavedModel is held by the TensorFlow process from here on."""
+    if source.needs_tensorflow:
+        answer = shop.tensorflow("load", {"path": str(source.path), "kind": source.kind.value})
+        inputs = tuple(TensorSpec(name=i["name"], shape=tuple(i["shape"]), dtype=i["dtype"]) for i in answer["inputs"])
+        return Loaded(inputs=inputs, tools=answer["tools"])
+    if source.card is None:
+        raise ArtifactError(f"{source.path} cannot be read; expected a {source.kind.value} file.")
+    for spec in source.card.inputs:
+        if any(d is None for d in spec.shape[1:]):
+            raise ArtifactError(
+                f"Input {spec.name!r} of {source.path} has free dimensions after the batch axis; expected fixed sizes."
+            )
+    return Loaded(inputs=source.card.inputs, tools={})
+
+
+def lower(source: Source, formats: Collection[Format], batch: Batch, shop: Workshop) -> dict[Format, Lowered]:
+    """The fp32 file of each of ``formats``; `ConversionError` for operators that no stock runtime has."""
+    size = 1 if batch is Batch.STATIC else None
+    lowered: dict[Format, Lowered] = {}
+    if Format.TFLITE in formats:
+        path = source.path
+        if source.kind is not SourceKind.TFLITE:
+            path = shop.folder / "lowered.tflite"
+            shop.tensorflow("lower_tflite", {"path": str(path), "batch": size})
+        lowered[Format.TFLITE] = _read(path, tflite.read_graph(path))
+    if Format.ONNX in formats:
+        raw, path = source.path, shop.folder / "lowered.onnx"
+        if source.kind is not SourceKind.ONNX:
+            raw = shop.folder / "raw.onnx"
+            shop.tensorflow("lower_onnx", {"path": str(raw), "batch": size})
+        shop.once("onnx_worker", "prepare", {"source": str(raw), "path": str(path), "batch": size})
+        lowered[Format.ONNX] = _read(path, onnx.read_graph(path))
+    return lowered
+
+
+def reference(source: Source, samples: Samples, shop: Workshop) -> Samples:
+    """The source's outputs on the first `VERIFIED_ITEMS` of ``samples``, by output name."""
+    outputs = shop.folder / "reference"
+    request = {"samples": str(samples.folder), "outputs": str(outputs), "count": VERIFIED_ITEMS}
+    if source.needs_tensorflow:
+        shop.tensorflow("reference", request)
+    else:
+        shop.once("run_worker", "run", {**request, "path": str(source.path)})
+    return Samples.open(outputs)
+
+
+def _read(path: Path, graph: Graph) -> Lowered:
+    refuse_unrunnable(graph, path.name)
+    if not graph.outputs:
+        raise ConversionError(f"{path.name} has no outputs; expected at least one.")
+    return Lowered(path=path, graph=graph, model_bytes=path.stat().st_size)

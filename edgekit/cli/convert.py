@@ -1,0 +1,130 @@
+"""``edgekit convert``: a model to verified TFLite and ONNX files."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from edgekit.artifact import Format
+from edgekit.cli import common
+from edgekit.errors import InputError
+from edgekit.recipe import Batch, Granularity, InterfaceType, Recipe, parse_precision
+from edgekit.results import envelope
+
+_WITH_MANIFEST = {"source", "output_dir", "force", "json_file"}
+
+
+@click.command()
+@click.argument("source", type=common.EXISTING)
+@click.option(
+    "-p", "--precision", "recipes", multiple=True, metavar="RECIPE", help="fp32, fp16, dynamic, int8, int16x8."
+)
+@click.option("--int8", is_flag=True, help="The same as -p int8, which is the default.")
+@click.option("-f", "--format", "formats", multiple=True, type=click.Choice(["tflite", "onnx"]), help="[default: both]")
+@click.option("--calibration", metavar="DATA", help="Real data to measure ranges on. [default: the training data]")
+@click.option("--samples", type=click.IntRange(min=1), default=200, show_default=True, help="Calibration items.")
+@click.option(
+    "--granularity", type=click.Choice([g.value for g in Granularity]), default="per-channel", show_default=True
+)
+@click.option("--io", type=click.Choice([i.value for i in InterfaceType]), default="int8", show_default=True,
+              help="Inputs and outputs of integer TFLite files.")  # fmt: skip
+@click.option("--batch", type=click.Choice([b.value for b in Batch]), default="static", show_default=True,
+              help="One item at a time, or any number.")  # fmt: skip
+@click.option("--keep-float", multiple=True, metavar="REGEX", help="Layers that stay in float.")
+@click.option("-o", "output_dir", type=common.EXISTING, metavar="DIR", help="[default: beside the source]")
+@common.force_option
+@common.preprocess_option
+@common.labels_option
+@common.data_dir_option
+@common.seed_option
+@common.json_option
+@click.pass_context
+def command(ctx: click.Context, /, source: Path, json_file: str | None, **options: Any) -> None:
+    """Quantize and export SOURCE to TFLite and ONNX files, each proven against it in the real runtime.
+
+    SOURCE is a .keras or .h5 file, a SavedModel or run folder, a float .onnx or .tflite file, or the .manifest.json of an
+    earlier conversion, which is then repeated.
+    """
+    from edgekit.converters import convert
+
+    with common.progress_bar() as progress:
+        report = convert(_request(ctx, source, options), progress=progress)
+    for note in report.notes:
+        common.say(note)
+    for row in report.artifacts:
+        for note in row.notes:
+            common.say(f"{row.path.name}: {note}.")
+    results = [row.to_result() for row in report.artifacts]
+    common.emit(envelope("convert", results), json_file, lambda: _table(results))
+
+
+def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
+    from edgekit.converters import Request
+
+    if source.name.endswith(".manifest.json"):
+        given = [
+            n for n in options if ctx.get_parameter_source(n) is ParameterSource.COMMANDLINE and n not in _WITH_MANIFEST
+        ]
+        if given:
+            raise InputError(
+                f"A manifest repeats a conversion as it was; --{given[0].replace('_', '-')} cannot change it: "
+                "convert the model itself instead."
+            )
+        return Request(source=source, output_dir=options["output_dir"], force=options["force"])
+    codes = [*options["recipes"], *(["int8"] if options["int8"] or not options["recipes"] else [])]
+    recipes = tuple(
+        Recipe(
+            precision=precision,
+            granularity=Granularity(options["granularity"]),
+            interface=InterfaceType(options["io"]),
+            batch=Batch(options["batch"]),
+            keep_float=options["keep_float"],
+            calibration_samples=options["samples"],
+            seed=options["seed"],
+        )
+        for precision in dict.fromkeys(map(parse_precision, codes))
+    )
+    return Request(
+        source=source,
+        recipes=recipes,
+        formats=tuple(Format(f) for f in dict.fromkeys(options["formats"])),
+        calibration=options["calibration"],
+        data_dir=options["data_dir"],
+        preprocess=options["preprocess"],
+        labels=_labels(options["labels"]),
+        output_dir=options["output_dir"],
+        force=options["force"],
+    )
+
+
+def _labels(path: Path | None) -> tuple[str, ...] | None:
+    if path is None:
+        return None
+    try:
+        return tuple(path.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"The labels in {path} cannot be read: {error}.") from None
+
+
+def _table(results: list[dict[str, Any]]) -> None:
+    rows = []
+    for row in results:
+        metrics = row["metrics"]
+        reasons = sorted({f"{f['op']} ({f['reason']})" for f in row["float_ops"]})
+        rows.append(
+            [
+                Path(row["artifact"]).name,
+                f"{row['model_bytes'] / 1e6:.3f}",
+                f"{row['ratio']:.2f}",
+                f"{metrics['max_abs']:.2g}",
+                f"{metrics['sqnr_db']:.1f}",
+                f"{metrics['cosine']:.4f}",
+                f"{metrics['agreement']:.3f}" if "agreement" in metrics else "-",
+                "; ".join(reasons) or "-",
+                row["engine"],
+                f"{row['seconds']:.1f}",
+            ]
+        )
+    columns = ["file", "MB", "ratio", "max-abs", "SQNR dB", "cosine", "top-1 agree", "in float", "engine", "s"]
+    common.print_table("Converted, and compared with the source", columns, rows)
