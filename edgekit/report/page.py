@@ -159,6 +159,7 @@ def _figure(rows: Sequence[Row], title: str, x_label: str, x_of: Callable[[Row],
 
 
 _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
+    ("file", lambda r: r.name),
     ("recipe", lambda r: r.recipe),
     ("size", lambda r: kilobytes(r.model_bytes) if r.model_bytes else NOTHING),
     ("ratio", lambda r: f"{r.ratio:.2f} ×" if r.ratio else NOTHING),
@@ -173,6 +174,15 @@ _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
 )
 
 
+COLUMNS = tuple(name for name, _ in _COLUMNS)
+"""Headings of the table of files."""
+
+
+def cells(row: Row) -> list[str]:
+    """The line of ``row`` under `COLUMNS`, as text."""
+    return [cell(row) for _, cell in _COLUMNS]
+
+
 def _validity(timing: Timing | None) -> str:
     if timing is None:
         return NOTHING
@@ -180,16 +190,15 @@ def _validity(timing: Timing | None) -> str:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("file", *(c[0] for c in _COLUMNS)))
-    body = "".join(
-        f'<tr><th scope="row" title="sha256 {escape(row.sha256)}">{escape(row.name)}</th>'
-        + "".join(f"<td>{escape(cell(row))}</td>" for _, cell in _COLUMNS)
-        + "</tr>\n"
-        for row in rows
-    )
+    head = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS)
+    body = ""
+    for row in rows:
+        name, *others = (escape(text) for text in cells(row))
+        data = "".join(f"<td>{text}</td>" for text in others)
+        body += f'<tr><th scope="row" title="sha256 {escape(row.sha256)}">{name}</th>{data}</tr>\n'
     legend = (
-        "Ratio: the fp32 file of the same format over this file. Agreement and SQNR: against the model converted "
-        "from. p50 and p90: half and nine tenths of the runs took no longer. "
+        "Ratio: the fp32 file of the same format over this file. Agreement and SQNR: with the model converted from, on "
+        "the items that checked the conversion. p50 and p90: half and nine tenths of the runs took no longer. "
         "Peak RSS: memory of a process that runs nothing else."
     )
     return (

@@ -12,7 +12,7 @@ from edgekit.errors import InputError
 from edgekit.measure.metrics import wilson_interval
 from edgekit.results import SCHEMA_VERSION
 
-READ = ("convert", "evaluate", "benchmark")
+READ = ("train", "convert", "evaluate", "benchmark")
 """Commands whose results make a report."""
 
 
@@ -190,6 +190,10 @@ def _envelopes(directory: Path) -> Sequence[tuple[str, Path, dict[str, Any]]]:
     return found
 
 
+def _add_training(row: Row, fields: Fields) -> Row:
+    return replace(row, model_bytes=int(fields.number("model_bytes")))
+
+
 def _add_conversion(row: Row, fields: Fields) -> Row:
     metrics = fields.inner("metrics")
     return replace(
@@ -230,4 +234,4 @@ def _add_benchmark(row: Row, fields: Fields) -> Row:
     return replace(row, timings=(*row.timings, timing), model_bytes=size)
 
 
-_ADD = {"convert": _add_conversion, "evaluate": _add_evaluation, "benchmark": _add_benchmark}
+_ADD = {"train": _add_training, "convert": _add_conversion, "evaluate": _add_evaluation, "benchmark": _add_benchmark}
