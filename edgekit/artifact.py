@@ -1,11 +1,13 @@
 """A model file on disk, with what it says of itself."""
 
+import json
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from edgekit.card import ModelCard, TensorSpec, dump_card, load_card
-from edgekit.errors import ArtifactError, CardError
+from edgekit.codec import from_jsonable, to_jsonable
+from edgekit.errors import ArtifactError, CardError, InputError
 from edgekit.files import sha256_file, write_atomic
 from edgekit.formats import keras, onnx, tflite, tflite_card
 
@@ -110,6 +112,22 @@ def attach_card(path: Path, card: ModelCard) -> Artifact:
     else:
         write_atomic(path, with_card(path.read_bytes(), card, kind))
     return open_artifact(path)
+
+
+def merged_card(card: ModelCard, file: Path) -> ModelCard:
+    """``card`` with the keys of the JSON object in ``file`` replaced; it may hold a whole card or a part of one.
+
+    A null makes a key unknown. `CardError` for a key or value that does not belong in a card.
+    """
+    try:
+        changes = json.loads(file.read_bytes())
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise CardError(f"{file} is not JSON: {error}.") from None
+    if not isinstance(changes, dict):
+        raise CardError(f"{file} holds no JSON object; expected keys of a card such as task, preprocessing, labels.")
+    return from_jsonable(ModelCard, {**to_jsonable(card), **changes}, where=str(file))
 
 
 def check_fit(card: ModelCard, model: ModelCard) -> None:

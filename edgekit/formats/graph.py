@@ -71,7 +71,7 @@ class Graph:
     """A model file's tensors and operators in the order of execution.
 
     ``inputs`` and ``outputs`` carry the names by which a caller addresses them; ``input_tensors`` and
-    ``output_tensors`` give the key in ``tensors`` for each of these names. ``versions`` holds the file's own: ``schema``,
+    ``output_tensors`` give the key in ``tensors`` for each of these names. ``versions`` holds the file's: ``schema``,
     or ``ir`` and each operator set.
     """
 

@@ -73,6 +73,14 @@ def write_metadata(data: bytes, key: str, value: bytes, *, where: str) -> bytes:
     return bytes(kept) + field_bytes(_METADATA_PROPS, field_bytes(1, key.encode()) + field_bytes(2, value))
 
 
+def with_outputs(data: bytes, names: Iterable[str], *, where: str) -> bytes:
+    """The file with the inner tensors of these names as further outputs of its graph."""
+    model, graph = _open(data, where)
+    more = b"".join(field_bytes(12, field_bytes(1, name.encode())) for name in names)
+    rest = b"".join(model.data[start:end] for number, _, _, start, end in model.spans() if number != 7)
+    return rest + field_bytes(7, bytes(graph.data) + more)
+
+
 def _open(data: bytes, where: str) -> tuple[Message, Message]:
     model = Message(memoryview(data), where)
     graph = model.message(7)

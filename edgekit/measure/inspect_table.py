@@ -1,0 +1,59 @@
+"""An `Inspection` as rows of text."""
+
+from edgekit.card import TensorSpec
+from edgekit.measure.inspect import Inspection
+
+
+def facts(inspection: Inspection) -> list[list[str]]:
+    """(what, value) for the file as a whole."""
+    artifact, card = inspection.artifact, inspection.artifact.card
+    spec = card.preprocessing
+    made_by = "not edgekit" if artifact.foreign else f"edgekit, recipe {artifact.recipe}"
+    steps = (
+        None if spec is None else f"{spec.resize.value} to {spec.size_hw[0]} x {spec.size_hw[1]}, {spec.colour.value}"
+    )
+    rows = [
+        ["name", card.name],
+        ["format", f"{artifact.format.value} ({', '.join(f'{k} {v}' for k, v in inspection.versions.items())})"],
+        ["made by", made_by],
+        ["size", _bytes(artifact.model_bytes)],
+        ["parameters", _count(inspection.parameters)],
+        ["MACs", _count(inspection.macs)],
+        ["peak activations", _bytes(inspection.peak_activation_bytes)],
+        ["weights", ", ".join(f"{k} {_bytes(v)}" for k, v in (inspection.weights_bytes or {}).items()) or "unknown"],
+        ["custom operators", ", ".join(inspection.custom_operators) or "none"],
+        ["task", card.task or "unknown"],
+        ["preprocessing", steps or "unknown"],
+        ["labels", "unknown" if card.labels is None else f"{len(card.labels)}"],
+        ["sha256", artifact.sha256],
+    ]
+    return [[name, value.removesuffix(" ()")] for name, value in rows]
+
+
+def tensor_rows(inspection: Inspection) -> list[list[str]]:
+    """(kind, name, shape, dtype, quantization) of every input and output."""
+    tensors = [*(("input", s) for s in inspection.inputs), *(("output", s) for s in inspection.outputs)]
+    return [[kind, s.name, _shape(s), s.dtype, _quantization(s)] for kind, s in tensors]
+
+
+def operator_rows(inspection: Inspection) -> list[list[str]]:
+    """(operator, version, count) of every kind of operator, the most frequent first."""
+    return [[o.op, "" if o.version is None else str(o.version), str(o.count)] for o in inspection.operators]
+
+
+def _shape(spec: TensorSpec) -> str:
+    return " x ".join("any" if d is None else str(d) for d in spec.shape) or "scalar"
+
+
+def _quantization(spec: TensorSpec) -> str:
+    return f"(q - {spec.zero_point[0]}) * {spec.scale[0]:.6g}" if spec.quantized else ""
+
+
+def _bytes(count: int | None) -> str:
+    if count is None:
+        return "unknown"
+    return f"{count:,} bytes" if count < 100_000 else f"{count / 1e6:.2f} MB"
+
+
+def _count(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,}"
