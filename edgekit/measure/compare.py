@@ -1,0 +1,228 @@
+"""How far the outputs of model files are from those of a reference, on the same inputs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.artifact import Artifact
+from edgekit.card import TensorSpec
+from edgekit.data import Dataset, Part, draw, open_data
+from edgekit.errors import DataError, InputError
+from edgekit.measure.metrics import Totals, require_finite, totals
+from edgekit.measure.subjects import Subject, open_subjects, run_subjects
+from edgekit.workers import Progress, silent
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputComparison:
+    """One output beside the reference's output ``reference``, over ``count`` items.
+
+    ``agreement`` is the fraction of items with the same largest value, for outputs that are one vector an item.
+    """
+
+    name: str
+    reference: str
+    totals: Totals
+    agreement: float | None
+    count: int
+
+    def metrics(self) -> dict[str, float]:
+        """The figures by their JSON names."""
+        t = self.totals
+        figures = {"max_abs": t.max_abs, "mean_abs": t.mean_abs, "sqnr_db": t.sqnr_db, "cosine": t.cosine}
+        return figures if self.agreement is None else {**figures, "agreement": self.agreement}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One file's outputs beside the reference's. ``by_position`` says that names differ and the order paired them."""
+
+    subject: Subject
+    outputs: tuple[OutputComparison, ...]
+    by_position: bool
+
+    @property
+    def artifact(self) -> Artifact:
+        """The compared file."""
+        return self.subject.artifact
+
+    def metrics(self) -> dict[str, float]:
+        """The worst figure over all outputs, by JSON name."""
+        each = [o.metrics() for o in self.outputs]
+        worst = {name: max(m[name] for m in each) for name in ("max_abs", "mean_abs")}
+        worst |= {name: min(m[name] for m in each) for name in ("sqnr_db", "cosine")}
+        agreements = [o.agreement for o in self.outputs if o.agreement is not None]
+        return worst | {"agreement": min(agreements)} if agreements else worst
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonReport:
+    """Files beside ``reference`` on ``count`` items of the data set ``data``."""
+
+    reference: Subject
+    data: str
+    count: int
+    seed: int
+    entries: tuple[Comparison, ...]
+
+    def results(self) -> list[dict[str, Any]]:
+        """One JSON object for each compared file; ``metrics`` are the worst over its ``outputs``."""
+        return [
+            {
+                **entry.subject.describe(),
+                "reference": str(self.reference.given),
+                "reference_sha256": self.reference.artifact.sha256,
+                "data": self.data,
+                "n": self.count,
+                "seed": self.seed,
+                "matched": "position" if entry.by_position else "name",
+                "metrics": entry.metrics(),
+                "outputs": [{"name": o.name, "reference": o.reference, "metrics": o.metrics()} for o in entry.outputs],
+            }
+            for entry in self.entries
+        ]
+
+    def table(self) -> tuple[str, list[str], list[list[str]]]:
+        """(title, columns, rows) for people, a row for each output."""
+        columns = ["file", "recipe", "output", "max abs", "mean abs", "SQNR dB", "cosine", "agreement %"]
+        rows = [
+            [
+                str(entry.subject.given),
+                entry.artifact.recipe,
+                o.name + (f" (for {o.reference})" if entry.by_position else ""),
+                f"{o.totals.max_abs:.3g}",
+                f"{o.totals.mean_abs:.3g}",
+                f"{o.totals.sqnr_db:.1f}",
+                f"{o.totals.cosine:.6f}",
+                "-" if o.agreement is None else f"{100 * o.agreement:.2f}",
+            ]
+            for entry in self.entries
+            for o in entry.outputs
+        ]
+        return f"Outputs beside {self.reference.given} on {self.count:,} items of {self.data}", columns, rows
+
+
+def compare(
+    reference: Path,
+    paths: Sequence[Path],
+    data: Dataset | str,
+    *,
+    data_dir: Path | None = None,
+    preprocess: str | None = None,
+    samples: int | None = None,
+    threads: int = 1,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> ComparisonReport:
+    """Run ``reference`` and the files at ``paths`` on the same items and measure how far each output is off.
+
+    ``samples`` items of ``data`` (labels are not needed) are drawn with ``seed``, all are used without it. Outputs are
+    paired by name; where the names differ by position, if there are as many of the same shapes. `DataError` when they
+    cannot be paired or an output is not finite.
+    """
+    subjects = open_subjects([reference, *paths], preprocess=preprocess, labels=None, threads=threads)
+    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
+    if samples is not None:
+        dataset = dataset.subset(draw(len(dataset), samples, seed))
+    if not len(dataset):
+        raise InputError(f"The data set {dataset.name} is empty; expected at least one item to compare on.")
+    running = [_Running(subjects[0], subject) for subject in subjects[1:]]
+    done = 0
+    progress("comparing", 0, len(dataset))
+    for outputs in run_subjects(subjects, dataset):
+        for each, answers in zip(running, outputs[1:], strict=True):
+            each.add(outputs[0], answers)
+        done += len(outputs[0])
+        progress("comparing", done, len(dataset))
+    return ComparisonReport(
+        reference=subjects[0], data=dataset.name, count=done, seed=seed, entries=tuple(r.result() for r in running)
+    )
+
+
+class _Running:
+    """The sums for one file, growing chunk by chunk, so that large outputs need not be kept."""
+
+    def __init__(self, reference: Subject, subject: Subject) -> None:
+        self._subject = subject
+        self._files = (str(reference.given), str(subject.given))
+        self._pairs, self._by_position = pair_outputs(
+            reference.runtime.outputs, subject.runtime.outputs, files=self._files
+        )
+        self._totals = {pair: Totals() for pair in self._pairs}
+        self._agreed: dict[tuple[str, str], int | None] = dict.fromkeys(self._pairs, 0)
+        self._count = 0
+
+    def add(self, references: Sequence[dict[str, Array]], others: Sequence[dict[str, Array]]) -> None:
+        """Take in the outputs for some items."""
+        self._count += len(references)
+        for pair in self._pairs:
+            a = np.stack([r[pair[0]] for r in references])
+            b = np.stack([o[pair[1]] for o in others])
+            for values, name, file in zip((a, b), pair, self._files, strict=True):
+                require_finite(values, f"Output {name!r} of {file}")
+            self._totals[pair] += totals(a, b)
+            agreed = self._agreed[pair]
+            if agreed is None or a.ndim != 2 or a.shape[1] < 2:
+                self._agreed[pair] = None
+            else:
+                self._agreed[pair] = agreed + int(np.sum(a.argmax(axis=1) == b.argmax(axis=1)))
+
+    def result(self) -> Comparison:
+        """The figures over all items."""
+        outputs = []
+        for pair in self._pairs:
+            agreed = self._agreed[pair]
+            outputs.append(
+                OutputComparison(
+                    name=pair[1],
+                    reference=pair[0],
+                    totals=self._totals[pair],
+                    agreement=None if agreed is None else agreed / self._count,
+                    count=self._count,
+                )
+            )
+        return Comparison(subject=self._subject, outputs=tuple(outputs), by_position=self._by_position)
+
+
+def pair_outputs(
+    reference: tuple[TensorSpec, ...], other: tuple[TensorSpec, ...], *, files: tuple[str, str]
+) -> tuple[list[tuple[str, str]], bool]:
+    """Names (reference, other) of outputs that belong together, and whether position paired them, not the name."""
+    by_name = {spec.name: spec for spec in other}
+    if {spec.name for spec in reference} == set(by_name):
+        pairs = [(spec, by_name[spec.name]) for spec in reference]
+    elif len(reference) == len(other):
+        pairs = list(zip(reference, other, strict=True))
+    else:
+        raise DataError(
+            f"{files[0]} has {len(reference)} outputs ({_names(reference)}) and {files[1]} has {len(other)} "
+            f"({_names(other)}); expected the same outputs."
+        )
+    for a, b in pairs:
+        if not _same_shape(a, b):
+            raise DataError(
+                f"Output {a.name!r} of {files[0]} is {_shape(a)} and {b.name!r} of {files[1]} is {_shape(b)}; "
+                "expected one shape."
+            )
+    return [(a.name, b.name) for a, b in pairs], any(a.name != b.name for a, b in pairs)
+
+
+def _same_shape(a: TensorSpec, b: TensorSpec) -> bool:
+    """Whether items of both have one shape, as far as the files tell."""
+    return len(a.shape) == len(b.shape) and all(
+        m is None or n is None or m == n for m, n in zip(a.shape[1:], b.shape[1:], strict=True)
+    )
+
+
+def _shape(spec: TensorSpec) -> str:
+    return " x ".join("any" if d is None else str(d) for d in spec.shape) or "a scalar"
+
+
+def _names(specs: tuple[TensorSpec, ...]) -> str:
+    return ", ".join(spec.name for spec in specs)

@@ -1,0 +1,209 @@
+"""The outputs of one model file for a few inputs, with class names where it is a classifier."""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.card import TensorSpec
+from edgekit.data import Item, Part
+from edgekit.data.arrays import read_npz, require_finite_items
+from edgekit.data.images import decode_image, image_paths, is_image_name
+from edgekit.errors import DataError, InputError
+from edgekit.files import write_atomic
+from edgekit.measure.metrics import require_finite
+from edgekit.measure.subjects import Subject, open_subjects, run_subjects
+from edgekit.tasks.classification import TASK, as_probabilities
+from edgekit.workers import Progress, silent
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """A class of a classifier: its output index, its name where known, its probability."""
+
+    class_id: int
+    label: str | None
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What the model says of one item, called ``source``. ``top`` is empty for what is no classifier."""
+
+    source: str
+    outputs: dict[str, Array]
+    top: tuple[Guess, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionReport:
+    """The predictions of one file, in the order of the inputs."""
+
+    subject: Subject
+    predictions: tuple[Prediction, ...]
+
+    def results(self) -> list[dict[str, Any]]:
+        """One JSON object for each item."""
+        return [
+            {
+                **self.subject.describe(),
+                "input": p.source,
+                "n": 1,
+                "metrics": {},
+                "top": [{"class_id": g.class_id, "label": g.label, "probability": g.probability} for g in p.top],
+                "outputs": {name: _statistics(values) for name, values in p.outputs.items()},
+            }
+            for p in self.predictions
+        ]
+
+    def table(self) -> tuple[str, list[str], list[list[str]]]:
+        """(title, columns, rows) for people: the best classes of each item, or figures of its outputs."""
+        title = f"{self.subject.given} on {self.subject.engine}"
+        if all(p.top for p in self.predictions):
+            rows = [
+                [p.source if i == 0 else "", g.label or f"class {g.class_id}", str(g.class_id), f"{g.probability:.4f}"]
+                for p in self.predictions
+                for i, g in enumerate(p.top)
+            ]
+            return title, ["input", "class", "id", "probability"], rows
+        rows = []
+        for p in self.predictions:
+            for name, values in p.outputs.items():
+                facts = _statistics(values)
+                shape = " x ".join(str(n) for n in values.shape) or "scalar"
+                rows.append([p.source, name, f"{shape} {values.dtype}", *(f"{facts[k]:.5g}" for k in _FIGURES)])
+        return title, ["input", "output", "shape", *_FIGURES], rows
+
+    def arrays(self) -> dict[str, Array]:
+        """All outputs by name, one row an item."""
+        names = self.predictions[0].outputs
+        return {name: np.stack([p.outputs[name] for p in self.predictions]) for name in names}
+
+
+_FIGURES = ("min", "max", "mean")
+
+
+def predict(
+    path: Path,
+    inputs: Sequence[Path],
+    *,
+    preprocess: str | None = None,
+    labels: tuple[str, ...] | None = None,
+    threads: int = 1,
+    top: int = 5,
+    progress: Progress = silent,
+) -> PredictionReport:
+    """Run the model file at ``path`` on ``inputs``: images, folders of images, ``.npy`` arrays or ``.npz`` files.
+
+    An array is one item, or a batch of items when it has one dimension more than the model's input without batch. The
+    ``top`` best classes are told for classifiers: files whose card says so, that have labels, or whose one output is a
+    vector of probabilities. `DataError` or `InputError` when inputs cannot be read or do not fit the model.
+    """
+    (subject,) = open_subjects([path], preprocess=preprocess, labels=labels, threads=threads)
+    sources = [source for given in inputs for source in _sources(given, subject.runtime.inputs)]
+    if not sources:
+        raise InputError("There is nothing to predict; give images, .npy arrays or .npz files.")
+    names = [name for name, _ in sources]
+    predictions: list[Prediction] = []
+    progress("predicting", 0, len(names))
+    for (outputs,) in run_subjects([subject], (_load(source) for _, source in sources)):
+        for answer in outputs:
+            for name, values in answer.items():
+                require_finite(values, f"Output {name!r} of {path}")
+            source = names[len(predictions)]
+            predictions.append(Prediction(source=source, outputs=answer, top=_guesses(subject, answer, top)))
+        progress("predicting", len(predictions), len(names))
+    return PredictionReport(subject=subject, predictions=tuple(predictions))
+
+
+def save_outputs(report: PredictionReport, path: Path) -> None:
+    """Write all outputs to an ``.npz``, by name, one row an item; the file is whole or absent."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:  # np.savez cannot store an array called "file"
+        for name, values in report.arrays().items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, values, allow_pickle=False)
+    write_atomic(path, stream.getvalue())
+
+
+def _sources(given: Path, inputs: tuple[TensorSpec, ...]) -> Iterator[tuple[str, Path | Item]]:
+    """(name, image file or item) for everything that ``given`` holds."""
+    if not given.exists():
+        raise DataError(f"There is no file or folder {given}.")
+    if given.is_dir():
+        paths = image_paths(given, deep=False)
+        if not paths:
+            raise DataError(f"{given} holds no images.")
+        yield from ((str(p), p) for p in paths)
+        return
+    suffix = given.suffix.lower()
+    if is_image_name(given.name):
+        yield str(given), given
+    elif suffix == ".npz":
+        data = read_npz(given, Part.EVALUATION)
+        yield from ((f"{given}[{i}]", item) for i, item in enumerate(data))
+    elif suffix == ".npy":
+        values = _load_npy(given)
+        if len(inputs) == 1 and values.ndim == len(inputs[0].shape) - 1:
+            yield str(given), values
+        else:
+            yield from ((f"{given}[{i}]", row) for i, row in enumerate(values))
+    else:
+        raise DataError(f"{given} is no input; expected an image, a folder of images, an .npy or an .npz.")
+
+
+def _load_npy(path: Path) -> Array:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else "it is cut short"
+        raise DataError(f"{path} is not a readable .npy of plain numbers: {reason}.") from None
+    if not isinstance(values, np.ndarray) or values.ndim == 0 or values.size == 0:
+        raise DataError(f"{path} holds no array of items; expected one item, or one a row.")
+    require_finite_items(values, str(path))
+    return values
+
+
+def _load(source: Path | Item) -> Item:
+    return decode_image(source, name=str(source)) if isinstance(source, Path) else source
+
+
+def _guesses(subject: Subject, outputs: dict[str, Array], top: int) -> tuple[Guess, ...]:
+    card = subject.artifact.card
+    vector = next(iter(outputs.values())).reshape(-1) if len(outputs) == 1 else np.empty(0)
+    if len(vector) < 2 or card.task not in (None, TASK):
+        return ()
+    if card.labels is not None and len(card.labels) != len(vector):
+        raise InputError(
+            f"{subject.given} has {len(vector)} outputs and {len(card.labels)} labels; give as many with --labels."
+        )
+    probabilities = as_probabilities(vector[None])[0]
+    if card.task is None and card.labels is None and not np.array_equal(probabilities, vector):
+        return ()
+    best = np.argsort(-probabilities, kind="stable")[:top]
+    return tuple(
+        Guess(
+            class_id=int(i),
+            label=None if card.labels is None else card.labels[i],
+            probability=float(probabilities[i]),
+        )
+        for i in best
+    )
+
+
+def _statistics(values: Array) -> dict[str, Any]:
+    return {
+        "shape": list(values.shape),
+        "dtype": str(values.dtype),
+        "min": float(values.min(initial=np.inf)) if values.size else 0.0,
+        "max": float(values.max(initial=-np.inf)) if values.size else 0.0,
+        "mean": float(values.mean()) if values.size else 0.0,
+    }
