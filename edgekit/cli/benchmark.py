@@ -64,7 +64,7 @@ def command(
     def table() -> None:
         print_table("Latency in ms, memory in MB", list(COLUMNS), rows(report))
         for (path, count), found in report.profiles.items():
-            title = f"{path}, {found.engine}, {count} thread{'s' if count > 1 else ''}: the slowest operators"
+            title = f"{Path(path).name}, {found.engine}, {count} thread{'s' if count > 1 else ''}"
             print_table(title, list(PROFILE_COLUMNS), profile_rows(found, SLOWEST))
             click.echo(found.summary())
         for line in report.verdicts:

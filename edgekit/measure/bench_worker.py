@@ -7,13 +7,24 @@ from pathlib import Path
 
 import numpy as np
 
+from edgekit.artifact import Format, find_model
 from edgekit.errors import ArtifactError
 from edgekit.measure.memory import peak_rss_bytes
 from edgekit.measure.timing import thinned, time_calls
 from edgekit.workers import Json, Progress, serve
 
-# Importing an engine is not loading a model; done beforehand, it stays out of the time to load.
-_ENGINES = {".tflite": ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"), ".onnx": ("onnxruntime",)}
+# Importing an engine is not loading a model; done beforehand, it stays out of the time to load. The first engine that
+# is there is the one that runs; which are needed, and what to do without, `open_runtime` says.
+_ENGINES: dict[Format, tuple[str, ...]] = {
+    Format.TFLITE: ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"),
+    Format.ONNX: ("onnxruntime",),
+    Format.KERAS: ("keras",),
+}
+_WRAPPERS: dict[Format, str] = {
+    Format.TFLITE: "edgekit.runtimes.litert",
+    Format.ONNX: "edgekit.runtimes.ort",
+    Format.KERAS: "edgekit.runtimes.keras",
+}
 
 
 class Bench:
@@ -26,14 +37,15 @@ class Bench:
         """Load ``path`` with ``threads`` and the arrays in ``inputs`` (.npz); the first run and ``warmup`` more."""
         from edgekit.runtimes import open_runtime
 
-        path = Path(request["path"])
+        path, kind = find_model(Path(request["path"]))
         base = peak_rss_bytes()
-        _import_engine(path.suffix)
+        _import_engine(kind)
+        with np.load(request["inputs"]) as arrays:
+            feed = dict(arrays)
         start = time.perf_counter_ns()
         runtime = open_runtime(path, threads=request["threads"])
+        call = runtime.bind(feed)
         init_ms = (time.perf_counter_ns() - start) / 1e6
-        with np.load(request["inputs"]) as arrays:
-            call = runtime.bind(dict(arrays))
         (first,) = time_calls(call, runs=1, min_duration_s=0, settle=0)
         for _ in range(request["warmup"]):
             call()
@@ -60,11 +72,12 @@ class Bench:
         }
 
 
-def _import_engine(suffix: str) -> None:
-    for module in _ENGINES.get(suffix, ()):
+def _import_engine(kind: Format) -> None:
+    importlib.import_module(_WRAPPERS[kind])
+    for module in _ENGINES[kind]:
         try:
             importlib.import_module(module)
-        except ModuleNotFoundError:  # open_runtime says what is missing
+        except ModuleNotFoundError:
             continue
         return
 

@@ -43,6 +43,6 @@ def _row(result: BenchmarkResult) -> list[str]:
         *(f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in figures),
         "unknown" if timing.peak_rss_bytes is None else f"{timing.peak_rss_bytes / 1e6:.0f}",
         str(timing.runs),
-        f"{ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f})",
+        f"{ratio.value:.3g} ({ratio.low:.3g} to {ratio.high:.3g})",
         "yes" if result.valid else "no: " + "; ".join(result.flags),
     ]

@@ -7,7 +7,7 @@ import numpy as np
 
 from edgekit.errors import InputError
 
-RESAMPLES = 2000
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,434 @@
+"""Benchmarks of real tiny models, and every reason to doubt one. Clocks are injected."""
+
+import gc
+import itertools
+import json
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from onnx import TensorProto, helper, numpy_helper
+
+from edgekit.artifact import Artifact, Format, open_artifact
+from edgekit.card import ModelCard, Provenance, TensorSpec
+from edgekit.cli.benchmark import command
+from edgekit.errors import ArtifactError, InputError
+from edgekit.measure import bench_worker, interleave
+from edgekit.measure.bench_worker import Bench
+from edgekit.measure.benchmark import benchmark, judge, to_json
+from edgekit.measure.conditions import Conditions
+from edgekit.measure.memory import peak_rss_bytes
+from edgekit.measure.sample_inputs import sample_inputs
+from edgekit.measure.settings import BenchmarkReport, BenchmarkResult, BenchmarkSettings, DeviceRun, Timing
+from edgekit.measure.timing import thinned, time_calls
+from edgekit.measure.validity import reasons_for_doubt
+from edgekit.measure.verdict import verdicts
+from edgekit.preprocessing import preset
+from edgekit.recipe import Precision, Recipe
+from edgekit.workers import Json, Worker, silent
+
+GOLDEN = Path(__file__).parent / "golden"
+QUICK = BenchmarkSettings(runs=32, warmup=1, min_duration_s=0, rounds=4, settle=0)
+QUIET = Conditions(governor="performance", frequency_mhz=(1800.0,), temperature_c={}, throttled=(), load_1min=0.1)
+HOST = {"emulated": False, "allowed_cpus": 2}
+
+
+def save_dense(path: Path, size: int) -> Path:
+    """x (1, size) times a size x size matrix."""
+    weights = numpy_helper.from_array(np.ones((size, size), np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, size])],
+        [weights],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def small_and_big(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    return save_dense(folder / "small.onnx", 8), save_dense(folder / "big.onnx", 3000)  # 36 MB of weights
+
+
+@pytest.fixture(scope="module")
+def report(small_and_big: tuple[Path, Path]) -> BenchmarkReport:
+    return benchmark([*small_and_big, GOLDEN / "two_inputs_int8.tflite"], QUICK)
+
+
+def artifact(recipe: str | None = "int8", *, source: str | None = "a" * 64, model_bytes: int = 100) -> Artifact:
+    card = ModelCard(
+        name="m",
+        inputs=(),
+        outputs=(),
+        provenance=Provenance(
+            source_sha256=source, recipe=None if recipe is None else Recipe(precision=Precision(recipe))
+        ),
+    )
+    return Artifact(
+        path=Path(f"m.{recipe}.tflite"),
+        format=Format.TFLITE,
+        sha256="b" * 64,
+        model_bytes=model_bytes,
+        card=card,
+        foreign=recipe is None,
+    )
+
+
+def timing(rounds_ms: list[list[float]], of: Artifact | None = None, *, threads: int = 1) -> Timing:
+    return Timing(
+        artifact=of or artifact(),
+        threads=threads,
+        device="local",
+        runtime_name="litert",
+        runtime_version="2.3.0",
+        first_ms=9.0,
+        init_ms=5.0,
+        rounds_ms=tuple(tuple(r) for r in rounds_ms),
+        runs=sum(len(r) for r in rounds_ms),
+        peak_rss_bytes=1,
+        base_rss_bytes=1,
+    )
+
+
+STEADY = [[1.0, 1.01, 0.99, 1.0]] * 20
+
+
+# What is measured
+
+
+def test_every_row_has_what_it_takes_to_believe_it(report: BenchmarkReport) -> None:
+    data = to_json(report)
+    assert data["schema_version"] == 1
+    assert data["command"] == "benchmark"
+    assert data["host"]["allowed_cpus"] >= 1
+    assert data["hosts"] == {"local": data["host"]}
+    assert json.loads(json.dumps(data)) == data
+    for row in data["results"]:
+        assert set(row) == {
+            "artifact", "sha256", "format", "recipe", "model_bytes", "device", "threads", "runtime", "latency_ms",
+            "samples_ms", "n", "runs", "init_ms", "peak_rss_bytes", "base_rss_bytes", "ratio_to_first", "valid",
+            "flags", "timed", "settings", "conditions",
+        }  # fmt: skip
+        assert set(row["latency_ms"]) == {"first", "mean", "stdev", "min", "p50", "p90", "p95", "p99", "max"}
+        assert row["n"] == len(row["samples_ms"]) >= QUICK.runs
+        assert row["latency_ms"]["p50"] == pytest.approx(float(np.median(row["samples_ms"])))
+        assert len(row["conditions"]["during"]) == QUICK.rounds - 1
+        assert row["valid"] == (row["flags"] == [])
+        assert row["init_ms"] > 0
+    assert data["results"][2]["runtime"]["name"] in ("litert", "tflite-runtime")
+
+
+def test_the_ratio_is_to_the_first(report: BenchmarkReport) -> None:
+    first, second, _ = report.results
+    assert (first.ratio_to_first.low, first.ratio_to_first.value, first.ratio_to_first.high) == (1.0, 1.0, 1.0)
+    assert second.ratio_to_first.value == pytest.approx(second.latency_ms.p50 / first.latency_ms.p50)
+    assert second.ratio_to_first.low <= second.ratio_to_first.value <= second.ratio_to_first.high
+
+
+def test_memory_is_that_of_one_model_alone(report: BenchmarkReport) -> None:
+    small, big, _ = (r.timing.peak_rss_bytes for r in report.results)
+    assert small is not None
+    assert big is not None
+    assert big - small > 30e6  # 36 MB of weights; were the processes shared, both would have them
+
+
+def test_peak_memory_is_read_from_the_kernel(tmp_path: Path) -> None:
+    status = tmp_path / "proc/self/status"
+    status.parent.mkdir(parents=True)
+    status.write_text("Name:\tpython\nVmPeak:\t  999 kB\nVmHWM:\t  1024 kB\n")
+    assert peak_rss_bytes(tmp_path) == 1024 * 1024
+
+
+def test_turns_are_shuffled_in_every_round(small_and_big: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[int, str]] = []
+
+    class Recording(Worker):
+        def call(self, operation: str, request: Json, **options: object) -> Json:
+            calls.append((self.pid, operation))
+            return super().call(operation, request, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(interleave, "Worker", Recording)
+    settings = replace(QUICK, threads=(1, 2), rounds=6, runs=6)
+    run = interleave.interleave([open_artifact(p) for p in small_and_big], settings, device="local")
+    loads, turns = calls[:4], calls[4:]
+    pids = [pid for pid, _ in loads]
+    assert [operation for _, operation in calls] == ["load"] * 4 + ["turn"] * 24
+    assert len(set(pids)) == 4
+    assert [tuple(pids.index(pid) for pid, _ in turns[i : i + 4]) for i in range(0, 24, 4)] == list(run.order)
+    assert all(sorted(order) == [0, 1, 2, 3] for order in run.order)
+    assert len(set(run.order)) > 1
+    assert [(t.artifact.path, t.threads) for t in run.timings] == [
+        (path, threads) for path in small_and_big for threads in (1, 2)
+    ]
+
+
+def test_the_order_repeats_with_its_seed() -> None:
+    settings = BenchmarkSettings(seed=3)
+    assert interleave._orders(5, settings) == interleave._orders(5, settings)
+    assert interleave._orders(5, settings) != interleave._orders(5, replace(settings, seed=4))
+
+
+# The stopwatch
+
+
+def ticking(step_ns: int) -> Callable[[], int]:
+    return itertools.count(0, step_ns).__next__
+
+
+def test_runs_and_seconds_must_both_be_reached() -> None:
+    ticks = ticking(1000)
+    assert len(time_calls(lambda: None, runs=7, min_duration_s=0, settle=0, clock=ticks)) == 7
+    long = time_calls(lambda: None, runs=1, min_duration_s=1e-3, settle=0, clock=ticking(1000))
+    assert len(long) > 100
+    assert set(long) == {1000}
+
+
+def test_settling_runs_are_not_timed() -> None:
+    calls = []
+    times = time_calls(lambda: calls.append(1), runs=3, min_duration_s=0, settle=4, clock=ticking(1))
+    assert (len(times), len(calls)) == (3, 7)
+
+
+def test_the_collector_rests_while_timing_and_wakes_after_an_error() -> None:
+    states = []
+    time_calls(lambda: states.append(gc.isenabled()), runs=2, min_duration_s=0, settle=0)
+    assert states == [False, False]
+
+    def fail() -> None:
+        raise RuntimeError("engine")
+
+    with pytest.raises(RuntimeError, match=r"^engine$"):
+        time_calls(fail, runs=1, min_duration_s=0, settle=0)
+    assert gc.isenabled()
+
+
+def test_many_samples_are_thinned_evenly() -> None:
+    assert thinned(list(range(1000)), 500) == list(range(0, 1000, 2))
+    assert len(thinned(list(range(501)), 500)) == 251
+    assert thinned([5], 500) == [5]
+
+
+# Reasons for doubt: each canary must be refused, and the quiet run must not
+
+
+def test_a_quiet_steady_run_is_believed() -> None:
+    assert reasons_for_doubt(timing(STEADY), [QUIET] * 22, HOST) == ()
+
+
+@pytest.mark.parametrize(
+    ("found", "conditions", "host", "reason"),
+    [
+        (timing(STEADY), [QUIET] * 3, {**HOST, "emulated": True},
+         "emulated: these times say nothing about the machine imitated"),
+        (timing(STEADY), [replace(QUIET, load_1min=3.25), QUIET], HOST, "load: 3.2 on 2 CPUs before the run"),
+        (timing(STEADY, threads=4), [QUIET] * 3, HOST, "threads: 4 on 2 CPUs"),
+        (timing(STEADY), [QUIET, replace(QUIET, throttled=("under-voltage", "throttled")), QUIET], HOST,
+         "throttled: throttled, under-voltage"),
+        (timing(STEADY), [QUIET, QUIET, replace(QUIET, frequency_mhz=(1500.0, 600.0))], HOST,
+         "frequency: between 1500 and 1800 MHz during the run"),
+        (timing([[1.0] * 4] * 10 + [[1.2] * 4] * 10), [QUIET] * 3, HOST,
+         "drift: median 1 ms in the first quarter, 1.2 ms in the last"),
+        (timing([[1.0] * 5] * 4), [QUIET] * 3, HOST, "runs: 20; expected 30 or more"),
+    ],
+)  # fmt: skip
+def test_every_doubt_has_its_reason(
+    found: Timing, conditions: list[Conditions], host: dict[str, object], reason: str
+) -> None:
+    assert reasons_for_doubt(found, conditions, host) == (reason,)
+
+
+def test_an_idle_clock_before_the_run_is_no_doubt() -> None:
+    assert reasons_for_doubt(timing(STEADY), [replace(QUIET, frequency_mhz=(600.0,)), QUIET, QUIET], HOST) == ()
+
+
+def test_a_clock_that_slows_down_is_noticed() -> None:
+    rounds = [
+        [t / 1e6 for t in time_calls(lambda: None, runs=5, min_duration_s=0, settle=0, clock=ticking(tick_ns))]
+        for tick_ns in range(1000, 3000, 100)
+    ]
+    run = DeviceRun(timings=(timing(rounds),), conditions=(QUIET, QUIET), order=((0,),), host=HOST)
+    (judged,) = judge(run, BenchmarkSettings())
+    assert not judged.valid
+    assert judged.flags == ("drift: median 0.0012 ms in the first quarter, 0.0027 ms in the last",)
+
+
+# Verdicts
+
+
+def judged(recipe: str | None, median: float, *, spread: float = 0.01, **of: object) -> BenchmarkResult:
+    generator = np.random.default_rng([round(median * 100), len(recipe or "")])
+    rounds = [(median * generator.normal(1, spread, 8)).tolist() for _ in range(20)]
+    model = artifact(recipe, **of)  # type: ignore[arg-type]
+    run = DeviceRun(timings=(timing(rounds, model),), conditions=(QUIET, QUIET), order=((0,),), host=HOST)
+    return judge(run, BenchmarkSettings())[0]
+
+
+def test_a_slower_int8_is_shipped_for_its_size() -> None:
+    (said,) = verdicts([judged("fp32", 1.0, model_bytes=350), judged("int8", 1.12)], BenchmarkSettings())
+    assert re.fullmatch(
+        r"int8 is 1\.12 × slower than fp32 in tflite on local with 1 thread \(95 % interval 1\.1\d to 1\.1\d\): "
+        r"ship it for size, not speed \(the file is 3\.5 × smaller\)\.",
+        said,
+    )
+
+
+def test_a_faster_int8_pays() -> None:
+    (said,) = verdicts([judged("fp32", 1.5, model_bytes=350), judged("int8", 1.0)], BenchmarkSettings())
+    assert re.fullmatch(
+        r"int8 is 1\.50 × faster than fp32 in tflite on local with 1 thread \(95 % interval 1\.\d\d to 1\.5\d\): "
+        r"it pays on this CPU, and the file is 3\.5 × smaller\.",
+        said,
+    )
+
+
+def test_nothing_is_claimed_when_the_interval_contains_1() -> None:
+    (said,) = verdicts(
+        [judged("fp32", 1.0, spread=0.1, model_bytes=350), judged("int8", 1.001, spread=0.1)], BenchmarkSettings()
+    )
+    assert "faster" not in said
+    assert "slower" not in said
+    assert said.startswith("int8 and fp32 cannot be told apart in speed in tflite on local with 1 thread (times 95 %")
+
+
+def test_a_flagged_run_says_so() -> None:
+    slow = replace(judged("int8", 1.12), valid=False, flags=("throttled: throttled",))
+    (said,) = verdicts([judged("fp32", 1.0, model_bytes=350), slow], BenchmarkSettings())
+    assert said.endswith(" The run is flagged; repeat it on a quiet machine before relying on this.")
+
+
+@pytest.mark.parametrize("other", [judged(None, 2.0), judged("int8", 2.0, source="c" * 64), judged("fp32", 2.0)])
+def test_strangers_are_not_compared(other: BenchmarkResult) -> None:
+    assert verdicts([judged("fp32", 1.0), other], BenchmarkSettings()) == ()
+
+
+# Inputs
+
+
+def spec(dtype: str, *shape: int | None, scale: tuple[float, ...] = ()) -> TensorSpec:
+    return TensorSpec(name="x", shape=shape, dtype=dtype, scale=scale, zero_point=(0,) * len(scale))
+
+
+@pytest.mark.parametrize(
+    ("given", "low", "high"),
+    [
+        (spec("float32", None, 50), 0.0, 1.0),
+        (spec("int32", 1, 50), 0, 1),
+        (spec("int8", 1, 500, scale=(0.1,)), -128, 127),
+        (spec("uint8", 1, 500), 0, 255),
+        (spec("bool", 1, 50), False, True),
+    ],
+)
+def test_inputs_stay_in_range_and_repeat(given: TensorSpec, low: float, high: float) -> None:
+    card = ModelCard(name="m", inputs=(given,), outputs=())
+    values = sample_inputs(card, seed=0)["x"]
+    assert values.shape == tuple(1 if d is None else d for d in given.shape)
+    assert values.dtype == given.dtype
+    assert low <= values.min() < values.max() <= high
+    np.testing.assert_array_equal(values, sample_inputs(card, seed=0)["x"])
+    assert not np.array_equal(values, sample_inputs(card, seed=1)["x"])
+
+
+def test_images_go_through_the_preprocessing_of_the_card() -> None:
+    card = ModelCard(
+        name="m", inputs=(spec("float32", None, 16, 8, 3),), outputs=(), preprocessing=preset("tf", size_hw=(16, 8))
+    )
+    values = sample_inputs(card, seed=0)["x"]
+    assert values.shape == (1, 16, 8, 3)
+    assert -1.0 <= values.min() < -0.9 < 0.9 < values.max() <= 1.0
+
+
+def test_text_inputs_are_refused() -> None:
+    with pytest.raises(ArtifactError) as caught:
+        sample_inputs(ModelCard(name="m", inputs=(spec("string", 1),), outputs=()), seed=0)
+    assert str(caught.value) == ("Input 'x' is string; a benchmark makes numbers only: convert the model to take them.")
+
+
+# Refusals
+
+
+def test_a_process_that_is_killed_is_one_sentence(
+    small_and_big: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(Worker):
+        def call(self, operation: str, request: Json, **options: object) -> Json:
+            if operation == "turn":
+                os.kill(self.pid, signal.SIGKILL)
+            return super().call(operation, request, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(interleave, "Worker", Killed)
+    with pytest.raises(ArtifactError) as caught:
+        benchmark([small_and_big[0]], QUICK)
+    assert str(caught.value) == (
+        f"{small_and_big[0]} cannot be timed: the process of edgekit.measure.bench_worker was killed by SIGKILL."
+    )
+
+
+def test_a_turn_without_a_model_is_refused() -> None:
+    with pytest.raises(ArtifactError, match=r"^A turn was asked for before a model was loaded; load one first\.$"):
+        Bench().turn({"runs": 1, "min_duration_s": 0, "settle": 0}, silent)
+
+
+def refusals() -> Iterator[tuple[Callable[[], object], str]]:
+    tiny = GOLDEN / "two_inputs_float.tflite"
+    yield lambda: benchmark([]), "No model file was given; expected at least one .tflite, .onnx or .keras file."
+    yield lambda: benchmark([tiny, tiny]), f"The file {tiny} is named twice; name it once."
+    yield lambda: benchmark([tiny], devices=["local", "local"]), "The device local is named twice; name it once."
+    yield (
+        lambda: BenchmarkSettings(threads=(1, 1)),
+        "The numbers of threads are [1, 1]; expected different ones of at least 1.",
+    )
+    yield lambda: BenchmarkSettings(rounds=0), "A benchmark's rounds is 1 or more; got 0."
+
+
+@pytest.mark.parametrize(("attempt", "sentence"), list(refusals()))
+def test_wrong_use_is_one_sentence(attempt: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(InputError) as caught:
+        attempt()
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.shared_data
+def test_a_keras_model_has_no_profile(shared_data: Path) -> None:
+    path = shared_data / "models" / "resnet8_cifar10_float.h5"
+    with pytest.raises(InputError) as caught:
+        benchmark([path], QUICK, with_profile=True)
+    assert str(caught.value) == (
+        f"{path} is a Keras model, which has no time by operator; leave out --profile or convert."
+    )
+
+
+# The command
+
+
+def test_the_command_writes_json_with_a_profile(tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    arguments = [str(GOLDEN / "two_inputs_int8.tflite"), "--runs", "40", "--min-secs", "0", "--profile"]
+    done = CliRunner().invoke(command, [*arguments, "--threads", "1,2", "--json", str(out)], catch_exceptions=False)
+    assert done.exit_code == 0
+    rows = json.loads(out.read_text())["results"]
+    assert [row["threads"] for row in rows] == [1, 2]
+    for row in rows:
+        assert [set(o) for o in row["profile"]] == [{"name", "op", "mean_ms", "share"}] * 5
+        assert row["profile_run"]["note"] == "profiled in a run of its own, slower than the timed one"
+    assert "two_inputs_int8.tflite" in done.stdout
+    assert "5 of 5 operators in XNNPACK" in done.stdout
+
+
+def test_threads_that_are_no_numbers_are_refused() -> None:
+    done = CliRunner().invoke(command, ["m.tflite", "--threads", "two"])
+    assert done.exit_code == 2
+    assert "'two' is not a number of threads; give 1 or several such as 1,2,4." in done.stderr
+
+
+def test_the_worker_knows_every_format() -> None:
+    assert set(bench_worker._ENGINES) == set(bench_worker._WRAPPERS) == set(Format)
