@@ -6,7 +6,7 @@ from edgekit.artifact import Format
 from edgekit.converters.plan import matching
 from edgekit.converters.report import FloatOp
 from edgekit.errors import ConversionError
-from edgekit.formats.graph import Graph, Node
+from edgekit.formats.graph import Graph, Node, TensorInfo
 from edgekit.recipe import NEEDS_CALIBRATION, Precision, Recipe
 
 _KEPT = "kept by --keep-float"
@@ -85,14 +85,13 @@ def require_integer(left: Sequence[FloatOp], recipe: Recipe, fmt: Format) -> Non
 def _float_tflite(graph: Graph, node: Node) -> bool:
     if node.op in _CONVERSIONS:
         return False
-    tensors = [graph.tensors[t] for t in (*node.inputs, *node.outputs) if t]
-    return any(t.dtype in ("float32", "float16") for t in tensors)
+    return any(t.dtype in ("float32", "float16") for t in _described(graph, (*node.inputs, *node.outputs)))
 
 
 def _float_weights(graph: Graph, node: Node) -> bool:
     if node.op in _CONVERSIONS:
         return False
-    constants = [graph.tensors[t] for t in node.inputs if t and graph.tensors[t].constant]
+    constants = [t for t in _described(graph, node.inputs) if t.constant]
     return any(t.dtype == "float32" and len(t.shape or ()) >= 2 and t.model_bytes >= 4096 for t in constants)
 
 
@@ -102,12 +101,18 @@ def _float_onnx(graph: Graph) -> list[Node]:
     for node in graph.nodes:
         if node.op in _CONVERSIONS:
             continue
-        live = [t for t in node.inputs if t and not graph.tensors[t].constant and graph.tensors[t].dtype == "float32"]
+        known = {t: graph.tensors[t] for t in node.inputs if t in graph.tensors}
+        live = [t for t in node.inputs if t in known and not known[t].constant and known[t].dtype == "float32"]
         makers = [producer[t].op for t in live if t in producer]
         fused = node.op in _FUSED and makers and makers[0] in _WEIGHTED | {"Add"}
         if live and not fused and not any(op == "DequantizeLinear" for op in makers):
             found.append(node)
     return found
+
+
+def _described(graph: Graph, names: Sequence[str]) -> list[TensorInfo]:
+    """What the file says of the tensors; ONNX files may be silent about results of operators outside the standard."""
+    return [graph.tensors[name] for name in names if name in graph.tensors]
 
 
 def _title(node: Node) -> str:

@@ -28,7 +28,12 @@ def calibrate(request: Json, progress: Progress) -> Json:
             mode=calibrator.CalibrationMode.CALIBRATION_PROFILER_BASED,
             qsv_update_func=qsv_utils.min_max_update,
         )
-    runner = interpreter.get_signature_runner(interpreter.get_signature_list()[0])
+    signatures = list(interpreter.get_signature_list())
+    if not signatures:
+        raise ConversionError(
+            "litert-quantizer addresses inputs by signature, and the file has none; convert the Keras model it came from."
+        )
+    runner = interpreter.get_signature_runner(signatures[0])
     for done, feed in enumerate(samples.batches(1), 1):
         runner(**feed)
         progress("calibrating", done, samples.count)

@@ -41,6 +41,9 @@ def canonical(model: Any) -> Any:
     result.opset_import.extend(onnx.helper.make_opsetid(d, v) for d, v in sets)
     result.producer_name, result.producer_version, result.doc_string = "edgekit", "", ""
     del result.metadata_props[:]
+    described = onnx.shape_inference.infer_shapes(result)
+    shapes = sorted(described.graph.value_info, key=lambda value: value.name)
+    result.graph.value_info.extend(shapes)
     return result
 
 

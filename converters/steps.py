@@ -31,7 +31,8 @@ class Steps:
         try:
             value = function(*args, **kwargs)
         except (ConversionError, WorkerCrashError) as error:
-            before = f" after {', '.join(self._done)}" if self._done else ""
+            kinds = dict.fromkeys(step.split()[0] for step in self._done)
+            before = f" after {', '.join(kinds)}" if kinds else ""
             raise ConversionError(f"The step {name!r} failed{before}: {error}") from error
         self._done[name] = time.perf_counter() - start
         return value

@@ -61,6 +61,7 @@ def command(ctx: click.Context, /, source: Path, json_file: str | None, **option
 
 def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
     from edgekit.converters import Request
+    from edgekit.tasks import read_labels
 
     if source.name.endswith(".manifest.json"):
         given = [
@@ -92,19 +93,10 @@ def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
         calibration=options["calibration"],
         data_dir=options["data_dir"],
         preprocess=options["preprocess"],
-        labels=_labels(options["labels"]),
+        labels=read_labels(options["labels"]) if options["labels"] is not None else None,
         output_dir=options["output_dir"],
         force=options["force"],
     )
-
-
-def _labels(path: Path | None) -> tuple[str, ...] | None:
-    if path is None:
-        return None
-    try:
-        return tuple(path.read_text(encoding="utf-8").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The labels in {path} cannot be read: {error}.") from None
 
 
 def _table(results: list[dict[str, Any]]) -> None:
