@@ -266,7 +266,7 @@ def test_a_clock_that_slows_down_is_noticed() -> None:
 
 
 def judged(recipe: str | None, median: float, *, spread: float = 0.01, **of: object) -> BenchmarkResult:
-    generator = np.random.default_rng([round(median * 100), len(recipe or "")])
+    generator = np.random.default_rng([round(median * 100), *(recipe or "").encode()])
     rounds = [(median * generator.normal(1, spread, 8)).tolist() for _ in range(20)]
     model = artifact(recipe, **of)  # type: ignore[arg-type]
     run = DeviceRun(timings=(timing(rounds, model),), conditions=(QUIET, QUIET), order=((0,),), host=HOST)
