@@ -33,6 +33,10 @@ class Layout(StrEnum):
     NCHW = "nchw"
 
 
+DTYPES = ("float32", "float16", "uint8", "int8", "int16", "int32")
+"""Types that preprocessing can give; integers are rounded and saturated."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
     """What turns an image of 0..255 into the model's input: ``x * scale + offset`` for each channel, in model order.
@@ -63,6 +67,8 @@ class Preprocessing:
                 raise InputError(f"Preprocessing has {len(values)} values of {name}; expected 1 or {self.channels}.")
         if not 0 <= self.pad_value <= 255:
             raise InputError(f"A padding value is 0..255; got {self.pad_value}.")
+        if self.dtype not in DTYPES:
+            raise InputError(f"Preprocessing cannot give {self.dtype!r}; {suggest(self.dtype, DTYPES)}")
 
     @property
     def channels(self) -> int:
@@ -132,7 +138,7 @@ def normalize(images: npt.NDArray[Any], spec: Preprocessing) -> npt.NDArray[Any]
     values = images.astype(np.float32) * scale + offset
     if spec.layout is Layout.NCHW:
         values = np.moveaxis(values, -1, -3)
-    if spec.dtype != "float32":
+    if np.issubdtype(np.dtype(spec.dtype), np.integer):
         info = np.iinfo(spec.dtype)
         values = np.clip(np.rint(values), info.min, info.max)
     return np.ascontiguousarray(values, dtype=spec.dtype)
@@ -161,6 +167,9 @@ def _match_channels(image: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[
     )
 
 
+_LONGEST = 100  # the scaled image is made whole before it is cropped: a strip of pixels would fill the memory
+
+
 def _resample(image: npt.NDArray[np.uint8], spec: Preprocessing) -> npt.NDArray[np.uint8]:
     height, width = image.shape[:2]
     target_h, target_w = spec.size_hw
@@ -169,6 +178,10 @@ def _resample(image: npt.NDArray[np.uint8], spec: Preprocessing) -> npt.NDArray[
             return _bilinear(image, target_h, target_w)
         case Resize.CROP:
             assert spec.short_side is not None  # noqa: S101 - checked in __post_init__
+            if max(height, width) > _LONGEST * min(height, width):
+                raise DataError(
+                    f"An image is {height} x {width}; expected at most {_LONGEST} times as long as wide to crop from."
+                )
             factor = spec.short_side / min(height, width)
             scaled = _bilinear(image, round(height * factor), round(width * factor))
             top, left = (scaled.shape[0] - target_h) // 2, (scaled.shape[1] - target_w) // 2
