@@ -81,6 +81,7 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """A table on stdout: bordered for people, with all its columns when piped."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     if not console.is_terminal:
@@ -89,5 +90,5 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell) for cell in row))  # not markup: names may hold square brackets
     console.print(table)
