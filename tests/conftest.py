@@ -15,3 +15,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real data sets are not in {folder}; set EDGEKIT_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_models() -> Path:
+    """The folder of tiny models, each of a few kilobytes, that are read only; make_models.py beside them made them."""
+    return Path(__file__).parent / "golden" / "models"

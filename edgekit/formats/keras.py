@@ -17,6 +17,7 @@ from edgekit.files import write_atomic
 
 CARD_MEMBER = "edgekit.json"
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+_ELEMENTWISE = frozenset({"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"})
 _MAX_TEXT_BYTES = 1 << 28  # a config or card larger than this is not a model's
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time of a zip: no clock in the bytes
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
@@ -197,7 +198,12 @@ def _output_spec(layers: list[Any], name: str) -> TensorSpec | None:
     config, build = layer["config"], layer.get("build_config")
     if not build or "input_shape" not in build:
         return None
-    shape = _dims(build["input_shape"])
+    shapes = build["input_shape"]
+    if shapes and isinstance(shapes[0], list):
+        if layer["class_name"] not in _ELEMENTWISE or any(s != shapes[0] for s in shapes):
+            return None
+        return TensorSpec(name=name, shape=_dims(shapes[0]), dtype=_dtype_name(config["dtype"]))
+    shape = _dims(shapes)
     match layer["class_name"]:
         case "Dense":
             shape = (*shape[:-1], int(config["units"]))

@@ -1,0 +1,198 @@
+"""TFLite files: reading without an engine, writing metadata without touching the model."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgekit.errors import ArtifactError, EdgekitError
+from edgekit.formats.tflite import open_root, parse_graph, read_graph, read_labels, read_metadata
+from edgekit.formats.tflite_card import remove_metadata, write_metadata
+from edgekit.formats.tflite_ops import OPERATORS
+
+MODELS = Path(__file__).parent / "golden" / "models"
+CONVNET = (MODELS / "convnet.tflite").read_bytes()
+
+
+def run(data: bytes, **feed: np.ndarray) -> list[np.ndarray]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(model_content=data).get_signature_runner()
+    return [v for _, v in sorted(runner(**feed).items())]
+
+
+def with_external_buffers(data: bytes) -> bytes:
+    """The model with every weight behind its tables, as converters of large models write it."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    def pack(places: dict[int, tuple[int, int]]) -> bytes:
+        model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
+        for index, place in places.items():
+            model.buffers[index].data = None
+            model.buffers[index].offset, model.buffers[index].size = place
+        builder = flatbuffers.Builder(len(data))
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
+    contents = {i: bytes(b.data) for i, b in enumerate(model.buffers) if b.data is not None and len(b.data) > 0}
+    end = -(-len(pack(dict.fromkeys(contents, (2, 2)))) // 16) * 16
+    places, tail = {}, b""
+    for index, content in contents.items():
+        places[index] = (end + len(tail), len(content))
+        tail += content.ljust(-(-len(content) // 16) * 16, b"\0")
+    return pack(places).ljust(end, b"\0") + tail
+
+
+def test_names_come_from_the_signature_and_not_from_the_order(tiny_models: Path) -> None:
+    graph = read_graph(tiny_models / "two_inputs.tflite")
+    assert {s.name: s.shape for s in graph.inputs} == {"zeta": (1, 3), "alpha": (1, 2)}
+    assert {s.name: s.shape for s in graph.outputs} == {"sum": (1, 4), "difference": (1, 4)}
+
+
+def test_operators_weights_and_quantization_are_read(tiny_models: Path) -> None:
+    graph = read_graph(tiny_models / "convnet_int8.tflite")
+    assert [n.op for n in graph.nodes] == ["CONV_2D", "DEPTHWISE_CONV_2D", "MEAN", "FULLY_CONNECTED", "SOFTMAX"]
+    kernel = graph.tensors[graph.nodes[0].inputs[1]]
+    assert (kernel.shape, kernel.dtype, kernel.constant, kernel.model_bytes) == ((4, 3, 3, 3), "int8", True, 108)
+    assert (len(kernel.scale), kernel.quantized_dimension) == (4, 0)
+    assert graph.outputs[0].scale == (1 / 256,)
+    assert graph.outputs[0].zero_point == (-128,)
+
+
+def test_a_free_batch_and_state_are_told(tiny_models: Path) -> None:
+    assert read_graph(tiny_models / "convnet_any_batch.tflite").inputs[0].shape == (None, 6, 4, 3)
+    assert sum(t.variable for t in read_graph(tiny_models / "lstm.tflite").tensors.values()) == 2
+
+
+def test_operator_names_are_those_of_the_schema() -> None:
+    from ai_edge_litert.schema_py_generated import BuiltinOperator
+
+    numbered = {v: k for k, v in vars(BuiltinOperator).items() if isinstance(v, int)}
+    assert [numbered[i] for i in range(len(OPERATORS))] == list(OPERATORS)
+
+
+def test_metadata_leaves_the_model_as_it_was() -> None:
+    written = write_metadata(CONVNET, "edgekit.card", b"{}", where="m")
+    image = np.random.default_rng(0).random((1, 6, 4, 3), np.float32)
+    assert read_metadata(written, "m")["edgekit.card"] == b"{}"
+    assert set(read_metadata(written, "m")) == {*read_metadata(CONVNET, "m"), "edgekit.card"}
+    assert parse_graph(written, "m") == parse_graph(CONVNET, "m")
+    np.testing.assert_array_equal(run(written, image=image), run(CONVNET, image=image))
+    assert remove_metadata(written, where="m") == CONVNET
+
+
+def test_metadata_is_what_others_read_too() -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(bytearray(write_metadata(CONVNET, "edgekit.card", b"abc", where="m")), 0)
+    entry = next(m for m in model.metadata if m.name == b"edgekit.card")
+    assert bytes(model.buffers[entry.buffer].data) == b"abc"
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300))
+@settings(max_examples=40, deadline=None)
+def test_metadata_is_replaced_and_deterministic(first: bytes, second: bytes) -> None:
+    once = write_metadata(CONVNET, "k", second, where="m")
+    assert write_metadata(write_metadata(CONVNET, "k", first, where="m"), "k", second, where="m") == once
+    assert read_metadata(once, "m")["k"] == second
+
+
+def test_metadata_repacked_by_another_tool_is_replaced() -> None:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(bytearray(write_metadata(CONVNET, "k", b"old", where="m")), 0)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    written = write_metadata(bytes(builder.Output()), "k", b"new", where="m")
+    assert read_metadata(written, "m")["k"] == b"new"
+    assert write_metadata(written, "k", b"new", where="m") == written
+
+
+def test_weights_behind_the_tables_move_along() -> None:
+    external = with_external_buffers(CONVNET)
+    image = np.random.default_rng(1).random((1, 6, 4, 3), np.float32)
+    assert any(b.integer(1, "Q") > 1 for b in open_root(external, "m").tables(4))
+    plain = {k: t.model_bytes for k, t in parse_graph(CONVNET, "m").tensors.items()}
+    assert {k: t.model_bytes for k, t in parse_graph(external, "m").tensors.items()} == plain
+    written = write_metadata(external, "k", b"v", where="m")
+    np.testing.assert_array_equal(run(written, image=image), run(CONVNET, image=image))
+    assert remove_metadata(written, where="m") == external
+
+
+def test_labels_are_found_in_an_appended_zip() -> None:
+    import io
+    import zipfile
+
+    stream = io.BytesIO(CONVNET)
+    stream.seek(0, 2)
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr("labels.txt", "cat\ndog\n")
+    assert read_labels(stream.getvalue()) == ("cat", "dog")
+    assert read_labels(write_metadata(stream.getvalue(), "k", b"v", where="m")) == ("cat", "dog")
+    assert read_labels(CONVNET) is None
+
+
+def patched(position: int, value: int) -> bytes:
+    data = bytearray(CONVNET)
+    struct.pack_into("<I", data, position, value)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "m is not a TFLite file: it lacks the mark TFL3; check what the file is."),
+        (b"PK\3\4" * 100, "m is not a TFLite file: it lacks the mark TFL3; check what the file is."),
+        (CONVNET[:8], "m is damaged: it points to byte 28 of 8; copy, download or convert it again."),
+        (
+            patched(0, 1 << 31),
+            f"m is damaged: it points to byte {1 << 31} of {len(CONVNET)}; copy, download or convert it again.",
+        ),
+    ],
+)
+def test_a_damaged_file_is_one_sentence(data: bytes, message: str) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        parse_graph(data, "m")
+    assert str(caught.value) == message
+
+
+@given(length=st.integers(0, len(CONVNET) - 1))
+@settings(max_examples=150, deadline=None)
+def test_a_truncated_file_never_raises_anything_else(length: int) -> None:
+    read_everything(CONVNET[:length])
+
+
+@given(changes=st.lists(st.tuples(st.integers(8, len(CONVNET) - 1), st.integers(0, 255)), min_size=1, max_size=8))
+@settings(max_examples=300, deadline=None)
+def test_a_changed_file_never_raises_anything_else(changes: list[tuple[int, int]]) -> None:
+    data = bytearray(CONVNET)
+    for position, value in changes:
+        data[position] = value
+    read_everything(bytes(data))
+
+
+@given(st.binary(max_size=400))
+@settings(max_examples=100, deadline=None)
+def test_random_bytes_never_raise_anything_else(data: bytes) -> None:
+    read_everything(b"\x20\0\0\0TFL3" + data)
+
+
+def read_everything(data: bytes) -> None:
+    sentences: list[str] = []
+    for action in (
+        lambda: parse_graph(data, "m"),
+        lambda: read_metadata(data, "m"),
+        lambda: write_metadata(data, "k", b"v", where="m"),
+        lambda: read_labels(data),
+    ):
+        try:
+            action()
+        except EdgekitError as error:
+            sentences.append(str(error))
+    assert not any("\n" in s for s in sentences)
