@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from edgekit.doctor.finding import Finding, Status
-from edgekit.errors import ArtifactError, EdgekitError
-from edgekit.workers import Json, Progress, Worker, serve
+from edgekit.errors import EdgekitError
+from edgekit.workers import Worker
 
 # y = relu(x), both (1, 2) float32: one operator of version 1, so that every engine of the last years takes it.
 _RELU_TFLITE = (
@@ -79,20 +77,7 @@ def check_running(name: str, versions: Mapping[str, str]) -> Finding:
 
 def try_engine(name: str) -> None:
     """Run the smallest model in a process of its own; an `EdgekitError` when that fails, crashes or is wrong."""
-    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder, Worker("edgekit.doctor.engines") as worker:
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder, Worker("edgekit.doctor.engine_worker") as worker:
         path = Path(folder) / f"relu{ENGINES[name].suffix}"
         path.write_bytes(base64.b64decode(ENGINES[name].model))
         worker.call("relu", {"path": str(path)})
-
-
-def _run_relu(request: Json, _progress: Progress) -> Json:
-    from edgekit.runtimes import open_runtime
-
-    outputs = open_runtime(Path(request["path"])).run({"x": np.array([[-1, 2]], np.float32)})
-    if outputs["y"].tolist() != [[0.0, 2.0]]:
-        raise ArtifactError(f"relu(-1, 2) gave {outputs['y'].tolist()}; expected [[0.0, 2.0]].")
-    return {}
-
-
-if __name__ == "__main__":
-    serve({"relu": _run_relu})
