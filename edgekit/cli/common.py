@@ -41,9 +41,10 @@ force_option = click.option("--force", is_flag=True, help="Replace files that ex
 def emit(data: dict[str, Any], json_file: str | None, table: Callable[[], None]) -> None:
     """Show ``table`` on stdout, and write ``data`` where ``--json`` says; JSON on stdout replaces the table.
 
-    The JSON also holds the command's ``arguments``, so that what was measured can be repeated.
+    The JSON of results also holds the command's ``arguments``, so that what was measured can be repeated.
     """
-    data = {**data, "arguments": list(click.get_current_context().find_root().obj or ())}
+    if "results" in data:
+        data = {**data, "arguments": list(click.get_current_context().find_root().obj or ())}
     if json_file == "-":
         click.echo(json.dumps(data, indent=2))
         return
