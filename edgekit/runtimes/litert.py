@@ -66,6 +66,7 @@ class LiteRTRuntime:
         wanted = [self._output_index[s.name] for s in self.outputs]
         shapes = {n: v.shape for n, v in values.items()}
         interpreter, stateful = self._interpreter, self._stateful
+        self._allocate(shapes)  # belongs to loading, so that the first call is timed without it
 
         def call() -> list[Array]:
             try:
@@ -78,18 +79,24 @@ class LiteRTRuntime:
                 interpreter.invoke()
                 return [interpreter.get_tensor(index) for index in wanted]
             except (RuntimeError, ValueError) as error:
-                raise ArtifactError(
-                    f"{self._path} failed in {self.name} {self.version}: {first_line(error)}."
-                ) from None
+                raise self._failure(error) from None
 
         return call
 
     def _allocate(self, shapes: dict[str, tuple[int, ...]]) -> None:
-        with quiet_stderr():
-            for name, shape in shapes.items():
-                self._interpreter.resize_tensor_input(self._input_index[name], shape)
-            self._interpreter.allocate_tensors()
+        if self._allocated == shapes:
+            return
+        try:
+            with quiet_stderr():
+                for name, shape in shapes.items():
+                    self._interpreter.resize_tensor_input(self._input_index[name], shape)
+                self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise self._failure(error) from None
         self._allocated = shapes
+
+    def _failure(self, error: Exception) -> ArtifactError:
+        return ArtifactError(f"{self._path} failed in {self.name} {self.version}: {first_line(error)}.")
 
 
 def _load(module: ModuleType, path: Path, threads: int) -> Any:
