@@ -63,9 +63,10 @@ def load_npz(path: Path, part: Part) -> dict[str, Array]:
     `DataError` when the file is damaged or holds pickled objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} holds one bare array; expected an .npz with named arrays.")
+        stored = np.load(path, allow_pickle=False)
+        if not isinstance(stored, np.lib.npyio.NpzFile):
+            raise DataError(f"{path} holds one bare array; expected an .npz with named arrays.")
+        with stored:
             split = _SPLIT_KEYS[part]
             other = "test" if split == "train" else "train"
             unwanted = (f"x_{other}", f"y_{other}") if f"x_{split}" in stored.files else ()

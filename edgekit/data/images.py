@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm")
-_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "PPM")
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
 # What Pillow's decoders raise on damaged files, beside their own errors (which are OSErrors).
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
 
