@@ -123,12 +123,3 @@ def training_batches(
         if len(chosen) > 1 or start == 0:
             pixels = augmentation.apply(images.pixels[chosen], random)
             yield normalize(pixels, preprocessing), one_hot(images.labels[chosen], classes)
-
-
-def plain_batches(
-    images: Images, preprocessing: Preprocessing, *, classes: int, batch_size: int = 256
-) -> Iterator[tuple[Array, Array]]:
-    """(inputs, one-hot labels) in order, as they are."""
-    for start in range(0, len(images), batch_size):
-        part = slice(start, start + batch_size)
-        yield normalize(images.pixels[part], preprocessing), one_hot(images.labels[part], classes)

@@ -160,13 +160,13 @@ _MOBILENET_ARGUMENTS = (
 # Batch statistics move quickly, because a small data set gives few steps an epoch.
 _DIGITS = TrainingPreset(
     data="digits",
-    epochs=30,
+    epochs=18,
     batch_size=64,
     optimizer=Optimizer.ADAM,
-    learning_rate=4e-3,
+    learning_rate=3e-3,
     schedule=Schedule.COSINE,
     label_smoothing=0.05,
-    shift_pixels=4,
+    shift_pixels=3,
     validation_fraction=0.1,
     resize=Resize.STRETCH,
     arguments={"alpha": 0.35, "size": 48, "classes": 10, "momentum": 0.9},

@@ -5,15 +5,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgekit.card import DataRef, Metric, Provenance
 from edgekit.data import data_ref
 from edgekit.errors import EdgekitError, InputError
-from edgekit.models.batches import Images, plain_batches, split
+from edgekit.models.batches import Images, split
 from edgekit.models.build import build, build_with_weights, card_for, save
 from edgekit.models.checkpoint import Checkpoint, EpochRecord
-from edgekit.models.fitting import EpochReport, Fit, fit
+from edgekit.models.fitting import EpochReport, Fit, fit, predict
 from edgekit.models.parts import read_parts
 from edgekit.models.registry import DEFAULT_PRESET, ModelSpec, TrainingPreset, Value
 from edgekit.models.run_folder import CHECKPOINT, MODEL, RunSettings, open_run, write_history
@@ -162,9 +160,7 @@ def _provenance(
 
 def _test_metrics(model: Any, test: Images, plan: Fit, name: str) -> tuple[Metric, ...]:
     """Accuracy on the test images, by the same code as `edgekit evaluate`."""
-    batches = plain_batches(test, plan.preprocessing, classes=plan.classes)
-    logits = np.concatenate([np.asarray(model.predict_on_batch(inputs)) for inputs, _ in batches])
-    result = evaluate_classification(logits, test.labels)
+    result = evaluate_classification(predict(model, test, plan.preprocessing), test.labels)
     return (
         Metric(
             name="top1", value=result.top1, data=name, count=result.count, low=result.top1_low, high=result.top1_high
