@@ -70,7 +70,7 @@ class LiteRTRuntime:
 
         def call() -> list[Array]:
             try:
-                if self._allocated != shapes:
+                if self._allocated is not shapes:  # another bound feed ran in between
                     self._allocate(shapes)
                 if stateful:
                     interpreter.reset_all_variables()
@@ -84,15 +84,14 @@ class LiteRTRuntime:
         return call
 
     def _allocate(self, shapes: dict[str, tuple[int, ...]]) -> None:
-        if self._allocated == shapes:
-            return
-        try:
-            with quiet_stderr():
-                for name, shape in shapes.items():
-                    self._interpreter.resize_tensor_input(self._input_index[name], shape)
-                self._interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            raise self._failure(error) from None
+        if self._allocated != shapes:
+            try:
+                with quiet_stderr():
+                    for name, shape in shapes.items():
+                        self._interpreter.resize_tensor_input(self._input_index[name], shape)
+                    self._interpreter.allocate_tensors()
+            except (RuntimeError, ValueError) as error:
+                raise self._failure(error) from None
         self._allocated = shapes
 
     def _failure(self, error: Exception) -> ArtifactError:
