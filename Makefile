@@ -56,3 +56,8 @@ bench: $(STAMP) ## the scripts behind the project's claims; results in benchmark
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/latency_overhead.py
 	$(BIN)/python benchmarks/engine_table.py --check
+
+bench: $(STAMP) ## measure what the docs claim; results go to benchmarks/results/
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/latency_overhead.py
+	$(BIN)/python benchmarks/engine_table.py --check
