@@ -1,0 +1,84 @@
+"""Dataclasses to JSON and back, strictly."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit.codec import from_jsonable, to_jsonable
+from edgekit.errors import CardError
+
+
+class Kind(StrEnum):
+    SMALL = "small"
+    LARGE = "large"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inner:
+    size_hw: tuple[int, int]
+    ratio: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outer:
+    name: str
+    kind: Kind = Kind.SMALL
+    inner: Inner | None = None
+    values: tuple[float, ...] = ()
+    notes: Mapping[str, int | str | bool | None] = field(default_factory=dict)
+    flag: bool = False
+
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+INNERS = st.builds(Inner, size_hw=st.tuples(st.integers(), st.integers()), ratio=FLOATS)
+OUTERS = st.builds(
+    Outer,
+    name=st.text(),
+    kind=st.sampled_from(Kind),
+    inner=st.none() | INNERS,
+    values=st.lists(FLOATS).map(tuple),
+    notes=st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.booleans()),
+    flag=st.booleans(),
+)
+
+
+@given(OUTERS)
+def test_everything_comes_back(value: Outer) -> None:
+    assert from_jsonable(Outer, json.loads(json.dumps(to_jsonable(value)))) == value
+
+
+def test_an_integer_is_a_float_but_not_the_other_way_round() -> None:
+    assert from_jsonable(Inner, {"size_hw": [1, 2], "ratio": 3}).ratio == 3.0
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "Outer is a list; expected an object with named values."),
+        ({}, "Outer lacks the key 'name'."),
+        (
+            {"name": "a", "nmae": 1},
+            "Outer has an unknown key 'nmae'; known keys: name, kind, inner, values, notes, flag.",
+        ),
+        ({"name": 1}, "Outer.name is 1; expected str."),
+        ({"name": None}, "Outer.name is null; expected str."),
+        ({"name": "a", "flag": 1}, "Outer.flag is 1; expected bool."),
+        ({"name": "a", "kind": "big"}, "Outer.kind is 'big'; expected one of: small, large."),
+        ({"name": "a", "values": 1.0}, "Outer.values is 1.0; expected a list."),
+        ({"name": "a", "values": [True]}, "Outer.values[0] is True; expected float."),
+        ({"name": "a", "values": [float("nan")]}, "Outer.values[0] is nan; expected a finite number."),
+        ({"name": "a", "inner": {"size_hw": [1]}}, "Outer.inner.size_hw has 1 values; expected 2."),
+        ({"name": "a", "inner": {"size_hw": [1, 2.5]}}, "Outer.inner.size_hw[1] is 2.5; expected int."),
+        ({"name": "a", "notes": []}, "Outer.notes is a list; expected an object."),
+    ],
+)
+def test_what_does_not_fit_is_named(data: Any, message: str) -> None:
+    with pytest.raises(CardError) as caught:
+        from_jsonable(Outer, data)
+    assert str(caught.value) == message

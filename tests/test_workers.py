@@ -1,0 +1,67 @@
+"""Work in another process: answers, errors, noise and crashes."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgekit.errors import DataError
+from edgekit.workers import Worker, WorkerCrashError
+
+CHILD = "worker_child"
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    folder = str(Path(__file__).parent)
+    known = os.environ.get("PYTHONPATH")
+    with Worker(CHILD, env={"PYTHONPATH": folder if known is None else f"{folder}{os.pathsep}{known}"}) as child:
+        yield child
+
+
+def test_answers_and_progress_come_back(worker: Worker) -> None:
+    steps: list[tuple[str, int, int]] = []
+    request = {"text": "größe\n", "numbers": [1, 2.5, None]}
+    assert worker.call("echo", request, progress=lambda *step: steps.append(step)) == request
+    assert steps == [("echoing", 1, 2), ("echoing", 2, 2)]
+    assert worker.call("echo", {}) == {}
+
+
+def test_an_error_is_raised_here_as_what_it_was_there(worker: Worker) -> None:
+    with pytest.raises(DataError) as caught:
+        worker.call("refuse", {"what": "cats"})
+    assert str(caught.value) == "No cats here."
+    assert worker.call("echo", {"still": "there"}) == {"still": "there"}
+
+
+def test_what_libraries_print_does_not_disturb(worker: Worker) -> None:
+    assert worker.call("noise", {"a": 1}) == {"a": 1}
+    assert worker.log_tail().splitlines() == ["noise from Python", "noise from C"]
+
+
+def test_a_crash_is_an_error_with_the_last_words(worker: Worker) -> None:
+    with pytest.raises(WorkerCrashError) as caught:
+        worker.call("kill", {})
+    assert str(caught.value) == (f"the process of {CHILD} was killed by SIGSEGV; its last words: about to fall")
+    with pytest.raises(WorkerCrashError):
+        worker.call("echo", {})
+
+
+def test_leaving_without_an_answer_is_an_error(worker: Worker) -> None:
+    with pytest.raises(WorkerCrashError) as caught:
+        worker.call("leave", {})
+    assert str(caught.value) == f"the process of {CHILD} ended with code 3"
+
+
+def test_a_bug_in_the_child_shows_its_traceback(worker: Worker) -> None:
+    with pytest.raises(WorkerCrashError, match=r"ended with code 1; its last words:(.|\n)*ZeroDivisionError: a bug$"):
+        worker.call("stumble", {})
+
+
+def test_a_child_does_not_outlive_its_user(worker: Worker) -> None:
+    pid = worker.pid
+    worker.__exit__(None, None, None)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    worker.__enter__()  # the fixture leaves it once more

@@ -1,0 +1,45 @@
+"""The child of test_workers.py: python worker_child.py serves operations that go wrong in every way."""
+
+import os
+import signal
+import sys
+from typing import Any
+
+from edgekit.errors import DataError
+from edgekit.workers import Json, Progress, serve
+
+
+def echo(request: Json, progress: Progress) -> Json:
+    progress("echoing", 1, 2)
+    progress("echoing", 2, 2)
+    return request
+
+
+def refuse(request: Json, _progress: Progress) -> Json:
+    raise DataError(f"No {request['what']} here.")
+
+
+def noise(request: Json, _progress: Progress) -> Json:
+    sys.stdout.write("noise from Python\n")
+    sys.stdout.flush()
+    os.write(1, b"noise from C\n")
+    return request
+
+
+def kill(_request: Json, _progress: Progress) -> Json:
+    sys.stderr.write("about to fall\n")
+    sys.stderr.flush()
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return {}
+
+
+def leave(_request: Json, _progress: Progress) -> Json:
+    os._exit(3)
+
+
+def stumble(_request: Json, _progress: Progress) -> Any:
+    raise ZeroDivisionError("a bug")
+
+
+if __name__ == "__main__":
+    serve({"echo": echo, "refuse": refuse, "noise": noise, "kill": kill, "leave": leave, "stumble": stumble})
