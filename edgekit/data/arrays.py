@@ -63,10 +63,10 @@ def load_npz(path: Path, part: Part) -> dict[str, Array]:
     `DataError` when the file is damaged or holds pickled objects.
     """
     try:
-        stored = np.load(path, allow_pickle=False)
-        if not isinstance(stored, np.lib.npyio.NpzFile):
-            raise DataError(f"{path} holds one bare array; expected an .npz with named arrays.")
-        with stored:
+        with path.open("rb") as stream:  # opened here, since a failing np.load leaves its own open
+            stored = np.load(stream, allow_pickle=False)
+            if not isinstance(stored, np.lib.npyio.NpzFile):
+                raise DataError(f"{path} holds one bare array; expected an .npz with named arrays.")
             split = _SPLIT_KEYS[part]
             other = "test" if split == "train" else "train"
             unwanted = (f"x_{other}", f"y_{other}") if f"x_{split}" in stored.files else ()

@@ -162,7 +162,8 @@ def _sources(given: Path, inputs: tuple[TensorSpec, ...]) -> Iterator[tuple[str,
 
 def _load_npy(path: Path) -> Array:
     try:
-        values = np.load(path, allow_pickle=False)
+        with path.open("rb") as stream:  # opened here, since a failing np.load leaves its own open
+            values = np.load(stream, allow_pickle=False)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else "it is cut short"
         raise DataError(f"{path} is not a readable .npy of plain numbers: {reason}.") from None
