@@ -2,9 +2,9 @@
 
     python benchmarks/engine_table.py [--check]
 
-For each operator a tiny graph around it is converted by both engines. Its output on 32 seeded items is compared with the
-float graph's in the real runtime: SQNR in dB, operators left in float, or how it failed. Every attempt runs in processes
-of its own, since some of them crash. Takes some minutes.
+For each operator a tiny graph around it is converted by both engines. Its output on 32 seeded items is compared with
+the float graph's in the real runtime: SQNR in dB, operators left in float, or how it failed. The engines run in
+processes of their own, since some attempts crash. Takes some minutes.
 """
 
 import json
@@ -36,7 +36,7 @@ PRECISIONS = (Precision.FP16, Precision.DYNAMIC, Precision.INT8, Precision.INT16
 
 
 def graphs() -> dict[str, Callable[[Any, Any], Any]]:
-    """From the TFLite operator's name to the layers that make it, applied to (1, 8, 8, 8) activations of a convolution."""
+    """From the TFLite operator's name to the layers that make it, given two convolutions' (1, 8, 8, 8) activations."""
     from keras import layers, ops
 
     class Op(layers.Layer):  # type: ignore[misc]

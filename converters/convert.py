@@ -51,8 +51,8 @@ class Request:
 def convert(request: Request, *, progress: Progress = silent) -> ConversionReport:
     """The report on the files written beside the source or into ``request.output_dir``: all of them, or none.
 
-    `InputError` and `DataError` for what the user can mend, `ConversionError` for a step that failed, `CheckFailedError`
-    when a finished file is outside the tolerance of its recipe.
+    `InputError` and `DataError` for what the user can mend, `ConversionError` for a step that failed,
+    `CheckFailedError` when a finished file is outside the tolerance of its recipe.
     """
     earlier: manifest.Manifest | None = None
     if request.source.name.endswith(manifest.SUFFIX):
@@ -162,7 +162,8 @@ def _run(
 def _compared(items: calibrating.Calibration, count: int, data: Dataset | None) -> str:
     if data is None or items.ref is None:
         return f"No real data was at hand: files were compared with the source on {count} synthetic inputs."
-    return f"Files were compared with the source on {count} of the {items.ref.count} calibration items of {items.ref.name}."
+    whole = f"{items.ref.count} calibration items of {items.ref.name}"
+    return f"Files were compared with the source on {count} of the {whole}."
 
 
 def _repeated(request: Request, earlier: manifest.Manifest) -> Request:

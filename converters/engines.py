@@ -24,7 +24,7 @@ class Engine(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What one engine made of a tiny graph: SQNR of its output against float, operators left in float, or its failure."""
+    """What one engine made of a tiny graph: SQNR against float and operators left in float, or the failure."""
 
     sqnr_db: float | None
     float_ops: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One operator under one recipe; ``engine`` is ``None`` where neither makes a working file without float operators."""
+    """One operator under one recipe; ``engine`` is ``None`` where neither makes a file that runs."""
 
     operator: str
     recipe: Precision

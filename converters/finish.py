@@ -1,4 +1,4 @@
-"""From a draft to a finished file: its card embedded, its operators read back, its outputs compared with the source's."""
+"""From a draft to a finished file: card embedded, operators read back, outputs compared with those of the source."""
 
 import time
 from collections.abc import Mapping

@@ -69,7 +69,7 @@ def float_ops(graph: Graph, recipe: Recipe, fmt: Format, engine: str) -> tuple[F
 def require_integer(left: Sequence[FloatOp], recipe: Recipe, fmt: Format) -> None:
     """`ConversionError` when full integer was asked and an operator is float that nobody allowed.
 
-    ONNX Runtime computes the light ones (activations, shapes) in float by design; there only operators with weights count.
+    ONNX Runtime computes light ones (activations, shapes) in float by design; there only those with weights count.
     """
     if recipe.precision not in NEEDS_CALIBRATION:
         return
@@ -77,8 +77,8 @@ def require_integer(left: Sequence[FloatOp], recipe: Recipe, fmt: Format) -> Non
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise ConversionError(
-            f"{recipe.code} leaves {wrong[0].op} {wrong[0].name!r}{more} in float, since {wrong[0].reason}; allow it with "
-            "--keep-float REGEX, or take the recipe dynamic."
+            f"{recipe.code} leaves {wrong[0].op} {wrong[0].name!r}{more} in float, since {wrong[0].reason}; allow it "
+            "with --keep-float REGEX, or take the recipe dynamic."
         )
 
 

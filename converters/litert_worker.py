@@ -31,7 +31,8 @@ def calibrate(request: Json, progress: Progress) -> Json:
     signatures = list(interpreter.get_signature_list())
     if not signatures:
         raise ConversionError(
-            "litert-quantizer addresses inputs by signature, and the file has none; convert the Keras model it came from."
+            "litert-quantizer addresses inputs by signature, and the file has none; "
+            "convert the Keras model that it was made from."
         )
     runner = interpreter.get_signature_runner(signatures[0])
     for done, feed in enumerate(samples.batches(1), 1):
@@ -45,7 +46,7 @@ _state: dict[str, Any] = {}
 
 
 def quantize(request: Json, _progress: Progress) -> Json:
-    """Write ``path`` from the float file ``source`` in ``precision``; `calibrate` comes first for integer activations."""
+    """Write ``path`` from the float file ``source`` in ``precision``; integer activations need `calibrate` first."""
     quantizer = need("litert_quantizer.quantizer", extra="convert")
     precision = request["precision"]
     worker = quantizer.Quantizer(request["source"])

@@ -128,7 +128,7 @@ def _rename_inner(graph: Any, names: dict[str, str]) -> None:
     own = [v.name for v in graph.input] + [t.name for t in graph.initializer]
     own += [o for node in graph.node for o in node.output if o]
     for i, name in enumerate(dict.fromkeys(own)):
-        local[name] = f"body.{i}" if name not in names else names[name]
+        local[name] = names.get(name, f"body.{i}")
     for value in (*graph.input, *graph.output):
         value.name = local.get(value.name, value.name)
     for tensor in graph.initializer:

@@ -15,7 +15,7 @@ MAX_IR_VERSION = 10  # what onnxruntime 1.19 reads
 
 
 def prepare(request: Json, _progress: Progress) -> Json:
-    """Write ``path``: the float file ``source`` with BatchNorm folded, dead nodes gone, shapes fixed and stable names."""
+    """Write ``path``: the float file ``source`` with BatchNorm folded, shapes fixed and stable names."""
     onnx = need("onnx", extra="convert")
     shape_inference = need("onnxruntime.quantization.shape_inference", extra="convert")
     path = Path(request["path"])

@@ -52,7 +52,8 @@ def require_tolerance(
             found = max_abs(np.asarray(values), np.asarray(other[name]))
             if found > allowed:
                 raise CheckFailedError(
-                    f"{refused}: output {name!r} differs from the source by {found:.3g}; {precision} allows {allowed:.3g}."
+                    f"{refused}: output {name!r} differs from the source by {found:.3g}; "
+                    f"{precision} allows {allowed:.3g}."
                 )
     if parity.sqnr_db < limit.min_sqnr_db:
         raise CheckFailedError(
@@ -79,7 +80,8 @@ def _compare_one(
 ) -> tuple[float, float, float, float | None, float | None]:
     if reference.shape != other.shape:
         raise CheckFailedError(
-            f"Output {name!r} of {what} has the shape {other.shape[1:]} for an item; the source has {reference.shape[1:]}."
+            f"Output {name!r} of {what} has the shape {other.shape[1:]} for an item; "
+            f"the source has {reference.shape[1:]}."
         )
     if np.issubdtype(reference.dtype, np.floating) != np.issubdtype(other.dtype, np.floating):
         raise CheckFailedError(f"Output {name!r} of {what} is {other.dtype}; the source has {reference.dtype}.")

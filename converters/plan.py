@@ -40,7 +40,7 @@ class Plan:
 
 
 def plan(source: Source, recipes: Sequence[Recipe], formats: Sequence[Format]) -> Plan:
-    """The files for ``recipes`` in ``formats`` (empty: all that the source can become); `InputError` for what cannot be.
+    """The files for ``recipes`` in ``formats`` (empty: all that it can become); `InputError` for what cannot be.
 
     A recipe that a format lacks is left out with a note, unless that format was named.
     """

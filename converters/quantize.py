@@ -42,7 +42,7 @@ class Calibrated:
 def quantize(
     job: Job, lowered: Lowered, source: Source, samples: Samples, shop: Workshop, calibrated: Calibrated
 ) -> Draft:
-    """The file of ``job``; `ConversionError` when its engine cannot make it. There is no second try by another engine."""
+    """The file of ``job``; `ConversionError` when its engine cannot; there is no second try by another."""
     recipe, path = job.recipe, shop.folder / job.file_name
     if recipe.keep_float and not _anything_kept(job, lowered):
         raise InputError(

@@ -17,7 +17,7 @@ _INDEX = "samples.json"
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """``count`` items in ``folder``: for each name in ``names`` a file ``<position>.npy``, (count, ...) without batch axis."""
+    """``count`` items in ``folder``: ``<position>.npy`` of each name is (count, ...), without batch axis."""
 
     folder: Path
     names: tuple[str, ...]

@@ -36,7 +36,7 @@ _CARRIES_CARD = (SourceKind.KERAS, SourceKind.ONNX, SourceKind.TFLITE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A model to convert. ``path`` is the model itself, inside a run folder too; ``home`` is where results go by default."""
+    """A model to convert. ``path`` is the model itself, in a run folder too; ``home`` is where results go by default."""
 
     path: Path
     kind: SourceKind
@@ -52,7 +52,7 @@ class Source:
 
 
 def open_source(path: Path) -> Source:
-    """The source at ``path``; nothing of it is run. `InputError` or `ArtifactError` when it is not a model to convert."""
+    """The source at ``path``; nothing of it is run. `InputError` or `ArtifactError` when it is no model to convert."""
     if not path.exists():
         raise InputError(f"{path} does not exist; give a model file, a SavedModel folder or a run folder.")
     model, kind = _model_and_kind(path)

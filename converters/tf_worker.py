@@ -217,7 +217,8 @@ def _load_saved_model(path: Path) -> Loaded:
         raise ArtifactError(f"TensorFlow cannot load {path}: {_first_line(error)}") from None
     if "serving_default" not in saved.signatures:
         raise ArtifactError(
-            f"{path} has no signature serving_default; it has {', '.join(saved.signatures) or 'none'}: export it with one."
+            f"{path} has no signature serving_default; it has {', '.join(saved.signatures) or 'none'}: "
+            "export it with one."
         )
     signature = saved.signatures["serving_default"]
     keyed = signature.structured_input_signature[1]

@@ -48,7 +48,7 @@ TOLERANCES: dict[Precision, Tolerance] = {
         min_sqnr_db=3.0,
         min_correlation=0.5,
         same_top1=False,
-        reason="narrow networks keep 6 dB and are still useful; a damaged layer leaves less than 3 dB or half the correlation",
+        reason="narrow networks keep 6 dB and are still useful; a damaged layer leaves less, or half the correlation",
     ),
     Precision.INT16X8: Tolerance(
         max_abs=None,

@@ -43,8 +43,8 @@ _WITH_MANIFEST = {"source", "output_dir", "force", "json_file"}
 def command(ctx: click.Context, /, source: Path, json_file: str | None, **options: Any) -> None:
     """Quantize and export SOURCE to TFLite and ONNX files, each proven against it in the real runtime.
 
-    SOURCE is a .keras or .h5 file, a SavedModel or run folder, a float .onnx or .tflite file, or the .manifest.json of an
-    earlier conversion, which is then repeated.
+    SOURCE is a .keras or .h5 file, a SavedModel or run folder, a float .onnx or .tflite file, or the .manifest.json of
+    an earlier conversion, which is then repeated.
     """
     from edgekit.converters import convert
 
