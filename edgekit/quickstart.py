@@ -71,12 +71,15 @@ def quickstart(
     from edgekit.converters import Request, convert
     from edgekit.models.listing import train_entry
     from edgekit.models.registry import find_spec
-    from edgekit.models.train import TrainRequest, train
+    from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
 
     seconds: dict[str, float] = {}
     with _fresh(output, force=force):
         with _step("train", f"Training {MODEL} on {DATA}", seconds, announce):
-            model = train(TrainRequest(spec=find_spec(MODEL), seed=seed), output / RUN, progress=progress)
+            try:
+                model = train(TrainRequest(spec=find_spec(MODEL), seed=seed), output / RUN, progress=progress)
+            except TrainingInterruptedError:  # it promises to go on later; here nothing is kept
+                raise KeyboardInterrupt from None
             arguments = ["train", MODEL, "--seed", str(seed), "-o", str(output / RUN)]
             _save(output, envelope("train", [train_entry(model)]), arguments)
         with _step("convert", "Converting to every recipe of TFLite and ONNX", seconds, announce):
