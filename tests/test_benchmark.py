@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +25,7 @@ from edgekit.errors import ArtifactError, InputError
 from edgekit.measure import bench_worker, interleave
 from edgekit.measure.bench_worker import Bench
 from edgekit.measure.benchmark import benchmark, judge, to_json
-from edgekit.measure.conditions import Conditions
+from edgekit.measure.conditions import Conditions, busy_cpu_s
 from edgekit.measure.memory import peak_rss_bytes
 from edgekit.measure.sample_inputs import sample_inputs
 from edgekit.measure.settings import BenchmarkReport, BenchmarkResult, BenchmarkSettings, DeviceRun, Timing
@@ -37,7 +39,7 @@ from edgekit.workers import Json, Worker, silent
 GOLDEN = Path(__file__).parent / "golden"
 QUICK = BenchmarkSettings(runs=32, warmup=1, min_duration_s=0, rounds=4, settle=0)
 QUIET = Conditions(governor="performance", frequency_mhz=(1800.0,), temperature_c={}, throttled=(), load_1min=0.1)
-HOST = {"emulated": False, "allowed_cpus": 2}
+HOST = {"emulated": False, "allowed_cpus": 2, "cores": 2}
 
 
 def save_dense(path: Path, size: int) -> Path:
@@ -222,7 +224,7 @@ def test_many_samples_are_thinned_evenly() -> None:
 
 
 def test_a_quiet_steady_run_is_believed() -> None:
-    assert reasons_for_doubt(timing(STEADY), [QUIET] * 22, HOST) == ()
+    assert reasons_for_doubt(timing(STEADY), [QUIET] * 22, HOST, others_cpus=0.1) == ()
 
 
 @pytest.mark.parametrize(
@@ -244,11 +246,40 @@ def test_a_quiet_steady_run_is_believed() -> None:
 def test_every_doubt_has_its_reason(
     found: Timing, conditions: list[Conditions], host: dict[str, object], reason: str
 ) -> None:
-    assert reasons_for_doubt(found, conditions, host) == (reason,)
+    assert reasons_for_doubt(found, conditions, host, others_cpus=None) == (reason,)
 
 
 def test_an_idle_clock_before_the_run_is_no_doubt() -> None:
-    assert reasons_for_doubt(timing(STEADY), [replace(QUIET, frequency_mhz=(600.0,)), QUIET, QUIET], HOST) == ()
+    conditions = [replace(QUIET, frequency_mhz=(600.0,)), QUIET, QUIET]
+    assert reasons_for_doubt(timing(STEADY), conditions, HOST, others_cpus=None) == ()
+
+
+def test_other_work_during_the_run_counts_and_a_load_that_has_ended_does_not() -> None:
+    busy_before = [replace(QUIET, load_1min=9.0), QUIET]
+    assert reasons_for_doubt(timing(STEADY), busy_before, HOST, others_cpus=0.2) == ()
+    assert reasons_for_doubt(timing(STEADY), [QUIET, QUIET], HOST, others_cpus=1.5) == (
+        "load: other work took 1.5 of 2 CPUs during the run",
+    )
+    assert reasons_for_doubt(timing(STEADY, threads=2), [QUIET, QUIET], HOST, others_cpus=0.5) == (
+        "load: other work took 0.5 of 2 CPUs during the run",
+    )
+
+
+def test_other_work_is_told_from_our_own(small_and_big: tuple[Path, Path]) -> None:
+    settings = replace(QUICK, min_duration_s=2.0)
+    spinner = "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
+    with subprocess.Popen([sys.executable, "-c", spinner]) as other:
+        run = interleave.interleave([open_artifact(small_and_big[0])], settings, device="local")
+        other.kill()
+    assert run.others_cpus is not None
+    assert run.others_cpus > 0.3  # a whole CPU, or its share of one where the tests keep all of them busy
+
+
+def test_busy_seconds_leave_out_idleness(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/stat").write_text("cpu  100 200 300 4000 5000 10 20 70 0 0\ncpu0 1 2 3 4 5 6 7 8 0 0\n")
+    assert busy_cpu_s(tmp_path) == pytest.approx(700 / os.sysconf("SC_CLK_TCK"))
+    assert busy_cpu_s(tmp_path / "nowhere") is None
 
 
 def test_a_clock_that_slows_down_is_noticed() -> None:
@@ -256,7 +287,7 @@ def test_a_clock_that_slows_down_is_noticed() -> None:
         [t / 1e6 for t in time_calls(lambda: None, runs=5, min_duration_s=0, settle=0, clock=ticking(tick_ns))]
         for tick_ns in range(1000, 3000, 100)
     ]
-    run = DeviceRun(timings=(timing(rounds),), conditions=(QUIET, QUIET), order=((0,),), host=HOST)
+    run = DeviceRun(timings=(timing(rounds),), conditions=(QUIET, QUIET), order=((0,),), others_cpus=0.0, host=HOST)
     (judged,) = judge(run, BenchmarkSettings())
     assert not judged.valid
     assert judged.flags == ("drift: median 0.0012 ms in the first quarter, 0.0027 ms in the last",)
@@ -269,7 +300,9 @@ def judged(recipe: str | None, median: float, *, spread: float = 0.01, **of: obj
     generator = np.random.default_rng([round(median * 100), *(recipe or "").encode()])
     rounds = [(median * generator.normal(1, spread, 8)).tolist() for _ in range(20)]
     model = artifact(recipe, **of)  # type: ignore[arg-type]
-    run = DeviceRun(timings=(timing(rounds, model),), conditions=(QUIET, QUIET), order=((0,),), host=HOST)
+    run = DeviceRun(
+        timings=(timing(rounds, model),), conditions=(QUIET, QUIET), order=((0,),), others_cpus=0.0, host=HOST
+    )
     return judge(run, BenchmarkSettings())[0]
 
 

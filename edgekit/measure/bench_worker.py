@@ -56,10 +56,11 @@ class Bench:
             "runtime": runtime.name,
             "version": runtime.version,
             "base_rss_bytes": base,
+            "cpu_s": time.process_time(),
         }
 
     def turn(self, request: Json, _progress: Progress) -> Json:
-        """One turn of timed runs: the kept times in ms, how many were run, and the peak memory so far."""
+        """One turn of timed runs: the kept times in ms, how many were run, peak memory and CPU time so far."""
         if self._call is None:
             raise ArtifactError("A turn was asked for before a model was loaded; load one first.")
         times = time_calls(
@@ -69,6 +70,7 @@ class Bench:
             "samples_ms": [t / 1e6 for t in thinned(times)],
             "runs": len(times),
             "peak_rss_bytes": peak_rss_bytes(),
+            "cpu_s": time.process_time(),
         }
 
 

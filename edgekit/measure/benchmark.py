@@ -63,7 +63,7 @@ def judge(run: DeviceRun, settings: BenchmarkSettings) -> tuple[BenchmarkResult,
     """The figures of a device's timings, each with its ratio to the first and the reasons to doubt it."""
     results = []
     for timing in run.timings:
-        flags = reasons_for_doubt(timing, run.conditions, run.host)
+        flags = reasons_for_doubt(timing, run.conditions, run.host, others_cpus=run.others_cpus)
         results.append(
             BenchmarkResult(
                 timing=timing,
@@ -72,6 +72,7 @@ def judge(run: DeviceRun, settings: BenchmarkSettings) -> tuple[BenchmarkResult,
                 valid=not flags,
                 flags=flags,
                 conditions=run.conditions,
+                others_cpus=run.others_cpus,
                 settings=settings,
             )
         )
@@ -112,6 +113,7 @@ def _result_json(result: BenchmarkResult, profiles: Mapping[tuple[str, int], Pro
             "before": to_jsonable(result.conditions[0]),
             "during": to_jsonable(result.conditions[1:-1]),
             "after": to_jsonable(result.conditions[-1]),
+            "others_cpus": result.others_cpus,
         },
     }
     found = profiles.get((str(artifact.path), timing.threads))

@@ -41,6 +41,15 @@ def read_conditions(root: Path = Path("/"), command: Command = run_command) -> C
     )
 
 
+def busy_cpu_s(root: Path = Path("/")) -> float | None:
+    """CPU seconds that all work on this machine has taken since it started, what a hypervisor took away included."""
+    match = re.match(r"cpu +([\d ]+)", read_text(root / "proc/stat") or "")
+    if match is None:
+        return None
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, match[1].split()[:8])
+    return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")
+
+
 def _frequencies(root: Path, cpus: Path) -> tuple[float, ...]:
     paths = sorted(cpus.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
     if paths:

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from edgekit.artifact import Artifact
 from edgekit.errors import ArtifactError
-from edgekit.measure.conditions import Conditions, read_conditions
+from edgekit.measure.conditions import Conditions, busy_cpu_s, read_conditions
 from edgekit.measure.host import host_facts
 from edgekit.measure.sample_inputs import sample_inputs
 from edgekit.measure.settings import BenchmarkSettings, DeviceRun, Timing
@@ -31,6 +32,7 @@ class _Lane:
     rounds_ms: list[tuple[float, ...]] = field(default_factory=list)
     runs: int = 0
     peak_rss_bytes: int | None = None
+    cpu_s: float = 0.0
 
     def call(self, operation: str, request: Json) -> Json:
         try:
@@ -54,6 +56,7 @@ class _Lane:
         self.rounds_ms.append(tuple(answer["samples_ms"]))
         self.runs += answer["runs"]
         self.peak_rss_bytes = answer["peak_rss_bytes"]
+        self.cpu_s = answer["cpu_s"] - self.loaded["cpu_s"]
 
     def timing(self, device: str) -> Timing:
         return Timing(
@@ -69,6 +72,21 @@ class _Lane:
             peak_rss_bytes=self.peak_rss_bytes,
             base_rss_bytes=self.loaded["base_rss_bytes"],
         )
+
+
+class _Busy:
+    """How busy the machine was with other work since this was made."""
+
+    def __init__(self) -> None:
+        self._busy_s, self._own_s, self._start_s = busy_cpu_s(), time.process_time(), time.monotonic()
+
+    def others_cpus(self, workers_cpu_s: float) -> float | None:
+        """CPUs that neither this process nor its workers kept busy; None where the machine does not tell."""
+        now_s = busy_cpu_s()
+        if now_s is None or self._busy_s is None:
+            return None
+        own_s = workers_cpu_s + time.process_time() - self._own_s
+        return max(0.0, now_s - self._busy_s - own_s) / (time.monotonic() - self._start_s)
 
 
 def interleave(
@@ -98,16 +116,19 @@ def interleave(
                 lane = _Lane(artifact=artifact, threads=threads, worker=stack.enter_context(Worker(WORKER)))
                 lane.load(inputs, settings.warmup)
                 lanes.append(lane)
+        busy = _Busy()
         for done, order in enumerate(orders):
             progress("timing", done, settings.rounds)
             for index in order:
                 lanes[index].turn(settings)
             conditions.append(read())
+        others_cpus = busy.others_cpus(sum(lane.cpu_s for lane in lanes))
         progress("timing", settings.rounds, settings.rounds)
     return DeviceRun(
         timings=tuple(lane.timing(device) for lane in lanes),
         conditions=tuple(conditions),
         order=orders,
+        others_cpus=others_cpus,
         host=host,
     )
 

@@ -76,12 +76,14 @@ class Timing:
 class DeviceRun:
     """What a device gives back: timings, its state before, between the rounds and after, and the order of the turns.
 
-    ``order`` has one (file, threads) index list a round, into ``timings``.
+    ``order`` has one list of indices into ``timings`` a round. ``others_cpus`` is how many CPUs other work kept busy
+    meanwhile, on average; None where the device does not tell.
     """
 
     timings: tuple[Timing, ...]
     conditions: tuple[Conditions, ...]
     order: tuple[tuple[int, ...], ...]
+    others_cpus: float | None
     host: Mapping[str, Any]
 
 
@@ -95,6 +97,7 @@ class BenchmarkResult:
     valid: bool
     flags: tuple[str, ...]
     conditions: tuple[Conditions, ...]
+    others_cpus: float | None
     settings: BenchmarkSettings
 
 

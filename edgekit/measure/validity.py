@@ -12,16 +12,23 @@ LEAST_RUNS = 30
 """Below this many runs a 90th percentile rests on fewer than four of them."""
 MOST_DRIFT = 0.10
 MOST_FREQUENCY_CHANGE = 0.10
+CPUS_TO_SPARE = 0.25
+"""What the system itself and rounding take, when every CPU is in use."""
 
 
-def reasons_for_doubt(timing: Timing, conditions: Sequence[Conditions], host: Mapping[str, Any]) -> tuple[str, ...]:
+def reasons_for_doubt(
+    timing: Timing, conditions: Sequence[Conditions], host: Mapping[str, Any], *, others_cpus: float | None
+) -> tuple[str, ...]:
     """Why ``timing`` should not be relied on, each reason in words; empty when nothing speaks against it.
 
-    ``conditions`` are those before, after each round, and after the last.
+    ``conditions`` are those before, after each round, and after the last. ``others_cpus`` tells whether other work ran
+    meanwhile; only where it is None does the load before count, which also remembers what ended a minute ago.
     """
     found = (
         _emulated(host),
-        _loaded(conditions[0], host["allowed_cpus"]),
+        _crowded(others_cpus, timing.threads, host["cores"])
+        if others_cpus is not None
+        else _loaded(conditions[0], host["allowed_cpus"]),
         _oversubscribed(timing.threads, host["allowed_cpus"]),
         _throttled(conditions),
         _frequency_changed(conditions),
@@ -33,6 +40,12 @@ def reasons_for_doubt(timing: Timing, conditions: Sequence[Conditions], host: Ma
 
 def _emulated(host: Mapping[str, Any]) -> str | None:
     return "emulated: these times say nothing about the machine imitated" if host["emulated"] else None
+
+
+def _crowded(others_cpus: float, threads: int, cores: int) -> str | None:
+    if others_cpus + threads <= cores + CPUS_TO_SPARE:
+        return None
+    return f"load: other work took {others_cpus:.1f} of {cores} CPUs during the run"
 
 
 def _loaded(before: Conditions, cpus: int) -> str | None:
