@@ -36,8 +36,6 @@ WRITTEN = (RUN, FILES, PAGE, *(f"{name}.json" for name in RESULTS))
 """All that a quickstart leaves in its folder."""
 
 SETTINGS = BenchmarkSettings(runs=50, warmup=5, min_duration_s=0.5, rounds=10)
-SECONDS_OF_REST = 60.0
-"""How long to wait at most until the work before the benchmark has left the machine's average load."""
 
 Announce = Callable[[str], None]
 
@@ -96,7 +94,6 @@ def quickstart(
             arguments = ["evaluate", str(model), *map(str, files), "--data", DATA]
             _save(output, envelope("evaluate", evaluation.results(), host=host_facts()), arguments)
         with _step("benchmark", f"Measuring the latency of {len(files)} files here", seconds, announce):
-            _rest(progress)
             timing = benchmark(files, SETTINGS, progress=progress)
             arguments = ["benchmark", *map(str, files), "--runs", str(SETTINGS.runs)]
             _save(output, benchmark_json(timing), [*arguments, "--min-secs", str(SETTINGS.min_duration_s)])
@@ -187,14 +184,3 @@ def _save(folder: Path, data: dict[str, Any], arguments: list[str]) -> None:
     path = folder / f"{data['command']}.json"
     text = json.dumps({**data, "arguments": [*arguments, "--json", str(path)]}, indent=2)
     write_atomic(path, (text + "\n").encode())
-
-
-def _rest(progress: Progress) -> None:
-    """Wait until the machine's one-minute load is what its cores can carry, so that the times can be believed."""
-    start = time.monotonic()
-    while (waited := time.monotonic() - start) < SECONDS_OF_REST:
-        facts = host_facts()
-        if facts["load_1min"] is None or facts["load_1min"] <= facts["allowed_cpus"]:
-            return
-        progress("letting the machine rest", int(waited), int(SECONDS_OF_REST))
-        time.sleep(1)
