@@ -118,15 +118,17 @@ def test_targets_say_what_speaks_against_a_file(tiny_models: Path) -> None:
 
 
 def test_new_operators_and_opsets_are_refused_by_old_engines() -> None:
+    scatter = Node(name="s", op="STABLEHLO_SCATTER", inputs=(), outputs=(), version=1)
     dense = Node(name="d", op="FULLY_CONNECTED", inputs=(), outputs=(), version=12)
     flex = Node(name="f", op="FlexErf", inputs=(), outputs=(), version=1, custom=True)
     own = Node(name="o", op="Mine", inputs=(), outputs=(), version=1, custom=True)
-    assert misfits(graph(dense, flex, own), Format.TFLITE, find_target("tflite-runtime-2.14")) == (
+    assert misfits(graph(dense, flex, own, scatter), Format.TFLITE, find_target("tflite-runtime-2.14")) == (
         "FlexErf is a TensorFlow operator, which needs the Flex delegate",
         "Mine is a custom operator that the engine does not have",
-        "FULLY_CONNECTED has version 12, the engine stops at 11",
+        "FULLY_CONNECTED has version 12, the engine stops at 10",
+        "the engine lacks STABLEHLO_SCATTER",
     )
-    assert misfits(graph(dense), Format.TFLITE, find_target("litert-2.3")) == ()
+    assert misfits(graph(dense, scatter), Format.TFLITE, find_target("litert-2.3")) == ()
     new = Graph(
         inputs=(), outputs=(), input_tensors={}, output_tensors={}, nodes=(), tensors={},
         versions={"ir": 13, "ai.onnx": 22},
@@ -135,6 +137,29 @@ def test_new_operators_and_opsets_are_refused_by_old_engines() -> None:
         "it has operator set 22, the engine stops at 21",
         "it has IR version 13, the engine stops at 10",
     )
+
+
+@pytest.mark.parametrize("op", ["CONV_2D", "FULLY_CONNECTED", "SOFTMAX"])
+def test_the_table_of_versions_is_that_of_the_engine(op: str, tiny_models: Path) -> None:
+    import importlib.metadata
+
+    from ai_edge_litert.interpreter import Interpreter
+
+    from edgekit.formats.tflite import open_root
+    from edgekit.formats.tflite_ops import OPERATORS
+    from edgekit.measure.tflite_versions import LITERT_2_3
+
+    if not importlib.metadata.version("ai-edge-litert").startswith("2.3."):
+        pytest.skip("the table was measured with ai-edge-litert 2.3")
+    for version, accepted in ((LITERT_2_3[op], True), (LITERT_2_3[op] + 1, False)):
+        data = bytearray((tiny_models / "convnet_int8.tflite").read_bytes())
+        codes = [c for c in open_root(bytes(data), "m").tables(1) if c.integer(3) == OPERATORS.index(op)]
+        data[codes[0].field(2)] = version
+        if accepted:
+            Interpreter(model_content=bytes(data))
+        else:
+            with pytest.raises(ValueError, match=f"Didn't find op for builtin opcode '{op}' version '{version}'"):
+                Interpreter(model_content=bytes(data))
 
 
 def test_a_misspelt_target_is_one_sentence() -> None:

@@ -1,11 +1,12 @@
 """What engines on devices refuse, as far as it was measured or is documented."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgekit.artifact import Format
 from edgekit.errors import InputError, suggest
 from edgekit.formats.graph import Graph
+from edgekit.measure.tflite_versions import LITERT_2_3, TFLITE_RUNTIME_2_14
 
 Rule = Callable[[Graph], list[str]]
 
@@ -30,9 +31,18 @@ def _known_custom_operators(graph: Graph) -> list[str]:
     ]
 
 
-def _fully_connected_11(graph: Graph) -> list[str]:
-    newest = max((n.version for n in graph.nodes if n.op == "FULLY_CONNECTED" and not n.custom), default=0)
-    return [f"FULLY_CONNECTED has version {newest}, the engine stops at 11"] if newest > 11 else []
+def _operator_versions(newest: Mapping[str, int]) -> Rule:
+    def rule(graph: Graph) -> list[str]:
+        used = sorted({(n.op, n.version) for n in graph.nodes if not n.custom})
+        return [
+            f"{op} has version {version}, the engine stops at {newest[op]}"
+            if op in newest
+            else f"the engine lacks {op}"
+            for op, version in used
+            if op not in newest or version > newest[op]
+        ]
+
+    return rule
 
 
 def _float_interface(graph: Graph) -> list[str]:
@@ -68,14 +78,14 @@ TARGETS = (
     Target(
         name="litert-2.3",
         format=Format.TFLITE,
-        rules=(_known_custom_operators,),
+        rules=(_known_custom_operators, _operator_versions(LITERT_2_3)),
         source="measured with ai-edge-litert 2.3.0",
     ),
     Target(
         name="tflite-runtime-2.14",
         format=Format.TFLITE,
-        rules=(_known_custom_operators, _fully_connected_11),
-        source="measured with tflite-runtime 2.14.0: Didn't find op for builtin opcode 'FULLY_CONNECTED' version '12'",
+        rules=(_known_custom_operators, _operator_versions(TFLITE_RUNTIME_2_14)),
+        source="measured with tflite-runtime 2.14.0",
     ),
     Target(
         name="litertjs",
