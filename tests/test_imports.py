@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -18,8 +19,8 @@ HEAVY = {
 }
 """What must not be loaded before it is needed; the engines are among them."""
 
-ENGINES = frozenset({"ai_edge_litert", "flatbuffers", "google", "onnxruntime", "tflite_runtime", "PIL"})
-"""What a device verb may load when it runs a model or reads an image."""
+ENGINES = {"ai_edge_litert", "onnxruntime", "flatbuffers", "google", "PIL"}
+"""What a verb may load when it runs a model or reads an image."""
 
 DEVICE_VERBS = ("inspect", "predict", "evaluate", "compare", "benchmark", "card", "doctor", "report", "zoo")
 
@@ -54,6 +55,12 @@ def loaded_after(code: str) -> set[str]:
     return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
 
 
+def running(*arguments: str) -> str:
+    """Code that runs the command line and goes on when it has done its work."""
+    call = f"main({list(arguments)!r})"
+    return f"from edgekit.cli import main\ntry:\n    {call}\nexcept SystemExit as end:\n    assert not end.code"
+
+
 def test_importing_edgekit_loads_nothing_heavy() -> None:
     assert not loaded_after("import edgekit, edgekit.card, edgekit.artifact, edgekit.recipe") & HEAVY
 
@@ -69,8 +76,23 @@ def test_a_verbs_module_loads_nothing_heavy(verb: str) -> None:
 
 def test_help_loads_neither_numpy_nor_rich() -> None:
     """They take most of the time in which the command line answers."""
-    code = "from edgekit.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass"
-    assert not loaded_after(code) & (HEAVY | {"numpy", "rich"})
+    assert not loaded_after(running("--help")) & (HEAVY | {"numpy", "rich"})
+
+
+@pytest.mark.parametrize("suffix", ["tflite", "onnx"])
+@pytest.mark.parametrize("verb", ["inspect", "predict", "evaluate", "benchmark"])
+def test_a_verb_at_work_loads_no_more_than_its_engine(verb: str, suffix: str, tmp_path: Path) -> None:
+    """Not TensorFlow, Keras, ONNX's tools or OpenCV, which a device does not have."""
+    np.savez(tmp_path / "data.npz", x=np.zeros((3, 8, 8, 1), np.float32), y=np.zeros(3, np.int64))
+    np.save(tmp_path / "zero.npy", np.zeros((8, 8, 1), np.float32))
+    more = {
+        "inspect": [],
+        "predict": [str(tmp_path / "zero.npy")],
+        "evaluate": ["--data", str(tmp_path / "data.npz")],
+        "benchmark": ["--runs", "2", "--min-secs", "0"],
+    }[verb]
+    arguments = [verb, str(ROOT / "tests" / "golden" / f"tiny.{suffix}"), *more]
+    assert not loaded_after(running(*arguments)) & (HEAVY - ENGINES)
 
 
 def layer(module: str) -> str:
