@@ -1,7 +1,9 @@
 """Fixtures that all tests share."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,3 +23,69 @@ def shared_data() -> Path:
 def tiny_models() -> Path:
     """The folder of tiny models, each of a few kilobytes, that are read only; make_models.py beside them made them."""
     return Path(__file__).parent / "golden" / "models"
+
+
+COLOURS = ("red", "green", "blue")
+
+
+@pytest.fixture(scope="session")
+def colour_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes tiny ONNX classifiers of 4 x 6 images: the mean of each colour channel, times a (3, classes) table.
+
+    ``colour_model(table, output=, **card)``; the fields of ``card`` replace those of a complete one, and ``card=None``
+    leaves it out.
+    """
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    from edgekit.artifact import Format, with_card
+    from edgekit.card import ModelCard, TensorSpec
+    from edgekit.preprocessing import preset
+
+    def make(table: Any = None, *, output: str = "scores", **fields: Any) -> Path:
+        values = np.asarray(np.eye(3) * 10 if table is None else table, np.float32)
+        classes = values.shape[1]
+        graph = helper.make_graph(
+            [
+                helper.make_node("ReduceMean", ["image"], ["means"], axes=[1, 2], keepdims=0),
+                helper.make_node("MatMul", ["means", "table"], [output]),
+            ],
+            "colours",
+            [helper.make_tensor_value_info("image", TensorProto.FLOAT, ("batch", 4, 6, 3))],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, ("batch", classes))],
+            [numpy_helper.from_array(values, "table")],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        data = model.SerializeToString()
+        if "card" not in fields:
+            card: dict[str, Any] = {
+                "name": "colours",
+                "task": "classification",
+                "inputs": (TensorSpec(name="image", shape=(None, 4, 6, 3), dtype="float32"),),
+                "outputs": (TensorSpec(name=output, shape=(None, classes), dtype="float32"),),
+                "preprocessing": preset("unit", size_hw=(4, 6)),
+                "labels": COLOURS if classes == len(COLOURS) else None,
+            }
+            data = with_card(data, ModelCard(**card | fields), Format.ONNX)
+        path = tmp_path_factory.mktemp("colours") / "colours.onnx"
+        path.write_bytes(data)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def colour_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 8 noisy 9 x 13 photos of each of the classes red, green and blue."""
+    import numpy as np
+    from PIL import Image
+
+    root = tmp_path_factory.mktemp("data") / "photos"
+    rng = np.random.default_rng(0)
+    for channel, name in enumerate(COLOURS):
+        (root / name).mkdir(parents=True)
+        for index in range(8):
+            pixels = rng.integers(0, 100, (9, 13, 3))
+            pixels[..., channel] += 100
+            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index}.png")
+    return root

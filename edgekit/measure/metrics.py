@@ -62,8 +62,10 @@ class Totals:
     @property
     def cosine(self) -> float:
         """Cosine of the angle between the two; see the function of this name."""
+        if self.noise_energy == 0.0:
+            return 1.0
         if 0.0 in (self.reference_energy, self.other_energy):
-            return 1.0 if self.reference_energy == self.other_energy else 0.0
+            return 0.0
         lengths = math.sqrt(self.reference_energy) * math.sqrt(self.other_energy)
         return min(1.0, max(-1.0, self.product / lengths))
 
