@@ -1,7 +1,7 @@
 """Measures the newest version of every builtin operator that an installed TFLite engine takes.
 
-Makes the tables of `edgekit/measure/tflite_versions.py`: the engine looks up every operator code of a file when it loads
-it, so a file without operators that lists one code shows whether the engine has it.
+Makes the tables of `edgekit/measure/tflite_versions.py`: the engine looks up every operator code of a file when it
+loads it, so a file without operators that lists one code shows whether the engine has it.
 
 Run: python benchmarks/tflite_operator_versions.py make FILE                 (needs flatbuffers and ai-edge-litert)
      python benchmarks/tflite_operator_versions.py measure FILE MODULE       (MODULE such as tflite_runtime.interpreter)

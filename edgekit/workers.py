@@ -93,7 +93,7 @@ class Worker:
     def _crash(self) -> WorkerCrashError:
         code = self._process.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        tail = self.log_tail()
+        tail = " / ".join(self.log_tail().splitlines())
         return WorkerCrashError(f"the process of {self._module} {how}" + (f"; its last words: {tail}" if tail else ""))
 
     def __exit__(

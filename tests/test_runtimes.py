@@ -1,6 +1,8 @@
 """One contract for all engines."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -262,3 +264,42 @@ def test_the_foreign_h5_model_runs_as_its_tflite_form_does(shared_data: Path) ->
         (output,) = runtime.run({runtime.inputs[0].name: photo}).values()
         outputs.append(output)
     np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-5)
+
+
+def test_another_backend_of_keras_is_one_sentence() -> None:
+    program = (
+        "import types, sys; from pathlib import Path; from edgekit.errors import InputError\n"
+        "for name in ('tensorflow', 'keras'): sys.modules[name] = types.ModuleType(name)\n"
+        "sys.modules['keras'].backend = types.SimpleNamespace(backend=lambda: 'jax')\n"
+        "from edgekit.runtimes import open_runtime\n"
+        f"try: open_runtime(Path({str(MODELS / 'convnet.keras')!r}))\n"
+        "except InputError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "Keras runs on jax; edgekit needs TensorFlow: unset KERAS_BACKEND.\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("convnet.tflite", "ai_edge_litert is not installed. Run: pip install 'edgekit-ml[litert]'"),
+        ("convnet.onnx", "onnxruntime is not installed. Run: pip install 'edgekit-ml[onnx]'"),
+        ("convnet.keras", "tensorflow is not installed. Run: pip install 'edgekit-ml[train]'"),
+    ],
+)
+def test_a_missing_engine_is_one_sentence_with_the_line_that_mends_it(name: str, message: str) -> None:
+    program = (
+        "import sys; from pathlib import Path; from edgekit.errors import MissingExtraError\n"
+        "from importlib.machinery import PathFinder\n"
+        "class Without(PathFinder):\n"
+        "    @classmethod\n"
+        "    def find_spec(cls, name, path=None, target=None):\n"
+        "        absent = ('ai_edge_litert', 'tflite_runtime', 'onnxruntime', 'tensorflow')\n"
+        "        return None if name in absent else PathFinder.find_spec(name, path, target)\n"
+        "sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]\n"
+        "from edgekit.runtimes import open_runtime\n"
+        f"try: open_runtime(Path({str(MODELS / name)!r}))\n"
+        "except MissingExtraError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == message + "\n", done.stderr

@@ -55,7 +55,7 @@ def test_leaving_without_an_answer_is_an_error(worker: Worker) -> None:
 
 
 def test_a_bug_in_the_child_shows_its_traceback(worker: Worker) -> None:
-    with pytest.raises(WorkerCrashError, match=r"ended with code 1; its last words:(.|\n)*ZeroDivisionError: a bug$"):
+    with pytest.raises(WorkerCrashError, match=r"ended with code 1; its last words: .* / ZeroDivisionError: a bug$"):
         worker.call("stumble", {})
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.card import TensorSpec
-from edgekit.errors import ArtifactError, need
+from edgekit.errors import ArtifactError, InputError, need
 from edgekit.formats.keras import read_model
 from edgekit.runtimes.base import Array, Feed, checked_feed, finished
+from edgekit.runtimes.quiet import quiet_stderr
 
 
 class KerasRuntime:
@@ -16,9 +17,7 @@ class KerasRuntime:
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
         read_model(path)  # a damaged file is noticed before TensorFlow is loaded
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        tensorflow = need("tensorflow", extra="train")
-        keras = need("keras", extra="train")
+        tensorflow, keras = _load_framework()
         _set_threads(tensorflow, threads)
         self.name = "keras"
         self.version: str = keras.__version__
@@ -60,6 +59,16 @@ class KerasRuntime:
             return [o.numpy() for o in self._function(*arguments)]
 
         return call
+
+
+def _load_framework() -> tuple[Any, Any]:
+    """TensorFlow, and Keras running on it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with quiet_stderr():  # TensorFlow's C++ side speaks before it heeds the level
+        tensorflow, keras = need("tensorflow", extra="train"), need("keras", extra="train")
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(f"Keras runs on {keras.backend.backend()}; edgekit needs TensorFlow: unset KERAS_BACKEND.")
+    return tensorflow, keras
 
 
 def _set_threads(tensorflow: Any, threads: int) -> None:
