@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# The first example of a property pays for imports and a busy machine for all of them: time says nothing about the code.
+settings.register_profile("edgekit", deadline=None)
+settings.load_profile("edgekit")
 
 ROOT = Path(__file__).parent.parent
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.codec import from_jsonable, to_jsonable
@@ -103,7 +103,6 @@ def test_integers_are_rounded_and_saturated() -> None:
     colour=st.sampled_from(Colour),
     name=st.sampled_from(PRESETS),
 )
-@settings(max_examples=100, deadline=None)
 def test_any_image_becomes_the_models_shape_inside_the_presets_range(
     height: int, width: int, size: tuple[int, int], how: Resize, layout: Layout, colour: Colour, name: str
 ) -> None:

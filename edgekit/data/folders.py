@@ -24,14 +24,14 @@ def read_folder(folder: Path) -> Dataset:
             f"{folder} has images both beside and inside its sub-folders; expected a sub-folder for each class."
         )
     if beside or (len(folders) == 1 and folders[0].name == PLAIN and inside[0]):
-        return Dataset(name=folder.name, items=ImageFiles(beside or inside[0]))
+        return Dataset(name=folder.resolve().name, items=ImageFiles(beside or inside[0]))
     if not any(inside):
         raise DataError(f"{folder} holds no images; expected files that end in {', '.join(SUFFIXES)}.")
     for class_folder, paths in zip(folders, inside, strict=True):
         if not paths:
             raise DataError(f"The class folder {class_folder} holds no images; put some in it, or remove it.")
     return Dataset(
-        name=folder.name,
+        name=folder.resolve().name,
         items=ImageFiles(tuple(p for paths in inside for p in paths)),
         labels=class_labels(len(paths) for paths in inside),
         class_names=tuple(f.name for f in folders),

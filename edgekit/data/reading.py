@@ -26,7 +26,7 @@ def open_data(spec: str, *, part: Part, data_dir: Path | None) -> Dataset:
             raise DataError(f"There is no file or folder {spec}.")
         raise DataError(f"There is no data set or path {spec!r}; {suggest(spec, KNOWN)}")
     if path.is_dir():
-        return read_folder(path.resolve())
+        return read_folder(path)
     match path.suffix.lower():
         case ".npz":
             return read_npz(path, part)

@@ -77,7 +77,7 @@ def read_labelled_folder(folder: Path) -> Dataset:
     """The images that ``labels.csv`` in ``folder`` lists, with the names of ``classes.csv`` where it is there."""
     table = parse_table(read_bytes(folder / LABELS), str(folder / LABELS))
     _require_columns(table, "file", "class_id")
-    return _images(table, folder.name, lambda names: _files(folder, names), read_sibling(folder / CLASSES))
+    return _images(table, folder.resolve().name, lambda names: _files(folder, names), read_sibling(folder / CLASSES))
 
 
 def read_zip(path: Path) -> Dataset:

@@ -126,8 +126,8 @@ def compare(
     paired by name; where the names differ by position, if there are as many of the same shapes. `DataError` when they
     cannot be paired or an output is not finite.
     """
-    subjects = open_subjects([reference, *paths], preprocess=preprocess, labels=None, threads=threads)
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
+    subjects = open_subjects([reference, *paths], preprocess=preprocess, labels=None, threads=threads)
     if samples is not None:
         dataset = dataset.subset(draw(len(dataset), samples, seed))
     if not len(dataset):

@@ -15,7 +15,7 @@ from edgekit.measure.metrics import require_finite
 from edgekit.measure.paired import difference_interval, mcnemar_p
 from edgekit.measure.subjects import Subject, open_subjects, run_subjects
 from edgekit.tasks.classification import TASK, ClassificationResult, class_scores, evaluate_classification
-from edgekit.tasks.labels import LabelMap, match_labels
+from edgekit.tasks.labels import LabelMap, match_labels, require_labels
 from edgekit.workers import Progress, silent
 
 _MATRIX_LIMIT = 100  # larger confusion matrices are left out of the JSON
@@ -115,12 +115,11 @@ def evaluate(
     ``samples`` items are drawn with ``seed``, all are used without it. ``preprocess`` is as in
     `edgekit.feeding.resolve_preprocessing`. `InputError` or `DataError` when data and models do not fit each other.
     """
+    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
+    labels_of_items = require_labels(dataset)
     subjects = open_subjects(paths, preprocess=preprocess, labels=labels, threads=threads)
     for subject in subjects:
         _require_classifier(subject)
-    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
-    if dataset.labels is None:
-        match_labels(dataset, 0, None, model="")  # raises the sentence about missing labels
     chosen = _HeldOut(dataset, samples, seed, used_items([s.artifact for s in subjects]))
     scores: list[list[npt.NDArray[Any]]] = [[] for _ in subjects]
     maps: list[LabelMap] = []
@@ -132,12 +131,13 @@ def evaluate(
         if not maps:  # as early as the number of outputs is known for sure
             maps = [_label_map(s, dataset, len(k[0])) for s, k in zip(subjects, scores, strict=True)]
         progress("evaluating", len(scores[0]), chosen.wanted)
+    progress("evaluating", chosen.wanted, chosen.wanted)
     if not chosen.indices:
         raise DataError(
             f"All {chosen.left_out} items of {dataset.name} were used to calibrate or train these files: "
             "evaluate on other data, or calibrate on fewer items."
         )
-    entries = _entries(subjects, [np.stack(k) for k in scores], maps, dataset.subset(chosen.indices).labels, seed)
+    entries = _entries(subjects, [np.stack(k) for k in scores], maps, labels_of_items[chosen.indices], seed)
     return EvaluationReport(
         data=dataset.name, count=len(chosen.indices), left_out=chosen.left_out, seed=seed, entries=entries
     )
@@ -208,10 +208,9 @@ def _entries(
     subjects: Sequence[Subject],
     scores: Sequence[npt.NDArray[Any]],
     maps: Sequence[LabelMap],
-    labels: npt.NDArray[np.int64] | None,
+    labels: npt.NDArray[np.int64],
     seed: int,
 ) -> tuple[Evaluation, ...]:
-    assert labels is not None  # noqa: S101 - checked before anything was run
     results = [evaluate_classification(s, m.outputs(labels)) for s, m in zip(scores, maps, strict=True)]
     classes = [m.class_ids(s.argmax(axis=1)) for s, m in zip(scores, maps, strict=True)]
     entries = []

@@ -61,6 +61,15 @@ def _from_csv(lines: list[str], path: Path) -> tuple[str, ...]:
     return tuple(names[i] for i in ids)
 
 
+def require_labels(data: Dataset) -> npt.NDArray[np.int64]:
+    """The class ids of ``data``, (count,); `DataError` when it has none."""
+    if data.labels is None:
+        raise DataError(
+            f"The data set {data.name} has no labels; expected a sub-folder for each class, labels.csv or y in an .npz."
+        )
+    return data.labels
+
+
 def match_labels(data: Dataset, outputs: int, names: Sequence[str] | None, *, model: str) -> LabelMap:
     """The output of a model with ``outputs`` classes called ``names`` for each class of ``data``.
 
@@ -68,15 +77,12 @@ def match_labels(data: Dataset, outputs: int, names: Sequence[str] | None, *, mo
     and its first is the background; by name where all the names of the data are found once each. Nothing is guessed:
     `InputError` naming ``--labels`` when none applies, `DataError` when the data has no labels.
     """
-    if data.labels is None:
-        raise DataError(
-            f"The data set {data.name} has no labels; expected a sub-folder for each class, labels.csv or y in an .npz."
-        )
+    labels = require_labels(data)
     if names is not None and len(names) != outputs:
         raise InputError(f"{model} has {outputs} outputs and {len(names)} labels; give as many with --labels.")
     own = None if names is None else [_plain(n) for n in names]
     if data.class_names is None:
-        return _by_id(int(data.labels.max()), outputs, own, data.name, model)
+        return _by_id(int(labels.max()), outputs, own, data.name, model)
     return _by_name([_plain(n) for n in data.class_names], outputs, own, data.name, model)
 
 
