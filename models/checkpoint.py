@@ -84,7 +84,7 @@ def write_checkpoint(path: Path, state: Checkpoint) -> None:
 def read_checkpoint(path: Path) -> Checkpoint:
     """The state in ``path``; `InputError` when it is not one that `write_checkpoint` made."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             facts = from_jsonable(_Facts, json.loads(archive["facts"].tobytes()), where=str(path))
             groups = {
                 group: tuple(archive[n] for n in sorted(archive.files) if n.startswith(f"{group}/"))

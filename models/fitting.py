@@ -175,10 +175,14 @@ def _one_epoch(model: Any, step: Step, plan: Fit, epoch: int, progress: Progress
 
 
 def _log(folder: Path, record: EpochRecord) -> None:
+    """Append the epoch's figures to an event file. TensorBoard reads it; writing needs TensorFlow alone."""
     import tensorflow as tf
 
+    metadata = tf.compat.v1.SummaryMetadata()
+    metadata.plugin_data.plugin_name = "scalars"
+    metadata.data_class = 1  # DATA_CLASS_SCALAR
     writer = tf.summary.create_file_writer(str(folder))
     with writer.as_default(step=record.epoch):
         for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
-            tf.summary.scalar(name, getattr(record, name))
+            tf.summary.write(name, tf.constant(getattr(record, name), tf.float32), metadata=metadata)
     writer.close()

@@ -44,7 +44,7 @@ class Argument:
         number = float(value)
         if not self.low <= number <= self.high:
             upper = f" to {self.high:g}" if self.high != float("inf") else " or more"
-            raise InputError(f"{model} takes a {self.name} of {self.low:g}{upper}; got {value}.")
+            raise InputError(f"{model} takes {self.name} {self.low:g}{upper}; got {value}.")
         return int(value) if isinstance(self.default, int) else number
 
 
@@ -160,13 +160,13 @@ _MOBILENET_ARGUMENTS = (
 # Batch statistics move quickly, because a small data set gives few steps an epoch.
 _DIGITS = TrainingPreset(
     data="digits",
-    epochs=18,
-    batch_size=64,
+    epochs=20,
+    batch_size=48,
     optimizer=Optimizer.ADAM,
-    learning_rate=3e-3,
+    learning_rate=4e-3,
     schedule=Schedule.COSINE,
     label_smoothing=0.05,
-    shift_pixels=3,
+    shift_pixels=6,
     validation_fraction=0.1,
     resize=Resize.STRETCH,
     arguments={"alpha": 0.35, "size": 48, "classes": 10, "momentum": 0.9},

@@ -1,5 +1,7 @@
 """Weights that were trained elsewhere, recognised by their names and put into a zoo model value by value."""
 
+import io
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,9 +94,9 @@ def _from_npz(spec: ModelSpec, path: Path, arguments: Mapping[str, Value]) -> Im
 
 def _read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} cannot be read as .npz: {error}.") from None
 
 

@@ -1,0 +1,128 @@
+"""Contract of every architecture: figures of its source, stock Keras layers, and learning."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.artifact import open_artifact
+from edgekit.models.blocks import make_divisible
+from edgekit.models.build import build, build_file
+from edgekit.models.complexity import Complexity, complexity
+from edgekit.models.registry import ZOO, ModelSpec, find_spec
+
+each_spec = pytest.mark.parametrize("spec", ZOO, ids=lambda s: s.name)
+
+
+def small(spec: ModelSpec) -> dict[str, Any]:
+    """Arguments that make the model quick to run."""
+    wanted = {"alpha": 0.25, "size": 32, "classes": 7, "momentum": 0.9}
+    return {name: value for name, value in wanted.items() if name in spec.defaults}
+
+
+def batch(model: Any, count: int = 8) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(0).random((count, *model.input_shape[1:]), np.float32)
+
+
+@each_spec
+def test_figures_equal_the_published_ones(spec: ModelSpec) -> None:
+    figures = complexity(build(spec))
+    published = spec.published
+    assert figures.parameters == pytest.approx(published.parameters, rel=published.tolerance, abs=0)
+    if published.macs is not None:
+        assert figures.macs == pytest.approx(published.macs, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "parameters"),
+    [
+        ("mlp", {}, 269_322),
+        ("cnn", {}, 80_266),
+        ("dfn", {}, 235_146),
+        ("mobilenet_v1", {}, 4_231_976),
+        ("mobilenet_v1", {"alpha": 0.25}, 470_072),
+        ("mobilenet_v2", {}, 3_504_872),
+        # Narrow ones keep 1,280 channels at the end, wide ones have more. All equal keras.applications 3.15.
+        ("mobilenet_v2", {"alpha": 0.35}, 1_677_128),
+        ("mobilenet_v2", {"alpha": 1.4}, 6_108_776),
+    ],
+)
+def test_parameters_are_exact(name: str, arguments: dict[str, Any], parameters: int) -> None:
+    assert complexity(build(find_spec(name), **arguments)).parameters == parameters
+
+
+def test_complexity_of_a_residual_network_counts_the_skipped_tensor() -> None:
+    import keras
+
+    image = keras.Input((4, 4, 2))
+    x = keras.layers.Conv2D(8, 1, use_bias=False)(image)  # 128 elements beside the input's 32
+    x = keras.layers.ReLU()(x)
+    x = keras.layers.Conv2D(2, 1, use_bias=False)(x)  # 32, while 128 and the skipped 32 are alive
+    model = keras.Model(image, keras.layers.Add()([image, x]))
+    assert complexity(model) == Complexity(parameters=32, statistics=0, macs=512, peak_activations=192)
+
+
+def test_channels_are_never_rounded_down_by_more_than_a_tenth() -> None:
+    assert [make_divisible(c) for c in (3, 11.2, 12, 13.2, 19, 33.6)] == [8, 16, 16, 16, 24, 32]
+
+
+@each_spec
+def test_logits_have_the_size_of_the_classes(spec: ModelSpec) -> None:
+    model = build(spec, **small(spec))
+    logits = np.asarray(model.predict_on_batch(batch(model, 3)))
+    assert logits.shape == (3, 7)
+    assert logits.dtype == np.float32
+    assert not np.allclose(logits.sum(axis=1), 1)
+    assert model.input_names == ["image"]
+    assert model.output_names == ["logits"]
+
+
+@each_spec
+def test_the_seed_decides_the_weights(spec: ModelSpec) -> None:
+    first, again, other = (build(spec, seed=seed, **small(spec)).get_weights() for seed in (3, 3, 4))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+@each_spec
+def test_training_on_one_batch_lowers_its_loss(spec: ModelSpec) -> None:
+    import keras
+
+    model = build(spec, **small(spec))
+    inputs, labels = batch(model), np.arange(8) % 7
+    model.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    losses = [float(model.train_on_batch(inputs, labels)) for _ in range(6)]
+    assert min(losses[1:]) < losses[0]
+
+
+@each_spec
+def test_a_file_loads_in_stock_keras_and_carries_its_card(spec: ModelSpec, tmp_path: Path) -> None:
+    import keras
+
+    artifact = build_file(spec, tmp_path / "m.keras", overrides=small(spec), seed=1)
+    loaded = keras.saving.load_model(artifact.path, safe_mode=True)
+    assert {type(layer).__module__.split(".")[0] for layer in loaded.layers} == {"keras"}
+    model = build(spec, seed=1, **small(spec))
+    inputs = batch(model, 2)
+    np.testing.assert_array_equal(loaded.predict_on_batch(inputs), model.predict_on_batch(inputs))
+    card = open_artifact(artifact.path).card
+    assert not artifact.foreign
+    assert (card.name, card.task, card.labels) == (spec.name, "classification", None)
+    assert card.preprocessing == spec.preprocessing(32)
+    assert [(t.name, t.shape, t.dtype) for t in card.inputs] == [("image", (None, 32, 32, spec.channels), "float32")]
+    assert [(t.name, t.shape, t.dtype) for t in card.outputs] == [("logits", (None, 7), "float32")]
+    assert card.provenance.architecture == spec.name
+    assert card.provenance.arguments == spec.resolved(small(spec))
+    assert set(card.provenance.tools) == {"edgekit", "keras", "tensorflow"}
+    assert card.provenance.notes == ("weights not trained, drawn from seed 1",)
+
+
+def test_torch_padding_differs_from_same_for_stride_two() -> None:
+    spec = find_spec("mobilenet_v2")
+    same, torch = (build(spec, seed=0, **{**small(spec), "padding": p}) for p in ("same", "torch"))
+    torch.set_weights(same.get_weights())
+    inputs = batch(same, 2)
+    assert not np.allclose(same.predict_on_batch(inputs), torch.predict_on_batch(inputs), atol=1e-4)
+    assert sum("ZeroPadding" in type(layer).__name__ for layer in torch.layers) == 5
+    assert not any("ZeroPadding" in type(layer).__name__ for layer in same.layers)

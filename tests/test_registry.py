@@ -1,0 +1,98 @@
+"""The zoo as data: complete, unambiguous, and readable without a framework."""
+
+import importlib.util
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from edgekit.data import KNOWN
+from edgekit.errors import InputError
+from edgekit.models.registry import DEFAULT_PRESET, ZOO, ModelSpec, _by_name, find_spec
+from edgekit.preprocessing import Colour, Resize
+
+each_spec = pytest.mark.parametrize("spec", ZOO, ids=lambda s: s.name)
+
+
+def test_the_registry_loads_no_framework() -> None:
+    code = (
+        "import sys, edgekit.models.registry, edgekit.cli.zoo\n"
+        "print([m for m in ('tensorflow', 'keras', 'onnx', 'cv2', 'PIL') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@each_spec
+def test_every_entry_is_complete(spec: ModelSpec) -> None:
+    assert find_spec(spec.name) is spec
+    assert importlib.util.find_spec(spec.builder.split(":")[0]) is not None
+    assert set(spec.presets) == {"small", "book"}
+    assert spec.default_data in KNOWN
+    assert spec.source
+    for preset in spec.presets.values():
+        assert set(preset.arguments) <= set(spec.defaults)
+        assert spec.resolved(preset.arguments)
+    assert spec.preset(DEFAULT_PRESET) is spec.presets["small"]
+
+
+def test_two_models_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^The zoo has two models called 'mlp'; give one of them another name\.$"):
+        _by_name((ZOO[0], replace(ZOO[1], name="mlp")))
+
+
+def test_entries_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        ZOO[0].name = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mobilnet_v2", "There is no model 'mobilnet_v2' in the zoo; did you mean mobilenet_v2?"),
+        (
+            "xyz",
+            "There is no model 'xyz' in the zoo; choose one of: mlp, cnn, dfn, mobilenet_v1, mobilenet_v2.",
+        ),
+    ],
+)
+def test_a_misspelt_name_gets_a_suggestion(name: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        find_spec(name)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"alpha": 0.01}, "mobilenet_v2 takes alpha 0.1 to 4; got 0.01."),
+        ({"size": 16}, "mobilenet_v2 takes size 32 or more; got 16."),
+        ({"classes": 1}, "mobilenet_v2 takes classes 2 or more; got 1."),
+        ({"alfa": 1.0}, "mobilenet_v2 takes no 'alfa'; did you mean alpha?"),
+        ({"padding": "sane"}, "mobilenet_v2 has no padding 'sane'; did you mean same?"),
+    ],
+)
+def test_a_wrong_argument_is_refused(overrides: dict[str, int | float | str], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        find_spec("mobilenet_v2").resolved(overrides)
+    assert str(caught.value) == message
+
+
+def test_a_misspelt_preset_gets_a_suggestion() -> None:
+    with pytest.raises(InputError) as caught:
+        find_spec("mlp").preset("smal")
+    assert str(caught.value) == "mlp has no preset 'smal'; did you mean small?"
+
+
+def test_preprocessing_is_the_sources() -> None:
+    photo = find_spec("mobilenet_v2").preprocessing(224)
+    assert (photo.size_hw, photo.short_side, photo.scale, photo.offset) == ((224, 224), 256, (1 / 127.5,), (-1.0,))
+    digit = find_spec("cnn").preprocessing(28)
+    assert (digit.size_hw, digit.resize, digit.colour, digit.scale) == (
+        (28, 28),
+        Resize.STRETCH,
+        Colour.GRAY,
+        (1 / 255,),
+    )
+    assert len(find_spec("mobilenet_v2").preprocessing(224, affine="torch").scale) == 3

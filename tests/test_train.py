@@ -1,0 +1,300 @@
+"""Training: honest splits, the same result after a kill, and a model that says how it was made."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.artifact import open_artifact
+from edgekit.data import Dataset
+from edgekit.data.arrays import ArrayItems
+from edgekit.errors import DataError, InputError
+from edgekit.models.batches import Augmentation, load_images, split, training_batches
+from edgekit.models.checkpoint import Checkpoint, EpochRecord, read_checkpoint, write_checkpoint
+from edgekit.models.fitting import cross_entropy
+from edgekit.models.registry import find_spec
+from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
+
+EPOCHS = 12
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three kinds of 28 x 28 pictures: an upper, a left and a middle stripe in noise; 90 to train, 30 to test."""
+    random = np.random.default_rng(0)
+    arrays: dict[str, Any] = {}
+    for part, count in (("train", 90), ("test", 30)):
+        labels = np.arange(count) % 3
+        pixels = random.integers(0, 100, (count, 28, 28))
+        for image, label in zip(pixels, labels, strict=True):
+            image[
+                [slice(4, 8), slice(None), slice(12, 16)][label], [slice(None), slice(4, 8), slice(12, 16)][label]
+            ] += 150
+        arrays |= {f"x_{part}": pixels.astype(np.uint8), f"y_{part}": labels}
+    path = tmp_path_factory.mktemp("data") / "stripes.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+def request(data: Path, **changes: Any) -> TrainRequest:
+    small = {"units": 32}
+    base = TrainRequest(spec=find_spec("mlp"), data=str(data), epochs=EPOCHS, batch_size=16, arguments=small)
+    return replace(base, **changes)
+
+
+def weights_of(model: Path) -> list[Any]:
+    import keras
+
+    return list(keras.saving.load_model(model).get_weights())
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an uninterrupted run."""
+    return train(request(data), tmp_path_factory.mktemp("finished") / "run").parent
+
+
+def test_a_run_leaves_a_model_that_says_how_it_was_made(finished: Path) -> None:
+    assert sorted(p.name for p in finished.iterdir()) == ["history.json", "model.keras", "settings.json"]
+    history = json.loads((finished / "history.json").read_bytes())
+    assert [e["epoch"] for e in history["epochs"]] == list(range(1, EPOCHS + 1))
+    losses = [e["val_loss"] for e in history["epochs"]]
+    assert history["best_epoch"] == 1 + losses.index(min(losses))
+    card = open_artifact(finished / "model.keras").card
+    (metric,) = card.metrics
+    assert (metric.name, metric.data, metric.count) == ("top1", "stripes", 30)
+    assert metric.low is not None
+    assert metric.high is not None
+    assert metric.low <= metric.value <= metric.high
+    assert metric.value > 0.8
+    training = card.provenance.training
+    assert training is not None
+    assert (training.name, training.count, training.seed) == ("stripes", 84, 0)  # 90 less 2 of each class to validate
+    assert card.provenance.training_settings == json.loads((finished / "settings.json").read_bytes())
+    assert card.provenance.training_settings["data_digest"] == training.digest
+    assert card.preprocessing == find_spec("mlp").preprocessing(28)
+
+
+def test_the_metric_is_the_one_that_the_written_model_has(finished: Path, data: Path) -> None:
+    import keras
+
+    stored = np.load(data)
+    model = keras.saving.load_model(finished / "model.keras")
+    logits = np.asarray(model.predict_on_batch(stored["x_test"][..., None].astype(np.float32) * np.float32(1 / 255)))
+    right = float(np.mean(logits.argmax(axis=1) == stored["y_test"]))
+    assert open_artifact(finished / "model.keras").card.metrics[0].value == pytest.approx(right)
+
+
+def test_the_same_request_gives_the_same_weights_and_another_seed_others(
+    finished: Path, data: Path, tmp_path: Path
+) -> None:
+    expected = weights_of(finished / "model.keras")
+    again = weights_of(train(request(data), tmp_path / "again"))
+    other = weights_of(train(request(data, seed=1), tmp_path / "other"))
+    assert all(np.array_equal(a, b) for a, b in zip(expected, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(expected, other, strict=True))
+
+
+def test_a_killed_run_goes_on_to_the_same_result(finished: Path, data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from test_train import request
+from edgekit.models.train import train
+train(request(Path({str(data)!r})), Path({str(run)!r}), on_epoch=lambda r, n: print(r.epoch, flush=True))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if int(line) == 3:
+                os.kill(child.pid, signal.SIGKILL)
+                break
+        assert child.wait() == -signal.SIGKILL
+    done = read_checkpoint(run / "checkpoint.npz").epoch
+    assert 3 <= done < EPOCHS
+    assert not (run / "model.keras").exists()
+    seen: list[int] = []
+    model = train(request(data), run, on_epoch=lambda record, _: seen.append(record.epoch))
+    assert seen == list(range(done + 1, EPOCHS + 1))
+    expected = weights_of(finished / "model.keras")
+    assert all(np.array_equal(a, b) for a, b in zip(expected, weights_of(model), strict=True))
+    figures = [json.loads((f / "history.json").read_bytes()) for f in (finished, run)]
+    for history in figures:
+        for epoch in history["epochs"]:
+            del epoch["seconds"]
+    assert figures[0] == figures[1]
+    assert sorted(p.name for p in run.iterdir()) == ["history.json", "model.keras", "settings.json"]
+
+
+def interrupt(record: EpochRecord, _epochs: int) -> None:
+    if record.epoch == 2:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_keeps_the_finished_epochs_and_other_settings_are_refused(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(TrainingInterruptedError) as caught:
+        train(request(data), run, on_epoch=interrupt)
+    assert str(caught.value) == (
+        f"training was interrupted; {run} keeps every finished epoch: run the same command to go on."
+    )
+    assert caught.value.exit_code == 130
+    assert sorted(p.name for p in run.iterdir()) == ["checkpoint.npz", "settings.json"]
+    with pytest.raises(InputError) as refused:
+        train(request(data, batch_size=8), run)
+    assert str(refused.value) == (
+        f"{run} holds an unfinished training with other settings (batch_size 16, now 8): "
+        "use --force to start again or -o to write elsewhere."
+    )
+    seen: list[int] = []
+    train(request(data, batch_size=8), run, force=True, on_epoch=lambda record, _: seen.append(record.epoch))
+    assert seen[0] == 1
+
+
+def test_a_finished_run_is_not_overwritten(finished: Path, data: Path) -> None:
+    before = (finished / "model.keras").read_bytes()
+    with pytest.raises(InputError) as caught:
+        train(request(data), finished)
+    assert str(caught.value) == (
+        f"{finished / 'model.keras'} exists; use --force to replace it or -o to write elsewhere."
+    )
+    assert (finished / "model.keras").read_bytes() == before
+
+
+def test_data_without_a_test_part_is_tested_on_items_never_learned(data: Path, tmp_path: Path) -> None:
+    stored = np.load(data)
+    one_part = tmp_path / "one.npz"
+    np.savez(one_part, x=stored["x_train"], y=stored["y_train"])
+    card = open_artifact(train(request(one_part, epochs=1), tmp_path / "run")).card
+    assert (card.metrics[0].data, card.metrics[0].count) == ("one, 20% held out", 18)
+    assert card.provenance.training is not None
+    assert card.provenance.training.count == 90 - 18 - 3  # one of each class validates
+
+
+def test_training_goes_on_from_weights_and_writes_logs(finished: Path, data: Path, tmp_path: Path) -> None:
+    source = finished / "model.keras"
+    run = tmp_path / "run"
+    seen: list[EpochRecord] = []
+    model = train(
+        request(data, weights=source, epochs=1),
+        run,
+        tensorboard=True,
+        on_epoch=lambda record, _: seen.append(record),
+    )
+    first = json.loads((finished / "history.json").read_bytes())["epochs"][0]
+    assert seen[0].loss < first["loss"]
+    assert list((run / "tensorboard").glob("events.out.tfevents.*"))
+    assert open_artifact(model).card.provenance.source_sha256 == open_artifact(source).sha256
+
+
+def test_early_stopping_keeps_the_best_epoch() -> None:
+    state = Checkpoint()
+    for epoch, loss in enumerate((3.0, 1.0, 2.0, 1.0), 1):
+        record = EpochRecord(epoch=epoch, loss=0, accuracy=0, val_loss=loss, val_accuracy=0, seconds=0)
+        state = state.after(record, (np.array([epoch]),), ())
+    assert (state.best_epoch, state.epochs_without_progress) == (2, 2)
+    assert state.best[0].tolist() == [2]
+
+
+def test_a_checkpoint_comes_back_whole_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.npz"
+    record = EpochRecord(epoch=1, loss=0.1, accuracy=0.2, val_loss=0.3, val_accuracy=0.4, seconds=5.0)
+    state = Checkpoint().after(record, (np.arange(3.0), np.array(7, np.uint32)), (np.ones((2, 2), np.float32),))
+    write_checkpoint(path, state)
+    back = read_checkpoint(path)
+    assert (back.history, back.best_epoch) == (state.history, 1)
+    for group in ("model", "optimizer", "best"):
+        for a, b in zip(getattr(state, group), getattr(back, group), strict=True):
+            assert (a.dtype, a.tolist()) == (b.dtype, b.tolist())
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(InputError, match=rf"^{path} is no checkpoint \(.*\); use --force to start again\.$"):
+        read_checkpoint(path)
+
+
+def test_the_split_takes_a_share_of_every_class() -> None:
+    labels = np.array([0] * 50 + [1] * 10 + [2] * 2)
+    kept, held = split(labels, 0.2, 0, purpose="validation")
+    assert np.bincount(labels[held]).tolist() == [10, 2, 1]
+    assert sorted([*kept, *held]) == list(range(62))
+    assert split(labels, 0.2, 0, purpose="test")[1].tolist() != held.tolist()
+    with pytest.raises(DataError) as caught:
+        split(np.array([0, 0, 1]), 0.5, 0, purpose="validation")
+    assert str(caught.value) == ("Class 1 has too few images to set one aside for validation; add some of that class.")
+
+
+def images(count: int = 7) -> Any:
+    pixels = np.arange(count * 5 * 4, dtype=np.uint8).reshape(count, 5, 4, 1)
+    data = Dataset(name="x", items=ArrayItems(pixels), labels=np.arange(count) % 2)
+    spec = replace(find_spec("mlp").preprocessing(28), size_hw=(5, 4))
+    return load_images(data, spec), spec
+
+
+def epoch_of(number: int, **augmentation: Any) -> Iterator[tuple[Any, Any]]:
+    held, spec = images()
+    return training_batches(
+        held, spec, classes=2, batch_size=3, augmentation=Augmentation(**augmentation), seed=0, epoch=number
+    )
+
+
+def test_the_order_of_images_depends_on_the_epoch_and_nothing_else() -> None:
+    first, again, second = (np.concatenate([y for _, y in epoch_of(n, shift_pixels=1)]) for n in (1, 1, 2))
+    assert first.tolist() == again.tolist() != second.tolist()
+    assert [len(x) for x, _ in epoch_of(1)] == [3, 3]  # a batch of one is left out
+
+
+def test_shifts_move_and_mirrors_turn_each_image_as_a_whole() -> None:
+    image = np.array([[1, 2], [3, 4]], np.uint8).reshape(1, 2, 2, 1)
+    many = np.repeat(image, 200, axis=0)
+    flipped = Augmentation(flip=True).apply(many, np.random.default_rng(0))[..., 0].tolist()
+    assert {str(f) for f in flipped} == {"[[1, 2], [3, 4]]", "[[2, 1], [4, 3]]"}
+    moved = Augmentation(shift_pixels=1).apply(many, np.random.default_rng(0))[..., 0].tolist()
+    assert {str(m) for m in moved} == {
+        str([[a, b], [c, d]])
+        for a, b, c, d in (
+            (1, 2, 3, 4), (1, 1, 3, 3), (2, 2, 4, 4),
+            (1, 2, 1, 2), (1, 1, 1, 1), (2, 2, 2, 2),
+            (3, 4, 3, 4), (3, 3, 3, 3), (4, 4, 4, 4),
+        )
+    }  # fmt: skip
+
+
+def test_cross_entropy_equals_that_of_keras() -> None:
+    import keras
+
+    logits = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    labels = np.arange(6) % 4
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+    assert cross_entropy(logits, labels, 0.1) == pytest.approx(float(loss(np.eye(4)[labels], logits)), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "message"),
+    [
+        (np.zeros((3, 4), np.float32), np.zeros(3, np.int64), "x holds (4,) float32; training takes images of"),
+        (np.zeros((3, 4, 4, 1), np.uint8), None, "x has no labels; training needs a class for each image."),
+        (np.zeros((0, 4, 4, 1), np.uint8), np.zeros(0, np.int64), "x is empty; training needs labelled images."),
+    ],
+)
+def test_data_that_cannot_be_learned_is_refused(values: Any, labels: Any, message: str) -> None:
+    data = Dataset(name="x", items=ArrayItems(values), labels=labels)
+    with pytest.raises(DataError) as caught:
+        load_images(data, find_spec("mlp").preprocessing(28))
+    assert str(caught.value) in (message, f"{message} (height, width, channels) uint8.")
+
+
+def test_a_preset_without_data_asks_for_some() -> None:
+    with pytest.raises(InputError) as caught:
+        TrainRequest(spec=find_spec("mobilenet_v2"), preset="book").settings()
+    assert str(caught.value) == ("The preset book of mobilenet_v2 has no data set of its own; name one with --data.")
