@@ -132,6 +132,12 @@ def test_a_feed_that_does_not_fit_is_one_sentence(name: str, load: Callable[[str
         assert str(caught.value) == message
 
 
+def test_nan_for_an_integer_input_is_one_sentence(load: Callable[[str], Runtime]) -> None:
+    with pytest.raises(DataError) as caught:
+        load("convnet_int8.tflite").run({"image": image() * np.float32("nan")})
+    assert str(caught.value) == "Input 'image' holds NaN, which int8 cannot stand for; clean the data."
+
+
 @pytest.mark.parametrize("name", EVERY_FORMAT)
 def test_a_bound_feed_gives_what_run_gives(name: str, load: Callable[[str], Runtime]) -> None:
     runtime = load(name)

@@ -71,6 +71,8 @@ def checked_input(values: Array, spec: TensorSpec) -> Array:
     if str(values.dtype) == spec.dtype:
         return values
     if spec.quantized and np.issubdtype(values.dtype, np.floating):
+        if np.isnan(values).any():
+            raise DataError(f"Input {spec.name!r} holds NaN, which {spec.dtype} cannot stand for; clean the data.")
         return quantize(values, spec)
     if np.can_cast(values.dtype, spec.dtype, "same_kind"):
         return values.astype(spec.dtype)
