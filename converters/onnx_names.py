@@ -86,15 +86,21 @@ def _new_names(graph: Any) -> dict[str, str]:
     def add(old: str, base: str) -> None:
         if not old or old in names:
             return
+        base = base or "t"
         candidate, number = base, 1
         while candidate in taken:
             candidate, number = f"{base}.{number}", number + 1
         names[old] = candidate
         taken.add(candidate)
 
+    constants = {tensor.name for tensor in graph.initializer}
     for node in graph.node:
-        for name in (*_reads(node), *node.output):
-            add(name, _NUMBER.sub("", name) or "t")
+        owner = _NUMBER.sub("", node.output[0]).partition(":")[0] or node.op_type
+        for position, name in enumerate(_reads(node)):
+            # Equal constants are merged under the name of either, so a constant is called after its first reader.
+            add(name, f"{owner}.{position}" if name in constants else _NUMBER.sub("", name))
+        for name in node.output:
+            add(name, _NUMBER.sub("", name))
     return names
 
 

@@ -36,7 +36,7 @@ _CARRIES_CARD = (SourceKind.KERAS, SourceKind.ONNX, SourceKind.TFLITE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A model to convert. ``path`` is the model itself, in a run folder too; ``home`` is where results go by default."""
+    """A model to convert. ``path`` is the model itself, in a run folder too; results go to ``home`` by default."""
 
     path: Path
     kind: SourceKind
