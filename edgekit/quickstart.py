@@ -82,10 +82,10 @@ def quickstart(
             _save(output, envelope("train", [train_entry(model)]), arguments)
         with _step("convert", "Converting to every recipe of TFLite and ONNX", seconds, announce):
             recipes = tuple(Recipe(precision=p, seed=seed) for p in Precision)
-            request = Request(source=model, recipes=recipes, calibration=DATA, output_dir=output / FILES)
+            request = Request(source=output / RUN, recipes=recipes, calibration=DATA, output_dir=output / FILES)
             conversion = convert(request, progress=progress)
             chosen = [word for p in Precision for word in ("-p", p.value)]
-            arguments = ["convert", str(model), *chosen, "--calibration", DATA, "--seed", str(seed)]
+            arguments = ["convert", str(output / RUN), *chosen, "--calibration", DATA, "--seed", str(seed)]
             rows = [a.to_result() for a in conversion.artifacts]
             _save(output, envelope("convert", rows), [*arguments, "-o", str(output / FILES)])
         files = [a.path for a in conversion.artifacts]

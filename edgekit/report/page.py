@@ -186,7 +186,10 @@ def cells(row: Row) -> list[str]:
 def _validity(timing: Timing | None) -> str:
     if timing is None:
         return NOTHING
-    return "valid" if timing.valid else "; ".join(timing.flags) or "not valid"
+    if timing.valid:
+        return "valid"
+    # A flag is a word, a colon and the details, which are told below the table.
+    return "not valid: " + ", ".join(flag.partition(":")[0] for flag in timing.flags)
 
 
 def _table(rows: Sequence[Row]) -> str:
@@ -222,7 +225,9 @@ def _more_timings(rows: Sequence[Row]) -> str:
 
 
 def _verdicts(results: Results) -> str:
-    notes = [*results.verdicts, *(f"{row.name}: {note}" for row in results.rows for note in row.notes)]
+    doubts = [(row, f"not valid, {flag}") for row in results.rows for t in row.timings for flag in t.flags]
+    remarks = [(row, note) for row in results.rows for note in row.notes]
+    notes = [*results.verdicts, *(f"{row.name}: {text}" for row, text in (*remarks, *doubts))]
     if not notes:
         return ""
     return (
