@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.card import TensorSpec
-from edgekit.data import Dataset
+from edgekit.card import DataRef, Provenance, TensorSpec
+from edgekit.data import Dataset, Part, item_digest, open_data
 from edgekit.data.arrays import ArrayItems
 from edgekit.errors import DataError, InputError
 from edgekit.measure.compare import compare, pair_outputs
@@ -55,6 +55,13 @@ def test_large_data_is_summed_chunk_by_chunk(colour_model: Make) -> None:
     assert metrics["max_abs"] == pytest.approx(noise.max(), rel=1e-5)
     assert metrics["mean_abs"] == pytest.approx(noise.mean(), rel=1e-5)
     assert metrics["sqnr_db"] == pytest.approx(10 * np.log10(((10 * means) ** 2).sum() / (noise**2).sum()), abs=1e-4)
+
+
+def test_items_that_calibrated_are_left_out(colour_model: Make, colour_photos: Path) -> None:
+    items = [item_digest(i) for i in open_data(str(colour_photos), part=Part.EVALUATION, data_dir=None)]
+    used = DataRef(name="photos", digest="", count=5, items=tuple(items[:5]))
+    report = compare(colour_model(), [colour_model(provenance=Provenance(calibration=used))], str(colour_photos))
+    assert (report.count, report.left_out) == (19, 5)
 
 
 def test_no_items_are_nothing_to_compare_on(colour_model: Make) -> None:

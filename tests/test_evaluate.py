@@ -74,7 +74,7 @@ def test_items_that_calibrated_or_trained_are_left_out_for_all(colour_model: Mak
     everything = colour_model(provenance=Provenance(calibration=used(digests)))
     assert refused([everything], colour_photos) == (
         "All 24 items of photos were used to calibrate or train these files: "
-        "evaluate on other data, or calibrate on fewer items."
+        "use other data, or calibrate on fewer items."
     )
 
 

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from edgekit.artifact import Artifact
 from edgekit.card import TensorSpec
-from edgekit.data import Dataset, Part, draw, open_data
+from edgekit.data import Dataset, Part, open_data
 from edgekit.errors import DataError, InputError
+from edgekit.measure.held_out import HeldOut
 from edgekit.measure.metrics import Totals, require_finite, totals
 from edgekit.measure.subjects import Subject, open_subjects, run_subjects
 from edgekit.workers import Progress, silent
@@ -63,11 +64,12 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonReport:
-    """Files beside ``reference`` on ``count`` items of the data set ``data``."""
+    """Files beside ``reference`` on ``count`` items of ``data``; ``left_out`` ones had calibrated or trained a file."""
 
     reference: Subject
     data: str
     count: int
+    left_out: int
     seed: int
     entries: tuple[Comparison, ...]
 
@@ -80,6 +82,7 @@ class ComparisonReport:
                 "reference_sha256": self.reference.artifact.sha256,
                 "data": self.data,
                 "n": self.count,
+                "left_out": self.left_out,
                 "seed": self.seed,
                 "matched": "position" if entry.by_position else "name",
                 "metrics": entry.metrics(),
@@ -122,26 +125,32 @@ def compare(
 ) -> ComparisonReport:
     """Run ``reference`` and the files at ``paths`` on the same items and measure how far each output is off.
 
-    ``samples`` items of ``data`` (labels are not needed) are drawn with ``seed``, all are used without it. Outputs are
-    paired by name; where the names differ by position, if there are as many of the same shapes. `DataError` when they
-    cannot be paired or an output is not finite.
+    ``samples`` items of ``data`` (labels are not needed) are drawn with ``seed``, all are used without it; those that
+    calibrated or trained any of the files, by the records in their cards, are left out. Outputs are paired by
+    name; where the names differ by position, if there are as many of the same shapes. `DataError` when they cannot be
+    paired or an output is not finite.
     """
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
     subjects = open_subjects([reference, *paths], preprocess=preprocess, labels=None, threads=threads)
-    if samples is not None:
-        dataset = dataset.subset(draw(len(dataset), samples, seed))
     if not len(dataset):
         raise InputError(f"The data set {dataset.name} is empty; expected at least one item to compare on.")
     running = [_Running(subjects[0], subject) for subject in subjects[1:]]
+    chosen = HeldOut(dataset, [s.artifact for s in subjects], samples=samples, seed=seed)
     done = 0
-    progress("comparing", 0, len(dataset))
-    for outputs in run_subjects(subjects, dataset):
+    progress("comparing", 0, chosen.wanted)
+    for outputs in run_subjects(subjects, chosen):
         for each, answers in zip(running, outputs[1:], strict=True):
             each.add(outputs[0], answers)
         done += len(outputs[0])
-        progress("comparing", done, len(dataset))
+        progress("comparing", done, chosen.wanted)
+    progress("comparing", chosen.wanted, chosen.wanted)
     return ComparisonReport(
-        reference=subjects[0], data=dataset.name, count=done, seed=seed, entries=tuple(r.result() for r in running)
+        reference=subjects[0],
+        data=dataset.name,
+        count=done,
+        left_out=chosen.left_out,
+        seed=seed,
+        entries=tuple(r.result() for r in running),
     )
 
 

@@ -1,6 +1,6 @@
 """The accuracy of model files on the same labelled items, with what it takes to believe a difference."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.artifact import Artifact
-from edgekit.data import Dataset, Item, Part, draw, item_digest, open_data
-from edgekit.errors import DataError, InputError
+from edgekit.data import Dataset, Part, open_data
+from edgekit.errors import InputError
+from edgekit.measure.held_out import HeldOut
 from edgekit.measure.metrics import require_finite
 from edgekit.measure.paired import difference_interval, mcnemar_p
 from edgekit.measure.subjects import Subject, open_subjects, run_subjects
@@ -120,7 +121,7 @@ def evaluate(
     subjects = open_subjects(paths, preprocess=preprocess, labels=labels, threads=threads)
     for subject in subjects:
         _require_classifier(subject)
-    chosen = _HeldOut(dataset, samples, seed, used_items([s.artifact for s in subjects]))
+    chosen = HeldOut(dataset, [s.artifact for s in subjects], samples=samples, seed=seed)
     scores: list[list[npt.NDArray[Any]]] = [[] for _ in subjects]
     maps: list[LabelMap] = []
     progress("evaluating", 0, chosen.wanted)
@@ -132,43 +133,10 @@ def evaluate(
             maps = [_label_map(s, dataset, len(k[0])) for s, k in zip(subjects, scores, strict=True)]
         progress("evaluating", len(scores[0]), chosen.wanted)
     progress("evaluating", chosen.wanted, chosen.wanted)
-    if not chosen.indices:
-        raise DataError(
-            f"All {chosen.left_out} items of {dataset.name} were used to calibrate or train these files: "
-            "evaluate on other data, or calibrate on fewer items."
-        )
     entries = _entries(subjects, [np.stack(k) for k in scores], maps, labels_of_items[chosen.indices], seed)
     return EvaluationReport(
         data=dataset.name, count=len(chosen.indices), left_out=chosen.left_out, seed=seed, entries=entries
     )
-
-
-def used_items(artifacts: Sequence[Artifact]) -> frozenset[str]:
-    """Digests of all items that calibrated or trained one of ``artifacts``."""
-    uses = [u for a in artifacts for u in (a.card.provenance.calibration, a.card.provenance.training) if u is not None]
-    return frozenset(digest for use in uses for digest in use.items)
-
-
-class _HeldOut:
-    """Up to ``samples`` items that no file has seen; ``indices`` and ``left_out`` tell which they were."""
-
-    def __init__(self, data: Dataset, samples: int | None, seed: int, used: frozenset[str]) -> None:
-        self._data, self._used = data, used
-        self._order = range(len(data)) if samples is None else draw(len(data), len(data), seed)
-        self.wanted = len(data) if samples is None else min(samples, len(data))
-        self.indices: list[int] = []
-        self.left_out = 0
-
-    def __iter__(self) -> Iterator[Item]:
-        for index in self._order:
-            if len(self.indices) == self.wanted:
-                return
-            item = self._data.items[index]
-            if self._used and item_digest(item) in self._used:
-                self.left_out += 1
-                continue
-            self.indices.append(index)
-            yield item
 
 
 def _row(entry: Evaluation) -> list[str]:
