@@ -225,9 +225,15 @@ def _more_timings(rows: Sequence[Row]) -> str:
 
 
 def _verdicts(results: Results) -> str:
-    doubts = [(row, f"not valid, {flag}") for row in results.rows for t in row.timings for flag in t.flags]
-    remarks = [(row, note) for row in results.rows for note in row.notes]
-    notes = [*results.verdicts, *(f"{row.name}: {text}" for row, text in (*remarks, *doubts))]
+    doubts: dict[str, list[str]] = {}
+    for row in results.rows:
+        for flag in (flag for timing in row.timings for flag in timing.flags):
+            doubts.setdefault(flag, []).append(row.name)
+    notes = [
+        *results.verdicts,
+        *(f"{row.name}: {note}" for row in results.rows for note in row.notes),
+        *(f"Timing not valid, {flag}: {', '.join(dict.fromkeys(names))}" for flag, names in doubts.items()),
+    ]
     if not notes:
         return ""
     return (
