@@ -110,11 +110,11 @@ def _images(table: Table, name: str, open_items: Callable[[list[str]], Items], c
     if "class_id" not in table.columns:
         return Dataset(name=name, items=items)
     labels = table.class_ids("class_id")
-    names = None if classes is None else _class_names(classes)
-    if names is not None and labels.max() >= len(names):
-        raise DataError(
-            f"{table.name} has the class_id {labels.max()}; {classes.name if classes else ''} names {len(names)}."
-        )
+    if classes is None:
+        return Dataset(name=name, items=items, labels=labels)
+    names = _class_names(classes)
+    if labels.max() >= len(names):
+        raise DataError(f"{table.name} has the class_id {labels.max()}; {classes.name} names {len(names)}.")
     return Dataset(name=name, items=items, labels=labels, class_names=names)
 
 
