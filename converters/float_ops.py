@@ -39,10 +39,8 @@ def refuse_loops(graph: Graph, recipe: Recipe) -> None:
 
 
 def kept_tensors(graph: Graph, patterns: Sequence[str]) -> tuple[str, ...]:
-    """Output tensors of the operators whose tensors' names, the layers' names in them, match one of ``patterns``."""
-    return tuple(
-        output for node in graph.nodes if matching(patterns, (*node.inputs, *node.outputs)) for output in node.outputs
-    )
+    """Output tensors of the operators that belong to a layer whose name matches one of ``patterns``."""
+    return tuple(output for node in graph.nodes if matching(patterns, _names(graph, node)) for output in node.outputs)
 
 
 def float_ops(graph: Graph, recipe: Recipe, fmt: Format, engine: str) -> tuple[FloatOp, ...]:
@@ -60,7 +58,7 @@ def float_ops(graph: Graph, recipe: Recipe, fmt: Format, engine: str) -> tuple[F
         FloatOp(
             name=_title(node),
             op=node.op,
-            reason=_KEPT if matching(recipe.keep_float, (node.name, *node.inputs, *node.outputs)) else reason,
+            reason=_KEPT if matching(recipe.keep_float, _names(graph, node)) else reason,
         )
         for node, reason in found
     )
@@ -91,8 +89,7 @@ def _float_tflite(graph: Graph, node: Node) -> bool:
 def _float_weights(graph: Graph, node: Node) -> bool:
     if node.op in _CONVERSIONS:
         return False
-    constants = [t for t in _described(graph, node.inputs) if t.constant]
-    return any(t.dtype == "float32" and len(t.shape or ()) >= 2 and t.model_bytes >= 4096 for t in constants)
+    return any(t.dtype == "float32" and t.model_bytes >= 4096 for t in _weights(graph, node))
 
 
 def _float_onnx(graph: Graph) -> list[Node]:
@@ -104,10 +101,23 @@ def _float_onnx(graph: Graph) -> list[Node]:
         known = {t: graph.tensors[t] for t in node.inputs if t in graph.tensors}
         live = [t for t in node.inputs if t in known and not known[t].constant and known[t].dtype == "float32"]
         makers = [producer[t].op for t in live if t in producer]
+        if node.op in _WEIGHTED and any(t.dtype == "float32" for t in _weights(graph, node)):
+            found.append(node)
+            continue
         fused = node.op in _FUSED and makers and makers[0] in _WEIGHTED | {"Add"}
         if live and not fused and not any(op == "DequantizeLinear" for op in makers):
             found.append(node)
     return found
+
+
+def _weights(graph: Graph, node: Node) -> list[TensorInfo]:
+    return [t for t in _described(graph, node.inputs) if t.constant and len(t.shape or ()) >= 2]
+
+
+def _names(graph: Graph, node: Node) -> tuple[str, ...]:
+    """Names in which the layer's shows: those of its outputs and weights, not of what it reads from other layers."""
+    constants = (t for t in node.inputs if t in graph.tensors and graph.tensors[t].constant)
+    return (node.name, *node.outputs, *constants)
 
 
 def _described(graph: Graph, names: Sequence[str]) -> list[TensorInfo]:

@@ -1,0 +1,148 @@
+"""A damaged file is refused: each limit has a canary, and messages are whole sentences."""
+
+import numpy as np
+import pytest
+
+from edgekit.converters.engines import Engine, EngineTable, Row, Trial, choose, judge, load_table
+from edgekit.converters.parity import compare_outputs, require_tolerance
+from edgekit.converters.plan import RECIPES
+from edgekit.converters.steps import Steps
+from edgekit.converters.tolerances import TOLERANCES
+from edgekit.errors import CheckFailedError, ConversionError, InputError
+from edgekit.recipe import Precision
+
+LOGITS = np.random.default_rng(0).normal(0, 3, (50, 10)).astype(np.float32) + np.arange(10, dtype=np.float32)
+
+
+def _check(other: np.ndarray, precision: Precision) -> None:
+    reference, found = {"logits": LOGITS}, {"logits": other}
+    parity = compare_outputs(reference, found, what="m.tflite", synthetic=False)
+    require_tolerance(reference, found, parity, precision, what="m.tflite")
+
+
+def test_every_recipe_has_a_tolerance_with_a_reason() -> None:
+    assert set(TOLERANCES) == set(Precision) == {p for recipes in RECIPES.values() for p in recipes}
+    assert all(t.reason for t in TOLERANCES.values())
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_small_noise_passes(precision: Precision) -> None:
+    _check(LOGITS + np.float32(1e-5), precision)
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda x: np.zeros_like(x), id="all zero"),
+        pytest.param(lambda x: np.broadcast_to(x.mean(axis=0), x.shape), id="a layer zeroed: the input is ignored"),
+        pytest.param(lambda x: x[:, ::-1], id="channels swapped"),
+        pytest.param(lambda x: np.roll(x, 1, axis=0), id="another item's answer"),
+    ],
+)
+def test_damage_is_refused(precision: Precision, damage: object) -> None:
+    with pytest.raises(CheckFailedError, match=r"^m\.tflite is refused, and nothing was written: "):
+        _check(np.ascontiguousarray(damage(LOGITS)), precision)  # type: ignore[operator]
+
+
+def test_nan_is_refused() -> None:
+    broken = LOGITS.copy()
+    broken[3, 3] = np.nan
+    with pytest.raises(CheckFailedError) as error:
+        _check(broken, Precision.INT8)
+    assert str(error.value) == (
+        "Output 'logits' of m.tflite has values that are NaN or infinite; expected finite numbers."
+    )
+
+
+def test_a_wrong_shape_is_refused() -> None:
+    with pytest.raises(CheckFailedError) as error:
+        _check(LOGITS[:, :9], Precision.INT8)
+    assert str(error.value) == "Output 'logits' of m.tflite has the shape (9,) for an item; the source has (10,)."
+
+
+def test_a_missing_output_is_refused() -> None:
+    with pytest.raises(CheckFailedError) as error:
+        compare_outputs({"a": LOGITS}, {"b": LOGITS}, what="m.onnx", synthetic=False)
+    assert str(error.value) == "m.onnx has the outputs ['b']; the source has ['a']."
+
+
+def test_one_other_best_class_is_refused_for_fp32_unless_it_is_a_tie() -> None:
+    other = LOGITS.astype(np.float64)
+    first, second = np.argsort(other[0])[::-1][:2]
+    tie = LOGITS.copy()
+    tie[0, second] = tie[0, first] - np.float32(1e-5)
+    swapped = tie.copy()
+    swapped[0, second] += np.float32(2e-5)
+    reference, found = {"logits": tie}, {"logits": swapped}
+    parity = compare_outputs(reference, found, what="m.onnx", synthetic=False)
+    assert parity.agreement is not None
+    assert parity.agreement < 1.0
+    require_tolerance(reference, found, parity, Precision.FP32, what="m.onnx")
+
+
+def test_the_limit_exceeded_is_named() -> None:
+    with pytest.raises(CheckFailedError) as error:
+        _check(LOGITS + np.float32(0.5), Precision.FP32)
+    allowed = 1e-3 * float(np.max(np.abs(LOGITS)))
+    assert str(error.value) == (
+        "m.tflite is refused, and nothing was written: output 'logits' differs from the source by 0.5; "
+        f"fp32 allows {allowed:.3g}."
+    )
+
+
+def test_the_engine_follows_the_measured_trial() -> None:
+    good, noisy = Trial(sqnr_db=40.0), Trial(sqnr_db=30.0)
+    left = Trial(sqnr_db=50.0, float_ops=("ABS",))
+    failed = Trial(sqnr_db=None, failure="crashed")
+    assert judge(good, good) is Engine.LITERT_QUANTIZER
+    assert judge(noisy, good) is Engine.TFLITE_CONVERTER
+    assert judge(left, good) is Engine.TFLITE_CONVERTER
+    assert judge(failed, noisy) is Engine.TFLITE_CONVERTER
+    assert judge(noisy, failed) is Engine.LITERT_QUANTIZER
+    assert judge(failed, failed) is None
+
+
+def test_one_operator_decides_for_the_whole_graph() -> None:
+    row = Row(
+        operator="ABS",
+        recipe=Precision.INT8,
+        engine=Engine.TFLITE_CONVERTER,
+        litert_quantizer=Trial(sqnr_db=40.0, float_ops=("ABS",)),
+        tflite_converter=Trial(sqnr_db=40.0),
+    )
+    table = EngineTable(schema_version=1, tools={}, settings="", rows=(row,))
+    chosen = choose(["CONV_2D", "ABS"], Precision.INT8, table)
+    assert (chosen.engine, chosen.reason, chosen.operators) == (
+        Engine.TFLITE_CONVERTER,
+        "ABS: litert-quantizer leaves it in float",
+        ("ABS",),
+    )
+    assert choose(["CONV_2D", "ABS"], Precision.FP16, table).engine is Engine.LITERT_QUANTIZER
+
+
+def test_the_shipped_table_agrees_with_its_own_figures() -> None:
+    table = load_table()
+    assert {"CONV_2D", "DEPTHWISE_CONV_2D", "LEAKY_RELU", "ABS", "TILE"} <= {row.operator for row in table.rows}
+    for row in table.rows:
+        assert row.engine is judge(row.litert_quantizer, row.tflite_converter), row.operator
+
+
+def test_a_failure_names_its_step_and_those_before() -> None:
+    def broken() -> None:
+        raise ConversionError("the disk is full.")
+
+    steps = Steps()
+    steps.run("load", int)
+    steps.run("quantize a.tflite", int)
+    with pytest.raises(ConversionError) as error:
+        steps.run("verify a.tflite", broken)
+    assert str(error.value) == "The step 'verify a.tflite' failed after load, quantize: the disk is full."
+
+
+def test_what_the_user_can_mend_passes_unchanged() -> None:
+    def refused() -> None:
+        raise InputError("no such file.")
+
+    with pytest.raises(InputError, match=r"^no such file\.$"):
+        Steps().run("load", refused)
