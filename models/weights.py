@@ -1,6 +1,7 @@
 """Weights that were trained elsewhere, recognised by their names and put into a zoo model value by value."""
 
 import io
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -151,8 +152,10 @@ def _from_keras(spec: ModelSpec, path: Path, arguments: Mapping[str, Value]) -> 
 def _from_h5(path: Path) -> ImportedWeights:
     def apply(model: Any) -> None:
         try:
-            model.load_weights(path)
-        except (OSError, ValueError, KeyError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # Keras only warns of layers that it leaves as they were
+                model.load_weights(path)
+        except (OSError, ValueError, KeyError, UserWarning) as error:
             reason = str(error).strip().splitlines()[0].rstrip(".")
             raise InputError(f"{path} does not fit {model.name}: {reason}.") from None
 

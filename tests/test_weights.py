@@ -202,8 +202,8 @@ def test_labels_of_the_classes_are_completed_with_the_background(tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "file", "size", "low", "high"),
     [
-        # Published for the whole validation part: 71.9 % and 41.5 %; these photos are easier.
-        ("mobilenet_v2", "mobilenet_v2_1.0_224_imagenet_float.npz", 224, 0.82, 0.87),
+        # Published for the whole validation part: 71.9 % and 41.5 %; these 600 photos are easier.
+        ("mobilenet_v2", "mobilenet_v2_1.0_224_imagenet_float.npz", 224, 0.79, 0.86),
         ("mobilenet_v1", "mobilenet_v1_0.25_128_imagenet_float.npz", 128, 0.43, 0.52),
     ],
 )
