@@ -52,11 +52,6 @@ fmt: $(STAMP) ## bring the code into form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## the scripts behind the project's claims; results in benchmarks/results/
-	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/latency_overhead.py
-	$(BIN)/python benchmarks/engine_table.py --check
-
 bench: $(STAMP) ## measure what the docs claim; results go to benchmarks/results/
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/latency_overhead.py

@@ -22,6 +22,7 @@ from edgekit.measure.host import host_facts
 from edgekit.measure.settings import BenchmarkReport, BenchmarkSettings
 from edgekit.recipe import Precision, Recipe
 from edgekit.report import Results, read_results, write_report
+from edgekit.report.page import COLUMNS, cells
 from edgekit.results import envelope
 from edgekit.workers import Progress, silent
 
@@ -107,6 +108,13 @@ def quickstart(
         page=page,
         seconds=seconds,
     )
+
+
+def table(done: Quickstart) -> tuple[str, list[str], list[list[str]]]:
+    """(title, columns, rows) for people, narrow enough for a terminal of 80 characters; the page has all columns."""
+    chosen = [COLUMNS.index(name) for name in ("size", "top-1, %", "agreement, %", "p50, ms", "timing")]
+    rows = [[f"{row.format} {row.recipe}", *(cells(row)[i] for i in chosen)] for row in done.results.rows]
+    return f"{done.evaluation.count} held-out {DATA}, one thread", ["file", *(COLUMNS[i] for i in chosen)], rows
 
 
 def to_json(done: Quickstart) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def test_the_whole_road(tmp_path: Path) -> None:
     for result in data["results"]:
         name = Path(result["artifact"]).name
         assert name in page
-        assert name in done.stdout
+        assert f"{result['format']} {result['recipe']}" in done.stdout
     for verb in ("train", "convert", "evaluate", "benchmark"):
         assert f"edgekit {verb} " in page
     assert done.stderr.splitlines()[-3:] == [
@@ -78,7 +78,14 @@ def test_the_whole_road(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_leaves_nothing(tmp_path: Path, sign: signal.Signals) -> None:
     folder = tmp_path / "new" / "first"
-    with subprocess.Popen(command("-o", str(folder)), stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+    with subprocess.Popen(
+        command("-o", str(folder)),
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        # A shell's background jobs ignore Ctrl-C, and their children with them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         deadline = time.monotonic() + 120
         while not any(folder.glob("*/*")):  # the training has begun to write
             assert time.monotonic() < deadline

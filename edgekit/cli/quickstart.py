@@ -18,17 +18,12 @@ def command(output: Path, seed: int, force: bool, json_file: str | None) -> None
     A MobileNetV2 learns the digits that come with scikit-learn and goes through every recipe of both formats. DIR gets
     the model, the converted files, the results as JSON and report.html. Nothing is downloaded.
     """
-    from edgekit.quickstart import quickstart, to_json
-    from edgekit.report.page import COLUMNS, cells
+    from edgekit.quickstart import quickstart, table, to_json
 
     with progress_bar() as progress:
         done = quickstart(output, seed=seed, force=force, progress=progress, announce=say)
 
-    def table() -> None:
-        title = f"{done.evaluation.count} held-out digits, one thread"
-        print_table(title, list(COLUMNS), [cells(row) for row in done.results.rows])
-
-    emit(to_json(done), json_file, table)
+    emit(to_json(done), json_file, lambda: print_table(*table(done)))
     for verdict in done.timing.verdicts:
         say(verdict)
     say(f"\nDone in {sum(done.seconds.values()):.0f} s. Open {done.page} in a browser. Next, with your own model:")
