@@ -1,21 +1,27 @@
 """The process that quantizes TFLite files by litert-quantizer, without TensorFlow."""
 
+import os
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from edgekit.converters.ranges import RangeFinder
 from edgekit.converters.samples import Samples
 from edgekit.errors import ConversionError, need
+from edgekit.formats import tflite
 from edgekit.workers import Json, Progress, serve
 
 _BITS = {"int8": 8, "int16x8": 16}
 
 
 def calibrate(request: Json, progress: Progress) -> Json:
-    """Measure the smallest and largest value of every tensor of the float file ``source`` on ``samples``.
+    """Measure the range of every tensor of the float file ``source`` on ``samples``, in both ways of `Ranges`.
 
-    Plain minimum and maximum: the quantizer's own moving average depends on the order of the items and clips.
+    Never the quantizer's own moving average, which depends on the order of the items and clips.
     """
     calibrator = need("litert_quantizer.calibrator", extra="convert")
     qsv_utils = need("litert_quantizer.utils.qsv_utils", extra="convert")
@@ -38,11 +44,44 @@ def calibrate(request: Json, progress: Progress) -> Json:
     for done, feed in enumerate(samples.batches(1), 1):
         runner(**feed)
         progress("calibrating", done, samples.count)
-    _state["ranges"] = interpreter.get_calibration_results()
+    extremes = interpreter.get_calibration_results()
+    best = _best_ranges(Path(request["source"]), samples, int(request["seed"]), progress)
+    _state["minmax"] = extremes
+    _state["mse"] = {name: _narrowed(found, best[name]) if name in best else found for name, found in extremes.items()}
     return {}
 
 
 _state: dict[str, Any] = {}
+
+
+def _best_ranges(path: Path, samples: Samples, seed: int, progress: Progress) -> dict[str, tuple[float, float]]:
+    """The least-error range of every float activation of the file at ``path``, by tensor name."""
+    litert = need("ai_edge_litert.interpreter", extra="convert")
+    graph = tflite.read_graph(path)
+    activations = {
+        name: info.index
+        for name, info in graph.tensors.items()
+        if info.dtype == "float32" and not info.constant and not info.variable
+    }
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors.*")
+        interpreter = litert.Interpreter(str(path), experimental_preserve_all_tensors=True, num_threads=os.cpu_count())
+    interpreter.allocate_tensors()
+    finder = RangeFinder(samples.count, seed)
+    for done, feed in enumerate(samples.batches(1), 1):
+        for name, values in feed.items():
+            interpreter.set_tensor(graph.tensors[graph.input_tensors[name]].index, values)
+        interpreter.invoke()
+        for name, index in activations.items():
+            finder.see(name, interpreter.get_tensor(index))
+        progress("finding ranges", done, samples.count)
+    return finder.best(graph)
+
+
+def _narrowed(found: Mapping[str, Any], ends: tuple[float, float]) -> dict[str, Any]:
+    """A tensor's statistics with other ends."""
+    low, high = (np.full_like(found[key], end) for key, end in zip(("min", "max"), ends, strict=True))
+    return {**found, "min": low, "max": high}
 
 
 def quantize(request: Json, _progress: Progress) -> Json:
@@ -52,11 +91,20 @@ def quantize(request: Json, _progress: Progress) -> Json:
     worker = quantizer.Quantizer(request["source"])
     worker.load_quantization_recipe(_recipe(request).get_quantization_recipe())
     try:
-        result = worker.quantize(_state["ranges"] if precision in _BITS else None)
+        result = worker.quantize(_ranges(request))
     except (ValueError, RuntimeError, KeyError, IndexError, NotImplementedError) as error:
         raise ConversionError(f"litert-quantizer cannot make {precision} of this model: {_sentence(error)}") from None
     result.export_model(request["path"], overwrite=True)
     return {}
+
+
+def _ranges(request: Json) -> Any:
+    match request["precision"]:
+        case "int8":
+            return _state[request["ranges"]]
+        case "int16x8":
+            return _state["minmax"]  # 65,536 levels have no need to clip
+    return None
 
 
 def _recipe(request: Json) -> Any:

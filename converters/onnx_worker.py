@@ -1,14 +1,19 @@
 """The process that prepares and quantizes ONNX files by ONNX Runtime's tools, without TensorFlow."""
 
 import logging
+import os
 import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgekit.converters.onnx_names import canonical
+from edgekit.converters.ranges import RangeFinder
 from edgekit.converters.samples import Samples
 from edgekit.errors import ConversionError, need
+from edgekit.formats import onnx as onnx_format
 from edgekit.workers import Json, Progress, serve
 
 MAX_IR_VERSION = 10  # what onnxruntime 1.19 reads
@@ -67,23 +72,15 @@ def _dynamic(request: Json, path: Path, _progress: Progress) -> None:
 def _static(request: Json, path: Path, progress: Progress) -> None:
     onnx = need("onnx", extra="convert")
     quantization = need("onnxruntime.quantization", extra="convert")
-    samples = Samples.open(Path(request["samples"]))
-
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            self.feeds = enumerate(samples.batches(1), 1)
-
-        def get_next(self) -> dict[str, Any] | None:
-            step = next(self.feeds, None)
-            if step is None:
-                return None
-            progress("calibrating", step[0], samples.count)
-            return step[1]
-
+    calibrated = path.with_name("ranges.json")
+    ranges = {name: tuple(map(np.float32, ends)) for name, ends in _measure(request, progress).items()}
+    quantization.save_tensors_data(
+        quantization.TensorsData(quantization.CalibrationMethod.MinMax, ranges), str(calibrated)
+    )
     quantization.quantize_static(
         request["source"],
         str(path),
-        Reader(),
+        calibration_cache_path=str(calibrated),
         quant_format=quantization.QuantFormat.QDQ,
         per_channel=request["granularity"] == "per-channel",
         # Seven-bit weights: eight-bit ones saturate on x86 without VNNI and would give another answer there.
@@ -93,6 +90,28 @@ def _static(request: Json, path: Path, progress: Progress) -> None:
         calibrate_method=quantization.CalibrationMethod.MinMax,
         nodes_to_exclude=_matching(onnx.load(request["source"]), request["keep_float"]),
     )
+
+
+def _measure(request: Json, progress: Progress) -> dict[str, tuple[float, float]]:
+    """The range of every float activation of ``source`` on ``samples``, by tensor name."""
+    samples = Samples.open(Path(request["samples"]))
+    source = Path(request["source"])
+    graph = onnx_format.read_graph(source)
+    inner = [out for node in graph.nodes if not node.subgraph for out in node.outputs if out]
+    names = [name for name in dict.fromkeys(inner) if name not in graph.output_tensors.values()]
+    options = need("onnxruntime", extra="convert").SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = os.cpu_count() or 1
+    data = onnx_format.with_outputs(source.read_bytes(), names, where=str(source))
+    session = need("onnxruntime", extra="convert").InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    told = [output.name for output in session.get_outputs()]
+    finder = RangeFinder(samples.count, int(request["seed"]))
+    for done, feed in enumerate(samples.batches(1), 1):
+        for name, values in {**feed, **dict(zip(told, session.run(told, feed), strict=True))}.items():
+            if values.dtype == np.float32:
+                finder.see(name, values)
+        progress("finding ranges", done, samples.count)
+    return finder.best(graph) if request["ranges"] == "mse" else finder.extremes()
 
 
 _MAKERS = {"fp16": _float16, "dynamic": _dynamic, "int8": _static}

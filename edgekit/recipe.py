@@ -24,6 +24,13 @@ class Granularity(StrEnum):
     PER_TENSOR = "per-tensor"
 
 
+class Ranges(StrEnum):
+    """How the range of an 8-bit activation follows from its values on the calibration items."""
+
+    MSE = "mse"  # least mean squared rounding and clipping error
+    MINMAX = "minmax"  # smallest to largest value
+
+
 class InterfaceType(StrEnum):
     """Type of the model's inputs and outputs. ``float`` puts quantize and dequantize steps inside the file."""
 
@@ -46,11 +53,13 @@ class Recipe:
     """One way to convert. Hashable; to and from JSON by `edgekit.codec`.
 
     ``keep_float`` holds regular expressions on layer names that stay in float. ``interface`` matters to the integer
-    precisions only. ``calibration_samples`` items are drawn with ``seed`` from the calibration data.
+    precisions only, ``ranges`` to int8 only. ``calibration_samples`` items are drawn with ``seed`` from the
+    calibration data.
     """
 
     precision: Precision
     granularity: Granularity = Granularity.PER_CHANNEL
+    ranges: Ranges = Ranges.MSE
     interface: InterfaceType = InterfaceType.INT8
     batch: Batch = Batch.STATIC
     keep_float: tuple[str, ...] = ()

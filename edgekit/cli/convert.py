@@ -9,7 +9,7 @@ from click.core import ParameterSource
 from edgekit.artifact import Format
 from edgekit.cli import common
 from edgekit.errors import InputError
-from edgekit.recipe import Batch, Granularity, InterfaceType, Recipe, parse_precision
+from edgekit.recipe import Batch, Granularity, InterfaceType, Ranges, Recipe, parse_precision
 from edgekit.results import envelope
 
 _WITH_MANIFEST = {"source", "output_dir", "force", "json_file"}
@@ -27,6 +27,8 @@ _WITH_MANIFEST = {"source", "output_dir", "force", "json_file"}
 @click.option(
     "--granularity", type=click.Choice([g.value for g in Granularity]), default="per-channel", show_default=True
 )
+@click.option("--ranges", type=click.Choice([r.value for r in Ranges]), default="mse", show_default=True,
+              help="Activation ranges of int8: least squared error, or smallest to largest value.")  # fmt: skip
 @click.option("--io", type=click.Choice([i.value for i in InterfaceType]), default="int8", show_default=True,
               help="Inputs and outputs of integer TFLite files.")  # fmt: skip
 @click.option("--batch", type=click.Choice([b.value for b in Batch]), default="static", show_default=True,
@@ -78,6 +80,7 @@ def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
         Recipe(
             precision=precision,
             granularity=Granularity(options["granularity"]),
+            ranges=Ranges(options["ranges"]),
             interface=InterfaceType(options["io"]),
             batch=Batch(options["batch"]),
             keep_float=options["keep_float"],
