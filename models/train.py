@@ -94,7 +94,9 @@ def train(
         preset=preset,
         seed=request.seed,
     )
-    trained_on = data_ref(parts.train.name, plan.training.digests, seed=request.seed, keep_items=False)
+    # The name is the one by which a conversion can open the data again. Data without a test part of its own may be
+    # evaluated whole, so the card must tell which items were learned from.
+    trained_on = data_ref(str(preset.data), learn.digests, seed=request.seed, keep_items=parts.test is None)
     settings = RunSettings(
         model=spec.name,
         preset=request.preset,

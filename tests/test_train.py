@@ -17,6 +17,7 @@ from edgekit.artifact import open_artifact
 from edgekit.data import Dataset
 from edgekit.data.arrays import ArrayItems
 from edgekit.errors import DataError, InputError
+from edgekit.measure.evaluate import evaluate
 from edgekit.models.batches import Augmentation, load_images, split, training_batches
 from edgekit.models.checkpoint import Checkpoint, EpochRecord, read_checkpoint, write_checkpoint
 from edgekit.models.fitting import cross_entropy
@@ -62,7 +63,7 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(request(data), tmp_path_factory.mktemp("finished") / "run").parent
 
 
-def test_a_run_leaves_a_model_that_says_how_it_was_made(finished: Path) -> None:
+def test_a_run_leaves_a_model_that_says_how_it_was_made(finished: Path, data: Path) -> None:
     assert sorted(p.name for p in finished.iterdir()) == ["history.json", "model.keras", "settings.json"]
     history = json.loads((finished / "history.json").read_bytes())
     assert [e["epoch"] for e in history["epochs"]] == list(range(1, EPOCHS + 1))
@@ -77,7 +78,7 @@ def test_a_run_leaves_a_model_that_says_how_it_was_made(finished: Path) -> None:
     assert metric.value > 0.8
     training = card.provenance.training
     assert training is not None
-    assert (training.name, training.count, training.seed) == ("stripes", 84, 0)  # 90 less 2 of each class to validate
+    assert (training.name, training.count, training.seed, training.items) == (str(data), 90, 0, ())
     assert card.provenance.training_settings == json.loads((finished / "settings.json").read_bytes())
     assert card.provenance.training_settings["data_digest"] == training.digest
     assert card.preprocessing == find_spec("mlp").preprocessing(28)
@@ -180,7 +181,10 @@ def test_data_without_a_test_part_is_tested_on_items_never_learned(data: Path, t
     card = open_artifact(train(request(one_part, epochs=1), tmp_path / "run")).card
     assert (card.metrics[0].data, card.metrics[0].count) == ("one, 20% held out", 18)
     assert card.provenance.training is not None
-    assert card.provenance.training.count == 90 - 18 - 3  # one of each class validates
+    assert card.provenance.training.count == 90 - 18
+    report = evaluate([tmp_path / "run"], str(one_part))
+    assert (report.count, report.left_out) == (18, 72)
+    assert report.entries[0].result.top1 == card.metrics[0].value
 
 
 def test_training_goes_on_from_weights_and_writes_logs(finished: Path, data: Path, tmp_path: Path) -> None:
