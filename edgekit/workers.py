@@ -93,7 +93,8 @@ class Worker:
     def _crash(self) -> WorkerCrashError:
         code = self._process.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        tail = " / ".join(self.log_tail().splitlines())
+        # A traceback says what happened in its last line; an engine that aborts says it in a few.
+        tail = " / ".join(self.log_tail(5 if code < 0 else 1).splitlines())
         return WorkerCrashError(f"the process of {self._module} {how}" + (f"; its last words: {tail}" if tail else ""))
 
     def __exit__(

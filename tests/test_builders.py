@@ -74,8 +74,8 @@ def test_logits_have_the_size_of_the_classes(spec: ModelSpec) -> None:
     assert logits.shape == (3, 7)
     assert logits.dtype == np.float32
     assert not np.allclose(logits.sum(axis=1), 1)
-    assert model.input_names == ["image"]
-    assert model.output_names == ["logits"]
+    assert [tensor.name for tensor in model.inputs] == ["image"]
+    assert model.layers[-1].name == "logits"
 
 
 @each_spec
@@ -123,6 +123,6 @@ def test_torch_padding_differs_from_same_for_stride_two() -> None:
     same, torch = (build(spec, seed=0, **{**small(spec), "padding": p}) for p in ("same", "torch"))
     torch.set_weights(same.get_weights())
     inputs = batch(same, 2)
-    assert not np.allclose(same.predict_on_batch(inputs), torch.predict_on_batch(inputs), atol=1e-4)
+    assert not np.allclose(same.predict_on_batch(inputs), torch.predict_on_batch(inputs), rtol=0.01, atol=0)
     assert sum("ZeroPadding" in type(layer).__name__ for layer in torch.layers) == 5
     assert not any("ZeroPadding" in type(layer).__name__ for layer in same.layers)

@@ -226,7 +226,11 @@ def test_an_engine_that_is_missing_has_its_line() -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        ("raise ImportError('a symbol is missing')", "ImportError: a symbol is missing"),
+        (
+            "raise ImportError('a symbol is missing')",
+            "the process of edgekit.doctor.engine_worker ended with code 1; "
+            "its last words: ImportError: a symbol is missing",
+        ),
         ("import os; os.abort()", "the process of edgekit.doctor.engine_worker was killed by SIGABRT"),
     ],
 )

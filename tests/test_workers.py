@@ -54,8 +54,8 @@ def test_leaving_without_an_answer_is_an_error(worker: Worker) -> None:
     assert str(caught.value) == f"the process of {CHILD} ended with code 3"
 
 
-def test_a_bug_in_the_child_shows_its_traceback(worker: Worker) -> None:
-    with pytest.raises(WorkerCrashError, match=r"ended with code 1; its last words: .* / ZeroDivisionError: a bug$"):
+def test_a_bug_in_the_child_is_told_in_its_own_words(worker: Worker) -> None:
+    with pytest.raises(WorkerCrashError, match=r"ended with code 1; its last words: ZeroDivisionError: a bug$"):
         worker.call("stumble", {})
 
 

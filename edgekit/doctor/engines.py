@@ -69,7 +69,7 @@ def check_running(name: str, versions: Mapping[str, str]) -> Finding:
         return Finding(
             name=name,
             status=Status.BROKEN,
-            detail=f"{detail} fails on a model of one operator: {str(error).splitlines()[-1]}",
+            detail=f"{detail} fails on a model of one operator: {error}",
             advice=f"Run: pip install --force-reinstall 'edgekit-ml[{engine.extra}]'",
         )
     return Finding(name=name, status=Status.OK, detail=f"{detail} runs")

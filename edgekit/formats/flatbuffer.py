@@ -39,7 +39,10 @@ class FlatBuffer:
 
     def target(self, position: int) -> int:
         """The position that the offset at ``position`` points to."""
-        return position + self.integer("I", position)
+        end = position + self.integer("I", position)
+        if end >= len(self.data):
+            self.fail(f"it points to byte {end} of {len(self.data)}")
+        return end
 
     def vector(self, position: int, item_bytes: int, *, elements: bool = True) -> tuple[int, int]:
         """(position of the first item, count) of the vector at ``position``; it lies wholly inside the file."""
