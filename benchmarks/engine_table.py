@@ -134,7 +134,8 @@ def attempt(shop: Workshop, engine: Engine, precision: Precision, case: "Case") 
     path = shop.folder / f"{case.operator}.{engine.value}.{precision.value}.tflite"
     request = {
         "source": str(case.fp32), "path": str(path), "precision": precision.value, "granularity": "per-channel",
-        "interface": "int8", "samples": str(case.samples.folder), "keep_float": [], "batch": 1,
+        "ranges": "mse", "seed": 0, "interface": "int8", "samples": str(case.samples.folder), "keep_float": [],
+        "batch": 1,
     }  # fmt: skip
     try:
         if engine is Engine.TFLITE_CONVERTER:
@@ -238,13 +239,17 @@ def main() -> None:
             bench.close()
     tools = {name: version(name) for name in ("tensorflow-cpu", "keras", "litert-quantizer", "ai-edge-litert")}
     settings = (
-        f"{ITEMS} normal items of 8 x 8 x 16, seed 0; the same items calibrate; min/max ranges; per-channel weights"
+        f"{ITEMS} normal items of 8 x 8 x 16, seed 0; the same items calibrate, litert-quantizer by least squared "
+        "error, TFLiteConverter from smallest to largest value; per-channel weights"
     )
     table = EngineTable(schema_version=TABLE_SCHEMA, tools=tools, settings=settings, rows=tuple(rows))
     if "--check" in sys.argv[1:]:
         stored = {(r["operator"], r["recipe"]): r["engine"] for r in json.loads(TABLE.read_text())["rows"]}
         changed = [r for r in rows if stored[(r.operator, r.recipe.value)] != r.engine]
-        raise SystemExit(f"{len(changed)} rows would change: {[(r.operator, r.recipe) for r in changed]}")
+        if changed:
+            raise SystemExit(f"{len(changed)} rows would change: {[(r.operator, r.recipe.value) for r in changed]}")
+        print(f"All {len(rows)} rows would be the same.")
+        return
     TABLE.write_text(json.dumps(to_jsonable(table), indent=1) + "\n")
 
 
