@@ -170,6 +170,7 @@ CANNOT = (
         (PETS, 1001, None, CANNOT.format(1001)),
         (PETS, 3, ("cat", "fox", "cow"), CANNOT.format(3)),
         (PETS, 4, ("cat", "dog", "dog", "fox"), CANNOT.format(4)),
+        (PETS, 4, ("other", "Katze", "Hund", "Fuchs"), CANNOT.format(4)),
         (PETS, 3, ("cat", "dog"), "m has 3 outputs and 2 labels; give as many with --labels."),
         (None, 2, None, "The data set pets has the class id 2; m has outputs 0..1."),
         (

@@ -90,7 +90,11 @@ def test_samples_are_drawn_by_the_seed(colour_model: Make, colour_photos: Path) 
 def test_labels_are_matched_by_name_or_named_on_the_command_line(colour_model: Make, colour_photos: Path) -> None:
     order = np.roll(np.eye(3), 1, axis=1) * 10
     by_name = colour_model(order, labels=("blue", "red", "green"))
-    assert evaluate([by_name], str(colour_photos)).entries[0].result.top1 == 1.0
+    plain, renamed = evaluate([colour_model(), by_name], str(colour_photos), threads=2).entries
+    assert renamed.result.top1 == 1.0
+    assert renamed.difference is not None
+    assert renamed.difference.agreement == 1.0  # of classes, whatever the numbers of the outputs
+    assert plain.subject.runtime._session.get_session_options().intra_op_num_threads == 2  # type: ignore[attr-defined]
     background = colour_model(np.hstack([-np.ones((3, 1)), 10 * np.eye(3)]))
     assert refused([background], colour_photos) == (
         f"The 3 classes of the data set photos cannot be matched with the 4 outputs of {background}: "
@@ -98,6 +102,10 @@ def test_labels_are_matched_by_name_or_named_on_the_command_line(colour_model: M
     )
     names = ("background", "red", "green", "blue")
     assert evaluate([background], str(colour_photos), labels=names).entries[0].result.top1 == 1.0
+
+
+def test_known_data_is_evaluated_on_its_test_part(colour_model: Make) -> None:
+    assert evaluate([colour_model(np.ones((3, 10)))], "digits").count == 360
 
 
 def test_foreign_files_need_to_be_told_the_preprocessing(colour_model: Make, colour_photos: Path) -> None:

@@ -111,6 +111,11 @@ def test_numbers_are_converted_where_nothing_but_float_precision_is_lost() -> No
             "The data has arrays named y; the model takes inputs named x: name the arrays after the inputs.",
         ),
         (
+            vector("float32"),
+            {"x": np.ones(3), "y": np.ones(3)},
+            "The data has arrays named x, y; the model takes inputs named x: name the arrays after the inputs.",
+        ),
+        (
             FLOAT,
             PHOTO,
             "The data holds images and nothing says how they become the model's float32 input 'x': "
@@ -178,6 +183,9 @@ def test_a_preset_takes_size_and_layout_from_the_model(shape: Any, expected: Pre
 def test_a_flag_may_repeat_the_card_but_not_contradict_it() -> None:
     bgr = Preprocessing(size_hw=(8, 8), short_side=8, colour=Colour.BGR, scale=(1 / 255,))
     assert resolve_preprocessing(card(how=bgr), "unit") == bgr
+    no_offset = Preprocessing(size_hw=(8, 8), short_side=8, scale=(1 / 127.5,))
+    with pytest.raises(InputError, match=r"^The card of m states another preprocessing than --preprocess tf: "):
+        resolve_preprocessing(card(how=no_offset), "tf")
     with pytest.raises(InputError) as caught:
         resolve_preprocessing(card(how=bgr), "tf")
     assert str(caught.value) == (

@@ -45,6 +45,19 @@ def test_letterbox_equals_an_independent_resampler(golden: dict[str, Any]) -> No
     np.testing.assert_allclose(got, golden["letterbox_raw"], rtol=0, atol=LEVEL)
 
 
+def test_letterbox_enlarges_a_small_image_to_the_longer_side_in_the_middle() -> None:
+    image = np.full((2, 3, 3), 50, np.uint8)
+    got = preprocess(image, Preprocessing(size_hw=(8, 9), resize=Resize.LETTERBOX, pad_value=7))
+    expected = np.full((8, 9, 3), 7, np.float32)
+    expected[1:7] = 50  # 3 times as large
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_presets_take_the_centre_of_an_image_larger_by_256_to_224() -> None:
+    assert preset("tf", size_hw=(224, 192)).short_side == 256
+    assert preset("tf", size_hw=(96, 160)).short_side == 183
+
+
 @pytest.mark.parametrize("damage", [lambda i: i[..., ::-1], lambda i: i[::-1], lambda i: i[:, ::-1]])
 def test_the_golden_notices_swapped_colours_and_mirrored_images(golden: dict[str, Any], damage: Any) -> None:
     got = preprocess(np.ascontiguousarray(damage(golden["image"])), preset("raw", size_hw=(8, 8)))
@@ -67,9 +80,10 @@ def test_gray_becomes_colour_by_repetition_and_equal_channels_become_gray(golden
     np.testing.assert_array_equal(resize(np.repeat(gray, 3, axis=2), spec), resize(gray, spec))
 
 
-def test_a_coloured_image_never_becomes_gray_by_itself(golden: dict[str, Any]) -> None:
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 1, 0), (0, 0, 1)])
+def test_a_coloured_image_never_becomes_gray_by_itself(golden: dict[str, Any], order: tuple[int, ...]) -> None:
     with pytest.raises(DataError) as caught:
-        preprocess(golden["image"], preset("raw", size_hw=(8, 8), channels=1))
+        preprocess(golden["image"][..., order], preset("raw", size_hw=(8, 8), channels=1))
     assert str(caught.value) == (
         "An image has 3 channels; the model takes 1: convert the images or choose another model."
     )
@@ -88,9 +102,10 @@ def test_a_strip_of_pixels_is_refused_before_it_fills_the_memory() -> None:
 
 
 def test_integers_are_rounded_and_saturated() -> None:
-    spec = Preprocessing(size_hw=(1, 2), resize=Resize.STRETCH, colour=Colour.GRAY, offset=(-128.4,), dtype="int8")
+    spec = Preprocessing(size_hw=(1, 3), short_side=3, colour=Colour.GRAY, scale=(1.1,), offset=(-130.4,), dtype="int8")
+    # -130.4 and 150.1 are beyond int8; -13.8 would become -13 without rounding.
     np.testing.assert_array_equal(
-        preprocess(np.array([[[0], [255]]], np.uint8), spec), np.array([[[-128], [127]]], np.int8)
+        preprocess(np.array([[[0], [106], [255]]], np.uint8), spec), np.array([[[-128], [-14], [127]]], np.int8)
     )
 
 
