@@ -231,6 +231,22 @@ def test_code_in_a_keras_file_is_not_run(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_a_sequential_model_runs(suffix: str, tmp_path: Path) -> None:
+    import keras
+
+    path = tmp_path / f"stack{suffix}"
+    layers = [keras.layers.Dense(4, activation="relu"), keras.layers.Dropout(0.5), keras.layers.Dense(2, name="last")]
+    model = keras.Sequential([keras.Input((3,), name="values"), *layers])
+    model.save(path)
+    runtime = open_runtime(path)
+    assert [s.name for s in runtime.inputs] == ["values"]
+    feed = np.random.default_rng(0).random((2, 3), np.float32)
+    output = runtime.run({"values": feed})["last"]
+    np.testing.assert_allclose(output, model(feed, training=False), rtol=1e-6)
+
+
 def test_a_keras_file_with_a_card_loads_in_stock_keras(tmp_path: Path) -> None:
     import keras
 

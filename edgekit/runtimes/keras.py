@@ -89,6 +89,8 @@ def _load(keras: Any, path: Path) -> Any:
         raise ArtifactError(f"{path} cannot be loaded by Keras {keras.__version__}: {_reason(error)}") from None
     if not getattr(model, "inputs", None):
         raise ArtifactError(f"{path} has no fixed inputs; call the model once before saving it.")
+    if isinstance(model, keras.Sequential):  # which tells no structure of its inputs and outputs
+        return keras.Model(model.inputs, model.outputs, name=model.name)
     return model
 
 
