@@ -59,10 +59,11 @@ def test_logits_between_zero_and_one_are_not_taken_for_probabilities() -> None:
 
 
 def test_the_calibration_error_equals_a_calculation_by_hand() -> None:
-    # Bins of width 1/15: 0.95 and 0.97 share the last, 0.5 and 0.52 the eighth, 0.2 the third (its upper bound counts).
-    confidence = np.array([0.95, 0.97, 0.5, 0.52, 0.2])
-    correct = np.array([True, False, True, True, False])
-    by_hand = (abs(0.96 - 0.5) * 2 + abs(0.51 - 1.0) * 2 + abs(0.2 - 0.0)) / 5
+    # Bins of width 1/15: 0.95 and 0.97 share the last, 0.5 and 0.52 the eighth, 0.18 and 0.2 the third (its upper bound
+    # counts).
+    confidence = np.array([0.95, 0.97, 0.5, 0.52, 0.2, 0.18])
+    correct = np.array([True, False, True, True, False, True])
+    by_hand = (abs(0.96 - 0.5) * 2 + abs(0.51 - 1.0) * 2 + abs(0.19 - 0.5) * 2) / 6
     assert expected_calibration_error(confidence, correct) == pytest.approx(by_hand)
 
 
@@ -171,6 +172,7 @@ CANNOT = (
         (PETS, 3, ("cat", "fox", "cow"), CANNOT.format(3)),
         (PETS, 4, ("cat", "dog", "dog", "fox"), CANNOT.format(4)),
         (PETS, 4, ("other", "Katze", "Hund", "Fuchs"), CANNOT.format(4)),
+        (("crane", "crane", "fox"), 3, ("fox", "crane", "heron"), CANNOT.format(3)),
         (PETS, 3, ("cat", "dog"), "m has 3 outputs and 2 labels; give as many with --labels."),
         (None, 2, None, "The data set pets has the class id 2; m has outputs 0..1."),
         (

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from edgekit.card import DataRef, Provenance, TensorSpec
 from edgekit.data import Dataset, Part, item_digest, open_data
 from edgekit.data.arrays import ArrayItems
 from edgekit.errors import DataError, InputError
-from edgekit.measure.compare import compare, pair_outputs
-from edgekit.measure.metrics import IDENTICAL_DB
+from edgekit.measure.compare import Comparison, OutputComparison, compare, pair_outputs
+from edgekit.measure.metrics import IDENTICAL_DB, totals
+from edgekit.measure.subjects import Subject
 
 Make = Callable[..., Path]
 
@@ -60,8 +62,29 @@ def test_large_data_is_summed_chunk_by_chunk(colour_model: Make) -> None:
 def test_items_that_calibrated_are_left_out(colour_model: Make, colour_photos: Path) -> None:
     items = [item_digest(i) for i in open_data(str(colour_photos), part=Part.EVALUATION, data_dir=None)]
     used = DataRef(name="photos", digest="", count=5, items=tuple(items[:5]))
-    report = compare(colour_model(), [colour_model(provenance=Provenance(calibration=used))], str(colour_photos))
-    assert (report.count, report.left_out) == (19, 5)
+    plain, calibrated = colour_model(), colour_model(provenance=Provenance(calibration=used))
+    for reference, other in ((plain, calibrated), (calibrated, plain)):
+        report = compare(reference, [other], str(colour_photos))
+        assert (report.count, report.left_out) == (19, 5)
+
+
+def test_samples_are_drawn_by_the_seed(colour_model: Make, colour_photos: Path) -> None:
+    model, changed = colour_model(), colour_model(10 * np.eye(3) + 0.5)
+    first, again, other = (
+        compare(model, [changed], str(colour_photos), samples=5, seed=seed).entries[0].metrics() for seed in (0, 0, 1)
+    )
+    assert first == again != other
+
+
+def test_the_worst_output_counts() -> None:
+    reference = np.array([3.0, 4.0])
+    near, far = (
+        OutputComparison(name="y", reference="y", totals=totals(reference, np.array(other)), agreement=share, count=2)
+        for other, share in (([3.0, 4.5], 1.0), ([4.0, -3.0], 0.5))
+    )
+    for outputs in ((near, far), (far, near)):
+        found = Comparison(subject=cast("Subject", None), outputs=outputs, by_position=False)
+        assert found.metrics() == far.metrics()
 
 
 def test_no_items_are_nothing_to_compare_on(colour_model: Make) -> None:
