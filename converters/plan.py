@@ -70,7 +70,7 @@ def plan(source: Source, recipes: Sequence[Recipe], formats: Sequence[Format]) -
                 raise InputError(f"{sentence[:-1]}: choose one of these or another format.")
             notes.append(f"Skipped {recipe.code} for {chosen.value}: {sentence}")
     if not jobs:
-        raise InputError(notes[0].removeprefix("Skipped ").capitalize())
+        raise InputError(f"{notes[0].partition(': ')[2][:-1]}: choose one of these.")
     return Plan(jobs=tuple(jobs.values()), manifest_name=f"{source.name}.manifest.json", notes=tuple(notes))
 
 

@@ -1,0 +1,231 @@
+"""Before any work: what a source is, which files it becomes, and what stays in float. No engine runs here."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.artifact import Format
+from edgekit.converters.float_ops import float_ops, kept_tensors, refuse_loops, refuse_unrunnable, require_integer
+from edgekit.converters.plan import plan
+from edgekit.converters.source import Source, SourceKind, open_source
+from edgekit.errors import ArtifactError, ConversionError, InputError
+from edgekit.formats.graph import Graph, Node, TensorInfo
+from edgekit.recipe import Batch, Precision, Recipe
+
+
+def source(kind: SourceKind = SourceKind.KERAS) -> Source:
+    path = Path(f"net.{kind.value}")
+    return Source(path=path, kind=kind, name="net", home=Path(), sha256="0" * 64, card=None)
+
+
+def recipe(precision: Precision = Precision.INT8, **fields: object) -> Recipe:
+    return Recipe(precision=precision, **fields)  # type: ignore[arg-type]
+
+
+def test_a_recipe_that_one_format_lacks_is_left_out_with_a_note() -> None:
+    found = plan(source(), [recipe(Precision.FP16), recipe(Precision.INT16X8)], [])
+    assert found.names == ("net.fp16.tflite", "net.int16x8.tflite", "net.fp16.onnx", "net.manifest.json")
+    assert [(job.format, job.recipe.precision) for job in found.jobs][-1] == (Format.ONNX, Precision.FP16)
+    assert found.notes == ("Skipped int16x8 for onnx: onnx has no int16x8; it has fp32, fp16, dynamic, int8.",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "recipes", "formats", "sentence"),
+    [
+        (SourceKind.KERAS, [], [], "No recipe was given; name at least one, such as int8."),
+        (
+            SourceKind.KERAS,
+            [recipe(Precision.INT16X8)],
+            [Format.ONNX],
+            "onnx has no int16x8; it has fp32, fp16, dynamic, int8: choose one of these or another format.",
+        ),
+        (
+            SourceKind.ONNX,
+            [recipe(Precision.INT16X8)],
+            [],
+            "onnx has no int16x8; it has fp32, fp16, dynamic, int8: choose one of these.",
+        ),
+        (
+            SourceKind.TFLITE,
+            [recipe()],
+            [Format.ONNX],
+            "net.tflite cannot become onnx: a tflite file converts to tflite only; start from the Keras model that it "
+            "was made from.",
+        ),
+        (
+            SourceKind.TFLITE,
+            [recipe(batch=Batch.DYNAMIC)],
+            [],
+            "net.tflite keeps the batch size it has; a free one needs the Keras model that it was made from.",
+        ),
+    ],
+)
+def test_what_a_source_cannot_become_is_refused(
+    kind: SourceKind, recipes: list[Recipe], formats: list[Format], sentence: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        plan(source(kind), recipes, formats)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("no.keras", None, "{} does not exist; give a model file, a SavedModel folder or a run folder."),
+        (
+            "folder",
+            "",
+            "{} holds neither model.keras nor saved_model.pb; give a run folder or a SavedModel folder.",
+        ),
+        (
+            "model.pt",
+            "x",
+            "{} is not a model that can be converted; expected .keras, .h5, .onnx, .tflite, a SavedModel folder, "
+            "a run folder or a .manifest.json of an earlier conversion.",
+        ),
+        ("model.h5", "x", "{} is not an HDF5 file, or is damaged; expected a model saved by Keras as .h5."),
+    ],
+)
+def test_what_is_no_source_is_refused(tmp_path: Path, name: str, content: str | None, sentence: str) -> None:
+    path = tmp_path / name
+    if content == "":
+        path.mkdir()
+    elif content is not None:
+        path.write_text(content)
+    with pytest.raises((InputError, ArtifactError)) as caught:
+        open_source(path)
+    assert str(caught.value) == sentence.replace("{}", str(path))
+
+
+@pytest.mark.parametrize("name", ["convnet_int8.tflite", "quantized_interface.onnx"])
+def test_a_quantized_file_is_no_source(tiny_models: Path, name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        open_source(tiny_models / name)
+    assert str(caught.value) == (
+        f"{tiny_models / name} is already quantized; convert the float model that it was made from."
+    )
+
+
+def test_a_file_in_half_precision_is_no_source(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["w"], ["y"], to=TensorProto.FLOAT)],
+        "half",
+        [],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (2,))],
+        [numpy_helper.from_array(np.ones(2, np.float16), "w")],
+    )
+    path = tmp_path / "half.onnx"
+    path.write_bytes(helper.make_model(graph).SerializeToString())
+    with pytest.raises(InputError) as caught:
+        open_source(path)
+    assert str(caught.value) == f"{path} is already in half precision; convert the float model that it was made from."
+
+
+# --- operators in float ---------------------------------------------------------------------------------------------
+
+
+def tensor(dtype: str, *, constant: bool = False, size: int = 0) -> TensorInfo:
+    return TensorInfo(shape=(32, 32), dtype=dtype, constant=constant, model_bytes=size)
+
+
+def graph(*nodes: Node, **tensors: TensorInfo) -> Graph:
+    return Graph(inputs=(), outputs=(), input_tensors={}, output_tensors={}, nodes=nodes, tensors=tensors, versions={})
+
+
+def node(op: str, name: str, *inputs: str, custom: bool = False) -> Node:
+    return Node(name=name, op=op, inputs=inputs, outputs=(f"{name}_out",), version=1, custom=custom)
+
+
+MIXED = graph(
+    node("QUANTIZE", "in", "x"),
+    node("CONV_2D", "whole", "in_out", "kernel"),
+    node("ABS", "rest", "x"),
+    x=tensor("float32"),
+    in_out=tensor("int8"),
+    kernel=tensor("int8", constant=True, size=1024),
+    whole_out=tensor("int8"),
+    rest_out=tensor("float32"),
+)
+
+
+def test_operators_left_in_float_are_refused_unless_allowed_by_name() -> None:
+    left = float_ops(MIXED, recipe(), Format.TFLITE, "litert-quantizer")
+    assert [(f.name, f.op, f.reason) for f in left] == [("rest", "ABS", "litert-quantizer has no integer form of it")]
+    with pytest.raises(ConversionError) as caught:
+        require_integer([*left, *left], recipe(), Format.TFLITE)
+    assert str(caught.value) == (
+        "int8 leaves ABS 'rest' and 1 more in float, since litert-quantizer has no integer form of it; allow it with "
+        "--keep-float REGEX, or take the recipe dynamic."
+    )
+    allowed = recipe(keep_float=("^rest$",))
+    kept = float_ops(MIXED, allowed, Format.TFLITE, "litert-quantizer")
+    assert [f.reason for f in kept] == ["kept by --keep-float"]
+    require_integer(kept, allowed, Format.TFLITE)
+    assert float_ops(MIXED, recipe(Precision.FP16), Format.TFLITE, "litert-quantizer") == ()
+    assert kept_tensors(MIXED, ["^rest$"]) == ("rest_out",)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_one_float_tensor_makes_an_operator_float(dtype: str) -> None:
+    mixed = graph(node("ADD", "a", "x", "w"), x=tensor("int8"), w=tensor(dtype, constant=True), a_out=tensor("int8"))
+    assert [f.op for f in float_ops(mixed, recipe(), Format.TFLITE, "e")] == ["ADD"]
+
+
+def test_dynamic_leaves_in_float_what_keeps_large_float_weights() -> None:
+    weights = graph(
+        node("FULLY_CONNECTED", "large", "x", "w"),
+        node("FULLY_CONNECTED", "small", "x", "v"),
+        node("FULLY_CONNECTED", "integer", "x", "q"),
+        x=tensor("float32"),
+        w=tensor("float32", constant=True, size=4096),
+        v=tensor("float32", constant=True, size=4092),
+        q=tensor("int8", constant=True, size=8192),
+    )
+    left = float_ops(weights, recipe(Precision.DYNAMIC), Format.TFLITE, "litert-quantizer")
+    assert [(f.name, f.reason) for f in left] == [("large", "litert-quantizer has no dynamic form of it")]
+    require_integer(left, recipe(Precision.DYNAMIC), Format.TFLITE)
+
+
+def test_an_onnx_operator_is_integer_where_it_reads_dequantized_values() -> None:
+    onnx = graph(
+        node("DequantizeLinear", "d", "q"),
+        node("Conv", "conv", "d_out", "d_w"),
+        node("Relu", "fused", "conv_out"),
+        node("Sigmoid", "light", "fused_out"),
+        node("Gemm", "heavy", "d_out", "w"),
+        q=tensor("int8"),
+        d_out=tensor("float32"),
+        d_w=tensor("float32"),
+        conv_out=tensor("float32"),
+        fused_out=tensor("float32"),
+        w=tensor("float32", constant=True),
+    )
+    left = float_ops(onnx, recipe(), Format.ONNX, "onnxruntime")
+    assert [f.name for f in left] == ["light", "heavy"]
+    require_integer(left[:1], recipe(), Format.ONNX)
+    with pytest.raises(ConversionError, match=r"^int8 leaves Gemm 'heavy' in float, "):
+        require_integer(left, recipe(), Format.ONNX)
+
+
+@pytest.mark.parametrize(
+    ("op", "kind"), [("FlexErf", "TensorFlow operator 'FlexErf'"), ("MyOp", "custom operator 'MyOp'")]
+)
+def test_operators_that_no_stock_runtime_has_are_refused(op: str, kind: str) -> None:
+    with pytest.raises(ConversionError) as caught:
+        refuse_unrunnable(graph(node("ADD", "a"), node(op, "b", custom=True)), "m.tflite")
+    assert str(caught.value) == (
+        f"m.tflite needs the {kind}, which no stock runtime has; replace the layer that makes it."
+    )
+
+
+def test_a_loop_has_no_integer_form() -> None:
+    loop = graph(node("WHILE", "loop"))
+    refuse_loops(loop, recipe(Precision.DYNAMIC))
+    with pytest.raises(ConversionError) as caught:
+        refuse_loops(loop, recipe())
+    assert str(caught.value) == (
+        "int8 has no integer form of the operator WHILE, a recurrent layer; the nearest recipe that works is dynamic."
+    )
