@@ -12,6 +12,7 @@ import numpy as np
 from edgekit.converters.onnx_names import canonical
 from edgekit.converters.ranges import RangeFinder
 from edgekit.converters.samples import Samples
+from edgekit.converters.weight_scales import weight_overrides
 from edgekit.errors import ConversionError, need
 from edgekit.formats import onnx as onnx_format
 from edgekit.workers import Json, Progress, serve
@@ -72,6 +73,8 @@ def _dynamic(request: Json, path: Path, _progress: Progress) -> None:
 def _static(request: Json, path: Path, progress: Progress) -> None:
     onnx = need("onnx", extra="convert")
     quantization = need("onnxruntime.quantization", extra="convert")
+    per_channel = request["granularity"] == "per-channel"
+    model = onnx.load(request["source"])
     calibrated = path.with_name("ranges.json")
     ranges = {name: tuple(map(np.float32, ends)) for name, ends in _measure(request, progress).items()}
     quantization.save_tensors_data(
@@ -82,13 +85,14 @@ def _static(request: Json, path: Path, progress: Progress) -> None:
         str(path),
         calibration_cache_path=str(calibrated),
         quant_format=quantization.QuantFormat.QDQ,
-        per_channel=request["granularity"] == "per-channel",
-        # Seven-bit weights: eight-bit ones saturate on x86 without VNNI and would give another answer there.
+        per_channel=per_channel,
+        # Weights without a scale of `weight_scales` get seven bits: eight overflow on x86 without VNNI.
         reduce_range=True,
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=quantization.CalibrationMethod.MinMax,
-        nodes_to_exclude=_matching(onnx.load(request["source"]), request["keep_float"]),
+        nodes_to_exclude=_matching(model, request["keep_float"]),
+        extra_options={"TensorQuantOverrides": weight_overrides(model) if per_channel else {}},
     )
 
 

@@ -1,0 +1,70 @@
+"""Scales of 8-bit ONNX weights that cannot overflow on any CPU, and lose less than seven bits would.
+
+x86 without VNNI multiplies unsigned activations by signed weights with ``vpmaddubsw``, which adds two neighbouring
+products in 16 bits, saturated: 255 * (|q0| + |q1|) must stay below 32,768 where both weights have one sign. Scaling all
+weights to seven bits ensures that and wastes the eighth; here only channels with such a pair are scaled, and no further
+than needed. Depthwise convolutions add no pairs and keep all eight bits.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+LARGEST = 127
+PAIR_LIMIT = 127.5
+"""Largest |w0| + |w1| in steps: rounding adds at most one half each, and 255 * 128 < 32,768."""
+
+Weights = npt.NDArray[np.float32]
+
+
+def pair_safe_scale(rows: Weights) -> Weights:
+    """One scale for each column of ``rows`` (inner dimension, output channels); rows stand as they are summed."""
+    odd = np.zeros((len(rows) % 2, rows.shape[1]), np.float32)
+    pairs = np.concatenate([rows, odd]).reshape(-1, 2, rows.shape[1])
+    same_sign = np.sign(pairs[:, 0]) == np.sign(pairs[:, 1])
+    heaviest = np.where(same_sign, np.abs(pairs).sum(axis=1), 0).max(axis=0)
+    scale: Weights = np.maximum(full_scale(rows), heaviest / np.float32(PAIR_LIMIT))
+    return scale
+
+
+def full_scale(rows: Weights) -> Weights:
+    """One scale for each column of ``rows``, at which its largest weight becomes 127."""
+    # A channel of zeros has no scale of its own; any will do.
+    scale: Weights = np.maximum(np.abs(rows).max(axis=0), np.float32(1e-12)) / np.float32(LARGEST)
+    return scale
+
+
+def weight_overrides(model: Any) -> dict[str, list[dict[str, Any]]]:
+    """ONNX Runtime's ``TensorQuantOverrides`` for the weights of convolutions and dense layers of an ONNX ``model``."""
+    from onnx import numpy_helper
+
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    overrides: dict[str, list[dict[str, Any]]] = {}
+    for node in model.graph.node:
+        if node.op_type not in ("Conv", "Gemm", "MatMul") or node.input[1] not in weights:
+            continue
+        values = numpy_helper.to_array(weights[node.input[1]])
+        if node.op_type == "Conv":
+            axis, scales = 0, _conv_scales(values)
+        elif values.ndim == 2:
+            transposed = any(a.name == "transB" and a.i for a in node.attribute)
+            axis, scales = (0, pair_safe_scale(values.T)) if transposed else (1, pair_safe_scale(values))
+        else:
+            continue
+        zero_point = np.array(0, np.int8)
+        overrides[node.input[1]] = [{"scale": s, "zero_point": zero_point} for s in scales.astype(np.float32)]
+        overrides[node.input[1]][0]["axis"] = axis
+    return overrides
+
+
+def _conv_scales(values: Weights) -> Weights:
+    """Scales for a kernel (output channels, input channels of a group, ...)."""
+    outputs = len(values)
+    channels_first = values.reshape(outputs, -1).T
+    if values.shape[1] == 1:
+        return full_scale(channels_first)
+    # The engine sums with channels first or last, by the layout that it has chosen.
+    channels_last = np.moveaxis(values, 1, -1).reshape(outputs, -1).T
+    scale: Weights = np.maximum(pair_safe_scale(channels_first), pair_safe_scale(channels_last))
+    return scale
