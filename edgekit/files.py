@@ -25,6 +25,28 @@ def refuse_existing(paths: Iterable[Path], *, force: bool) -> None:
             raise InputError(f"{path} exists; use --force to replace it or -o to write elsewhere.")
 
 
+def require_writable(path: Path) -> None:
+    """`InputError` unless a file can be written to ``path``, whose folders may be still to be made."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file to write.")
+    place = path if path.exists() else next(p for p in path.absolute().parents if p.exists())
+    folder = place.parent if place.is_file() else place
+    if place != path and not place.is_dir():
+        raise InputError(f"Cannot write to {path}: {place} is not a folder; choose another folder.")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"Cannot write to {path}: Permission denied; choose another folder.")
+
+
+def scratch_folder() -> "tempfile.TemporaryDirectory[str]":
+    """A new temporary folder, removed by ``cleanup`` or on leaving a ``with``; `InputError` where none can be made."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="edgekit-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise InputError(
+            f"No temporary folder can be made: {error.strerror}; make room, or set TMPDIR to a folder to write to."
+        ) from None
+
+
 class Staging:
     """A hidden folder beside the target in which files are made, and from which finished ones are published by rename.
 
@@ -54,7 +76,13 @@ class Staging:
         return self
 
     def publish(self, *names: str) -> tuple[Path, ...]:
-        """Move the staged files or folders of these names to the target, replacing what is there; their final paths."""
+        """Move the staged files or folders of these names to the target, replacing what is there; their final paths.
+
+        A file never takes the place of a folder: that is an `InputError`, and nothing is moved.
+        """
+        for name in names:
+            if (self.target / name).is_dir() and not (self.path / name).is_dir():
+                raise InputError(f"{self.target / name} is a folder; give the name of a file to write.")
         for name in names:
             final = self.target / name
             if final.is_dir() and not final.is_symlink():
@@ -77,7 +105,18 @@ class Staging:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path``: either all of it is there afterwards, or what was there before."""
+    """Write ``data`` to ``path``: either all of it is there afterwards, or what was there before.
+
+    A symbolic link stays one, and its target is written. What is neither a file nor a folder, such as a pipe or
+    ``/dev/stdout``, takes the data as it is, since no file may stand in its place.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file to write.")
+    if path.exists() and not path.is_file():
+        with path.open("wb") as stream:
+            stream.write(data)
+        return
+    path = Path(os.path.realpath(path))
     with Staging(path.parent) as stage:
         (stage.path / path.name).write_bytes(data)
         stage.publish(path.name)

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
 from edgekit.errors import InputError
-from edgekit.files import Staging, refuse_existing, sha256_file, write_atomic
+from edgekit.files import Staging, refuse_existing, require_writable, scratch_folder, sha256_file, write_atomic
 
 
 def test_a_staged_file_appears_when_it_is_published(tmp_path: Path) -> None:
@@ -75,3 +77,63 @@ def test_files_that_exist_are_refused_unless_forced(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         refuse_existing([path], force=False)
     assert str(caught.value) == f"{path} exists; use --force to replace it or -o to write elsewhere."
+
+
+def test_a_folder_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "mine.json").write_text("x")
+    for write in (
+        lambda: write_atomic(folder, b"a"),
+        lambda: _publish(tmp_path, "results"),
+        lambda: require_writable(folder),
+    ):
+        with pytest.raises(InputError) as caught:
+            write()
+        assert str(caught.value) == f"{folder} is a folder; give the name of a file to write."
+    assert [p.name for p in tmp_path.rglob("*")] == ["results", "mine.json"]
+
+
+def _publish(target: Path, name: str) -> None:
+    with Staging(target) as stage:
+        (stage.path / "other").write_bytes(b"o")
+        (stage.path / name).write_bytes(b"a")
+        stage.publish("other", name)
+
+
+def test_a_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "model", tmp_path / "link"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    write_atomic(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+
+
+def test_a_pipe_takes_the_data_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    write_atomic(pipe, b"data")
+    reader.join()
+    assert (read, pipe.is_fifo()) == ([b"data"], True)
+
+
+def test_what_lies_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new" / "folder" / "a.json")
+    (tmp_path / "file").write_text("x")
+    path = tmp_path / "file" / "folder" / "a.json"
+    with pytest.raises(InputError) as caught:
+        require_writable(path)
+    assert str(caught.value) == f"Cannot write to {path}: {tmp_path / 'file'} is not a folder; choose another folder."
+
+
+def test_no_place_for_temporary_files_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(InputError) as caught:
+        scratch_folder()
+    assert str(caught.value) == (
+        "No temporary folder can be made: No such file or directory; make room, or set TMPDIR to a folder to write to."
+    )

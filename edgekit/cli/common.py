@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from edgekit.files import write_atomic
+from edgekit.files import require_writable, write_atomic
 from edgekit.workers import Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -17,8 +17,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 EXISTING = click.Path(path_type=Path)
 """A path that the library itself checks, so that every error has our own wording."""
 
+
+def _require_writable(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Refuse a target that cannot be written before the work whose results it is to take."""
+    if value not in (None, "-"):
+        require_writable(Path(str(value)))
+    return value
+
+
 json_option = click.option(
-    "--json", "json_file", metavar="FILE", help="Write the results as JSON to FILE; - is stdout."
+    "--json",
+    "json_file",
+    metavar="FILE",
+    callback=_require_writable,
+    help="Write the results as JSON to FILE; - is stdout.",
 )
 preprocess_option = click.option(
     "--preprocess", metavar="unit|tf|torch|raw|CARD.json", help="How images become inputs, where the file has no card."
