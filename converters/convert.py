@@ -1,7 +1,6 @@
 """From a trained model to verified TFLite and ONNX files: load, lower, quantize, embed card, verify, publish."""
 
 import contextlib
-import tempfile
 import time
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +19,7 @@ from edgekit.converters.workshop import Workshop
 from edgekit.data.base import Dataset
 from edgekit.errors import DataError, InputError
 from edgekit.feeding import resolve_preprocessing
-from edgekit.files import Staging, refuse_existing
+from edgekit.files import Staging, refuse_existing, scratch_folder
 from edgekit.recipe import Precision, Recipe
 from edgekit.workers import Progress, silent
 
@@ -77,7 +76,7 @@ def convert(request: Request, *, progress: Progress = silent) -> ConversionRepor
     )
     with contextlib.ExitStack() as stack:
         stage = stack.enter_context(Staging(target))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-")))
+        folder = Path(stack.enter_context(scratch_folder()))
         shop = stack.enter_context(Workshop(folder, progress))
         report, record = _run(request, source, todo, data, target, stage.path, shop, progress)
         if earlier is not None and earlier.calibration != report.calibration:

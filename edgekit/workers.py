@@ -24,6 +24,7 @@ from typing import Any, Self
 
 from edgekit import errors
 from edgekit.errors import EdgekitError
+from edgekit.files import scratch_folder
 
 Json = dict[str, Any]
 Progress = Callable[[str, int, int], None]
@@ -45,10 +46,14 @@ class Worker:
 
     def __init__(self, module: str, *, env: Mapping[str, str] | None = None) -> None:
         self._module = module
-        self._env = {**os.environ, **(env or {})}
+        # ONNX Runtime would report to its maker what it runs, from a thread of its own beside what is measured.
+        self._env = {"ORT_DISABLE_TELEMETRY": "1", **os.environ, **(env or {})}
 
     def __enter__(self) -> Self:
-        self._log = tempfile.TemporaryFile()
+        self._folder = scratch_folder()
+        # Libraries leave files behind where a child is killed, or even where it is not.
+        self._env["TMPDIR"] = self._folder.name
+        self._log = tempfile.TemporaryFile(dir=self._folder.name)
         self._process = subprocess.Popen(
             [sys.executable, "-m", self._module],
             stdin=subprocess.PIPE,
@@ -109,6 +114,7 @@ class Worker:
                 with contextlib.suppress(BrokenPipeError):  # unsent bytes of a request to a child that is gone
                     stream.close()
         self._log.close()
+        self._folder.cleanup()
 
 
 def serve(operations: Mapping[str, Operation]) -> None:

@@ -59,6 +59,18 @@ def test_a_bug_in_the_child_is_told_in_its_own_words(worker: Worker) -> None:
         worker.call("stumble", {})
 
 
+def test_what_a_child_leaves_behind_goes_with_it(worker: Worker) -> None:
+    left = Path(str(worker.call("leave_file", {})["path"]))
+    assert left.exists()
+    worker.__exit__(None, None, None)
+    assert not left.parent.exists()
+    worker.__enter__()  # the fixture leaves it once more
+
+
+def test_a_child_does_not_report_what_it_runs(worker: Worker) -> None:
+    assert worker.call("environment", {})["ORT_DISABLE_TELEMETRY"] == os.environ.get("ORT_DISABLE_TELEMETRY", "1")
+
+
 def test_a_child_does_not_outlive_its_user(worker: Worker) -> None:
     pid = worker.pid
     worker.__exit__(None, None, None)

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 from typing import Any
 
 from edgekit.errors import DataError
@@ -37,9 +38,30 @@ def leave(_request: Json, _progress: Progress) -> Json:
     os._exit(3)
 
 
+def leave_file(_request: Json, _progress: Progress) -> Json:
+    number, path = tempfile.mkstemp()
+    os.close(number)
+    return {"path": path}
+
+
+def environment(_request: Json, _progress: Progress) -> Json:
+    return dict(os.environ)
+
+
 def stumble(_request: Json, _progress: Progress) -> Any:
     raise ZeroDivisionError("a bug")
 
 
 if __name__ == "__main__":
-    serve({"echo": echo, "refuse": refuse, "noise": noise, "kill": kill, "leave": leave, "stumble": stumble})
+    serve(
+        {
+            "echo": echo,
+            "refuse": refuse,
+            "noise": noise,
+            "kill": kill,
+            "leave": leave,
+            "leave_file": leave_file,
+            "environment": environment,
+            "stumble": stumble,
+        }
+    )

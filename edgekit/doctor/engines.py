@@ -1,13 +1,13 @@
 """Findings about the engines: each is tried on the smallest model there is."""
 
 import base64
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.doctor.finding import Finding, Status
 from edgekit.errors import EdgekitError
+from edgekit.files import scratch_folder
 from edgekit.workers import Worker
 
 # y = relu(x), both (1, 2) float32: one operator of version 1, so that every engine of the last years takes it.
@@ -77,7 +77,7 @@ def check_running(name: str, versions: Mapping[str, str]) -> Finding:
 
 def try_engine(name: str) -> None:
     """Run the smallest model in a process of its own; an `EdgekitError` when that fails, crashes or is wrong."""
-    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder, Worker("edgekit.doctor.engine_worker") as worker:
+    with scratch_folder() as folder, Worker("edgekit.doctor.engine_worker") as worker:
         path = Path(folder) / f"relu{ENGINES[name].suffix}"
         path.write_bytes(base64.b64decode(ENGINES[name].model))
         worker.call("relu", {"path": str(path)})

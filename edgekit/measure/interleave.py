@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import numpy as np
 
 from edgekit.artifact import Artifact
 from edgekit.errors import ArtifactError
+from edgekit.files import scratch_folder
 from edgekit.measure.conditions import Conditions, busy_cpu_s, read_conditions
 from edgekit.measure.host import host_facts
 from edgekit.measure.sample_inputs import sample_inputs
@@ -106,7 +106,7 @@ def interleave(
     conditions = [read()]
     orders = _orders(len(artifacts) * len(settings.threads), settings)
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgekit-")))
+        folder = Path(stack.enter_context(scratch_folder()))
         lanes: list[_Lane] = []
         for index, artifact in enumerate(artifacts):
             inputs = folder / f"{index}.npz"

@@ -1,7 +1,6 @@
 """The process that measures the time by operator: one engine, one model."""
 
 import json
-import tempfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from edgekit.card import TensorSpec
 from edgekit.errors import need
+from edgekit.files import scratch_folder
 from edgekit.measure.litert_profile import profile_litert
 from edgekit.measure.sample_inputs import sample_values
 from edgekit.workers import Json, Progress, serve
@@ -29,7 +29,7 @@ def profile_onnx(request: Json, _progress: Progress) -> Json:
     """Mean ms of every node of an ONNX file, as ONNX Runtime runs it: after its optimizations, nodes fused."""
     runtime = need("onnxruntime", extra="onnx")
     generator = np.random.default_rng(request["seed"])
-    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
+    with scratch_folder() as folder:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = request["threads"]
         options.inter_op_num_threads = 1

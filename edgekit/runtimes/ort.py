@@ -1,5 +1,6 @@
 """ONNX files in ONNX Runtime, on the CPU."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ class OnnxRuntime:
     """One ONNX file, with all graph optimizations and an explicit number of threads."""
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import; it would report to its maker what is run
         engine = need("onnxruntime", extra="onnx")
         self.name = "onnxruntime"
         self.version: str = engine.__version__
