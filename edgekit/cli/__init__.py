@@ -1,12 +1,14 @@
 """The ``edgekit`` command: a lazy table of verbs, and the one place where errors become exit codes."""
 
+import errno
 import importlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -27,6 +29,13 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("edgekit.cli.doctor", "Check this installation and machine."),
     "quickstart": ("edgekit.cli.quickstart", "Do all of it once on embedded data, in minutes."),
 }
+
+
+CLEANUP_S = 5.0
+"""For so long after a first signal no other is heard, so that what removes unfinished files is not broken off."""
+
+# What the machine refuses, whatever the program does; any other `OSError` that comes as far as this is a bug.
+_MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 
 
 class LazyGroup(click.Group):
@@ -66,22 +75,46 @@ def root() -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 a check said no, 2 wrong usage or bad input, 130 interrupted."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    arguments = list(sys.argv[1:] if args is None else args)
+    interrupt = _Interrupt()
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(kind) is not signal.SIG_IGN:  # as a shell sets SIGINT for what runs in the background
+            signal.signal(kind, interrupt)
+    code = _run(list(sys.argv[1:] if args is None else args))
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, signal.SIG_IGN)  # all is done; a traceback from the interpreter's end would say otherwise
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
     try:
         code = root.main(args=arguments, prog_name="edgekit", standalone_mode=False, obj=tuple(arguments))
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except EdgekitError as error:
-        sys.exit(_fail(str(error), error.exit_code))
+        return _fail(str(error), error.exit_code)
     except click.ClickException as error:
         if isinstance(error, click.UsageError) and error.ctx is not None:
             click.echo(error.ctx.get_usage(), err=True)
-        sys.exit(_fail(error.format_message(), error.exit_code))
+        return _fail(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        sys.exit(_fail("interrupted; nothing unfinished was left behind.", 130))
+        return _fail("interrupted; nothing unfinished was left behind.", 130)
     except BrokenPipeError:  # the reader of our output has gone, as in `edgekit inspect x | head`
+        _drop_output()
+        return 0
+    except MemoryError as error:
+        return _fail(f"Not enough memory{f' ({error})' if str(error) else ''}; expected smaller inputs or models.", 2)
+    except OSError as error:
+        if error.errno not in _MACHINE_ERRORS:
+            raise
+        _drop_output()
+        return _fail(f"{error.filename or 'A file'} cannot be used: {error.strerror}; mend that and try again.", 2)
+    return code if isinstance(code, int) else 0
+
+
+def _drop_output() -> None:
+    """Let what is still to be written to stdout go nowhere, so that the interpreter's end does not try once more."""
+    if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int) -> int:
@@ -89,5 +122,14 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _interrupt(_signum: int, _frame: FrameType | None) -> Any:
-    raise KeyboardInterrupt
+class _Interrupt:
+    """A signal handler that raises KeyboardInterrupt, but not again before `CLEANUP_S` are over."""
+
+    def __init__(self) -> None:
+        self._last_s = -CLEANUP_S
+
+    def __call__(self, _signum: int, _frame: FrameType | None) -> None:
+        now_s = time.monotonic()
+        if now_s - self._last_s >= CLEANUP_S:
+            self._last_s = now_s
+            raise KeyboardInterrupt

@@ -1,0 +1,70 @@
+"""How the command ends when it is stopped, or when the machine refuses: one sentence, and never a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgekit.cli import _Interrupt
+
+INTERRUPTED = "edgekit: interrupted; nothing unfinished was left behind.\n"
+
+
+def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # type: ignore[call-overload,no-any-return]
+        [sys.executable, "-m", "edgekit", *arguments], **{"stderr": subprocess.PIPE, "text": True, **options}
+    )
+
+
+def test_an_interruption_while_loading_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
+    done = run("--help", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stderr) == (130, INTERRUPTED)
+
+
+def test_a_second_signal_does_not_break_off_the_cleaning_up() -> None:
+    interrupt = _Interrupt()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(2, None)
+    interrupt(2, None)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here, which is always full")
+@pytest.mark.parametrize("arguments", [("--help",), ("zoo", "list"), ("zoo", "list", "--json", "-")], ids=" ".join)
+def test_a_full_disk_is_one_sentence(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run(*arguments, stdout=full)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "edgekit: A file cannot be used: No space left on device; mend that and try again.\n",
+    )
+
+
+def test_an_array_larger_than_memory_is_one_sentence(tmp_path: Path, tiny_models: Path) -> None:
+    import numpy as np
+
+    with (tmp_path / "x.npy").open("wb") as stream:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (1 << 30, 1 << 20, 3)}
+        np.lib.format.write_array_header_1_0(stream, header)
+    done = run("predict", str(tiny_models / "convnet.onnx"), str(tmp_path / "x.npy"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("edgekit: Not enough memory (Unable to allocate 12.0 PiB")
+    assert done.stderr.endswith("); expected smaller inputs or models.\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", ["inspect", "convert"])
+def test_results_that_cannot_be_written_are_refused_before_the_work(
+    verb: str, tmp_path: Path, tiny_models: Path
+) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "mine.json").write_text("x")
+    out = ("-p", "fp32", "-o", str(tmp_path / "out")) if verb == "convert" else ()
+    done = run(verb, str(tiny_models / "convnet.onnx"), *out, "--json", str(tmp_path / "results"))
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"edgekit: {tmp_path / 'results'} is a folder; give the name of a file to write.\n",
+    )
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["mine.json", "results"]
