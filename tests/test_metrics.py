@@ -136,7 +136,7 @@ def test_the_bootstrap_interval_is_that_of_the_normal_approximation_and_repeats(
     half = 1.96 * difference.std() / math.sqrt(len(difference))
     interval = difference_interval(first, second, seed=3)
     assert interval == pytest.approx((difference.mean() - half, difference.mean() + half), abs=0.001)
-    assert interval == difference_interval(first, second, seed=3)
+    assert interval == difference_interval(first, second, seed=3) != difference_interval(first, second, seed=4)
 
 
 def test_paired_figures_need_the_same_items() -> None:

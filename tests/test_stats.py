@@ -74,4 +74,4 @@ def test_a_ratio_of_unequal_rounds_is_refused() -> None:
 
 def test_the_interval_repeats_with_its_seed() -> None:
     a, b = rounds(1.1, seed=1), rounds(1.0, seed=2)
-    assert median_ratio(a, b, seed=7) == median_ratio(a, b, seed=7)
+    assert median_ratio(a, b, seed=7) == median_ratio(a, b, seed=7) != median_ratio(a, b, seed=8)
