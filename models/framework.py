@@ -47,7 +47,7 @@ def _held_back_stderr() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:  # an interruption has its own sentence, and nothing to explain
             held.seek(0)
             os.write(shown, held.read())
             raise

@@ -342,6 +342,8 @@ def test_npz_by_input_name(tmp_path: Path) -> None:
         ({"x": np.ones(2), "y": np.eye(2)}, "The labels in {} are (2, 2) float64; expected one class id an item."),
         ({"x": np.ones(1), "y": [0.5]}, "The labels in {} are not class ids; expected whole numbers, zero or more."),
         ({"x": np.ones(1), "y": [-1]}, "The labels in {} are not class ids; expected whole numbers, zero or more."),
+        ({"x": np.ones(1), "y": [np.nan]}, "The labels in {} are not class ids; expected whole numbers, zero or more."),
+        ({"x": np.ones(1), "y": [1j]}, "The labels in {} are (1,) complex128; expected one class id an item."),
         (
             {"x": np.ones(1), "y": [2], "class_names": ["a", "b"]},
             "{} has the class id 2; there are names for 2 classes.",

@@ -68,3 +68,12 @@ def test_results_that_cannot_be_written_are_refused_before_the_work(
         f"edgekit: {tmp_path / 'results'} is a folder; give the name of a file to write.\n",
     )
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["mine.json", "results"]
+
+
+def test_a_name_that_no_file_can_have_is_one_sentence() -> None:
+    name = "x" * 5000 + ".onnx"
+    done = run("inspect", name)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"edgekit: {name} cannot be used: File name too long; mend that and try again.\n",
+    )

@@ -35,7 +35,10 @@ CLEANUP_S = 5.0
 """For so long after a first signal no other is heard, so that what removes unfinished files is not broken off."""
 
 # What the machine refuses, whatever the program does; any other `OSError` that comes as far as this is a bug.
-_MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+_MACHINE_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE),
+    *(errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP),
+}
 
 
 class LazyGroup(click.Group):

@@ -154,11 +154,12 @@ def _checked_labels(
 ) -> npt.NDArray[np.int64]:
     if labels.ndim == 2 and labels.shape[1] == 1:  # as Keras gives those of CIFAR-10
         labels = labels[:, 0]
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.number):
+    if labels.ndim != 1 or labels.dtype.kind not in "iuf":
         raise DataError(f"The labels in {where} are {labels.shape} {labels.dtype}; expected one class id an item.")
     if len(labels) != count:
         raise DataError(f"{where} has {count} items and {len(labels)} labels; expected as many of both.")
-    ids = labels.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # NaN becomes a number that differs from it
+        ids = labels.astype(np.int64)
     if not np.array_equal(ids, labels) or ids.min() < 0:
         raise DataError(f"The labels in {where} are not class ids; expected whole numbers, zero or more.")
     if class_names is not None and ids.max() >= len(class_names):
