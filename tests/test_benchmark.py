@@ -153,16 +153,26 @@ def test_peak_memory_is_read_from_the_kernel(tmp_path: Path) -> None:
 
 def test_turns_are_shuffled_in_every_round(small_and_big: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[int, str]] = []
+    requests: list[Json] = []
+    fed: list[np.ndarray] = []
 
     class Recording(Worker):
         def call(self, operation: str, request: Json, **options: object) -> Json:
             calls.append((self.pid, operation))
+            requests.append(request)
+            if operation == "load":
+                fed.append(np.load(request["inputs"])["x"])
             return super().call(operation, request, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(interleave, "Worker", Recording)
-    settings = replace(QUICK, threads=(1, 2), rounds=6, runs=7)
-    run = interleave.interleave([open_artifact(p) for p in small_and_big], settings, device="local")
+    settings = BenchmarkSettings(threads=(1, 2), rounds=6, runs=7, warmup=3, min_duration_s=0.06, settle=1, seed=5)
+    artifacts = [open_artifact(p) for p in small_and_big]
+    run = interleave.interleave(artifacts, settings, device="local")
     loads, turns = calls[:4], calls[4:]
+    assert [(r["threads"], r["warmup"]) for r in requests[:4]] == [(1, 3), (2, 3), (1, 3), (2, 3)]
+    assert requests[4:] == [{"runs": 2, "min_duration_s": pytest.approx(0.01), "settle": 1}] * 24
+    for found, each in zip(fed, [a for a in artifacts for _ in range(2)], strict=True):
+        np.testing.assert_array_equal(found, sample_inputs(each.card, seed=5)["x"])
     pids = [pid for pid, _ in loads]
     assert [operation for _, operation in calls] == ["load"] * 4 + ["turn"] * 24
     assert len(set(pids)) == 4
@@ -276,6 +286,28 @@ def test_other_work_is_told_from_our_own(small_and_big: tuple[Path, Path]) -> No
         other.kill()
     assert run.others_cpus is not None
     assert run.others_cpus > 0.3  # a whole CPU, or its share of one where the tests keep all of them busy
+
+
+def test_time_of_others_is_what_neither_this_process_nor_its_workers_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine, own, clock = itertools.cycle((100.0, 110.0)), itertools.cycle((0.5, 1.5)), itertools.cycle((50.0, 55.0))
+    monkeypatch.setattr(interleave, "busy_cpu_s", lambda: next(machine))
+    monkeypatch.setattr(interleave.time, "process_time", lambda: next(own))
+    monkeypatch.setattr(interleave.time, "monotonic", lambda: next(clock))
+    assert interleave._Busy().others_cpus(3.0) == pytest.approx((10 - 1 - 3) / 5)
+
+
+def test_what_a_turn_gives_is_added_up_and_loading_took_no_turn() -> None:
+    class Answering:
+        def call(self, operation: str, _request: Json) -> Json:
+            if operation == "load":
+                return {"cpu_s": 2.0}
+            return {"samples_ms": [1.0, 2.0], "runs": 5, "peak_rss_bytes": 7, "cpu_s": 6.0}
+
+    lane = interleave._Lane(artifact=artifact(), threads=1, worker=Answering())  # type: ignore[arg-type]
+    lane.load(Path("x.npz"), 0)
+    for _ in range(2):
+        lane.turn(QUICK)
+    assert (lane.rounds_ms, lane.runs, lane.cpu_s) == ([(1.0, 2.0)] * 2, 10, 4.0)
 
 
 def test_busy_seconds_leave_out_idleness(tmp_path: Path) -> None:
