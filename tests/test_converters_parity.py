@@ -14,8 +14,8 @@ from edgekit.recipe import Precision
 LOGITS = np.random.default_rng(0).normal(0, 3, (50, 10)).astype(np.float32) + np.arange(10, dtype=np.float32)
 
 
-def _check(other: np.ndarray, precision: Precision) -> None:
-    reference, found = {"logits": LOGITS}, {"logits": other}
+def _check(other: np.ndarray, precision: Precision, source: np.ndarray = LOGITS) -> None:
+    reference, found = {"logits": source}, {"logits": other}
     parity = compare_outputs(reference, found, what="m.tflite", synthetic=False)
     require_tolerance(reference, found, parity, precision, what="m.tflite")
 
@@ -45,6 +45,78 @@ def test_damage_is_refused(precision: Precision, damage: object) -> None:
         _check(np.ascontiguousarray(damage(LOGITS)), precision)  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(
+    ("precision", "decibels", "needed"),
+    [
+        (Precision.FP16, 19.0, 20.0),
+        (Precision.DYNAMIC, 4.0, 5.0),
+        (Precision.INT8, 2.0, 3.0),
+        (Precision.INT16X8, 7.0, 8.0),
+    ],
+)
+def test_noise_is_refused_where_every_item_is_still_followed(
+    precision: Precision, decibels: float, needed: float
+) -> None:
+    with pytest.raises(CheckFailedError) as error:
+        _check(LOGITS * np.float32(1 - 10 ** (-decibels / 20)), precision)
+    assert str(error.value) == (
+        f"m.tflite is refused, and nothing was written: its outputs keep {decibels:.1f} dB of the source's signal; "
+        f"{precision} needs {needed:.1f} dB."
+    )
+
+
+def test_noise_beside_one_large_value_is_refused_for_fp32() -> None:
+    reference = np.zeros((50, 10), np.float32)
+    reference[::2, 0] = 1.0
+    with pytest.raises(CheckFailedError, match=r"keep 47\.9 dB of the source's signal; fp32 needs 60\.0 dB\.$"):
+        _check(reference + np.float32(9e-4), Precision.FP32, reference)
+
+
+@pytest.mark.parametrize(
+    ("precision", "found", "needed"),
+    [
+        (Precision.FP32, 0.998, 0.999),
+        (Precision.FP16, 0.985, 0.99),
+        (Precision.DYNAMIC, 0.75, 0.8),
+        (Precision.INT8, 0.45, 0.5),
+        (Precision.INT16X8, 0.75, 0.8),
+    ],
+)
+def test_outputs_that_hardly_follow_the_input_are_refused_beside_a_large_constant(
+    precision: Precision, found: float, needed: float
+) -> None:
+    rng = np.random.default_rng(1)
+    deviations, other = (v - v.mean(axis=0) for v in (rng.normal(0, 0.1, (50, 10)), rng.normal(0, 0.1, (50, 10))))
+    other -= deviations * (deviations * other).sum() / (deviations**2).sum()
+    other *= np.linalg.norm(deviations) / np.linalg.norm(other)
+    with pytest.raises(CheckFailedError) as error:
+        _check(1000 + found * deviations + np.sqrt(1 - found**2) * other, precision, 1000 + deviations)
+    assert str(error.value) == (
+        "m.tflite is refused, and nothing was written: its outputs follow the source's with a correlation of "
+        f"{found:.3f}; {precision} needs {needed:.3f}."
+    )
+
+
+def test_an_output_that_is_constant_in_the_source_has_no_correlation() -> None:
+    reference = {"y": np.tile(np.arange(1.0, 5.0), (50, 1))}
+    other = {"y": reference["y"] + np.random.default_rng(0).normal(0, 1e-7, (50, 4))}
+    parity = compare_outputs(reference, other, what="m.onnx", synthetic=False)
+    assert parity.correlation is None
+    require_tolerance(reference, other, parity, Precision.FP32, what="m.onnx")
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_the_worst_of_several_outputs_counts(order: tuple[str, str]) -> None:
+    first, second = order
+    reference = {first: LOGITS, second: LOGITS}
+    other = {first: LOGITS, second: np.roll(LOGITS, 1, axis=0)}
+    parity = compare_outputs(reference, other, what="m.onnx", synthetic=False)
+    alone = compare_outputs({second: LOGITS}, {second: other[second]}, what="m.onnx", synthetic=False)
+    assert parity == alone
+    with pytest.raises(CheckFailedError, match=rf": output '{second}' differs from the source by "):
+        require_tolerance(reference, other, parity, Precision.FP32, what="m.onnx")
+
+
 def test_nan_is_refused() -> None:
     broken = LOGITS.copy()
     broken[3, 3] = np.nan
@@ -52,6 +124,11 @@ def test_nan_is_refused() -> None:
         _check(broken, Precision.INT8)
     assert str(error.value) == (
         "Output 'logits' of m.tflite has values that are NaN or infinite; expected finite numbers."
+    )
+    with pytest.raises(CheckFailedError) as error:
+        _check(LOGITS, Precision.INT8, broken)
+    assert str(error.value) == (
+        "Output 'logits' of the source has values that are NaN or infinite; expected finite numbers."
     )
 
 
@@ -65,6 +142,15 @@ def test_a_missing_output_is_refused() -> None:
     with pytest.raises(CheckFailedError) as error:
         compare_outputs({"a": LOGITS}, {"b": LOGITS}, what="m.onnx", synthetic=False)
     assert str(error.value) == "m.onnx has the outputs ['b']; the source has ['a']."
+    with pytest.raises(CheckFailedError) as error:
+        compare_outputs({"a": LOGITS}, {"a": LOGITS, "b": LOGITS}, what="m.onnx", synthetic=False)
+    assert str(error.value) == "m.onnx has the outputs ['a', 'b']; the source has ['a']."
+
+
+def test_integers_for_real_numbers_are_refused() -> None:
+    with pytest.raises(CheckFailedError) as error:
+        _check(np.rint(LOGITS).astype(np.int8), Precision.INT8)
+    assert str(error.value) == "Output 'logits' of m.tflite is int8; the source has float32."
 
 
 def test_one_other_best_class_is_refused_for_fp32_unless_it_is_a_tie() -> None:

@@ -84,6 +84,12 @@ def test_unbounded_outputs_get_room_for_items_not_seen(maker: str, margin: float
     assert ranges["y"] == pytest.approx((BELL.min() * margin, BELL.max() * margin))
 
 
+def test_outputs_that_were_never_negative_get_no_room() -> None:
+    finder = seen(x=BELL, y=np.abs(BELL))  # the operator ends in a ReLU
+    ranges = finder.best(graph(("FULLY_CONNECTED", "x", "y"), output="y"))
+    assert ranges["y"] == (float(np.abs(BELL).min()), float(np.abs(BELL).max()))
+
+
 def test_means_are_never_clipped() -> None:
     finder = seen(x=BELL, mean=WITH_OUTLIER, y=BELL)
     ranges = finder.best(graph(("MEAN", "x", "mean"), ("FULLY_CONNECTED", "mean", "y"), output="y"))
