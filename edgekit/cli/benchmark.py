@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli.common import EXISTING, emit, json_option, print_table, progress_bar, say, seed_option
+from edgekit.cli.common import EXISTING, emit, json_option, progress_bar, say, seed_option
+from edgekit.cli.tables import print_table
 
 SLOWEST = 10
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -88,20 +87,3 @@ def progress_bar() -> Iterator[Progress]:
             bars.update(tasks[what], completed=done, total=total or None)
 
         yield update
-
-
-def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A table on stdout: bordered for people, with all its columns when piped."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=int(os.environ.get("COLUMNS", "200")))
-    table = Table(title=title, title_justify="left")
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # not markup: names may hold square brackets
-    console.print(table)

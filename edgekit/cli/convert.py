@@ -8,6 +8,7 @@ from click.core import ParameterSource
 
 from edgekit.artifact import Format
 from edgekit.cli import common
+from edgekit.cli.tables import print_table
 from edgekit.errors import InputError
 from edgekit.recipe import Batch, Granularity, InterfaceType, Ranges, Recipe, parse_precision
 from edgekit.results import envelope
@@ -122,4 +123,4 @@ def _table(results: list[dict[str, Any]]) -> None:
             ]
         )
     columns = ["file", "MB", "ratio", "max-abs", "SQNR dB", "cosine", "top-1 agree", "in float", "engine", "s"]
-    common.print_table("Converted, and compared with the source", columns, rows)
+    print_table("Converted, and compared with the source", columns, rows)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from edgekit.cli import common
+from edgekit.cli.tables import print_table
 
 
 @click.command("evaluate")
@@ -57,5 +58,5 @@ def command(
     common.emit(
         envelope("evaluate", report.results(), host=host_facts()),
         json_file,
-        lambda: common.print_table(*report.table()),
+        lambda: print_table(*report.table()),
     )

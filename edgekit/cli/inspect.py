@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli.common import EXISTING, emit, json_option, print_table, say
+from edgekit.cli.common import EXISTING, emit, json_option, say
+from edgekit.cli.tables import print_table
 
 
 @click.command("inspect")

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from edgekit.cli import common
+from edgekit.cli.tables import print_table
 
 
 @click.command("predict")
@@ -46,4 +47,4 @@ def command(
         )
     if output is not None:
         save_outputs(report, output)
-    common.emit(envelope("predict", report.results()), json_file, lambda: common.print_table(*report.table()))
+    common.emit(envelope("predict", report.results()), json_file, lambda: print_table(*report.table()))

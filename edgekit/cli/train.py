@@ -11,11 +11,11 @@ from edgekit.cli.common import (
     emit,
     force_option,
     json_option,
-    print_table,
     progress_bar,
     say,
     seed_option,
 )
+from edgekit.cli.tables import print_table
 from edgekit.models.registry import DEFAULT_PRESET, find_spec
 from edgekit.results import envelope
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from edgekit.cli.common import EXISTING, emit, force_option, json_option, labels_option, print_table, seed_option
+from edgekit.cli.common import EXISTING, emit, force_option, json_option, labels_option, seed_option
+from edgekit.cli.tables import print_table
 from edgekit.models.registry import ZOO, find_spec
 from edgekit.results import envelope
 
