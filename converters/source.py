@@ -62,7 +62,7 @@ def open_source(path: Path) -> Source:
 
         artifact = open_artifact(model)
         card = artifact.card
-        _refuse_quantized(model, kind, card)
+        _refuse_quantized(model, kind)
     elif kind is SourceKind.H5 and not model.read_bytes()[:8].startswith(b"\x89HDF\r\n\x1a\n"):
         raise ArtifactError(f"{model} is not an HDF5 file, or is damaged; expected a model saved by Keras as .h5.")
     name = path.resolve().name if path.is_dir() else path.stem
@@ -87,15 +87,15 @@ def _model_and_kind(path: Path) -> tuple[Path, SourceKind]:
     return path, _SUFFIXES[path.suffix.lower()]
 
 
-def _refuse_quantized(path: Path, kind: SourceKind, card: ModelCard) -> None:
+def _refuse_quantized(path: Path, kind: SourceKind) -> None:
     if kind is SourceKind.KERAS:
         return
     from edgekit.formats import onnx, tflite
 
     graph = (tflite if kind is SourceKind.TFLITE else onnx).read_graph(path)
-    integer = any(t.scale for t in graph.tensors.values()) or any("Quantize" in n.op for n in graph.nodes)
+    integer = any(t.scale for t in graph.tensors.values()) or any("quantize" in n.op.lower() for n in graph.nodes)
     half = any(t.constant and t.dtype == "float16" for t in graph.tensors.values())
-    if integer or half or any(t.quantized for t in (*card.inputs, *card.outputs)):
+    if integer or half:
         kinds = "quantized" if integer else "in half precision"
         raise InputError(f"{path} is already {kinds}; convert the float model that it was made from.")
 

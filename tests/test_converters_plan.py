@@ -107,21 +107,31 @@ def test_a_quantized_file_is_no_source(tiny_models: Path, name: str) -> None:
     )
 
 
-def test_a_file_in_half_precision_is_no_source(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("values", "op", "kind"),
+    [
+        (np.ones(2, np.float16), "Cast", "in half precision"),
+        (np.ones(2, np.int8), "DequantizeLinear", "quantized"),  # weights only
+    ],
+)
+def test_weights_of_less_than_float32_make_no_source(tmp_path: Path, values: object, op: str, kind: str) -> None:
     from onnx import TensorProto, helper, numpy_helper
 
-    graph = helper.make_graph(
-        [helper.make_node("Cast", ["w"], ["y"], to=TensorProto.FLOAT)],
-        "half",
-        [],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (2,))],
-        [numpy_helper.from_array(np.ones(2, np.float16), "w")],
+    scale = numpy_helper.from_array(np.float32(0.5), "scale")
+    made = (
+        helper.make_node("Cast", ["w"], ["y"], to=TensorProto.FLOAT)
+        if op == "Cast"
+        else helper.make_node(op, ["w", "scale"], ["y"])
     )
-    path = tmp_path / "half.onnx"
-    path.write_bytes(helper.make_model(graph).SerializeToString())
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, (2,))
+    weights = numpy_helper.from_array(np.asarray(values), "w")
+    path = tmp_path / "m.onnx"
+    path.write_bytes(
+        helper.make_model(helper.make_graph([made], "g", [], [output], [weights, scale])).SerializeToString()
+    )
     with pytest.raises(InputError) as caught:
         open_source(path)
-    assert str(caught.value) == f"{path} is already in half precision; convert the float model that it was made from."
+    assert str(caught.value) == f"{path} is already {kind}; convert the float model that it was made from."
 
 
 # --- operators in float ---------------------------------------------------------------------------------------------

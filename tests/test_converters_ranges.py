@@ -50,6 +50,12 @@ def test_an_outlier_is_clipped_because_that_costs_less() -> None:
     assert error(WITH_OUTLIER, low, high) < 0.75 * error(WITH_OUTLIER, 0.0, 40.0)
 
 
+def test_the_end_with_the_outlier_is_clipped_further_than_the_other() -> None:
+    values = np.append(BELL, np.float32(-40.0))
+    low, high = least_error_range(values, -40.0, float(BELL.max()))
+    assert low / -40.0 < high / BELL.max()
+
+
 def test_evenly_spread_values_are_not_clipped() -> None:
     spread = np.linspace(0, 6, 5000, dtype=np.float32)
     assert least_error_range(spread, 0.0, 6.0) == (0.0, 6.0)
@@ -102,3 +108,17 @@ def test_extremes_cover_every_item_and_samples_are_bounded() -> None:
         finder.see("x", np.full(100_000, value, np.float32))
     assert finder.extremes() == {"x": (-7.0, 3.0)}
     assert sum(len(v) for v in finder._seen["x"].values) == 60_000
+
+
+def test_the_kept_samples_are_drawn_by_the_seed() -> None:
+    kept = []
+    for seed in (0, 0, 1):
+        finder = RangeFinder(1, seed)
+        finder.see("x", BELL)
+        kept.append(finder._seen["x"].values[0])
+    np.testing.assert_array_equal(kept[0], kept[1])
+    assert (kept[0] != kept[2]).any()
+
+
+def test_a_tensor_without_values_has_no_range() -> None:
+    assert seen(x=np.zeros((0, 3), np.float32)).extremes() == {}
