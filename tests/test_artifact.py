@@ -159,6 +159,7 @@ def changed(card: ModelCard, **changes: object) -> ModelCard:
             "1 x 6 x 4 x 3 float32.",
         ),
         ({"inputs": ()}, "The card names the inputs []; the model has ['image']."),
+        ({"outputs": ()}, "The card names the outputs []; the model has ['scores']."),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(changes: dict[str, object], message: str, tmp_path: Path) -> None:
@@ -168,6 +169,18 @@ def test_a_card_that_does_not_fit_is_refused(changes: dict[str, object], message
         attach_card(path, changed(full_card(open_artifact(path)), **changes))
     assert str(caught.value) == message
     assert path.read_bytes() == before
+
+
+def test_a_damaged_graph_is_noticed_beside_a_whole_card(tmp_path: Path) -> None:
+    import onnx
+
+    path = copied("convnet.onnx", tmp_path)
+    card = open_artifact(path).card
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.elem_type = 99
+    path.write_bytes(with_card(model.SerializeToString(), card, Format.ONNX))
+    with pytest.raises(ArtifactError, match=r"a tensor has type number 99"):
+        open_artifact(path)
 
 
 def test_a_card_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -503,6 +503,7 @@ def test_a_subset_is_lazy_and_keeps_labels(class_folders: Path) -> None:
 
 def test_an_item_is_recognised_by_its_pixels() -> None:
     assert item_digest(COLOUR) == item_digest(decode_image(png(), name="x")) != item_digest(COLOUR[::-1])
+    assert item_digest(COLOUR) != item_digest(COLOUR.reshape(-1)) != item_digest(COLOUR.reshape(-1).view(np.int8))
     assert item_digest({"a": COLOUR, "b": COLOUR}) == item_digest({"b": COLOUR, "a": COLOUR}) != item_digest(COLOUR)
     ref = data_ref("set", ["0a", "0b"], seed=1, keep_items=True)
     assert (ref.count, ref.items) == (2, ("0a", "0b"))

@@ -60,6 +60,33 @@ def test_a_read_only_target_is_one_sentence(tmp_path: Path) -> None:
     assert str(caught.value) == f"Cannot write to {tmp_path}: Permission denied; choose another folder with -o."
 
 
+def test_folders_made_for_nothing_go_when_no_file_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    with pytest.raises(InputError) as caught:
+        write_atomic(tmp_path / "new" / "folder" / "a.bin", b"a")
+    assert str(caught.value) == (
+        f"Cannot write to {tmp_path / 'new' / 'folder'}: No space left on device; choose another folder with -o."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_writing_replaces_the_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"long content")

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from edgekit.errors import CheckFailedError, InputError
 from edgekit.formats.graph import Graph, Node, TensorInfo
 from edgekit.formats.tflite import read_graph
 from edgekit.measure.inspect import inspect, require_fit
-from edgekit.measure.macs import count_macs, peak_activation_bytes
+from edgekit.measure.macs import count_macs, count_parameters, peak_activation_bytes
 from edgekit.measure.targets import TARGETS, find_target, misfits
 
 # A convolution and a depthwise one, each to 3 x 2 x 4, and a dense layer of 4 to 5.
@@ -77,10 +78,31 @@ def tensor(*shape: int | None) -> TensorInfo:
         (graph(node("Gemm", ["x", "w"], "y"), x=tensor(1, 2), w=tensor(2, 3), y=tensor(None, None)), None),
         (graph(node("Gemm", ["x", "w"], "y"), x=tensor(1, 2), w=tensor(2, 3)), None),
         (graph(node("Relu", ["x"], "y")), 0),
+        (graph(node("BATCH_MATMUL", ["x", "w"], "y"), x=tensor(2, 4, 3), w=tensor(2, 4, 5), y=tensor(2, 3, 5)), 30 * 4),
+        (graph(node("QLinearConv", [*"xsz", "w"], "y"), w=tensor(8, 2, 3, 3), y=tensor(1, 8, 9, 9)), 8 * 81 * 2 * 9),
+        (graph(node("QLinearMatMul", [*"xsz", "w"], "y"), x=tensor(3, 4), w=tensor(4, 5), y=tensor(3, 5)), 15 * 4),
+        (graph(replace(node("Gemm", ["x", "w"], "y"), custom=True), x=tensor(1, 2), w=tensor(2, 3), y=tensor(1, 3)), 0),
     ],
 )  # fmt: skip
 def test_macs_of_single_operators(made: Graph, macs: int | None) -> None:
     assert count_macs(made) == macs
+
+
+def test_scales_and_zero_points_are_no_parameters_and_integer_biases_are() -> None:
+    def constant(dtype: str, *shape: int) -> TensorInfo:
+        return TensorInfo(shape=shape, dtype=dtype, constant=True)
+
+    made = graph(
+        node("DequantizeLinear", ["w", "scale", "zero"], "real"),
+        node("DequantizeLinear", ["b", "scale", "none"], "bias"),
+        node("Reshape", ["real", "shape"], "y"),
+        w=constant("int8", 3, 4),
+        scale=constant("float32", 3),
+        zero=constant("int8", 3),
+        b=constant("int32", 3),
+        shape=constant("int64", 2),
+    )
+    assert count_parameters(made) == 12 + 3
 
 
 def test_activations_live_from_their_maker_to_their_last_reader() -> None:
@@ -88,6 +110,8 @@ def test_activations_live_from_their_maker_to_their_last_reader() -> None:
     chain = [node("Relu", ["x"], "a"), node("Relu", ["a"], "b"), node("Add", ["b", "x"], "c")]
     assert peak_activation_bytes(graph(*chain, **tensors)) == (10 + 100 + 20) * 4
     assert peak_activation_bytes(graph(*chain[:2], **tensors)) == (100 + 20) * 4
+    kept = replace(graph(*chain, **tensors), output_tensors={"a": "a", "c": "c"})
+    assert peak_activation_bytes(kept) == (10 + 100 + 20 + 5) * 4  # an output lives to the end
     assert peak_activation_bytes(graph(node("Relu", ["x"], "a"), x=tensor(10))) is None
 
 

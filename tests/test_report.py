@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from edgekit.errors import InputError
 from edgekit.report import read_results, render, write_report
 from edgekit.report.page import kilobytes, milliseconds
+from edgekit.report.read import Accuracy, Results, Row, Timing
 from edgekit.report.svg import Point, scatter
 
 SHA = {"int8": "a" * 64, "fp32": "b" * 64}
@@ -54,7 +56,7 @@ def results(tmp_path: Path) -> Path:
             valid=valid,
             flags=flags,
         )
-        for r, p50, valid, flags in (("fp32", 0.5, True, []), ("int8", 0.6, False, ["the machine was busy"]))
+        for r, p50, valid, flags in (("fp32", 0.5, True, []), ("int8", 0.4, False, ["the machine was busy"]))
     ]
     write(folder, "convert", converted, arguments=["convert", "my model", "-p", "int8"])
     write(folder, "evaluate", evaluated)
@@ -89,7 +91,8 @@ def test_joins_the_results_of_a_file(results: Path) -> None:
     assert int8.top1 is not None
     assert int8.top1.low < 0.9722 < int8.top1.high
     assert int8.timing is not None
-    assert (int8.timing.p50_ms, int8.timing.valid, int8.timing.flags) == (0.6, False, ("the machine was busy",))
+    assert (int8.timing.p50_ms, int8.timing.valid, int8.timing.flags) == (0.4, False, ("the machine was busy",))
+    assert int8.timing.p90_ms == pytest.approx(0.44)
     assert fp32.timing is not None
     assert fp32.timing.valid
 
@@ -99,7 +102,7 @@ def test_the_page_says_what_was_measured(results: Path, tmp_path: Path) -> None:
     for said in (
         "2 model files · accuracy on 360 items · latency per item, threads: 1 · A CPU",
         "top-1 97.22 % (94.96–98.48) · 120.0 kB",
-        "the machine was busy",
+        "90 % within 0.440 ms · timing not valid: the machine was busy",
         "int8 is slower.",
         "edgekit convert 'my model' -p int8",
         "8.00 GB",
@@ -114,6 +117,43 @@ def test_an_invalid_timing_is_never_called_the_fastest(results: Path, tmp_path: 
     fastest = re.search(r'Fastest within 1 point of the best</h2><p class="big">([^<]*)<', text)
     assert fastest is not None
     assert fastest[1] == "m.fp32.tflite"
+
+
+def row(name: str, size: int, top1: float, fmt: str = "tflite") -> Row:
+    accuracy = Accuracy(value=top1, low=top1 - 0.02, high=top1 + 0.01, count=360)
+    return Row(artifact=name, sha256=name, format=fmt, recipe="int8", model_bytes=size, top1=accuracy)
+
+
+def test_the_smallest_is_one_that_keeps_the_accuracy_and_can_be_shipped() -> None:
+    rows = (
+        row("large", 400, 0.97),
+        row("small", 120, 0.965),
+        row("inaccurate", 10, 0.955),
+        row("trained", 50, 0.97, fmt="keras"),
+    )
+    page = render(Results(rows=rows, commands=(), verdicts=(), host=None), title="t")
+    found = re.findall(r'<h2>([^<]*)</h2><p class="big">([^<]*)<', page)
+    assert found == [("Smallest within 1 point of the best", "small")]
+
+
+def test_bars_show_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Point] = []
+
+    def recorded(points: list[Point], **labels: str) -> str:
+        drawn.extend(points)
+        return scatter(points, **labels)
+
+    monkeypatch.setattr("edgekit.report.page.scatter", recorded)
+    render(Results(rows=(row("m", 120_000, 0.97),), commands=(), verdicts=(), host=None), title="t")
+    assert [(p.x, p.y, p.low, p.high) for p in drawn] == [pytest.approx((120.0, 97.0, 95.0, 98.0))]
+
+
+def test_the_fewest_threads_are_compared() -> None:
+    def timing(threads: int) -> Timing:
+        return Timing(device="d", threads=threads, p50_ms=1.0, p90_ms=1.0, rss_bytes=None, valid=True, flags=())
+
+    timed = replace(row("m", 1, 1.0), timings=(timing(4), timing(1), timing(2)))
+    assert timed.timing == timing(1)
 
 
 def test_the_page_needs_nothing_else(results: Path, tmp_path: Path) -> None:
