@@ -50,6 +50,10 @@ class Artifact:
 
 def find_model(path: Path) -> tuple[Path, Format]:
     """The model file meant by ``path`` and its format; a training's folder means its ``model.keras``."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # no engine takes it, nor does JSON
+        raise ArtifactError(f"{str(path)!r} is a name that is not UTF-8; rename the file.") from None
     if path.is_dir():
         if not (path / "model.keras").is_file():
             raise ArtifactError(f"{path} is a folder without model.keras; give a .tflite, .onnx or .keras file.")

@@ -65,8 +65,13 @@ class Staging:
         missing = [p for p in (self.target, *self.target.parents) if not p.exists()]
         try:
             for folder in reversed(missing):
-                folder.mkdir()
-                self._created.append(folder)
+                try:
+                    folder.mkdir()
+                except FileExistsError:
+                    if not folder.is_dir():  # a folder is that of another process which works at the same time
+                        raise
+                else:
+                    self._created.append(folder)
             self.path = Path(tempfile.mkdtemp(prefix=".edgekit-", dir=self.target))
         except OSError as error:
             self._remove_created()

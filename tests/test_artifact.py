@@ -209,3 +209,10 @@ def test_every_foreign_model_opens(shared_data: Path) -> None:
     labels = cards["mobilenet_v1_0.25_128_quant.tflite"].labels
     assert labels is not None
     assert (len(labels), labels[0]) == (1001, "background")
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "caf\udce9.onnx"
+    with pytest.raises(ArtifactError) as caught:
+        open_artifact(path)
+    assert str(caught.value) == f"{str(path)!r} is a name that is not UTF-8; rename the file."

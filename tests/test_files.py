@@ -33,6 +33,20 @@ def test_nothing_is_left_after_a_failure(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_two_may_make_one_folder_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, mkdir = tmp_path / "new", Path.mkdir
+
+    def slow(folder: Path) -> None:
+        monkeypatch.undo()
+        mkdir(folder)  # by the other process, a moment before ours
+        mkdir(folder)
+
+    monkeypatch.setattr(Path, "mkdir", slow)
+    with Staging(target) as stage:
+        (stage.path / "a.bin").write_bytes(b"a")
+    assert target.is_dir()  # it is the other's to remove
+
+
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "old").write_text("x")
