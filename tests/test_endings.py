@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.cli import _Interrupt
+from edgekit.errors import InputError
 
 INTERRUPTED = "edgekit: interrupted; nothing unfinished was left behind.\n"
 
@@ -77,3 +78,24 @@ def test_a_name_that_no_file_can_have_is_one_sentence() -> None:
         2,
         f"edgekit: {name} cannot be used: File name too long; mend that and try again.\n",
     )
+
+
+def test_the_slower_of_two_conversions_into_one_folder_replaces_nothing(
+    tmp_path: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgekit.converters import Request, convert, manifest
+    from edgekit.recipe import Precision, Recipe
+
+    target, dump = tmp_path / "convnet.fp16.onnx", manifest.dump_manifest
+
+    def overtaken(record: manifest.Manifest) -> bytes:
+        target.write_bytes(b"of the faster one")
+        return dump(record)
+
+    monkeypatch.setattr(manifest, "dump_manifest", overtaken)
+    recipes = (Recipe(precision=Precision.FP16),)
+    with pytest.raises(InputError) as caught:
+        convert(Request(source=tiny_models / "convnet.onnx", recipes=recipes, output_dir=tmp_path))
+    assert str(caught.value) == f"{target} exists; use --force to replace it or -o to write elsewhere."
+    assert [p.name for p in tmp_path.iterdir()] == [target.name]
+    assert target.read_bytes() == b"of the faster one"
