@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 
 from edgekit.artifact import Format, open_artifact
 from edgekit.converters import Request, convert
-from edgekit.errors import CheckFailedError, ConversionError, InputError
+from edgekit.converters.tolerances import TOLERANCES
+from edgekit.errors import CheckFailedError, ConversionError, DataError, InputError
 from edgekit.recipe import InterfaceType, Precision, Recipe
 
 SCRIPT = Path(__file__).parent / "convert_models.py"
@@ -112,6 +114,35 @@ def test_float_files_are_sources_without_tensorflow(
     assert [a.format for a in report.artifacts] == [fmt]
     assert report.artifacts[0].parity.sqnr_db > 20
     assert "lower" in report.step_seconds
+
+
+def test_a_file_outside_its_tolerance_is_refused_and_nothing_is_written(
+    all_recipes: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out_of_reach = replace(TOLERANCES[Precision.FP16], min_sqnr_db=190.0)
+    monkeypatch.setitem(TOLERANCES, Precision.FP16, out_of_reach)
+    source = all_recipes / "images.fp32.onnx"
+    with pytest.raises(
+        CheckFailedError,
+        match=r"^images\.fp32\.fp16\.onnx is refused, .* dB of the source's signal; fp16 needs 190\.0 dB\.$",
+    ):
+        convert(_request(models, "images", tmp_path / "out", Precision.FP32, Precision.FP16, source=source))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_manifest_is_not_repeated_on_other_data(all_recipes: Path, models: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.npz"
+    data.write_bytes((models / "images.npz").read_bytes())
+    source = all_recipes / "images.fp32.onnx"
+    request = _request(models, "images", tmp_path / "first", Precision.FP32, source=source, calibration=str(data))
+    manifest = convert(request).manifest
+    np.savez(data, x=np.load(data)["x"] + np.float32(0.01))
+    with pytest.raises(DataError) as error:
+        convert(Request(source=manifest, output_dir=tmp_path / "again"))
+    assert str(error.value) == (
+        "The calibration data has changed since the manifest was written; convert anew without the manifest."
+    )
+    assert not (tmp_path / "again").exists()
 
 
 @pytest.mark.slow
@@ -247,6 +278,30 @@ def test_a_lambda_layer_is_refused(models: Path, tmp_path: Path, name: str) -> N
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        *(
+            (
+                f"custom.{suffix}",
+                "{path} has the custom layer Squared, whose code is not in the file: give the SavedModel folder that "
+                "model.export writes.",
+            )
+            for suffix in ("keras", "h5")
+        ),
+        (
+            "double.keras",
+            "Input 'x' of {path} is float64, which the converted files do not compute in: build the model in float32.",
+        ),
+    ],
+)
+def test_models_that_no_engine_could_run_are_refused(models: Path, tmp_path: Path, name: str, sentence: str) -> None:
+    result = _edgekit("convert", str(models / name), "-p", "fp32", "-o", str(tmp_path / "out"))
+    assert (result.returncode, result.stderr) == (2, f"edgekit: {sentence.format(path=models / name)}\n")
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_existing_target_is_refused_before_any_work(all_recipes: Path, models: Path) -> None:
     start = time.perf_counter()
     result = _edgekit("convert", str(models / "images.keras"), "-p", "fp32", "-o", str(all_recipes))
@@ -257,7 +312,7 @@ def test_an_existing_target_is_refused_before_any_work(all_recipes: Path, models
     )
 
 
-def test_the_table_of_the_command_as_json(models: Path, tmp_path: Path) -> None:
+def test_the_table_of_the_command_as_json(all_recipes: Path, models: Path, tmp_path: Path) -> None:
     result = _edgekit(
         "convert", str(models / "images.keras"), "--calibration", str(models / "images.npz"), "-f", "tflite",
         "-o", str(tmp_path), "--json", "-",
@@ -274,6 +329,8 @@ def test_the_table_of_the_command_as_json(models: Path, tmp_path: Path) -> None:
         "float_ops": [],
         "engine": "litert-quantizer",
     }
+    fp32_bytes = (all_recipes / "images.fp32.tflite").stat().st_size
+    assert row["ratio"] == pytest.approx(fp32_bytes / row["model_bytes"], rel=0.01)
     assert set(row["metrics"]) == {"max_abs", "sqnr_db", "cosine", "agreement", "correlation"}
 
 

@@ -14,15 +14,18 @@ import numpy as np
 import pytest
 
 from edgekit.artifact import open_artifact
-from edgekit.data import Dataset
+from edgekit.data import Dataset, Part, open_data
 from edgekit.data.arrays import ArrayItems
 from edgekit.errors import DataError, InputError
 from edgekit.measure.evaluate import evaluate
 from edgekit.models.batches import Augmentation, load_images, split, training_batches
+from edgekit.models.build import build
 from edgekit.models.checkpoint import Checkpoint, EpochRecord, read_checkpoint, write_checkpoint
-from edgekit.models.fitting import cross_entropy
+from edgekit.models.fitting import Fit, cross_entropy, fit
+from edgekit.models.parts import Parts
 from edgekit.models.registry import find_spec
 from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
+from edgekit.workers import silent
 
 EPOCHS = 12
 
@@ -212,6 +215,47 @@ def test_early_stopping_keeps_the_best_epoch() -> None:
     assert state.best[0].tolist() == [2]
 
 
+def on_wrong_labels(data: Path, **preset: Any) -> Fit:
+    """A training whose validation loss grows: the better the model, the worse on labels that are wrong."""
+    preprocessing = find_spec("mlp").preprocessing(28)
+    learn = load_images(open_data(str(data), part=Part.TRAIN, data_dir=None), preprocessing)
+    return Fit(
+        training=learn,
+        validation=replace(learn, labels=(learn.labels + 1) % 3),
+        preprocessing=preprocessing,
+        classes=3,
+        preset=replace(request(data).settings(), **preset),
+        seed=0,
+    )
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_what_only_gets_worse(data: Path, tmp_path: Path) -> None:
+    model = build(find_spec("mlp"), seed=0, units=32, classes=3)
+    weights: list[Any] = []
+    state = fit(
+        model,
+        on_wrong_labels(data, epochs=9, patience=2),
+        checkpoint=tmp_path / "checkpoint.npz",
+        progress=silent,
+        on_epoch=lambda *_: weights.append(model.get_weights()),
+    )
+    assert (state.best_epoch, state.epoch) == (1, 3)
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), weights[0], strict=True))
+    assert state.history[-1].val_accuracy < 0.5 < state.history[-1].accuracy
+
+
+def test_a_loss_that_is_no_number_ends_the_training(data: Path, tmp_path: Path) -> None:
+    model = build(find_spec("mlp"), seed=0, units=32, classes=3)
+    plan = on_wrong_labels(data, learning_rate=1e30)
+    with pytest.raises(InputError) as caught:
+        fit(model, plan, checkpoint=tmp_path / "c.npz", progress=silent, on_epoch=lambda *_: None)
+    assert str(caught.value) == (
+        "The loss of mlp became nan in epoch 1; expected a finite number: "
+        "train with other settings, such as a larger --batch-size."
+    )
+    assert not (tmp_path / "c.npz").exists()
+
+
 def test_a_checkpoint_comes_back_whole_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.npz"
     record = EpochRecord(epoch=1, loss=0.1, accuracy=0.2, val_loss=0.3, val_accuracy=0.4, seconds=5.0)
@@ -232,7 +276,9 @@ def test_the_split_takes_a_share_of_every_class() -> None:
     kept, held = split(labels, 0.2, 0, purpose="validation")
     assert np.bincount(labels[held]).tolist() == [10, 2, 1]
     assert sorted([*kept, *held]) == list(range(62))
+    assert split(labels, 0.2, 0, purpose="validation")[1].tolist() == held.tolist()
     assert split(labels, 0.2, 0, purpose="test")[1].tolist() != held.tolist()
+    assert split(labels, 0.2, 1, purpose="validation")[1].tolist() != held.tolist()
     with pytest.raises(DataError) as caught:
         split(np.array([0, 0, 1]), 0.5, 0, purpose="validation")
     assert str(caught.value) == ("Class 1 has too few images to set one aside for validation; add some of that class.")
@@ -245,16 +291,20 @@ def images(count: int = 7) -> Any:
     return load_images(data, spec), spec
 
 
-def epoch_of(number: int, **augmentation: Any) -> Iterator[tuple[Any, Any]]:
+def epoch_of(number: int, *, seed: int = 0, **augmentation: Any) -> Iterator[tuple[Any, Any]]:
     held, spec = images()
     return training_batches(
-        held, spec, classes=2, batch_size=3, augmentation=Augmentation(**augmentation), seed=0, epoch=number
+        held, spec, classes=2, batch_size=3, augmentation=Augmentation(**augmentation), seed=seed, epoch=number
     )
 
 
-def test_the_order_of_images_depends_on_the_epoch_and_nothing_else() -> None:
-    first, again, second = (np.concatenate([y for _, y in epoch_of(n, shift_pixels=1)]) for n in (1, 1, 2))
-    assert first.tolist() == again.tolist() != second.tolist()
+def test_the_order_of_images_depends_on_the_seed_and_the_epoch_and_nothing_else() -> None:
+    first, again, second, other = (
+        np.concatenate([x for x, _ in epoch_of(n, seed=seed, shift_pixels=1)]).tolist()
+        for n, seed in ((1, 0), (1, 0), (2, 0), (1, 1))
+    )
+    assert first == again != second
+    assert other not in (first, second)
     assert [len(x) for x, _ in epoch_of(1)] == [3, 3]  # a batch of one is left out
 
 
@@ -286,7 +336,11 @@ def test_cross_entropy_equals_that_of_keras() -> None:
 @pytest.mark.parametrize(
     ("values", "labels", "message"),
     [
-        (np.zeros((3, 4), np.float32), np.zeros(3, np.int64), "x holds (4,) float32; training takes images of"),
+        (
+            np.zeros((3, 4), np.float32),
+            np.zeros(3, np.int64),
+            "x holds (4,) float32; training takes images of (height, width, channels) uint8.",
+        ),
         (np.zeros((3, 4, 4, 1), np.uint8), None, "x has no labels; training needs a class for each image."),
         (np.zeros((0, 4, 4, 1), np.uint8), np.zeros(0, np.int64), "x is empty; training needs labelled images."),
     ],
@@ -295,7 +349,17 @@ def test_data_that_cannot_be_learned_is_refused(values: Any, labels: Any, messag
     data = Dataset(name="x", items=ArrayItems(values), labels=labels)
     with pytest.raises(DataError) as caught:
         load_images(data, find_spec("mlp").preprocessing(28))
-    assert str(caught.value) in (message, f"{message} (height, width, channels) uint8.")
+    assert str(caught.value) == message
+
+
+def test_a_test_part_with_more_classes_than_the_training_part_is_refused() -> None:
+    train, test = (
+        Dataset(name="x", items=ArrayItems(np.zeros((3, 28, 28, 1), np.uint8)), labels=np.array(labels))
+        for labels in ((0, 1, 1), (0, 1, 2))
+    )
+    with pytest.raises(DataError) as caught:
+        Parts(train=train, test=test).images(find_spec("mlp").preprocessing(28), 0)
+    assert str(caught.value) == "The test part of x has the class id 2; the training part has 2 classes."
 
 
 def test_a_preset_without_data_asks_for_some() -> None:
