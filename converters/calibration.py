@@ -1,6 +1,6 @@
 """Items for calibration and for verification: real ones, chosen by a seed, written one by one, recorded by digest."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from edgekit.preprocessing import Preprocessing
 from edgekit.workers import Progress
 
 SYNTHETIC_ITEMS = 16
+STRANGERS = 100
+"""Data of which the first so many items were not learned from is taken for other data than the training's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +71,17 @@ def write_calibration(
     seed: int,
     folder: Path,
     progress: Progress,
+    learned: Collection[str] = (),
 ) -> Calibration:
-    """``count`` items of ``data`` (all, when it has fewer) as model inputs in ``folder``; one in memory at a time."""
+    """``count`` items of ``data`` (all, when it has fewer) as model inputs in ``folder``; one in memory at a time.
+
+    ``learned`` are the digests of the items that the model was trained on. Where ``data`` holds some of them, only
+    these calibrate, so that what was held out of the training is held out of the conversion too.
+    """
     from edgekit.feeding import Feeder
 
     feeder = Feeder(inputs, preprocessing)
-    indices = draw(len(data), count, seed)
+    indices = _learned_of(data, frozenset(learned), count, seed) or draw(len(data), count, seed)
     digests: list[str] = []
 
     def feeds() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
@@ -86,6 +93,17 @@ def write_calibration(
 
     samples = Samples.write(folder, feeds(), len(indices))
     return Calibration(samples=samples, ref=data_ref(data.name, digests, seed=seed, keep_items=True))
+
+
+def _learned_of(data: Dataset, learned: frozenset[str], count: int, seed: int) -> list[int]:
+    """Up to ``count`` items of ``data`` that are among ``learned``, as drawn with ``seed``."""
+    found: list[int] = []
+    for seen, index in enumerate(draw(len(data), len(data), seed) if learned else ()):
+        if len(found) == count or (seen == STRANGERS and not found):
+            break
+        if item_digest(data.items[index]) in learned:
+            found.append(index)
+    return found
 
 
 def synthetic_calibration(

@@ -104,6 +104,7 @@ def _run(
     loaded = steps.run("load", load, source, shop)
     base = finish.base_card(source, loaded, preprocessing=None, labels=request.labels)
     base = replace(base, preprocessing=resolve_preprocessing(base, request.preprocess))
+    training = source.card.provenance.training if source.card is not None else None
     if data is not None:
         items = steps.run(
             "calibrate",
@@ -115,6 +116,7 @@ def _run(
             seed=recipe.seed,
             folder=shop.folder / "samples",
             progress=progress,
+            learned=training.items if training is not None else (),
         )
     else:
         items = calibrating.synthetic_calibration(

@@ -79,6 +79,8 @@ def dump_manifest(manifest: Manifest) -> bytes:
 
 def load_manifest(path: Path) -> Manifest:
     """The manifest in ``path``; `InputError` when it is none."""
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give the {SUFFIX} file of an earlier conversion.")
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:

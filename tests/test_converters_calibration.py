@@ -62,6 +62,26 @@ def test_items_that_are_not_finite_are_refused(tmp_path: Path, bad: float) -> No
     assert str(caught.value) == "An item for input 'x' holds NaN or infinite values; expected finite numbers."
 
 
+@pytest.mark.parametrize("count", [3, 99])
+def test_what_was_held_out_of_the_training_does_not_calibrate(count: int, tmp_path: Path) -> None:
+    learned = [item_digest(item) for item in PAIRS[:6]]
+    made = write_calibration(
+        dataset(), (X,), None, count=count, seed=0, folder=tmp_path / "a", progress=silent, learned=learned
+    )
+    assert made.ref is not None
+    assert made.ref.count == min(count, 6)
+    assert set(made.ref.items) <= set(learned)
+
+
+def test_other_data_than_the_training_calibrates_whole(tmp_path: Path) -> None:
+    others = [item_digest(item) for item in PAIRS + 100]
+    made = write_calibration(
+        dataset(), (X,), None, count=99, seed=0, folder=tmp_path / "a", progress=silent, learned=others
+    )
+    assert made.ref is not None
+    assert made.ref.count == len(PAIRS)
+
+
 def trained_on(name: str) -> ModelCard:
     training = DataRef(name=name, digest="", count=1)
     return ModelCard(name="m", inputs=(X,), outputs=(), provenance=Provenance(training=training))
@@ -130,6 +150,13 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, content: str) -> None:
     path.write_text(content)
     with pytest.raises(InputError, match=r"^\S+x\.manifest\.json (is|lacks) "):
         load_manifest(path)
+
+
+def test_a_manifest_that_does_not_exist_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "x.manifest.json"
+    with pytest.raises(InputError) as caught:
+        load_manifest(path)
+    assert str(caught.value) == f"{path} does not exist; give the .manifest.json file of an earlier conversion."
 
 
 def test_recipes_of_one_conversion_share_the_batch_setting(tiny_models: Path) -> None:
