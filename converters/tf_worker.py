@@ -187,12 +187,17 @@ def _load_keras(path: Path) -> Loaded:
                 f"{path} has a Lambda layer, which is arbitrary Python code and is not run: replace it by stock layers "
                 "and save the model again."
             ) from None
+        if custom := re.search(r"Could not locate class '(\w+)'|Unknown layer: '?(\w+)", str(error)):
+            raise ArtifactError(
+                f"{path} has the custom layer {custom[1] or custom[2]}, whose code is not in the file: give the "
+                "SavedModel folder that model.export writes."
+            ) from None
         raise ArtifactError(f"Keras cannot load {path}: {_first_line(error)}") from None
     if not getattr(model, "inputs", None):
         raise ArtifactError(f"{path} was saved before its input shapes were known: call the model once, then save it.")
     names = _unique([_input_name(t.name, i, len(model.inputs)) for i, t in enumerate(model.inputs)], taken=())
     specs = [tf.TensorSpec(t.shape, t.dtype, name=n) for t, n in zip(model.inputs, names, strict=True)]
-    _refuse_free_dimensions(path, specs)
+    _refuse_unfit_inputs(path, specs)
     labels = list(getattr(model, "output_names", [])) or [model.layers[-1].name]
 
     def call(*tensors: Any) -> dict[str, Any]:
@@ -223,7 +228,7 @@ def _load_saved_model(path: Path) -> Loaded:
     signature = saved.signatures["serving_default"]
     keyed = signature.structured_input_signature[1]
     specs = [tf.TensorSpec(s.shape, s.dtype, name=key) for key, s in sorted(keyed.items())]
-    _refuse_free_dimensions(path, specs)
+    _refuse_unfit_inputs(path, specs)
     names = [s.name for s in specs]
 
     def call(*tensors: Any) -> dict[str, Any]:
@@ -249,8 +254,13 @@ def _keras_config(path: Path) -> str | None:
         return json.dumps(json.loads(file.attrs["model_config"]))
 
 
-def _refuse_free_dimensions(path: Path, specs: Sequence[Any]) -> None:
+def _refuse_unfit_inputs(path: Path, specs: Sequence[Any]) -> None:
     for spec in specs:
+        if spec.dtype.name == "float64":
+            raise InputError(
+                f"Input {spec.name!r} of {path} is float64, which the converted files do not compute in: build the "
+                "model in float32."
+            )
         if spec.shape.rank is None or any(d is None for d in spec.shape[1:]):
             raise InputError(
                 f"Input {spec.name!r} of {path} has the shape {spec.shape}; expected fixed sizes after the batch axis: "

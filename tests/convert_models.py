@@ -5,6 +5,7 @@ One process with TensorFlow for all of them. Weights are seeded.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -59,6 +60,14 @@ def two_inputs() -> keras.Model:
     return keras.Model([b, a], [layers.Dense(3, name="scores")(difference), difference])
 
 
+class Squared(layers.Layer):
+    """A layer whose code no file holds."""
+
+    def call(self, values: Any) -> Any:
+        """Each value times itself."""
+        return values * values
+
+
 def main() -> None:
     """Write the models into the folder of the first argument."""
     folder = Path(sys.argv[1])
@@ -71,6 +80,12 @@ def main() -> None:
     lambda_model = keras.Sequential([layers.Input((4,)), layers.Lambda(lambda x: x * 2)])
     lambda_model.save(folder / "lambda.keras")
     lambda_model.save(folder / "lambda.h5")
+    custom = keras.Sequential([layers.Input((4,)), Squared()])
+    custom.save(folder / "custom.keras")
+    custom.save(folder / "custom.h5")
+    keras.Sequential([layers.Input((4,), name="x", dtype="float64"), layers.Dense(2, dtype="float64")]).save(
+        folder / "double.keras"
+    )
     images_nan = images()
     kernel = images_nan.get_layer("logits").get_weights()
     images_nan.get_layer("logits").set_weights([np.full_like(kernel[0], np.nan), kernel[1]])
