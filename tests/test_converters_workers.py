@@ -81,6 +81,7 @@ def test_granularity_decides_how_many_scales_weights_have(
     assert [shape == () for shape in shapes] == [granularity == "per-tensor"] * len(shapes)
 
 
+@pytest.mark.filterwarnings("ignore:.*experimental_preserve_all_tensors.*:UserWarning")  # of the quantizer's own trial
 @pytest.mark.parametrize("granularity", ["per-channel", "per-tensor"])
 @pytest.mark.parametrize(("interface", "dtype"), [("int8", "int8"), ("float", "float32")])
 def test_granularity_and_interface_of_a_tflite_file_are_those_asked_for(
