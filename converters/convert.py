@@ -17,7 +17,7 @@ from edgekit.converters.source import Source, open_source
 from edgekit.converters.steps import Steps
 from edgekit.converters.workshop import Workshop
 from edgekit.data.base import Dataset
-from edgekit.errors import DataError, InputError
+from edgekit.errors import DataError, InputError, require_installed
 from edgekit.feeding import resolve_preprocessing
 from edgekit.files import Staging, refuse_existing, scratch_folder
 from edgekit.recipe import Precision, Recipe
@@ -66,6 +66,7 @@ def convert(request: Request, *, progress: Progress = silent) -> ConversionRepor
             f"{source.path} has changed since the manifest was written; convert it anew without the manifest."
         )
     todo = plan(source, request.recipes, request.formats)
+    _require_tools(source, {job.format for job in todo.jobs})
     target = request.output_dir or source.home
     refuse_existing((target / name for name in todo.names), force=request.force)
     data = calibrating.find_data(
@@ -87,6 +88,16 @@ def convert(request: Request, *, progress: Progress = silent) -> ConversionRepor
         refuse_existing((target / name for name in todo.names), force=request.force)  # another run may have been faster
         stage.publish(*todo.names)
     return report
+
+
+def _require_tools(source: Source, formats: set[Format]) -> None:
+    """`MissingExtraError` before any work, and in words that bring all that a conversion needs."""
+    modules = [*(("tensorflow", "keras") if source.needs_tensorflow else ())]
+    if Format.TFLITE in formats:
+        modules += ["ai_edge_litert", "litert_quantizer"]
+    if Format.ONNX in formats:
+        modules += ["onnx", "onnxruntime", *(("tf2onnx",) if source.needs_tensorflow else ())]
+    require_installed(modules, extra="convert")
 
 
 def _run(

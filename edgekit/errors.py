@@ -5,6 +5,7 @@ A message is one sentence: what, got, expected, how to mend it. ``exit_code`` is
 
 import difflib
 import importlib
+import importlib.util
 from collections.abc import Iterable
 from types import ModuleType
 
@@ -57,6 +58,13 @@ def need(module: str, *, extra: str) -> ModuleType:
         if error.name is None or error.name.partition(".")[0] != root:
             raise
         raise MissingExtraError(f"{root} is not installed. Run: pip install 'edgekit-ml[{extra}]'") from None
+
+
+def require_installed(modules: Iterable[str], *, extra: str) -> None:
+    """`MissingExtraError` for the first of ``modules`` (top-level names) that is not installed; none is imported."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError(f"{module} is not installed. Run: pip install 'edgekit-ml[{extra}]'")
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

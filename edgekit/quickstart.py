@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.codec import to_jsonable
-from edgekit.errors import InputError
+from edgekit.errors import InputError, require_installed
 from edgekit.files import write_atomic
 from edgekit.measure.benchmark import benchmark
 from edgekit.measure.benchmark import to_json as benchmark_json
@@ -72,6 +72,8 @@ def quickstart(
     from edgekit.models.registry import find_spec
     from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
 
+    # What the last step needs is asked for before the first one.
+    require_installed(("tensorflow", "keras", "sklearn", "litert_quantizer", "tf2onnx", "onnxruntime"), extra="convert")
     seconds: dict[str, float] = {}
     with _fresh(output, force=force):
         with _step("train", f"Training {MODEL} on {DATA}", seconds, announce):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.cli import _Interrupt
-from edgekit.errors import InputError
+from edgekit.errors import InputError, MissingExtraError
 
 INTERRUPTED = "edgekit: interrupted; nothing unfinished was left behind.\n"
 
@@ -99,3 +99,34 @@ def test_the_slower_of_two_conversions_into_one_folder_replaces_nothing(
     assert str(caught.value) == f"{target} exists; use --force to replace it or -o to write elsewhere."
     assert [p.name for p in tmp_path.iterdir()] == [target.name]
     assert target.read_bytes() == b"of the faster one"
+
+
+@pytest.mark.parametrize(
+    ("source", "missing"),
+    [
+        ("convnet.keras", "tensorflow"),
+        ("convnet.keras", "tf2onnx"),
+        ("convnet.tflite", "litert_quantizer"),
+        ("convnet.onnx", "onnxruntime"),
+    ],
+)
+def test_a_converter_that_is_missing_is_told_before_any_work(
+    source: str, missing: str, tmp_path: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgekit.converters import Request, convert
+
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(MissingExtraError) as caught:
+        convert(Request(source=tiny_models / source, calibration="no such data", output_dir=tmp_path / "out"))
+    assert str(caught.value) == f"{missing} is not installed. Run: pip install 'edgekit-ml[convert]'"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_quickstart_asks_for_the_converters_before_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgekit.quickstart import quickstart
+
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(MissingExtraError) as caught:
+        quickstart(tmp_path / "first")
+    assert str(caught.value) == "tf2onnx is not installed. Run: pip install 'edgekit-ml[convert]'"
+    assert not (tmp_path / "first").exists()
