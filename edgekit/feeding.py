@@ -17,6 +17,11 @@ from edgekit.preprocessing import PRESETS, Layout, Preprocessing, preprocess, pr
 
 Array = npt.NDArray[Any]
 
+LEAST_OVERLAP = 0.4
+"""Calibrated ranges leave out the brightest or darkest pixels, but never most of them."""
+MOST_HEADROOM = 16
+"""Values in less than this part of a quantized input's range have under four bits left."""
+
 
 @dataclass(frozen=True, slots=True)
 class Feeder:
@@ -111,6 +116,16 @@ def _from_preset(card: ModelCard, name: str) -> Preprocessing:
     spec = card.inputs[0]
     size_hw, channels, layout = _image_input(spec)
     made = preset(name, size_hw=size_hw, channels=channels, layout=layout)
+    if spec.quantized and not _in_range(made, spec):
+        low, high = _taken(spec)
+        made_by = {other: preset(other, size_hw=size_hw, channels=channels, layout=layout) for other in PRESETS}
+        nearest = min(
+            made_by, key=lambda n: sum(abs(a - b) for a, b in zip(_given(made_by[n]), (low, high), strict=True))
+        )
+        raise InputError(
+            f"--preprocess {name} gives values of {_span(*_given(made))}, and the quantized input {spec.name!r} takes "
+            f"{_span(low, high)}: use {nearest if _in_range(made_by[nearest], spec) else 'a card file'}."
+        )
     if spec.quantized or np.issubdtype(np.dtype(spec.dtype), np.floating):
         return made
     if name != "raw":
@@ -133,6 +148,29 @@ def _image_input(spec: TensorSpec) -> tuple[tuple[int, int], int, Layout]:
         f"Input {spec.name!r} has shape {_shape(spec.shape)}, which is not one image of known size; "
         "give --preprocess a card file that states size_hw and layout."
     )
+
+
+def _in_range(stated: Preprocessing, spec: TensorSpec) -> bool:
+    """Whether most values that ``stated`` gives can be told apart in the quantized input ``spec``."""
+    (low, high), (least, most) = _given(stated), _taken(spec)
+    overlap = min(high, most) - max(low, least)
+    return overlap >= LEAST_OVERLAP * (high - low) and overlap >= (most - least) / MOST_HEADROOM
+
+
+def _given(stated: Preprocessing) -> tuple[float, float]:
+    """The smallest and the largest value that ``stated`` makes of a pixel."""
+    ends = [end * s + o for end in (0, 255) for s, o in zip(*_affine(stated), strict=True)]
+    return min(ends), max(ends)
+
+
+def _taken(spec: TensorSpec) -> tuple[float, float]:
+    """The smallest and the largest real value of a quantized input."""
+    kind = np.iinfo(spec.dtype)
+    return (kind.min - spec.zero_point[0]) * spec.scale[0], (kind.max - spec.zero_point[0]) * spec.scale[0]
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:.3g} to {high:.3g}"
 
 
 def _from_file(option: str) -> Preprocessing:

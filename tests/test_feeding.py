@@ -258,3 +258,39 @@ def test_raw_feeds_integer_inputs_without_scale_as_integers() -> None:
     spec = TensorSpec(name="x", shape=(1, 8, 8, 3), dtype="uint8")
     how = resolve_preprocessing(card(spec), "raw")
     assert feed(spec, PHOTO, how).dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "dtype", "name", "given", "taken", "use"),
+    [
+        (1 / 128, 128, "uint8", "raw", "0 to 255", "-1 to 0.992", "tf"),
+        (1.0, -128, "int8", "unit", "0 to 1", "0 to 255", "raw"),
+        (1 / 255, -128, "int8", "raw", "0 to 255", "0 to 1", "unit"),
+        (99.0, 0, "int8", "tf", "-1 to 1", "-1.27e+04 to 1.26e+04", "a card file"),
+    ],
+)
+def test_a_preset_outside_what_a_quantized_input_takes_is_refused(
+    scale: float, zero_point: int, dtype: str, name: str, given: str, taken: str, use: str
+) -> None:
+    spec = TensorSpec(name="x", shape=(1, 8, 8, 3), dtype=dtype, scale=(scale,), zero_point=(zero_point,))
+    with pytest.raises(InputError) as caught:
+        resolve_preprocessing(ModelCard(name="m", inputs=(spec,), outputs=()), name)
+    assert str(caught.value) == (
+        f"--preprocess {name} gives values of {given}, and the quantized input 'x' takes {taken}: use {use}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "dtype", "name"),
+    [
+        (1 / 128, 128, "uint8", "tf"),
+        (1.0, -128, "int8", "raw"),
+        (0.0186, -14, "int8", "torch"),
+        (0.003, -128, "int8", "unit"),
+    ],
+)
+def test_a_preset_that_a_quantized_input_was_calibrated_for_is_taken(
+    scale: float, zero_point: int, dtype: str, name: str
+) -> None:
+    spec = TensorSpec(name="x", shape=(1, 8, 8, 3), dtype=dtype, scale=(scale,), zero_point=(zero_point,))
+    assert resolve_preprocessing(ModelCard(name="m", inputs=(spec,), outputs=()), name) == preset(name, size_hw=(8, 8))
