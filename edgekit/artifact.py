@@ -1,6 +1,7 @@
 """A model file on disk, with what it says of itself."""
 
 import json
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,7 @@ from edgekit.files import sha256_file, write_atomic
 from edgekit.formats import keras, onnx, tflite, tflite_card
 
 CARD_KEY = "edgekit.card"
+_MAX_ELEMENTS = 1 << 47  # the address space of a process, in bytes
 
 
 class Format(StrEnum):
@@ -85,6 +87,9 @@ def open_artifact(path: Path, *, labels: tuple[str, ...] | None = None) -> Artif
     """
     path, kind = find_model(path)
     card, foreign = _read_card(path, kind)
+    for spec in (*card.inputs, *card.outputs):
+        if math.prod(1 if d is None else d for d in spec.shape) > _MAX_ELEMENTS:
+            raise ArtifactError(f"{path}: {spec.name!r} is {_kind(spec)}, which no memory holds; export a smaller one.")
     return Artifact(
         path=path,
         format=kind,

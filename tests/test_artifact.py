@@ -1,6 +1,8 @@
 """A model file with its card, in every format."""
 
+import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -216,3 +218,19 @@ def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError) as caught:
         open_artifact(path)
     assert str(caught.value) == f"{str(path)!r} is a name that is not UTF-8; rename the file."
+
+
+def test_a_tensor_that_no_memory_holds_is_refused(tmp_path: Path, tiny_models: Path) -> None:
+    path = tmp_path / "vast.keras"
+    with zipfile.ZipFile(tiny_models / "convnet.keras") as source, zipfile.ZipFile(path, "w") as target:
+        config = json.loads(source.read("config.json"))
+        (first,) = [layer for layer in config["config"]["layers"] if layer["class_name"] == "InputLayer"]
+        first["config"]["batch_shape"] = [None, 1 << 40, 1 << 40, 3]
+        target.writestr("config.json", json.dumps(config))
+    name = first["config"]["name"]
+    with pytest.raises(ArtifactError) as caught:
+        open_artifact(path)
+    assert str(caught.value) == (
+        f"{path}: {name!r} is any x 1099511627776 x 1099511627776 x 3 float32, which no memory holds; "
+        "export a smaller one."
+    )
