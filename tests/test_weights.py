@@ -61,6 +61,47 @@ def test_torch_names_give_the_same_network(v2_arrays: Arrays, tmp_path: Path) ->
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), expected, strict=True))
 
 
+TORCH_PLACES = {
+    "features.0.0.weight": ("stem", "kernel"),
+    "features.0.1.weight": ("stem_bn", "gamma"),
+    "features.0.1.bias": ("stem_bn", "beta"),
+    "features.0.1.running_mean": ("stem_bn", "moving_mean"),
+    "features.0.1.running_var": ("stem_bn", "moving_variance"),
+    "features.1.conv.0.0.weight": ("block_1_depthwise", "kernel"),
+    "features.1.conv.1.weight": ("block_1_project", "kernel"),
+    "features.1.conv.2.running_mean": ("block_1_project_bn", "moving_mean"),
+    "features.2.conv.0.0.weight": ("block_2_expand", "kernel"),
+    "features.2.conv.1.1.bias": ("block_2_depthwise_bn", "beta"),
+    "features.2.conv.2.weight": ("block_2_project", "kernel"),
+    "features.2.conv.3.running_var": ("block_2_project_bn", "moving_variance"),
+    "features.18.0.weight": ("head", "kernel"),
+    "classifier.1.bias": ("logits", "bias"),
+}
+KERAS_PLACES = {
+    "conv1/kernel": ("conv1", "kernel"),
+    "conv1_bn/gamma": ("conv1_bn", "gamma"),
+    "conv1_bn/beta": ("conv1_bn", "beta"),
+    "conv1_bn/moving_mean": ("conv1_bn", "moving_mean"),
+    "conv1_bn/moving_variance": ("conv1_bn", "moving_variance"),
+    "conv_dw_1/depthwise_kernel": ("conv_dw_1", "kernel"),
+    "conv_pw_13/kernel": ("conv_pw_13", "kernel"),
+    "conv_preds/bias": ("logits", "bias"),
+}
+
+
+@pytest.mark.parametrize(("name", "places"), [("mobilenet_v2", TORCH_PLACES), ("mobilenet_v1", KERAS_PLACES)])
+def test_each_array_goes_where_its_name_says(
+    name: str, places: dict[str, tuple[str, str]], v2_arrays: Arrays, tmp_path: Path
+) -> None:
+    arrays = v2_arrays if name == "mobilenet_v2" else keras_named(build(find_spec(name), **V1_ARGUMENTS))
+    marked = {key: np.full_like(arrays[key], mark) for mark, key in enumerate(places, 1)}
+    path = write(tmp_path / "w.npz", arrays | marked)
+    model, _, _ = build_with_weights(find_spec(name), path, arguments={"size": 32})
+    for mark, (key, (layer, variable)) in enumerate(places.items(), 1):
+        values = getattr(model.get_layer(layer), variable).numpy()
+        assert (values == mark).all(), key
+
+
 def test_keras_names_give_the_same_network(tmp_path: Path) -> None:
     source = build(find_spec("mobilenet_v1"), seed=5, **V1_ARGUMENTS)
     path = write(tmp_path / "w.npz", keras_named(source))
@@ -169,6 +210,35 @@ def test_a_keras_file_brings_its_arguments_and_can_get_a_new_last_layer(tmp_path
         taken = model.get_layer(layer.name).get_weights()
         same = [np.array_equal(a, b) for a, b in zip(layer.get_weights(), taken, strict=True)]
         assert all(same) == (layer.name != "logits")
+
+
+@pytest.mark.parametrize("size", [None, 4])
+def test_a_keras_file_of_another_architecture_is_refused(size: int | None, tmp_path: Path) -> None:
+    import keras
+
+    spec, path = find_spec("mlp"), tmp_path / "a.keras"
+    if size is None:
+        build_file(find_spec("cnn"), path, overrides={})
+        message = f"{path} holds cnn, not mlp; use it with cnn instead."
+    else:
+        keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(size)]).save(path)
+        first = next(layer.name for layer in build(spec).layers if layer.weights)
+        message = f"{path} has no layer {first!r}; expected a model of the same architecture."
+    with pytest.raises(InputError) as caught:
+        build_with_weights(spec, path, arguments={})
+    assert str(caught.value) == message
+
+
+def test_a_keras_layer_without_bias_is_refused(tmp_path: Path) -> None:
+    import keras
+
+    path = tmp_path / "a.keras"
+    first = next(layer for layer in build(find_spec("mlp")).layers if layer.weights)
+    dense = keras.layers.Dense(first.units, use_bias=False, name=first.name)
+    keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), dense]).save(path)
+    with pytest.raises(InputError) as caught:
+        build_with_weights(find_spec("mlp"), path, arguments={})
+    assert str(caught.value) == f"{path} has 1 arrays for layer {first.name!r}; expected 2."
 
 
 def test_a_file_of_plain_keras_weights_fits_or_is_refused(tmp_path: Path) -> None:
