@@ -54,6 +54,31 @@ def test_names_come_from_the_signature_and_not_from_the_order(tiny_models: Path)
     assert {s.name: s.shape for s in graph.outputs} == {"sum": (1, 4), "difference": (1, 4)}
 
 
+def test_the_signature_of_another_graph_does_not_count() -> None:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(bytearray(CONVNET), 0)
+    other = schema.SignatureDefT()
+    other.signatureKey, other.subgraphIndex, other.inputs, other.outputs = b"other", 1, [], []
+    model.signatureDefs.insert(0, other)
+    builder = flatbuffers.Builder(len(CONVNET))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    found = parse_graph(bytes(builder.Output()), "m")
+    assert [spec.name for spec in (*found.inputs, *found.outputs)] == ["image", "scores"]
+
+
+def test_a_card_that_claims_the_whole_file_is_one_sentence() -> None:
+    data = bytearray(write_metadata(CONVNET, "edgekit.card", b"{}", where="m"))
+    struct.pack_into("<I", data, 16, len(data) - 4)
+    with pytest.raises(ArtifactError) as caught:
+        remove_metadata(bytes(data), where="m")
+    assert str(caught.value) == (
+        f"m is damaged: its card says that it takes {len(data) - 4} of {len(data)} bytes; "
+        "copy, download or convert it again."
+    )
+
+
 def test_operators_weights_and_quantization_are_read(tiny_models: Path) -> None:
     graph = read_graph(tiny_models / "convnet_int8.tflite")
     assert [n.op for n in graph.nodes] == ["CONV_2D", "DEPTHWISE_CONV_2D", "MEAN", "FULLY_CONNECTED", "SOFTMAX"]

@@ -5,12 +5,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from edgekit.card import TensorSpec
 from edgekit.errors import ArtifactError, DataError
 from edgekit.runtimes import Runtime, open_checked_runtime, open_runtime, run_items
+from edgekit.runtimes.base import dequantize, quantize
+from edgekit.runtimes.litert import _load
 from edgekit.runtimes.probe import zero_feed
 
 MODELS = Path(__file__).parent / "golden" / "models"
@@ -39,6 +43,21 @@ def load() -> Callable[[str], Runtime]:
 
 def image(batch: int = 1, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((batch, 6, 4, 3), np.float32)
+
+
+def test_real_numbers_beyond_the_integers_are_saturated() -> None:
+    spec = TensorSpec(name="x", shape=(4,), dtype="int8", scale=(0.5,), zero_point=(10,))
+    values = np.array([1000.0, -1000.0, 1.3, 0.0], np.float32)
+    assert quantize(values, spec).tolist() == [127, -128, 13, 10]
+    np.testing.assert_array_equal(dequantize(np.array([127, -128, 13, 10], np.int8), spec), [58.5, -69.0, 1.5, 0.0])
+
+
+def test_threads_reach_the_engine() -> None:
+    asked: list[dict[str, object]] = []
+    _load(SimpleNamespace(Interpreter=lambda **options: asked.append(options)), Path("m.tflite"), 3)  # type: ignore[arg-type]
+    assert asked == [{"model_path": "m.tflite", "num_threads": 3}]
+    onnx = open_runtime(MODELS / "convnet.onnx", threads=3)
+    assert onnx._session.get_session_options().intra_op_num_threads == 3  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", EVERY_FORMAT)
