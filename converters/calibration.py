@@ -111,6 +111,13 @@ def synthetic_calibration(
 ) -> Calibration:
     """`SYNTHETIC_ITEMS` uniform inputs in the range that the preprocessing gives, 0..1 where there is none."""
     rng = np.random.default_rng(seed)
+    for spec in inputs:
+        try:
+            np.dtype(spec.dtype)
+        except TypeError:
+            raise InputError(
+                f"Input {spec.name!r} is {spec.dtype}; a converted model takes numbers: leave that part out of the model."
+            ) from None
 
     def feed() -> dict[str, npt.NDArray[Any]]:
         return {spec.name: _uniform(rng, spec, preprocessing) for spec in inputs}

@@ -180,3 +180,13 @@ def test_a_manifest_of_another_schema_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load_manifest(path)
     assert str(caught.value) == (f"{path} has schema version 2; this edgekit reads 1: use the edgekit that wrote it.")
+
+
+def test_inputs_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    spec = TensorSpec(name="words", shape=(1, 2), dtype="string")
+    with pytest.raises(InputError) as caught:
+        synthetic_calibration((spec,), None, seed=0, folder=tmp_path / "samples")
+    assert str(caught.value) == (
+        "Input 'words' is string; a converted model takes numbers: leave that part out of the model."
+    )
+    assert not (tmp_path / "samples").exists()
