@@ -116,7 +116,8 @@ def synthetic_calibration(
             np.dtype(spec.dtype)
         except TypeError:
             raise InputError(
-                f"Input {spec.name!r} is {spec.dtype}; a converted model takes numbers: leave that part out of the model."
+                f"Input {spec.name!r} is {spec.dtype}; a converted model takes numbers: "
+                "leave that part out of the model."
             ) from None
 
     def feed() -> dict[str, npt.NDArray[Any]]:
