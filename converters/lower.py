@@ -33,7 +33,6 @@ class Lowered:
 
     path: Path
     graph: Graph
-    model_bytes: int
 
 
 def load(source: Source, shop: Workshop) -> Loaded:
@@ -87,4 +86,4 @@ def _read(path: Path, graph: Graph) -> Lowered:
     refuse_unrunnable(graph, path.name)
     if not graph.outputs:
         raise ConversionError(f"{path.name} has no outputs; expected at least one.")
-    return Lowered(path=path, graph=graph, model_bytes=path.stat().st_size)
+    return Lowered(path=path, graph=graph)

@@ -23,7 +23,7 @@ def run(request: Json, progress: Progress) -> Json:
             progress(f"running {Path(request['path']).name}", done, count)
 
     Samples.write(Path(request["outputs"]), results(), count)
-    return {"engine": f"{runtime.name} {runtime.version}"}
+    return {}
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ _state: dict[str, Loaded] = {}
 
 
 def load(request: Json, _progress: Progress) -> Json:
-    """Load ``path`` of ``kind``; its inputs and outputs, batch axis first."""
+    """Load ``path`` of ``kind``; its inputs, batch axis first."""
     path, kind = Path(request["path"]), request["kind"]
     loaded = _load_saved_model(path) if kind == "saved_model" else _load_keras(path)
     function = loaded.function(None if all(spec.shape[0] is None for spec in loaded.inputs) else 1)
@@ -57,13 +57,7 @@ def load(request: Json, _progress: Progress) -> Json:
             "make the noise an input of the model."
         )
     _state["loaded"] = loaded
-    outputs = function.structured_outputs
-    return {
-        "inputs": [_spec(s.name, s.shape, s.dtype) for s in loaded.inputs],
-        "outputs": [_spec(name, tensor.shape, tensor.dtype) for name, tensor in outputs.items()],
-        "fixed_batch": any(spec.shape[0] is not None for spec in loaded.inputs),
-        "tools": _tools(),
-    }
+    return {"inputs": [_spec(s.name, s.shape, s.dtype) for s in loaded.inputs], "tools": _tools()}
 
 
 def lower_tflite(request: Json, _progress: Progress) -> Json:

@@ -1,14 +1,20 @@
 """Before any work: what a source is, which files it becomes, and what stays in float. No engine runs here."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from edgekit.artifact import Format
+from edgekit.card import ModelCard, TensorSpec
+from edgekit.converters import lower
 from edgekit.converters.float_ops import float_ops, kept_tensors, refuse_loops, refuse_unrunnable, require_integer
 from edgekit.converters.plan import plan
+from edgekit.converters.quantize import _require_tensorflow
 from edgekit.converters.source import Source, SourceKind, open_source
+from edgekit.converters.workshop import Workshop
 from edgekit.errors import ArtifactError, ConversionError, InputError
 from edgekit.formats.graph import Graph, Node, TensorInfo
 from edgekit.recipe import Batch, Precision, Recipe
@@ -132,6 +138,32 @@ def test_weights_of_less_than_float32_make_no_source(tmp_path: Path, values: obj
     with pytest.raises(InputError) as caught:
         open_source(path)
     assert str(caught.value) == f"{path} is already {kind}; convert the float model that it was made from."
+
+
+def test_free_dimensions_after_the_batch_axis_are_refused() -> None:
+    free = TensorSpec(name="x", shape=(None, None, 3), dtype="float32")
+    card = ModelCard(name="net", inputs=(free,), outputs=())
+    with pytest.raises(ArtifactError) as caught:
+        lower.load(replace(source(SourceKind.ONNX), card=card), cast("Workshop", None))
+    assert str(caught.value) == (
+        "Input 'x' of net.onnx has free dimensions after the batch axis; expected fixed sizes."
+    )
+
+
+def test_a_model_without_outputs_is_refused() -> None:
+    with pytest.raises(ConversionError) as caught:
+        lower._read(Path("m.onnx"), graph(node("Relu", "a", "x")))
+    assert str(caught.value) == "m.onnx has no outputs; expected at least one."
+
+
+def test_layers_cannot_stay_in_float_where_the_other_engine_converts() -> None:
+    (job,) = plan(source(), [recipe(keep_float=("head",))], [Format.TFLITE]).jobs
+    with pytest.raises(ConversionError) as caught:
+        _require_tensorflow(source(), job, ("LEAKY_RELU",))
+    assert str(caught.value) == (
+        "--keep-float works through litert-quantizer, and int8 of LEAKY_RELU is made by TFLiteConverter; keep these "
+        "operators in float too, or leave the flag out."
+    )
 
 
 # --- operators in float ---------------------------------------------------------------------------------------------
