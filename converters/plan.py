@@ -1,7 +1,7 @@
 """Which files a conversion will write, decided before any work."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from edgekit.artifact import Format
@@ -71,7 +71,14 @@ def plan(source: Source, recipes: Sequence[Recipe], formats: Sequence[Format]) -
             notes.append(f"Skipped {recipe.code} for {chosen.value}: {sentence}")
     if not jobs:
         raise InputError(f"{notes[0].partition(': ')[2][:-1]}: choose one of these.")
-    return Plan(jobs=tuple(jobs.values()), manifest_name=f"{source.name}.manifest.json", notes=tuple(notes))
+    return Plan(jobs=tuple(jobs.values()), manifest_name=_manifest_name(source.name, jobs.values()), notes=tuple(notes))
+
+
+def _manifest_name(name: str, jobs: Collection[Job]) -> str:
+    """One name for each set of files, so that a conversion to other files stands beside an earlier one."""
+    codes = "-".join(dict.fromkeys(job.recipe.code for job in jobs))
+    formats = {job.format.value for job in jobs}
+    return ".".join([name, codes, *(formats if len(formats) == 1 else ()), "manifest", "json"])
 
 
 def matching(patterns: Sequence[str], texts: Sequence[str]) -> bool:

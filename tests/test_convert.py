@@ -35,6 +35,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+MANIFEST = "images.fp32-fp16-dynamic-int8-int16x8.manifest.json"
+
+
 @pytest.fixture(scope="session")
 def all_recipes(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with every recipe of the image model in both formats."""
@@ -57,7 +60,7 @@ def _names(folder: Path) -> set[str]:
 def test_every_recipe_of_both_formats_is_written_with_its_manifest(all_recipes: Path) -> None:
     tflite = {f"images.{p.value}.tflite" for p in PRECISIONS}
     onnx = {f"images.{p.value}.onnx" for p in PRECISIONS if p is not Precision.INT16X8}
-    assert _names(all_recipes) == tflite | onnx | {"images.manifest.json"}
+    assert _names(all_recipes) == tflite | onnx | {MANIFEST}
 
 
 def test_the_card_inside_tells_tensors_recipe_and_calibration(all_recipes: Path) -> None:
@@ -87,14 +90,14 @@ def test_batch_norm_of_a_depthwise_layer_is_folded_in_onnx(all_recipes: Path) ->
 
 @pytest.mark.slow
 def test_repeating_from_the_manifest_gives_the_same_bytes(all_recipes: Path, tmp_path: Path) -> None:
-    report = convert(Request(source=all_recipes / "images.manifest.json", output_dir=tmp_path))
+    report = convert(Request(source=all_recipes / MANIFEST, output_dir=tmp_path))
     assert len(report.artifacts) == 9
     for name in _names(all_recipes):
         assert (tmp_path / name).read_bytes() == (all_recipes / name).read_bytes(), name
 
 
 def test_a_changed_source_is_not_repeated(all_recipes: Path, tmp_path: Path) -> None:
-    manifest = json.loads((all_recipes / "images.manifest.json").read_text())
+    manifest = json.loads((all_recipes / MANIFEST).read_text())
     manifest["source_sha256"] = "0" * 64
     (tmp_path / "x.manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InputError) as error:

@@ -31,7 +31,7 @@ def recipe(precision: Precision = Precision.INT8, **fields: object) -> Recipe:
 
 def test_a_recipe_that_one_format_lacks_is_left_out_with_a_note() -> None:
     found = plan(source(), [recipe(Precision.FP16), recipe(Precision.INT16X8)], [])
-    assert found.names == ("net.fp16.tflite", "net.int16x8.tflite", "net.fp16.onnx", "net.manifest.json")
+    assert found.names == ("net.fp16.tflite", "net.int16x8.tflite", "net.fp16.onnx", "net.fp16-int16x8.manifest.json")
     assert [(job.format, job.recipe.precision) for job in found.jobs][-1] == (Format.ONNX, Precision.FP16)
     assert found.notes == ("Skipped int16x8 for onnx: onnx has no int16x8; it has fp32, fp16, dynamic, int8.",)
 

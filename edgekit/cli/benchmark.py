@@ -52,10 +52,10 @@ def command(
     """Measure latency and memory of model files, all in turns within one run.
 
     Every file at every number of threads has a process of its own. The ratio is to the first file, with a 95 %
-    interval; a row that is not valid says why.
+    interval; a row that is not valid has its reason below.
     """
     from edgekit.measure.benchmark import benchmark, to_json
-    from edgekit.measure.benchmark_table import COLUMNS, PROFILE_COLUMNS, profile_rows, rows
+    from edgekit.measure.benchmark_table import COLUMNS, PROFILE_COLUMNS, doubts, profile_rows, rows
     from edgekit.measure.settings import BenchmarkSettings
 
     settings = BenchmarkSettings(threads=threads, runs=runs, warmup=warmup, min_duration_s=min_secs, seed=seed)
@@ -64,6 +64,8 @@ def command(
 
     def table() -> None:
         print_table("Latency in ms, memory in MB", list(COLUMNS), rows(report))
+        for line in doubts(report):
+            click.echo(line)
         for (path, count), found in report.profiles.items():
             title = f"{Path(path).name}, {found.engine}, {count} thread{'s' if count > 1 else ''}"
             print_table(title, list(PROFILE_COLUMNS), profile_rows(found, SLOWEST))

@@ -105,9 +105,10 @@ def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
 
 def _table(results: list[dict[str, Any]]) -> None:
     rows = []
+    reasons: dict[str, None] = {}
     for row in results:
         metrics = row["metrics"]
-        reasons = sorted({f"{f['op']} ({f['reason']})" for f in row["float_ops"]})
+        reasons |= {f"{f['op']} stays in float: {f['reason']}.": None for f in row["float_ops"]}
         rows.append(
             [
                 Path(row["artifact"]).name,
@@ -117,10 +118,12 @@ def _table(results: list[dict[str, Any]]) -> None:
                 f"{metrics['sqnr_db']:.1f}",
                 f"{metrics['cosine']:.4f}",
                 f"{metrics['agreement']:.3f}" if "agreement" in metrics else "-",
-                "; ".join(reasons) or "-",
+                ", ".join(sorted({f["op"] for f in row["float_ops"]})) or "-",
                 row["engine"],
                 f"{row['seconds']:.1f}",
             ]
         )
     columns = ["file", "MB", "ratio", "max-abs", "SQNR dB", "cosine", "top-1 agree", "in float", "engine", "s"]
     print_table("Converted, and compared with the source", columns, rows)
+    for reason in reasons:
+        click.echo(reason)

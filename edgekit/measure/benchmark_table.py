@@ -27,6 +27,15 @@ def rows(report: BenchmarkReport) -> list[list[str]]:
     return [_row(result) for result in report.results]
 
 
+def doubts(report: BenchmarkReport) -> list[str]:
+    """One line for each reason not to rely on a timing, with the files that it concerns."""
+    reasons: dict[str, list[str]] = {}
+    for result in report.results:
+        for flag in result.flags:
+            reasons.setdefault(flag, []).append(result.timing.artifact.path.name)
+    return [f"Not valid, {reason} ({', '.join(dict.fromkeys(names))})." for reason, names in reasons.items()]
+
+
 def profile_rows(profile: Profile, count: int) -> list[list[str]]:
     """The ``count`` slowest operators, in the order of `PROFILE_COLUMNS`."""
     return [[o.name, o.op, f"{o.mean_ms:.4f}", f"{o.share:.1%}"] for o in profile.slowest(count)]
@@ -44,5 +53,5 @@ def _row(result: BenchmarkResult) -> list[str]:
         "unknown" if timing.peak_rss_bytes is None else f"{timing.peak_rss_bytes / 1e6:.0f}",
         str(timing.runs),
         f"{ratio.value:.3g} ({ratio.low:.3g} to {ratio.high:.3g})",
-        "yes" if result.valid else "no: " + "; ".join(result.flags),
+        "yes" if result.valid else "no",
     ]
