@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -229,6 +230,29 @@ def test_many_samples_are_thinned_evenly() -> None:
     assert thinned(list(range(1000)), 500) == list(range(0, 1000, 2))
     assert len(thinned(list(range(501)), 500)) == 251
     assert thinned([5], 500) == [5]
+
+
+def test_the_first_run_is_timed_before_any_other_and_the_warm_up_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+
+    class Counting:
+        name, version = "litert", "1"
+
+        def bind(self, _feed: object) -> Callable[[], object]:
+            return lambda: events.append("run")
+
+    def recorded(call: Callable[[], object], **options: Any) -> list[int]:
+        events.append("clock")
+        return time_calls(call, **options)
+
+    monkeypatch.setattr(bench_worker, "time_calls", recorded)
+    monkeypatch.setattr("edgekit.runtimes.open_runtime", lambda *_args, **_options: Counting())
+    np.savez(tmp_path / "x.npz", x=np.zeros(1))
+    request = {"path": str(GOLDEN / "tiny.onnx"), "threads": 1, "inputs": str(tmp_path / "x.npz"), "warmup": 2}
+    Bench().load(request, silent)
+    assert events == ["clock", "run", "run", "run"]
 
 
 # Reasons for doubt: each canary must be refused, and the quiet run must not

@@ -15,7 +15,7 @@ from edgekit.data import Dataset
 from edgekit.data.arrays import ArrayItems
 from edgekit.errors import DataError, InputError
 from edgekit.tasks import evaluate_classification, match_labels, read_labels
-from edgekit.tasks.classification import as_probabilities, class_scores, expected_calibration_error
+from edgekit.tasks.classification import as_probabilities, class_scores, expected_calibration_error, rank_of
 
 CASES = st.integers(1, 40).flatmap(
     lambda n: st.tuples(
@@ -77,6 +77,7 @@ def test_a_calibrated_model_has_no_calibration_error_and_an_overconfident_one_ha
 def test_constant_scores_are_right_only_for_the_first_classes() -> None:
     result = evaluate_classification(np.zeros((8, 8)), np.arange(8))
     assert (result.top1, result.top5) == (1 / 8, 5 / 8)
+    assert rank_of(np.zeros((2, 8)), np.array([0, 7])).tolist() == [0, 7]
 
 
 def test_top5_says_nothing_of_five_classes() -> None:
