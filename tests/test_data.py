@@ -264,6 +264,10 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path, text: str, sentence:
     [
         ("labels.csv", b"file,class_id\nimages/no.png,0\n", "There is no file {root}/images/no.png; "
          "it is listed in a CSV file with paths relative to its folder."),
+        ("labels.csv", b"file,class_id\n../a.png,0\n", "A CSV file in {root} lists '../a.png'; "
+         "expected paths inside that folder."),
+        ("labels.csv", b"file,class_id\n/etc/hostname,0\n", "A CSV file in {root} lists '/etc/hostname'; "
+         "expected paths inside that folder."),
         ("labels.csv", b"file,label\nimages/a.png,0\n", "{root}/labels.csv lacks the column 'class_id'; "
          "it has: file, label."),
         ("labels.csv", b"file,class_id\nimages/a.png,3\n", "{root}/labels.csv has the class_id 3; "

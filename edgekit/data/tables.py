@@ -128,6 +128,9 @@ def _class_names(table: Table) -> tuple[str, ...]:
 
 
 def _files(folder: Path, names: Sequence[str]) -> ImageFiles:
+    for name in names:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise DataError(f"A CSV file in {folder} lists {name!r}; expected paths inside that folder.")
     paths = tuple(folder / name for name in names)
     for path in paths:
         if not path.is_file():
