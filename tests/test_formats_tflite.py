@@ -161,6 +161,15 @@ def test_labels_are_found_in_an_appended_zip() -> None:
     assert read_labels(stream.getvalue()) == ("cat", "dog")
     assert read_labels(write_metadata(stream.getvalue(), "k", b"v", where="m")) == ("cat", "dog")
     assert read_labels(CONVNET) is None
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr("other.txt", "fox\n")
+    assert read_labels(stream.getvalue()) is None  # nothing tells which of two is meant
+
+
+def test_weights_beyond_the_end_of_the_file_are_one_sentence() -> None:
+    whole = with_external_buffers(CONVNET)
+    with pytest.raises(ArtifactError, match=r"^m is damaged: weights of \d+ bytes at byte \d+ go beyond its end; "):
+        parse_graph(whole[:-1], "m")
 
 
 def patched(position: int, value: int) -> bytes:
