@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,42 @@ from edgekit.formats import tflite
 from edgekit.workers import Json, Progress, serve
 
 _BITS = {"int8": 8, "int16x8": 16}
+
+
+def sign(request: Json, _progress: Progress) -> Json:
+    """Write ``path``: the file ``source``, with a signature that gives inputs and outputs the names of their tensors.
+
+    The quantizer addresses inputs by signature, which older converters did not write; a file with one is copied.
+    """
+    schema = need("ai_edge_litert.schema_py_generated", extra="convert")
+    data = Path(request["source"]).read_bytes()
+    model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
+    if not model.signatureDefs:
+        for buffer in model.buffers:
+            if buffer.offset > 1:  # the content stands behind the tables, which are about to move
+                buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+                buffer.offset = buffer.size = 0
+        model.signatureDefs = [_signature(schema, model.subgraphs[0])]
+        builder = need("flatbuffers", extra="convert").Builder(len(data))
+        builder.Finish(model.Pack(builder), b"TFL3")
+        data = bytes(builder.Output())
+    Path(request["path"]).write_bytes(data)
+    return {}
+
+
+def _signature(schema: Any, graph: Any) -> Any:
+    def named(indices: Iterable[int]) -> list[Any]:
+        maps = []
+        for index in indices:
+            entry = schema.TensorMapT()
+            entry.name, entry.tensorIndex = graph.tensors[index].name, int(index)
+            maps.append(entry)
+        return maps
+
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = "serving_default", 0
+    signature.inputs, signature.outputs = named(graph.inputs), named(graph.outputs)
+    return signature
 
 
 def calibrate(request: Json, progress: Progress) -> Json:
@@ -34,13 +70,7 @@ def calibrate(request: Json, progress: Progress) -> Json:
             mode=calibrator.CalibrationMode.CALIBRATION_PROFILER_BASED,
             qsv_update_func=qsv_utils.min_max_update,
         )
-    signatures = list(interpreter.get_signature_list())
-    if not signatures:
-        raise ConversionError(
-            "litert-quantizer addresses inputs by signature, and the file has none; "
-            "convert the Keras model that it was made from."
-        )
-    runner = interpreter.get_signature_runner(signatures[0])
+    runner = interpreter.get_signature_runner(next(iter(interpreter.get_signature_list())))
     for done, feed in enumerate(samples.batches(1), 1):
         runner(**feed)
         progress("calibrating", done, samples.count)
@@ -139,4 +169,4 @@ def _sentence(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    serve({"calibrate": calibrate, "quantize": quantize})
+    serve({"calibrate": calibrate, "quantize": quantize, "sign": sign})

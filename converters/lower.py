@@ -56,9 +56,10 @@ def lower(source: Source, formats: Collection[Format], batch: Batch, shop: Works
     size = 1 if batch is Batch.STATIC else None
     lowered: dict[Format, Lowered] = {}
     if Format.TFLITE in formats:
-        path = source.path
-        if source.kind is not SourceKind.TFLITE:
-            path = shop.folder / "lowered.tflite"
+        path = shop.folder / "lowered.tflite"
+        if source.kind is SourceKind.TFLITE:
+            shop.litert("sign", {"source": str(source.path), "path": str(path)})
+        else:
             shop.tensorflow("lower_tflite", {"path": str(path), "batch": size})
         lowered[Format.TFLITE] = _read(path, tflite.read_graph(path))
     if Format.ONNX in formats:

@@ -18,6 +18,7 @@ from edgekit.formats import onnx as onnx_format
 from edgekit.workers import Json, Progress, serve
 
 MAX_IR_VERSION = 10  # what onnxruntime 1.19 reads
+MIN_OPSET = 13  # the first in which QuantizeLinear takes a scale for each channel
 
 
 def prepare(request: Json, _progress: Progress) -> Json:
@@ -25,7 +26,7 @@ def prepare(request: Json, _progress: Progress) -> Json:
     onnx = need("onnx", extra="convert")
     shape_inference = need("onnxruntime.quantization.shape_inference", extra="convert")
     path = Path(request["path"])
-    model = onnx.load(request["source"])
+    model = _at_least(onnx.load(request["source"]), MIN_OPSET)
     if request["batch"] is not None:
         _fix_batch(model, int(request["batch"]))
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -128,6 +129,19 @@ def _matching(model: Any, patterns: list[str]) -> list[str]:
         for node in model.graph.node
         if any(re.search(p, text) for p in patterns for text in (node.name, *node.output))
     ]
+
+
+def _at_least(model: Any, opset: int) -> Any:
+    """``model``, rewritten for operator set ``opset`` where it has an older one."""
+    if all(entry.version >= opset for entry in model.opset_import if entry.domain in ("", "ai.onnx")):
+        return model
+    try:
+        return need("onnx.version_converter", extra="convert").convert_version(model, opset)
+    except RuntimeError as error:
+        raise ConversionError(
+            f"the ONNX file is of an operator set before {opset} and cannot be raised to it: "
+            f"{str(error).splitlines()[0].rstrip('.')}; export it again with operator set {opset} or later."
+        ) from None
 
 
 def _fix_batch(model: Any, batch: int) -> None:

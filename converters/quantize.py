@@ -10,7 +10,7 @@ from edgekit.converters.float_ops import kept_tensors, refuse_loops
 from edgekit.converters.lower import Lowered
 from edgekit.converters.plan import Job, matching
 from edgekit.converters.samples import Samples
-from edgekit.converters.source import Source
+from edgekit.converters.source import Source, SourceKind
 from edgekit.converters.workshop import Workshop
 from edgekit.errors import ConversionError, InputError
 from edgekit.recipe import Batch, Precision
@@ -64,6 +64,8 @@ def quantize(
     if recipe.precision is Precision.FP32:
         shutil.copyfile(lowered.path, path)
         maker = "onnxruntime" if job.format is Format.ONNX else "tflite-converter"
+        if source.kind is SourceKind.TFLITE:
+            return Draft(path=path, engine="none", reason="the source is fp32 already")
         return Draft(path=path, engine=maker, reason="lowering alone makes fp32")
     if job.format is Format.ONNX:
         shop.once("onnx_worker", "quantize", request)

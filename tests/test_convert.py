@@ -108,6 +108,39 @@ def test_a_changed_source_is_not_repeated(all_recipes: Path, tmp_path: Path) -> 
     )
 
 
+def test_a_tflite_file_without_a_signature_is_quantized(all_recipes: Path, models: Path, tmp_path: Path) -> None:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(bytearray((all_recipes / "images.fp32.tflite").read_bytes()), 0)
+    model.signatureDefs = model.metadata = []
+    builder = flatbuffers.Builder(0)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    (tmp_path / "bare.tflite").write_bytes(builder.Output())
+    request = _request(models, "images", tmp_path, Precision.FP32, Precision.INT8, source=tmp_path / "bare.tflite")
+    fp32, int8 = convert(request).artifacts
+    assert (fp32.parity.max_abs, fp32.engine) == (0.0, "none")
+    assert int8.parity.sqnr_db > 20
+
+
+def test_an_onnx_file_of_an_old_operator_set_is_raised_to_one_with_integer_forms(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(0)
+    kernel = numpy_helper.from_array(random.normal(size=(4, 3, 3, 3)).astype(np.float32), "kernel")
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])
+    maps = helper.make_tensor_value_info("maps", TensorProto.FLOAT, [1, 4, 6, 6])
+    graph = helper.make_graph([helper.make_node("Conv", ["image", "kernel"], ["maps"])], "g", [image], [maps], [kernel])
+    old = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6)
+    (tmp_path / "old.onnx").write_bytes(old.SerializeToString())
+    np.savez(tmp_path / "data.npz", x=random.normal(size=(8, 3, 8, 8)).astype(np.float32))
+    recipes = (Recipe(precision=Precision.INT8),)
+    request = Request(source=tmp_path / "old.onnx", recipes=recipes, calibration=str(tmp_path / "data.npz"))
+    (made,) = convert(request).artifacts
+    assert made.parity.sqnr_db > 20
+    assert made.float_ops == ()
+
+
 @pytest.mark.parametrize(("name", "recipe", "fmt"), [("onnx", "int8", Format.ONNX), ("tflite", "int8", Format.TFLITE)])
 def test_float_files_are_sources_without_tensorflow(
     all_recipes: Path, models: Path, tmp_path: Path, name: str, recipe: str, fmt: Format
