@@ -57,9 +57,8 @@ def convert(request: Request, *, progress: Progress = silent) -> ConversionRepor
     if request.source.name.endswith(manifest.SUFFIX):
         earlier = manifest.load_manifest(request.source)
         request = _repeated(request, earlier)
-    batches = {recipe.batch for recipe in request.recipes}
-    if len(batches) > 1:
-        raise InputError("All recipes of one conversion share a batch setting; convert twice for both.")
+    if len({(recipe.batch, recipe.seed) for recipe in request.recipes}) > 1:
+        raise InputError("All recipes of one conversion share batch and seed, as they share the work; convert twice.")
     source = open_source(request.source)
     if earlier is not None and earlier.source_sha256 != source.sha256:
         raise InputError(

@@ -76,6 +76,18 @@ class Preprocessing:
         return 1 if self.colour is Colour.GRAY else 3
 
 
+def describe(spec: Preprocessing) -> str:
+    """``spec`` in a line for people.
+
+    >>> describe(preset("tf", size_hw=(224, 224)))
+    'rgb 224 x 224, crop from a short side of 256, x * (0.0078431) + (-1)'
+    """
+    height, width = spec.size_hw
+    scale, offset = (", ".join(f"{v:.5g}" for v in values) for values in (spec.scale, spec.offset))
+    how = f"{spec.resize} from a short side of {spec.short_side}" if spec.resize is Resize.CROP else spec.resize.value
+    return f"{spec.colour} {height} x {width}, {how}, x * ({scale}) + ({offset})"
+
+
 # Mean and standard deviation of ImageNet in the range 0..1, RGB, as torchvision publishes them with its weights.
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.artifact import Artifact, open_artifact
-from edgekit.codec import to_jsonable
+from edgekit.codec import from_jsonable, to_jsonable
 from edgekit.models.checkpoint import EpochRecord
 from edgekit.models.registry import ModelSpec, Value
+from edgekit.preprocessing import Preprocessing, describe
 
 Json = dict[str, Any]
 
@@ -85,17 +86,11 @@ def build_rows(entry: Json) -> list[list[str]]:
     return [
         ["architecture", card["provenance"]["architecture"]],
         ["arguments", ", ".join(f"{k} {v}" for k, v in card["provenance"]["arguments"].items())],
-        ["preprocessing", _preprocessing(card["preprocessing"])],
+        ["preprocessing", describe(from_jsonable(Preprocessing, card["preprocessing"]))],
         ["labels", f"{len(labels)}" if labels else "unknown; give them with --labels"],
         *(["note", note] for note in card["provenance"]["notes"]),
         ["bytes", f"{entry['model_bytes']:,}"],
     ]
-
-
-def _preprocessing(spec: Json) -> str:
-    height, width = spec["size_hw"]
-    scale, offset = (", ".join(f"{v:.5g}" for v in spec[k]) for k in ("scale", "offset"))
-    return f"{spec['colour']} {height} x {width}, {spec['resize']}, x * ({scale}) + ({offset})"
 
 
 def train_entry(model: Path) -> Json:

@@ -163,7 +163,9 @@ def test_recipes_of_one_conversion_share_the_batch_setting(tiny_models: Path) ->
     recipes = tuple(Recipe(precision=Precision.FP32, batch=batch) for batch in Batch)
     with pytest.raises(InputError) as caught:
         convert(Request(source=tiny_models / "convnet.keras", recipes=recipes))
-    assert str(caught.value) == "All recipes of one conversion share a batch setting; convert twice for both."
+    assert str(caught.value) == (
+        "All recipes of one conversion share batch and seed, as they share the work; convert twice."
+    )
 
 
 def test_a_manifest_of_another_schema_is_refused(tmp_path: Path) -> None:

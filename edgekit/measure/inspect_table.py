@@ -2,16 +2,13 @@
 
 from edgekit.card import TensorSpec
 from edgekit.measure.inspect import Inspection
+from edgekit.preprocessing import describe
 
 
 def facts(inspection: Inspection) -> list[list[str]]:
     """(what, value) for the file as a whole."""
     artifact, card = inspection.artifact, inspection.artifact.card
-    spec = card.preprocessing
     made_by = "not edgekit" if artifact.foreign else f"edgekit, recipe {artifact.recipe}"
-    steps = (
-        None if spec is None else f"{spec.resize.value} to {spec.size_hw[0]} x {spec.size_hw[1]}, {spec.colour.value}"
-    )
     rows = [
         ["name", card.name],
         ["format", f"{artifact.format.value} ({', '.join(f'{k} {v}' for k, v in inspection.versions.items())})"],
@@ -23,7 +20,7 @@ def facts(inspection: Inspection) -> list[list[str]]:
         ["weights", ", ".join(f"{k} {_bytes(v)}" for k, v in (inspection.weights_bytes or {}).items()) or "unknown"],
         ["custom operators", ", ".join(inspection.custom_operators) or "none"],
         ["task", card.task or "unknown"],
-        ["preprocessing", steps or "unknown"],
+        ["preprocessing", "unknown" if card.preprocessing is None else describe(card.preprocessing)],
         ["labels", "unknown" if card.labels is None else f"{len(card.labels)}"],
         ["sha256", artifact.sha256],
     ]
