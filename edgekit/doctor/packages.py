@@ -12,7 +12,7 @@ TENSORFLOW = ("tensorflow", "tensorflow-cpu")
 EXTRAS: dict[str, tuple[str | tuple[str, ...], ...]] = {
     "litert": ("ai-edge-litert",),
     "onnx": ("onnxruntime",),
-    "tflite-runtime": ("tflite-runtime", "tflite"),
+    "tflite-runtime": ("tflite-runtime",),
     "camera": ("opencv-python-headless",),
     "gui": ("opencv-python",),
     "train": (TENSORFLOW, "keras", "scikit-learn"),
