@@ -150,7 +150,7 @@ def attempt(shop: Workshop, engine: Engine, precision: Precision, case: "Case") 
     try:
         found = sqnr_db(case.expected, outputs(shop, path, case.samples))
     except EdgekitError as error:
-        return Trial(sqnr_db=None, failure=f"made, but does not run: {_short(error)}")
+        return Trial(sqnr_db=None, failure=f"made, but does not run: {_short(error).replace(str(path), path.name)}")
     return Trial(sqnr_db=round(found, 1), float_ops=tuple(sorted({f.op for f in left})))
 
 

@@ -3,24 +3,23 @@
 Makes the tables of `edgekit/measure/tflite_versions.py`: the engine looks up every operator code of a file when it
 loads it, so a file without operators that lists one code shows whether the engine has it.
 
-Run: python benchmarks/tflite_operator_versions.py make FILE                 (needs flatbuffers and ai-edge-litert)
-     python benchmarks/tflite_operator_versions.py measure FILE MODULE       (MODULE such as tflite_runtime.interpreter)
+Run: python benchmarks/tflite_operator_versions.py make FOLDER               (needs flatbuffers and ai-edge-litert)
+     python benchmarks/tflite_operator_versions.py measure FOLDER MODULE     (MODULE such as tflite_runtime.interpreter)
 """
 
 import importlib
-import pickle
 import sys
 from pathlib import Path
 
 NEWEST_TRIED = 20
 
 
-def make(path: Path) -> None:
-    """Write {(operator, version): file} for all builtin operators."""
+def make(folder: Path) -> None:
+    """Write ``<operator>.<version>.tflite`` for all builtin operators."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    files = {}
+    folder.mkdir(parents=True, exist_ok=True)
     for name, number in vars(schema.BuiltinOperator).items():
         if not isinstance(number, int) or name == "CUSTOM":
             continue
@@ -33,20 +32,20 @@ def make(path: Path) -> None:
             model.buffers = [schema.BufferT()]
             builder = flatbuffers.Builder(256)
             builder.Finish(model.Pack(builder), b"TFL3")
-            files[name, version] = bytes(builder.Output())
-    path.write_bytes(pickle.dumps(files))
+            (folder / f"{name}.{version}.tflite").write_bytes(builder.Output())
 
 
-def measure(path: Path, module: str) -> None:
+def measure(folder: Path, module: str) -> None:
     """Print the newest version of each operator that the engine loads."""
     interpreter = importlib.import_module(module).Interpreter
     newest: dict[str, int] = {}
-    for (name, version), data in pickle.loads(path.read_bytes()).items():  # noqa: S301 - made by this script
+    for path in sorted(folder.glob("*.tflite")):
+        name, version = path.name.split(".")[:2]
         try:
-            interpreter(model_content=data)
+            interpreter(model_path=str(path))
         except (RuntimeError, ValueError):
             continue
-        newest[name] = max(newest.get(name, 0), version)
+        newest[name] = max(newest.get(name, 0), int(version))
     print(" ".join(f"{name}:{version}" for name, version in newest.items()))
 
 
