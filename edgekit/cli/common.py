@@ -4,14 +4,12 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from edgekit.files import require_writable, write_atomic
 from edgekit.workers import Progress
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 EXISTING = click.Path(path_type=Path)
 """A path that the library itself checks, so that every error has our own wording."""
@@ -62,6 +60,12 @@ def emit(data: dict[str, Any], json_file: str | None, table: Callable[[], None])
     if json_file is not None:
         write_atomic(Path(json_file), (json.dumps(data, indent=2) + "\n").encode())
     table()
+
+
+def say_left_out(left_out: int, total: int) -> None:
+    """Tell on stderr that items which a file has seen before do not count; nothing when there are none."""
+    if left_out:
+        say(f"{left_out} of {total} items calibrated or trained one of these files; they are left out.")
 
 
 def say(message: str) -> None:

@@ -51,9 +51,7 @@ def command(
             seed=seed,
             progress=progress,
         )
-    if report.left_out:
-        total = report.count + report.left_out
-        common.say(f"{report.left_out} of {total} items calibrated or trained one of these files; they are left out.")
+    common.say_left_out(report.left_out, report.count + report.left_out)
     for entry in report.entries:
         if entry.by_position and len(entry.outputs) > 1:
             common.say(f"The outputs of {entry.subject.given} are named otherwise; they are compared by position.")

@@ -52,9 +52,7 @@ def command(
             seed=seed,
             progress=progress,
         )
-    if report.left_out:
-        total = report.count + report.left_out
-        common.say(f"{report.left_out} of {total} items calibrated or trained one of these files; they are left out.")
+    common.say_left_out(report.left_out, report.count + report.left_out)
     common.emit(
         envelope("evaluate", report.results(), host=host_facts()),
         json_file,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from edgekit.card import TensorSpec
@@ -17,7 +18,7 @@ class KerasRuntime:
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
         read_model(path)  # a damaged file is noticed before TensorFlow is loaded
-        tensorflow, keras = _load_framework()
+        tensorflow, keras = load_framework()
         _set_threads(tensorflow, threads)
         self.name = "keras"
         self.version: str = keras.__version__
@@ -61,8 +62,8 @@ class KerasRuntime:
         return call
 
 
-def _load_framework() -> tuple[Any, Any]:
-    """TensorFlow, and Keras running on it."""
+def load_framework() -> tuple[ModuleType, ModuleType]:
+    """TensorFlow, and Keras running on it; `MissingExtraError` or `InputError` where that cannot be had."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with quiet_stderr():  # TensorFlow's C++ side speaks before it heeds the level
         tensorflow, keras = need("tensorflow", extra="train"), need("keras", extra="train")
