@@ -134,19 +134,17 @@ def attempt(shop: Workshop, engine: Engine, precision: Precision, case: "Case") 
     path = shop.folder / f"{case.operator}.{engine.value}.{precision.value}.tflite"
     request = {
         "source": str(case.fp32), "path": str(path), "precision": precision.value, "granularity": "per-channel",
-        "ranges": "mse", "seed": 0, "interface": "int8", "samples": str(case.samples.folder), "keep_float": [],
-        "batch": 1,
+        "ranges": {}, "clip": True, "seed": 0, "interface": "int8", "samples": str(case.samples.folder), "batch": 1,
+        "keep_float": [],
     }  # fmt: skip
     try:
         if engine is Engine.TFLITE_CONVERTER:
             shop.tensorflow("quantize_tflite", request)
         else:
-            if Recipe(precision=precision).needs_calibration:
-                shop.litert("calibrate", request)
-            shop.litert("quantize", request)
+            shop.engine(Format.TFLITE, "quantize", request)
     except ConversionError as error:
         return Trial(sqnr_db=None, failure=_short(error))
-    left = float_ops(tflite.read_graph(path), Recipe(precision=precision), Format.TFLITE, engine.value)
+    left = float_ops(tflite.read_graph(path), {}, Recipe(precision=precision), Format.TFLITE, engine.value)
     try:
         found = sqnr_db(case.expected, outputs(shop, path, case.samples))
     except EdgekitError as error:

@@ -24,7 +24,7 @@ from edgekit.converters.workshop import Workshop
 from edgekit.data import Part, open_data
 from edgekit.measure.compare import compare
 from edgekit.measure.evaluate import evaluate
-from edgekit.recipe import Precision, Ranges, Recipe
+from edgekit.recipe import AccuracyStep, Precision, Recipe
 from edgekit.workers import silent
 
 
@@ -57,19 +57,19 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         files: dict[str, Path] = {}
-        for ranges in Ranges:
-            recipes = (Recipe(precision=Precision.INT8, ranges=ranges),)
+        for name, steps in (("edgekit", tuple(AccuracyStep)), ("plain", ())):
+            recipes = (Recipe(precision=Precision.INT8, steps=steps),)
             request = Request(
                 source=given.model,
                 recipes=recipes,
                 calibration=given.data,
                 data_dir=given.data_dir,
-                output_dir=Path(made) / ranges.value,
+                output_dir=Path(made) / name,
             )
             for row in convert(request).artifacts:
-                files[f"{row.format} {ranges}"] = row.path
+                files[f"{row.format} {name}"] = row.path
         stock = Path(made) / "stock.tflite"
-        files["TFLiteConverter"] = stock_tflite(given.model, request, files["tflite mse"], stock)
+        files["TFLiteConverter"] = stock_tflite(given.model, request, files["tflite edgekit"], stock)
         paths = list(files.values())
         scores = evaluate([given.model, *paths], given.data, data_dir=given.data_dir)
         outputs = compare(given.model, paths, given.data, data_dir=given.data_dir)

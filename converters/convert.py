@@ -11,7 +11,8 @@ from edgekit.converters import calibration as calibrating
 from edgekit.converters import finish, manifest
 from edgekit.converters.lower import load, lower, reference
 from edgekit.converters.plan import Plan, plan
-from edgekit.converters.quantize import Calibrated, quantize
+from edgekit.converters.prepare import name_layers, outline, prepare
+from edgekit.converters.quantize import quantize
 from edgekit.converters.report import ConversionReport, Converted
 from edgekit.converters.source import Source, open_source
 from edgekit.converters.steps import Steps
@@ -134,13 +135,15 @@ def _run(
         )
     lowered = steps.run("lower", lower, source, {job.format for job in todo.jobs}, recipe.batch, shop)
     expected = steps.run("reference", reference, source, items.samples, shop)
+    outlined = steps.run("outline", outline, source, items.samples, shop)
+    named = steps.run("name layers", name_layers, lowered, outlined, shop)
     tools = {**_versions(), **loaded.tools}
-    calibrated = Calibrated()
     rows: list[Converted] = []
     for job in todo.jobs:
         started = time.perf_counter()
-        fp32 = lowered[job.format]
-        draft = steps.run(f"quantize {job.file_name}", quantize, job, fp32, source, items.samples, shop, calibrated)
+        fp32 = named[job.format].lowered
+        prepared = steps.run(f"prepare {job.file_name}", prepare, job, named[job.format], outlined, items.samples, shop)
+        draft = steps.run(f"quantize {job.file_name}", quantize, job, prepared, source, items.samples, shop)
         done = steps.run(
             f"embed card {job.file_name}",
             finish.embed_card, job, draft, fp32, base, source, items.ref, tools, staged,

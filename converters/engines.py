@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edgekit.codec import from_jsonable
-from edgekit.recipe import Precision
+from edgekit.converters.float_ops import kept_nodes
+from edgekit.converters.lower import Lowered
+from edgekit.recipe import Precision, Recipe
 
 TABLE_SCHEMA = 1
 BETTER_DB = 3.0
@@ -94,6 +96,12 @@ def choose(operators: Iterable[str], precision: Precision, table: EngineTable) -
         reason="; ".join(f"{row.operator}: {_why(row)}" for row in other),
         operators=names,
     )
+
+
+def choose_engine(lowered: Lowered, recipe: Recipe) -> Choice:
+    """The engine for the TFLite file of ``recipe``; operators that stay in float have no say."""
+    kept = kept_nodes(lowered.graph, lowered.layers, recipe.keep_float)
+    return choose([n.op for n in lowered.graph.nodes if n not in kept], recipe.precision, load_table())
 
 
 def _why(row: Row) -> str:

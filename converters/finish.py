@@ -61,15 +61,16 @@ def embed_card(
     """The draft with its card in ``folder``; `ConversionError` for operators left in float that nobody allowed."""
     graph = read_graph(draft.path, job.format)
     refuse_unrunnable(graph, job.file_name)
-    left = float_ops(graph, job.recipe, job.format, draft.engine)
+    left = float_ops(graph, lowered.layers, job.recipe, job.format, draft.engine)
     require_integer(left, job.recipe, job.format)
     used = calibration if job.recipe.needs_calibration else None
     card = _card(base, graph, source, job.recipe, used, tools)
+    float_recipe = replace(job.recipe, precision=Precision.FP32, keep_float=())
+    card = replace(card, provenance=replace(card.provenance, steps=draft.steps))
+    float_card = _card(base, lowered.graph, source, float_recipe, None, tools)
     data = with_card(draft.path.read_bytes(), card, job.format)
     path = folder / job.file_name
     path.write_bytes(data)
-    float_recipe = replace(job.recipe, precision=Precision.FP32, keep_float=())
-    float_card = _card(base, lowered.graph, source, float_recipe, None, tools)
     float_bytes = len(with_card(lowered.path.read_bytes(), float_card, job.format))
     return Finished(job=job, path=path, draft=draft, ratio=float_bytes / len(data), float_ops=left)
 
@@ -105,6 +106,7 @@ def converted(finished: Finished, parity: Parity, target: Path, started: float) 
         engine=finished.draft.engine,
         engine_reason=finished.draft.reason,
         notes=finished.draft.notes,
+        steps=finished.draft.steps,
         seconds=time.perf_counter() - started,
     )
 

@@ -1,6 +1,6 @@
 """What a finished file still computes in float, read from the file itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edgekit.artifact import Format
 from edgekit.converters.plan import matching
@@ -8,6 +8,9 @@ from edgekit.converters.report import FloatOp
 from edgekit.errors import ConversionError
 from edgekit.formats.graph import Graph, Node, TensorInfo
 from edgekit.recipe import NEEDS_CALIBRATION, Precision, Recipe
+
+Layers = Mapping[str, tuple[str, ...]]
+"""Names of the layers that a tensor stands for."""
 
 _KEPT = "kept by --keep-float"
 _CONVERSIONS = frozenset(
@@ -38,12 +41,12 @@ def refuse_loops(graph: Graph, recipe: Recipe) -> None:
         )
 
 
-def kept_tensors(graph: Graph, patterns: Sequence[str]) -> tuple[str, ...]:
-    """Output tensors of the operators that belong to a layer whose name matches one of ``patterns``."""
-    return tuple(output for node in graph.nodes if matching(patterns, _names(graph, node)) for output in node.outputs)
+def kept_nodes(graph: Graph, layers: Layers, patterns: Sequence[str]) -> tuple[Node, ...]:
+    """The operators that belong to a layer whose name matches one of ``patterns``."""
+    return tuple(node for node in graph.nodes if matching(patterns, _names(graph, layers, node)))
 
 
-def float_ops(graph: Graph, recipe: Recipe, fmt: Format, engine: str) -> tuple[FloatOp, ...]:
+def float_ops(graph: Graph, layers: Layers, recipe: Recipe, fmt: Format, engine: str) -> tuple[FloatOp, ...]:
     """Operators left in float: none for the float recipes, which ask for it; for dynamic, those with float weights."""
     match recipe.precision:
         case Precision.FP32 | Precision.FP16:
@@ -58,7 +61,7 @@ def float_ops(graph: Graph, recipe: Recipe, fmt: Format, engine: str) -> tuple[F
         FloatOp(
             name=_title(node),
             op=node.op,
-            reason=_KEPT if matching(recipe.keep_float, _names(graph, node)) else reason,
+            reason=_KEPT if matching(recipe.keep_float, _names(graph, layers, node)) else reason,
         )
         for node, reason in found
     )
@@ -114,10 +117,11 @@ def _weights(graph: Graph, node: Node) -> list[TensorInfo]:
     return [t for t in _described(graph, node.inputs) if t.constant and len(t.shape or ()) >= 2]
 
 
-def _names(graph: Graph, node: Node) -> tuple[str, ...]:
+def _names(graph: Graph, layers: Layers, node: Node) -> tuple[str, ...]:
     """Names in which the layer's shows: those of its outputs and weights, not of what it reads from other layers."""
     constants = (t for t in node.inputs if t in graph.tensors and graph.tensors[t].constant)
-    return (node.name, *node.outputs, *constants)
+    members = (layer for output in node.outputs for layer in layers.get(output, ()))
+    return (node.name, *node.outputs, *constants, *members)
 
 
 def _described(graph: Graph, names: Sequence[str]) -> list[TensorInfo]:

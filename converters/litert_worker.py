@@ -1,15 +1,16 @@
 """The process that quantizes TFLite files by litert-quantizer, without TensorFlow."""
 
-import os
 import re
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgekit.converters.ranges import RangeFinder
+from edgekit.converters import tflite_edit
+from edgekit.converters.accuracy.probe import Probe, name_tensors
+from edgekit.converters.layers import layer_values, match_weights, require_values
+from edgekit.converters.ranges import Ends, RangeFinder, known_ranges
 from edgekit.converters.samples import Samples
 from edgekit.errors import ConversionError, need
 from edgekit.formats import tflite
@@ -23,19 +24,13 @@ def sign(request: Json, _progress: Progress) -> Json:
 
     The quantizer addresses inputs by signature, which older converters did not write; a file with one is copied.
     """
-    schema = need("ai_edge_litert.schema_py_generated", extra="convert")
-    data = Path(request["source"]).read_bytes()
-    model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
-    if not model.signatureDefs:
-        for buffer in model.buffers:
-            if buffer.offset > 1:  # the content stands behind the tables, which are about to move
-                buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
-                buffer.offset = buffer.size = 0
-        model.signatureDefs = [_signature(schema, model.subgraphs[0])]
-        builder = need("flatbuffers", extra="convert").Builder(len(data))
-        builder.Finish(model.Pack(builder), b"TFL3")
-        data = bytes(builder.Output())
-    Path(request["path"]).write_bytes(data)
+    source, path = Path(request["source"]), Path(request["path"])
+    model = tflite_edit.open_model(source)
+    if model.signatureDefs:
+        path.write_bytes(source.read_bytes())
+        return {}
+    model.signatureDefs = [_signature(need("ai_edge_litert.schema_py_generated", extra="convert"), model.subgraphs[0])]
+    tflite_edit.save_model(model, path)
     return {}
 
 
@@ -54,87 +49,75 @@ def _signature(schema: Any, graph: Any) -> Any:
     return signature
 
 
-def calibrate(request: Json, progress: Progress) -> Json:
-    """Measure the range of every tensor of the float file ``source`` on ``samples``, in both ways of `Ranges`.
+def name(request: Json, _progress: Progress) -> Json:
+    """Call the tensors of ``path`` after the layers of ``probe``; where each layer's weights are, or why nowhere."""
+    path, probe = Path(request["path"]), Probe.load(Path(request["probe"]))
+    values = tflite_edit.activations(path, probe.feeds)
+    model = tflite_edit.open_model(path)
+    tflite_edit.rename(model, name_tensors(values, layer_values(probe, before_first=False)))
+    weights, missing = match_weights(
+        probe,
+        tflite_edit.weighted_operators(model),
+        lambda operator: tflite_edit.kernel_of(model, operator),
+        lambda kernel, kind, _: tflite_edit.file_order(kernel, kind),
+    )
+    tflite_edit.save_model(model, path)
+    return {"weights": weights, "missing": missing}
 
-    Never the quantizer's own moving average, which depends on the order of the items and clips.
-    """
-    calibrator = need("litert_quantizer.calibrator", extra="convert")
-    qsv_utils = need("litert_quantizer.utils.qsv_utils", extra="convert")
-    samples = Samples.open(Path(request["samples"]))
-    with warnings.catch_warnings():
-        # Keeping all tensors is what calibration is; the interpreter's warning is about memory.
-        warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors.*")
-        interpreter = calibrator.CalibrationInterpreter(
-            request["source"],
-            mode=calibrator.CalibrationMode.CALIBRATION_PROFILER_BASED,
-            qsv_update_func=qsv_utils.min_max_update,
-        )
-    runner = interpreter.get_signature_runner(next(iter(interpreter.get_signature_list())))
-    for done, feed in enumerate(samples.batches(1), 1):
-        runner(**feed)
-        progress("calibrating", done, samples.count)
-    extremes = interpreter.get_calibration_results()
-    best = _best_ranges(Path(request["source"]), samples, int(request["seed"]), progress)
-    _state["minmax"] = extremes
-    _state["mse"] = {name: _narrowed(found, best[name]) if name in best else found for name, found in extremes.items()}
+
+def install(request: Json, _progress: Progress) -> Json:
+    """Write ``path``: the file ``source`` with the weights of ``probe``, at the operators of ``weights``."""
+    source, path, probe = Path(request["source"]), Path(request["path"]), Probe.load(Path(request["probe"]))
+    model = tflite_edit.open_model(source)
+    operators = tflite_edit.weighted_operators(model)
+    for layer, tensor in request["weights"].items():
+        kind, operator = operators[tensor]
+        _, kernel, bias = probe.weights[layer]
+        tflite_edit.set_weights(model, operator, tflite_edit.file_order(kernel, kind), bias, layer)
+    tflite_edit.save_model(model, path)
+    require_values(tflite_edit.activations(path, probe.feeds), probe, path.name)
     return {}
 
 
-_state: dict[str, Any] = {}
-
-
-def _best_ranges(path: Path, samples: Samples, seed: int, progress: Progress) -> dict[str, tuple[float, float]]:
-    """The least-error range of every float activation of the file at ``path``, by tensor name."""
-    litert = need("ai_edge_litert.interpreter", extra="convert")
-    graph = tflite.read_graph(path)
-    activations = {
-        name: info.index
-        for name, info in graph.tensors.items()
-        if info.dtype == "float32" and not info.constant and not info.variable
-    }
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors.*")
-        interpreter = litert.Interpreter(str(path), experimental_preserve_all_tensors=True, num_threads=os.cpu_count())
-    interpreter.allocate_tensors()
-    finder = RangeFinder(samples.count, seed)
+def _measure(request: Json, progress: Progress) -> Ends:
+    """The range of every float activation of the file ``source`` on ``samples``, by tensor name."""
+    path, samples = Path(request["source"]), Samples.open(Path(request["samples"]))
+    finder = RangeFinder(samples.count, int(request["seed"]))
+    interpreter = tflite_edit.WatchedInterpreter(path)
     for done, feed in enumerate(samples.batches(1), 1):
-        for name, values in feed.items():
-            interpreter.set_tensor(graph.tensors[graph.input_tensors[name]].index, values)
-        interpreter.invoke()
-        for name, index in activations.items():
-            finder.see(name, interpreter.get_tensor(index))
+        for tensor, values in interpreter.run(feed).items():
+            finder.see(tensor, values)
         progress("finding ranges", done, samples.count)
-    return finder.best(graph)
+    return finder.best(tflite.read_graph(path)) if request["clip"] else finder.extremes()
 
 
-def _narrowed(found: Mapping[str, Any], ends: tuple[float, float]) -> dict[str, Any]:
-    """A tensor's statistics with other ends."""
-    low, high = (np.full_like(found[key], end) for key, end in zip(("min", "max"), ends, strict=True))
-    return {**found, "min": low, "max": high}
-
-
-def quantize(request: Json, _progress: Progress) -> Json:
-    """Write ``path`` from the float file ``source`` in ``precision``; integer activations need `calibrate` first."""
+def quantize(request: Json, progress: Progress) -> Json:
+    """Write ``path`` from the float file ``source`` in ``precision``, with the ``ranges`` that are known."""
     quantizer = need("litert_quantizer.quantizer", extra="convert")
     precision = request["precision"]
     worker = quantizer.Quantizer(request["source"])
     worker.load_quantization_recipe(_recipe(request).get_quantization_recipe())
     try:
-        result = worker.quantize(_ranges(request))
+        result = worker.quantize(_ranges(request, progress))
     except (ValueError, RuntimeError, KeyError, IndexError, NotImplementedError) as error:
         raise ConversionError(f"litert-quantizer cannot make {precision} of this model: {_sentence(error)}") from None
     result.export_model(request["path"], overwrite=True)
     return {}
 
 
-def _ranges(request: Json) -> Any:
-    match request["precision"]:
-        case "int8":
-            return _state[request["ranges"]]
-        case "int16x8":
-            return _state["minmax"]  # 65,536 levels have no need to clip
-    return None
+def _ranges(request: Json, progress: Progress) -> Any:
+    """The ranges as litert-quantizer wants them; those that are not known are measured, unless none are needed.
+
+    Never by the quantizer's own moving average, which depends on the order of the items and clips.
+    """
+    if request["precision"] not in _BITS:
+        return None
+    graph = tflite.read_graph(Path(request["source"]))
+    activations = {n for n, i in graph.tensors.items() if i.dtype == "float32" and not i.constant and not i.variable}
+    ends = known_ranges(graph, request["ranges"])
+    if activations - set(ends):
+        ends = {**_measure(request, progress), **ends}
+    return {n: {"min": np.array([ends[n][0]], np.float32), "max": np.array([ends[n][1]], np.float32)} for n in ends}
 
 
 def _recipe(request: Json) -> Any:
@@ -169,4 +152,4 @@ def _sentence(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    serve({"calibrate": calibrate, "quantize": quantize, "sign": sign})
+    serve({"sign": sign, "name": name, "install": install, "quantize": quantize})

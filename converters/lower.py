@@ -1,7 +1,7 @@
 """From a source to fp32 files of both formats, and the source's own outputs to compare with."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgekit.artifact import Format
@@ -29,10 +29,11 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lowered:
-    """The fp32 file of one format, without card, and what is in it."""
+    """The fp32 file of one format, without card, and what is in it. ``layers`` are those that a tensor stands for."""
 
     path: Path
     graph: Graph
+    layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def load(source: Source, shop: Workshop) -> Loaded:
@@ -58,17 +59,17 @@ def lower(source: Source, formats: Collection[Format], batch: Batch, shop: Works
     if Format.TFLITE in formats:
         path = shop.folder / "lowered.tflite"
         if source.kind is SourceKind.TFLITE:
-            shop.litert("sign", {"source": str(source.path), "path": str(path)})
+            shop.engine(Format.TFLITE, "sign", {"source": str(source.path), "path": str(path)})
         else:
             shop.tensorflow("lower_tflite", {"path": str(path), "batch": size})
-        lowered[Format.TFLITE] = _read(path, tflite.read_graph(path))
+        lowered[Format.TFLITE] = read_lowered(path, Format.TFLITE)
     if Format.ONNX in formats:
         raw, path = source.path, shop.folder / "lowered.onnx"
         if source.kind is not SourceKind.ONNX:
             raw = shop.folder / "raw.onnx"
             shop.tensorflow("lower_onnx", {"path": str(raw), "batch": size})
-        shop.once("onnx_worker", "prepare", {"source": str(raw), "path": str(path), "batch": size})
-        lowered[Format.ONNX] = _read(path, onnx.read_graph(path))
+        shop.engine(Format.ONNX, "fold", {"source": str(raw), "path": str(path), "batch": size})
+        lowered[Format.ONNX] = read_lowered(path, Format.ONNX)
     return lowered
 
 
@@ -83,8 +84,10 @@ def reference(source: Source, samples: Samples, shop: Workshop) -> Samples:
     return Samples.open(outputs)
 
 
-def _read(path: Path, graph: Graph) -> Lowered:
+def read_lowered(path: Path, fmt: Format, layers: Mapping[str, tuple[str, ...]] | None = None) -> Lowered:
+    """The lowered file at ``path``; `ConversionError` for operators that no stock runtime has."""
+    graph = tflite.read_graph(path) if fmt is Format.TFLITE else onnx.read_graph(path)
     refuse_unrunnable(graph, path.name)
     if not graph.outputs:
         raise ConversionError(f"{path.name} has no outputs; expected at least one.")
-    return Lowered(path=path, graph=graph)
+    return Lowered(path=path, graph=graph, layers=layers or {})

@@ -1,7 +1,6 @@
 """The process that prepares and quantizes ONNX files by ONNX Runtime's tools, without TensorFlow."""
 
 import logging
-import os
 import re
 import tempfile
 from pathlib import Path
@@ -9,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.converters import onnx_edit
+from edgekit.converters.accuracy.probe import Probe, name_tensors
+from edgekit.converters.layers import layer_values, match_weights, require_values
 from edgekit.converters.onnx_names import canonical
-from edgekit.converters.ranges import RangeFinder
+from edgekit.converters.ranges import Ends, RangeFinder, known_ranges
 from edgekit.converters.samples import Samples
 from edgekit.converters.weight_scales import weight_overrides
 from edgekit.errors import ConversionError, need
@@ -21,7 +23,7 @@ MAX_IR_VERSION = 10  # what onnxruntime 1.19 reads
 MIN_OPSET = 13  # the first in which QuantizeLinear takes a scale for each channel
 
 
-def prepare(request: Json, _progress: Progress) -> Json:
+def fold(request: Json, _progress: Progress) -> Json:
     """Write ``path``: the float file ``source`` with BatchNorm folded, shapes fixed and stable names."""
     onnx = need("onnx", extra="convert")
     shape_inference = need("onnxruntime.quantization.shape_inference", extra="convert")
@@ -36,6 +38,38 @@ def prepare(request: Json, _progress: Progress) -> Json:
         shape_inference.quant_pre_process(str(raw), str(folded), skip_symbolic_shape=True)
         result = canonical(onnx.load(str(folded)))
     _save(result, path)
+    return {}
+
+
+def name(request: Json, _progress: Progress) -> Json:
+    """Call the tensors of ``path`` after the layers of ``probe``; where each layer's weights are, or why nowhere."""
+    onnx = need("onnx", extra="convert")
+    path, probe = Path(request["path"]), Probe.load(Path(request["probe"]))
+    values = onnx_edit.activations(path.read_bytes(), probe.feeds)
+    model = onnx.load(str(path))
+    onnx_edit.rename(model, name_tensors(values, layer_values(probe, before_first=True)))
+    weights, missing = match_weights(
+        probe,
+        onnx_edit.weighted_operators(model),
+        lambda node: onnx_edit.kernel_of(model, node),
+        onnx_edit.file_order,
+    )
+    _save(model, path)
+    return {"weights": weights, "missing": missing}
+
+
+def install(request: Json, _progress: Progress) -> Json:
+    """Write ``path``: the file ``source`` with the weights of ``probe``, at the operators of ``weights``."""
+    onnx = need("onnx", extra="convert")
+    path, probe = Path(request["path"]), Probe.load(Path(request["probe"]))
+    model = onnx.load(request["source"])
+    operators = onnx_edit.weighted_operators(model)
+    for layer, tensor in request["weights"].items():
+        kind, node = operators[tensor]
+        _, kernel, bias = probe.weights[layer]
+        onnx_edit.set_weights(model, node, onnx_edit.file_order(kernel, kind, node), bias, layer)
+    _save(model, path)
+    require_values(onnx_edit.activations(path.read_bytes(), probe.feeds), probe, path.name)
     return {}
 
 
@@ -77,7 +111,7 @@ def _static(request: Json, path: Path, progress: Progress) -> None:
     per_channel = request["granularity"] == "per-channel"
     model = onnx.load(request["source"])
     calibrated = path.with_name("ranges.json")
-    ranges = {name: tuple(map(np.float32, ends)) for name, ends in _measure(request, progress).items()}
+    ranges = {name: tuple(map(np.float32, ends)) for name, ends in _ranges(request, progress).items()}
     quantization.save_tensors_data(
         quantization.TensorsData(quantization.CalibrationMethod.MinMax, ranges), str(calibrated)
     )
@@ -93,30 +127,25 @@ def _static(request: Json, path: Path, progress: Progress) -> None:
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=quantization.CalibrationMethod.MinMax,
         nodes_to_exclude=_matching(model, request["keep_float"]),
-        extra_options={"TensorQuantOverrides": weight_overrides(model) if per_channel else {}},
+        extra_options={"TensorQuantOverrides": weight_overrides(model) if per_channel and request["pairs"] else {}},
     )
 
 
-def _measure(request: Json, progress: Progress) -> dict[str, tuple[float, float]]:
-    """The range of every float activation of ``source`` on ``samples``, by tensor name."""
-    samples = Samples.open(Path(request["samples"]))
-    source = Path(request["source"])
+def _ranges(request: Json, progress: Progress) -> Ends:
+    """The range of every float activation of ``source``, by tensor name; those that are not known are measured."""
+    source, samples = Path(request["source"]), Samples.open(Path(request["samples"]))
     graph = onnx_format.read_graph(source)
-    inner = [out for node in graph.nodes if not node.subgraph for out in node.outputs if out]
-    names = [name for name in dict.fromkeys(inner) if name not in graph.output_tensors.values()]
-    options = need("onnxruntime", extra="convert").SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = os.cpu_count() or 1
-    data = onnx_format.with_outputs(source.read_bytes(), names, where=str(source))
-    session = need("onnxruntime", extra="convert").InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    told = [output.name for output in session.get_outputs()]
+    ends = known_ranges(graph, request["ranges"])
+    named = {out for node in graph.nodes if not node.subgraph for out in node.outputs if out}
+    if all(graph.tensors[name].dtype != "float32" for name in named - set(ends)):
+        return ends
+    session = onnx_edit.WatchedSession(source.read_bytes())
     finder = RangeFinder(samples.count, int(request["seed"]))
     for done, feed in enumerate(samples.batches(1), 1):
-        for name, values in {**feed, **dict(zip(told, session.run(told, feed), strict=True))}.items():
-            if values.dtype == np.float32:
-                finder.see(name, values)
+        for tensor, values in session.run(feed).items():
+            finder.see(tensor, values)
         progress("finding ranges", done, samples.count)
-    return finder.best(graph) if request["ranges"] == "mse" else finder.extremes()
+    return {**(finder.best(graph) if request["clip"] else finder.extremes()), **ends}
 
 
 _MAKERS = {"fp16": _float16, "dynamic": _dynamic, "int8": _static}
@@ -163,4 +192,4 @@ def _save(model: Any, path: Path) -> None:
 
 if __name__ == "__main__":
     logging.getLogger().setLevel(logging.ERROR)  # the quantizer advises on what has been done already
-    serve({"prepare": prepare, "quantize": quantize})
+    serve({"fold": fold, "name": name, "install": install, "quantize": quantize})

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.artifact import Format
-from edgekit.converters.engines import Engine, choose, load_table
-from edgekit.converters.float_ops import kept_tensors, refuse_loops
+from edgekit.card import StepRecord
+from edgekit.converters.engines import Engine, choose_engine
+from edgekit.converters.float_ops import kept_nodes, refuse_loops
 from edgekit.converters.lower import Lowered
-from edgekit.converters.plan import Job, matching
+from edgekit.converters.plan import Job
+from edgekit.converters.prepare import Prepared
 from edgekit.converters.samples import Samples
 from edgekit.converters.source import Source, SourceKind
 from edgekit.converters.workshop import Workshop
 from edgekit.errors import ConversionError, InputError
-from edgekit.recipe import Batch, Precision
+from edgekit.recipe import AccuracyStep, Batch, Precision
 from edgekit.workers import Json
 
 _ONNX_SLOW = (
@@ -30,64 +32,57 @@ class Draft:
     engine: str
     reason: str
     notes: tuple[str, ...] = ()
+    steps: tuple[StepRecord, ...] = ()
 
 
-class Calibrated:
-    """Whether the TFLite ranges have been measured; several recipes share one calibration."""
-
-    def __init__(self) -> None:
-        self.done = False
-
-
-def quantize(
-    job: Job, lowered: Lowered, source: Source, samples: Samples, shop: Workshop, calibrated: Calibrated
-) -> Draft:
+def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, shop: Workshop) -> Draft:
     """The file of ``job``; `ConversionError` when its engine cannot; there is no second try by another."""
-    recipe, path = job.recipe, shop.folder / job.file_name
-    if recipe.keep_float and not _anything_kept(job, lowered):
-        raise InputError(
-            f"--keep-float {recipe.keep_float[0]!r} matches no layer of {source.path}; "
-            "look up the names with `edgekit inspect`."
-        )
+    recipe, path, lowered = job.recipe, shop.folder / job.file_name, prepared.lowered
+    _require_kept(job, lowered, source)
     request: Json = {
         "source": str(lowered.path),
         "path": str(path),
         "precision": recipe.precision.value,
         "granularity": recipe.granularity.value,
-        "ranges": recipe.ranges.value,
+        "ranges": {name: list(ends) for name, ends in prepared.ranges.items()},
+        "clip": AccuracyStep.RANGES in recipe.steps and recipe.precision is Precision.INT8,
+        "pairs": prepared.pairs,
         "interface": recipe.interface.value,
         "seed": recipe.seed,
         "samples": str(samples.folder),
-        "keep_float": list(recipe.keep_float),
+        "keep_float": [],
         "batch": 1 if recipe.batch is Batch.STATIC else None,
     }
+    notes = (*((prepared.note,) if prepared.note else ()), *_notes(job, lowered))
     if recipe.precision is Precision.FP32:
         shutil.copyfile(lowered.path, path)
         maker = "onnxruntime" if job.format is Format.ONNX else "tflite-converter"
         if source.kind is SourceKind.TFLITE:
             return Draft(path=path, engine="none", reason="the source is fp32 already")
         return Draft(path=path, engine=maker, reason="lowering alone makes fp32")
+    kept = kept_nodes(lowered.graph, lowered.layers, recipe.keep_float)
     if job.format is Format.ONNX:
-        shop.once("onnx_worker", "quantize", request)
-        return Draft(path=path, engine="onnxruntime", reason="the only engine for ONNX", notes=_notes(job, lowered))
+        shop.engine(Format.ONNX, "quantize", {**request, "keep_float": [node.name for node in kept]})
+        return Draft(
+            path=path, engine="onnxruntime", reason="the only engine for ONNX", notes=notes, steps=prepared.records
+        )
     refuse_loops(lowered.graph, recipe)
-    kept = kept_tensors(lowered.graph, recipe.keep_float)
-    operators = [n.op for n in lowered.graph.nodes if not set(n.outputs) & set(kept)]
-    choice = choose(operators, recipe.precision, load_table())
+    choice = choose_engine(lowered, recipe)
     if choice.engine is Engine.TFLITE_CONVERTER:
         _require_tensorflow(source, job, choice.operators)
         shop.tensorflow("quantize_tflite", request)
     else:
-        if recipe.needs_calibration and not calibrated.done:
-            shop.litert("calibrate", request)
-            calibrated.done = True
-        shop.litert("quantize", {**request, "keep_float": list(kept)})
-    return Draft(path=path, engine=choice.engine.value, reason=choice.reason, notes=_notes(job, lowered))
+        tensors = [output for node in kept for output in node.outputs]
+        shop.engine(Format.TFLITE, "quantize", {**request, "keep_float": tensors})
+    return Draft(path=path, engine=choice.engine.value, reason=choice.reason, notes=notes, steps=prepared.records)
 
 
-def _anything_kept(job: Job, lowered: Lowered) -> bool:
-    names = [t for n in lowered.graph.nodes for t in (n.name, *n.inputs, *n.outputs)]
-    return all(matching([pattern], names) for pattern in job.recipe.keep_float)
+def _require_kept(job: Job, lowered: Lowered, source: Source) -> None:
+    for pattern in job.recipe.keep_float:
+        if not kept_nodes(lowered.graph, lowered.layers, [pattern]):
+            raise InputError(
+                f"--keep-float {pattern!r} matches no layer of {source.path}; look up the names with `edgekit inspect`."
+            )
 
 
 def _require_tensorflow(source: Source, job: Job, operators: tuple[str, ...]) -> None:

@@ -1,6 +1,6 @@
 """Activation ranges: what every tensor of a float graph does on real items, and the 8-bit range that serves it best."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.formats.graph import Graph
+
+Ends = dict[str, tuple[float, float]]
 
 SAMPLES_PER_TENSOR = 60_000
 """Values kept of one tensor over all items: enough to see outliers of one in ten thousand."""
@@ -59,15 +61,15 @@ class RangeFinder:
         chosen = flat[self._random.integers(0, flat.size, self._keep)] if flat.size > self._keep else flat
         seen.values.append(np.array(chosen, np.float32))
 
-    def extremes(self) -> dict[str, tuple[float, float]]:
+    def extremes(self) -> Ends:
         """Smallest and largest value of every tensor."""
         return {name: (seen.low, seen.high) for name, seen in self._seen.items()}
 
-    def best(self, graph: Graph) -> dict[str, tuple[float, float]]:
+    def best(self, graph: Graph) -> Ends:
         """The range of every tensor of ``graph`` for 8 bits: of least mean squared error where clipping is safe."""
         makers = {out: node for node in graph.nodes for out in node.outputs}
         final = {_origin(tensor, makers) for tensor in graph.output_tensors.values()}
-        ranges: dict[str, tuple[float, float]] = {}
+        ranges: Ends = {}
         for name, seen in self._seen.items():
             origin = _origin(name, makers)
             if origin != name and origin in self._seen:
@@ -111,6 +113,18 @@ def _squared_error(values: npt.NDArray[np.float32], low: float, high: float) -> 
     rounded *= scale
     rounded -= values
     return float(np.vdot(rounded, rounded))
+
+
+def known_ranges(graph: Graph, known: Mapping[str, Sequence[float]]) -> Ends:
+    """``known`` ranges of the tensors of ``graph``, and of those that hand the values of such a tensor on."""
+    makers = {out: node for node in graph.nodes for out in node.outputs}
+    found: Ends = {}
+    for name in graph.tensors:
+        start = name if name in known else _origin(name, makers)
+        if start in known:
+            low, high = known[start]
+            found[name] = (low, high)
+    return found
 
 
 def _origin(name: str, makers: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.artifact import Format
-from edgekit.card import DataRef
+from edgekit.card import DataRef, StepRecord
 from edgekit.recipe import Recipe
 
 
@@ -38,7 +38,10 @@ class Parity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Converted:
-    """One published file. ``ratio`` is the fp32 file of the same format, card inside, over this file."""
+    """One published file. ``ratio`` is the fp32 file of the same format, card inside, over this file.
+
+    ``steps`` are the accuracy steps that it went through, none for other recipes than int8.
+    """
 
     path: Path
     sha256: str
@@ -51,6 +54,7 @@ class Converted:
     engine: str
     engine_reason: str
     notes: tuple[str, ...]
+    steps: tuple[StepRecord, ...]
     seconds: float
 
     def to_result(self) -> dict[str, Any]:
@@ -74,6 +78,7 @@ class Converted:
             "engine": self.engine,
             "engine_reason": self.engine_reason,
             "notes": list(self.notes),
+            "steps": [{"step": s.step, "sqnr_db": round(s.sqnr_db, 2), "note": s.note} for s in self.steps],
             "seconds": round(self.seconds, 2),
         }
 

@@ -54,9 +54,12 @@ class Samples:
         """All items by name, (count, ...), mapped from the files and read when used."""
         return {name: np.load(self.folder / f"{i}.npy", mmap_mode="r") for i, name in enumerate(self.names)}
 
+    def items(self, start: int, end: int) -> dict[str, Array]:
+        """The items from ``start`` up to ``end``, or to the last, with batch axis."""
+        return {name: np.array(values[start:end]) for name, values in self.arrays().items()}
+
     def batches(self, size: int, limit: int | None = None) -> Iterator[dict[str, Array]]:
         """The first ``limit`` items in batches of ``size``, in order, with batch axis."""
-        arrays = self.arrays()
         end = self.count if limit is None else min(limit, self.count)
         for start in range(0, end, size):
-            yield {name: np.array(values[start : min(start + size, end)]) for name, values in arrays.items()}
+            yield self.items(start, min(start + size, end))

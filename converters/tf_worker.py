@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.converters.accuracy.worker import Accuracy
 from edgekit.converters.samples import Samples
 from edgekit.errors import ArtifactError, ConversionError, InputError
-from edgekit.workers import Json, Progress, serve
+from edgekit.workers import Json, Operation, Progress, serve
 
 ONNX_OPSET = 17  # onnxruntime 1.19 reads it, and tf2onnx writes 18 at most
 
@@ -33,6 +34,7 @@ class Loaded:
         self.call = call
         self.variables = variables
         self.recurrent = recurrent
+        self.accuracy: Accuracy | None = None  # for models that are layers of Keras
 
     def function(self, batch: int | None) -> Any:
         """The concrete function for ``batch`` items (None: any number)."""
@@ -143,6 +145,17 @@ def reference(request: Json, progress: Progress) -> Json:
     return {}
 
 
+def _accuracy(operation: str) -> Operation:
+    def call(request: Json, progress: Progress) -> Json:
+        accuracy = _state["loaded"].accuracy
+        if accuracy is None:
+            raise ConversionError("the source is not a graph of Keras layers.")
+        result: Json = getattr(accuracy, operation)(request, progress)
+        return result
+
+    return call
+
+
 def _convert(request: Json, configure: Callable[[Any], None]) -> Json:
     import tensorflow as tf
     from tensorflow.lite.python.convert_phase import ConverterError
@@ -204,7 +217,9 @@ def _load_keras(path: Path) -> Loaded:
         }
 
     recurrent = config is not None and bool(re.search(r'"class_name": "(LSTM|Bidirectional)"', config))
-    return Loaded(specs, call, [v.value for v in model.variables], recurrent)
+    loaded = Loaded(specs, call, [v.value for v in model.variables], recurrent)
+    loaded.accuracy = Accuracy(model, tuple(names))
+    return loaded
 
 
 def _load_saved_model(path: Path) -> Loaded:
@@ -309,5 +324,6 @@ if __name__ == "__main__":
             "lower_onnx": lower_onnx,
             "quantize_tflite": quantize_tflite,
             "reference": reference,
+            **{name: _accuracy(name) for name in ("outline", "observe", "prepare")},
         }
     )

@@ -46,7 +46,7 @@ def weight_overrides(model: Any) -> dict[str, list[dict[str, Any]]]:
             continue
         values = numpy_helper.to_array(weights[node.input[1]])
         if node.op_type == "Conv":
-            axis, scales = 0, _conv_scales(values)
+            axis, scales = 0, conv_scales(values)
         elif values.ndim == 2:
             transposed = any(a.name == "transB" and a.i for a in node.attribute)
             axis, scales = (0, pair_safe_scale(values.T)) if transposed else (1, pair_safe_scale(values))
@@ -58,7 +58,7 @@ def weight_overrides(model: Any) -> dict[str, list[dict[str, Any]]]:
     return overrides
 
 
-def _conv_scales(values: Weights) -> Weights:
+def conv_scales(values: Weights) -> Weights:
     """Scales for a kernel (output channels, input channels of a group, ...)."""
     outputs = len(values)
     channels_first = values.reshape(outputs, -1).T

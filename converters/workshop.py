@@ -5,6 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edgekit.artifact import Format
 from edgekit.workers import Json, Progress, Worker
 
 _TF_ENVIRONMENT = {
@@ -13,6 +14,8 @@ _TF_ENVIRONMENT = {
     "PYTHONHASHSEED": "0",  # tf2onnx walks sets of names
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
+
+_ENGINES = {Format.TFLITE: "litert_worker", Format.ONNX: "onnx_worker"}
 
 
 class Workshop:
@@ -31,9 +34,9 @@ class Workshop:
         """Call the process that holds the source."""
         return self._kept("tf_worker").call(operation, request, progress=self._progress)
 
-    def litert(self, operation: str, request: Json) -> Json:
-        """Call the process that holds the calibrated ranges of the TFLite file."""
-        return self._kept("litert_worker").call(operation, request, progress=self._progress)
+    def engine(self, fmt: Format, operation: str, request: Json) -> Json:
+        """Call the process that reads and quantizes files of ``fmt``, without TensorFlow."""
+        return self._kept(_ENGINES[fmt]).call(operation, request, progress=self._progress)
 
     def once(self, module: str, operation: str, request: Json) -> Json:
         """Call a fresh process that ends with its answer."""

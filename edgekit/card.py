@@ -47,6 +47,15 @@ class DataRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """An accuracy step of a conversion: the simulated SQNR of the quantized outputs once it is done, and a remark."""
+
+    step: str
+    sqnr_db: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """Where the file comes from: enough to make it again."""
 
@@ -55,6 +64,7 @@ class Provenance:
     architecture: str | None = None
     arguments: Mapping[str, int | float | str | bool | None] = field(default_factory=dict)
     recipe: Recipe | None = None
+    steps: tuple[StepRecord, ...] = ()
     calibration: DataRef | None = None
     training: DataRef | None = None
     training_settings: Mapping[str, int | float | str | bool | None] = field(default_factory=dict)

@@ -24,11 +24,13 @@ class Granularity(StrEnum):
     PER_TENSOR = "per-tensor"
 
 
-class Ranges(StrEnum):
-    """How the range of an 8-bit activation follows from its values on the calibration items."""
+class AccuracyStep(StrEnum):
+    """What is done to a float network so that int8 costs it less, in the order in which it is done."""
 
-    MSE = "mse"  # least mean squared rounding and clipping error
-    MINMAX = "minmax"  # smallest to largest value
+    PAIRS = "pairs"  # ONNX: eight bits for weights, fewer just where a pair of products would overflow
+    EQUALIZE = "equalize"  # channels of one activation equally large
+    RANGES = "ranges"  # activation ranges of least squared error, not from smallest to largest value
+    BIAS = "bias"  # biases that undo the mean shift of rounding
 
 
 class InterfaceType(StrEnum):
@@ -53,13 +55,13 @@ class Recipe:
     """One way to convert. Hashable; to and from JSON by `edgekit.codec`.
 
     ``keep_float`` holds regular expressions on layer names that stay in float. ``interface`` matters to the integer
-    precisions only, ``ranges`` to int8 only. ``calibration_samples`` items are drawn with ``seed`` from the
+    precisions only, ``steps`` to int8 only. ``calibration_samples`` items are drawn with ``seed`` from the
     calibration data.
     """
 
     precision: Precision
     granularity: Granularity = Granularity.PER_CHANNEL
-    ranges: Ranges = Ranges.MSE
+    steps: tuple[AccuracyStep, ...] = tuple(AccuracyStep)
     interface: InterfaceType = InterfaceType.INT8
     batch: Batch = Batch.STATIC
     keep_float: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import pytest
 from edgekit.artifact import Format
 from edgekit.card import ModelCard, TensorSpec
 from edgekit.converters import lower
-from edgekit.converters.float_ops import float_ops, kept_tensors, refuse_loops, refuse_unrunnable, require_integer
+from edgekit.converters.float_ops import float_ops, kept_nodes, refuse_loops, refuse_unrunnable, require_integer
 from edgekit.converters.plan import plan
 from edgekit.converters.quantize import _require_tensorflow
 from edgekit.converters.source import Source, SourceKind, open_source
@@ -150,9 +150,12 @@ def test_free_dimensions_after_the_batch_axis_are_refused() -> None:
     )
 
 
-def test_a_model_without_outputs_is_refused() -> None:
+def test_a_model_without_outputs_is_refused(tmp_path: Path) -> None:
+    helper = pytest.importorskip("onnx.helper")
+    relu = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [], [])
+    (tmp_path / "m.onnx").write_bytes(helper.make_model(relu).SerializeToString())
     with pytest.raises(ConversionError) as caught:
-        lower._read(Path("m.onnx"), graph(node("Relu", "a", "x")))
+        lower.read_lowered(tmp_path / "m.onnx", Format.ONNX)
     assert str(caught.value) == "m.onnx has no outputs; expected at least one."
 
 
@@ -194,7 +197,7 @@ MIXED = graph(
 
 
 def test_operators_left_in_float_are_refused_unless_allowed_by_name() -> None:
-    left = float_ops(MIXED, recipe(), Format.TFLITE, "litert-quantizer")
+    left = float_ops(MIXED, {}, recipe(), Format.TFLITE, "litert-quantizer")
     assert [(f.name, f.op, f.reason) for f in left] == [("rest", "ABS", "litert-quantizer has no integer form of it")]
     with pytest.raises(ConversionError) as caught:
         require_integer([*left, *left], recipe(), Format.TFLITE)
@@ -203,17 +206,18 @@ def test_operators_left_in_float_are_refused_unless_allowed_by_name() -> None:
         "--keep-float REGEX, or take the recipe dynamic."
     )
     allowed = recipe(keep_float=("^rest$",))
-    kept = float_ops(MIXED, allowed, Format.TFLITE, "litert-quantizer")
+    kept = float_ops(MIXED, {}, allowed, Format.TFLITE, "litert-quantizer")
     assert [f.reason for f in kept] == ["kept by --keep-float"]
     require_integer(kept, allowed, Format.TFLITE)
-    assert float_ops(MIXED, recipe(Precision.FP16), Format.TFLITE, "litert-quantizer") == ()
-    assert kept_tensors(MIXED, ["^rest$"]) == ("rest_out",)
+    assert float_ops(MIXED, {}, recipe(Precision.FP16), Format.TFLITE, "litert-quantizer") == ()
+    assert [n.outputs for n in kept_nodes(MIXED, {}, ["^rest$"])] == [("rest_out",)]
+    assert [n.outputs for n in kept_nodes(MIXED, {"rest_out": ("block", "act")}, ["^act$"])] == [("rest_out",)]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_one_float_tensor_makes_an_operator_float(dtype: str) -> None:
     mixed = graph(node("ADD", "a", "x", "w"), x=tensor("int8"), w=tensor(dtype, constant=True), a_out=tensor("int8"))
-    assert [f.op for f in float_ops(mixed, recipe(), Format.TFLITE, "e")] == ["ADD"]
+    assert [f.op for f in float_ops(mixed, {}, recipe(), Format.TFLITE, "e")] == ["ADD"]
 
 
 def test_dynamic_leaves_in_float_what_keeps_large_float_weights() -> None:
@@ -226,7 +230,7 @@ def test_dynamic_leaves_in_float_what_keeps_large_float_weights() -> None:
         v=tensor("float32", constant=True, size=4092),
         q=tensor("int8", constant=True, size=8192),
     )
-    left = float_ops(weights, recipe(Precision.DYNAMIC), Format.TFLITE, "litert-quantizer")
+    left = float_ops(weights, {}, recipe(Precision.DYNAMIC), Format.TFLITE, "litert-quantizer")
     assert [(f.name, f.reason) for f in left] == [("large", "litert-quantizer has no dynamic form of it")]
     require_integer(left, recipe(Precision.DYNAMIC), Format.TFLITE)
 
@@ -245,7 +249,7 @@ def test_an_onnx_operator_is_integer_where_it_reads_dequantized_values() -> None
         fused_out=tensor("float32"),
         w=tensor("float32", constant=True),
     )
-    left = float_ops(onnx, recipe(), Format.ONNX, "onnxruntime")
+    left = float_ops(onnx, {}, recipe(), Format.ONNX, "onnxruntime")
     assert [f.name for f in left] == ["light", "heavy"]
     require_integer(left[:1], recipe(), Format.ONNX)
     with pytest.raises(ConversionError, match=r"^int8 leaves Gemm 'heavy' in float, "):

@@ -29,29 +29,38 @@ def ends(found: Mapping[str, Any]) -> tuple[float, float]:
 
 def test_tflite_ranges_cover_every_item_and_follow_the_recipe(tiny_models: Path, samples: Path) -> None:
     source = tiny_models / "convnet.tflite"
-    litert_worker.calibrate({"source": str(source), "samples": str(samples), "seed": 0}, silent)
     name = tflite.read_graph(source).input_tensors["image"]
-    minmax = litert_worker._ranges({"precision": "int8", "ranges": "minmax"})
-    assert ends(minmax[name]) == (-3.0, 7.0)
-    low, high = ends(litert_worker._ranges({"precision": "int8", "ranges": "mse"})[name])
+    request = {"source": str(source), "samples": str(samples), "seed": 0, "ranges": {}, "clip": False}
+    whole = litert_worker._ranges({**request, "precision": "int8"}, silent)
+    assert ends(whole[name]) == (-3.0, 7.0)
+    assert litert_worker._ranges({**request, "precision": "int16x8"}, silent) == whole
+    low, high = ends(litert_worker._ranges({**request, "precision": "int8", "clip": True}, silent)[name])
     assert -3.0 <= low <= 0.0 < high <= 7.0
     assert high - low < 10.0  # clipped: two of 28,800 values are far out
-    assert litert_worker._ranges({"precision": "int16x8", "ranges": "mse"}) is minmax
-    assert litert_worker._ranges({"precision": "fp16", "ranges": "mse"}) is None
+    assert litert_worker._ranges({**request, "precision": "fp16"}, silent) is None
+
+
+def test_known_ranges_stand_and_the_others_are_measured(tiny_models: Path, samples: Path) -> None:
+    source = tiny_models / "convnet.tflite"
+    name = tflite.read_graph(source).input_tensors["image"]
+    request = {"source": str(source), "samples": str(samples), "seed": 0, "ranges": {name: [-1.0, 1.0]}, "clip": False}
+    found = litert_worker._ranges({**request, "precision": "int8"}, silent)
+    assert ends(found[name]) == (-1.0, 1.0)
+    graph = tflite.read_graph(source)
+    assert set(found) == {n for n, info in graph.tensors.items() if info.dtype == "float32" and not info.constant}
 
 
 @pytest.fixture
 def prepared(tiny_models: Path, tmp_path: Path) -> Path:
     path = tmp_path / "prepared.onnx"
-    onnx_worker.prepare({"source": str(tiny_models / "convnet.onnx"), "path": str(path), "batch": 1}, silent)
+    onnx_worker.fold({"source": str(tiny_models / "convnet.onnx"), "path": str(path), "batch": 1}, silent)
     return path
 
 
 def test_onnx_ranges_cover_every_item_and_follow_the_recipe(prepared: Path, samples: Path) -> None:
-    request = {"source": str(prepared), "samples": str(samples), "seed": 0}
-    minmax = onnx_worker._measure({**request, "ranges": "minmax"}, silent)
-    assert minmax["image"] == (-3.0, 7.0)
-    low, high = onnx_worker._measure({**request, "ranges": "mse"}, silent)["image"]
+    request = {"source": str(prepared), "samples": str(samples), "seed": 0, "ranges": {}}
+    assert onnx_worker._ranges({**request, "clip": False}, silent)["image"] == (-3.0, 7.0)
+    low, high = onnx_worker._ranges({**request, "clip": True}, silent)["image"]
     assert high - low < 10.0
 
 
@@ -73,7 +82,7 @@ def test_granularity_decides_how_many_scales_weights_have(
     assert onnx.read_graph(prepared).inputs[0].shape == (1, 6, 4, 3)  # the free batch axis was fixed
     request = {
         "source": str(prepared), "path": str(tmp_path / "int8.onnx"), "samples": str(samples), "seed": 0,
-        "precision": "int8", "ranges": "mse", "granularity": granularity, "keep_float": [],
+        "precision": "int8", "ranges": {}, "clip": True, "pairs": True, "granularity": granularity, "keep_float": [],
     }  # fmt: skip
     onnx_worker.quantize(request, silent)
     shapes = weight_scales(onnx.read_graph(tmp_path / "int8.onnx"))
@@ -89,10 +98,9 @@ def test_granularity_and_interface_of_a_tflite_file_are_those_asked_for(
 ) -> None:
     request = {
         "source": str(tiny_models / "convnet.tflite"), "path": str(tmp_path / "int8.tflite"), "samples": str(samples),
-        "seed": 0, "precision": "int8", "ranges": "mse", "granularity": granularity, "interface": interface,
+        "seed": 0, "precision": "int8", "ranges": {}, "clip": True, "granularity": granularity, "interface": interface,
         "keep_float": [],
     }  # fmt: skip
-    litert_worker.calibrate(request, silent)
     litert_worker.quantize(request, silent)
     graph = tflite.read_graph(tmp_path / "int8.tflite")
     assert [spec.dtype for spec in (*graph.inputs, *graph.outputs)] == [dtype] * 2

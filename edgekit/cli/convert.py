@@ -10,7 +10,7 @@ from edgekit.artifact import Format
 from edgekit.cli import common
 from edgekit.cli.tables import print_table
 from edgekit.errors import InputError
-from edgekit.recipe import Batch, Granularity, InterfaceType, Ranges, Recipe, parse_precision
+from edgekit.recipe import AccuracyStep, Batch, Granularity, InterfaceType, Recipe, parse_precision
 from edgekit.results import envelope
 
 _WITH_MANIFEST = {"source", "output_dir", "force", "json_file"}
@@ -28,8 +28,7 @@ _WITH_MANIFEST = {"source", "output_dir", "force", "json_file"}
 @click.option(
     "--granularity", type=click.Choice([g.value for g in Granularity]), default="per-channel", show_default=True
 )
-@click.option("--ranges", type=click.Choice([r.value for r in Ranges]), default="mse", show_default=True,
-              help="Activation ranges of int8: least squared error, or smallest to largest value.")  # fmt: skip
+@click.option("--plain", is_flag=True, help="int8 without accuracy steps, as stock converters do it, to compare.")
 @click.option("--io", type=click.Choice([i.value for i in InterfaceType]), default="int8", show_default=True,
               help="Inputs and outputs of integer TFLite files.")  # fmt: skip
 @click.option("--batch", type=click.Choice([b.value for b in Batch]), default="static", show_default=True,
@@ -59,7 +58,7 @@ def command(ctx: click.Context, /, source: Path, json_file: str | None, **option
         for note in row.notes:
             common.say(f"{row.path.name}: {note}.")
     results = [row.to_result() for row in report.artifacts]
-    common.emit(envelope("convert", results), json_file, lambda: _table(results))
+    common.emit(envelope("convert", results), json_file, lambda: _tables(results))
 
 
 def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
@@ -81,7 +80,7 @@ def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
         Recipe(
             precision=precision,
             granularity=Granularity(options["granularity"]),
-            ranges=Ranges(options["ranges"]),
+            steps=() if options["plain"] else tuple(AccuracyStep),
             interface=InterfaceType(options["io"]),
             batch=Batch(options["batch"]),
             keep_float=options["keep_float"],
@@ -101,6 +100,17 @@ def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
         output_dir=options["output_dir"],
         force=options["force"],
     )
+
+
+def _tables(results: list[dict[str, Any]]) -> None:
+    _table(results)
+    rows = [
+        [Path(row["artifact"]).name, step["step"], f"{step['sqnr_db']:.1f}", step["note"]]
+        for row in results
+        for step in row["steps"]
+    ]
+    if rows:
+        print_table("Accuracy steps, simulated on calibration items", ["file", "after", "SQNR dB", ""], rows)
 
 
 def _table(results: list[dict[str, Any]]) -> None:

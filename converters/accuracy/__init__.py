@@ -1,0 +1,1 @@
+"""Equivalent weights that quantize better: BatchNorm folded, channels equalized, ranges chosen, biases corrected."""

@@ -1,0 +1,134 @@
+"""Layer names in lowered files, and weights that quantize better: the steps between lowering and quantizing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from edgekit.artifact import Format
+from edgekit.card import StepRecord
+from edgekit.converters.engines import Engine, choose_engine
+from edgekit.converters.lower import Lowered, read_lowered
+from edgekit.converters.plan import Job
+from edgekit.converters.samples import Samples
+from edgekit.converters.source import Source, SourceKind
+from edgekit.converters.workshop import Workshop
+from edgekit.recipe import Granularity, Precision, Recipe
+
+Ranges = Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """The source as a graph of layers: its probe, and the layers that each operator stands for.
+
+    ``reason`` says why there is none; all else is empty then.
+    """
+
+    reason: str = ""
+    probe: Path | None = None
+    layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A lowered file whose tensors are called after the layers.
+
+    ``weights`` gives the tensor of the operator that holds each layer's weights, ``missing`` why there is none.
+    """
+
+    lowered: Lowered
+    weights: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The float file to quantize, known ranges by tensor, whether weights are scaled by pairs, and what was done."""
+
+    lowered: Lowered
+    ranges: Ranges = field(default_factory=dict)
+    pairs: bool
+    records: tuple[StepRecord, ...] = ()
+    note: str = ""
+
+
+def outline(source: Source, samples: Samples, shop: Workshop) -> Outline:
+    """The layers of ``source``, where it is a graph of Keras layers."""
+    if source.kind not in (SourceKind.KERAS, SourceKind.H5):
+        return Outline(reason=f"a {source.kind.value} source has no Keras layers")
+    path = shop.folder / "outline.npz"
+    answer = shop.tensorflow("outline", {"samples": str(samples.folder), "path": str(path)})
+    if answer["reason"]:
+        return Outline(reason=answer["reason"])
+    return Outline(probe=path, layers={name: tuple(members) for name, members in answer["layers"].items()})
+
+
+def name_layers(lowered: Mapping[Format, Lowered], outlined: Outline, shop: Workshop) -> dict[Format, Named]:
+    """The lowered files with the names of layers, found by comparing values; as they were where there are no layers."""
+    if outlined.probe is None:
+        return {fmt: Named(lowered=low) for fmt, low in lowered.items()}
+    named: dict[Format, Named] = {}
+    for fmt, low in lowered.items():
+        answer = shop.engine(fmt, "name", {"path": str(low.path), "probe": str(outlined.probe)})
+        named[fmt] = Named(
+            lowered=read_lowered(low.path, fmt, outlined.layers), weights=answer["weights"], missing=answer["missing"]
+        )
+    return named
+
+
+def prepare(job: Job, named: Named, outlined: Outline, samples: Samples, shop: Workshop) -> Prepared:
+    """What ``job`` is quantized from: for int8 with accuracy steps the prepared file, else the lowered one."""
+    recipe = job.recipe
+    plain = Prepared(lowered=named.lowered, pairs=bool(recipe.steps))
+    if not recipe.needs_calibration:
+        return plain
+    if reason := _unprepared(job, named.lowered, outlined):
+        note = f"accuracy steps on weights were left out, since {reason}"
+        plain = replace(plain, note=note if recipe.steps and recipe.precision is Precision.INT8 else "")
+    if outlined.probe is None:
+        return plain
+    if reason or recipe.precision is not Precision.INT8 or not recipe.steps:
+        observed = shop.tensorflow("observe", {"samples": str(samples.folder), "seed": recipe.seed})
+        return replace(plain, ranges=_ends(observed["ranges"]))
+    probe, path = shop.folder / f"{job.file_name}.npz", shop.folder / f"prepared.{job.file_name}"
+    answer = shop.tensorflow("prepare", _request(job.format, recipe, named, samples, probe))
+    install = {
+        "source": str(named.lowered.path),
+        "path": str(path),
+        "probe": str(probe),
+        "weights": dict(named.weights),
+    }
+    shop.engine(job.format, "install", install)
+    return Prepared(
+        lowered=replace(named.lowered, path=path),
+        ranges=_ends(answer["ranges"]),
+        pairs=answer["pairs"],
+        records=tuple(StepRecord(**record) for record in answer["records"]),
+    )
+
+
+def _unprepared(job: Job, lowered: Lowered, outlined: Outline) -> str:
+    """Why the weights of a job cannot be prepared; empty when they can."""
+    if outlined.probe is None:
+        return outlined.reason
+    choice = choose_engine(lowered, job.recipe) if job.format is Format.TFLITE else None
+    if choice is not None and choice.engine is Engine.TFLITE_CONVERTER:
+        return f"TFLiteConverter, which has ways of its own, does better with {', '.join(choice.operators)}"
+    return ""
+
+
+def _ends(ranges: Mapping[str, Sequence[float]]) -> Ranges:
+    return {name: (low, high) for name, (low, high) in ranges.items()}
+
+
+def _request(fmt: Format, recipe: Recipe, named: Named, samples: Samples, probe: Path) -> dict[str, object]:
+    return {
+        "format": fmt.value,
+        "per_channel": recipe.granularity is Granularity.PER_CHANNEL,
+        "steps": [step.value for step in recipe.steps],
+        "keep_float": list(recipe.keep_float),
+        "fixed": dict(named.missing),
+        "samples": str(samples.folder),
+        "seed": recipe.seed,
+        "path": str(probe),
+    }
