@@ -7,6 +7,7 @@ from pathlib import Path
 from edgekit.artifact import Format
 from edgekit.card import StepRecord
 from edgekit.converters.engines import Engine, choose_engine
+from edgekit.converters.float_ops import refuse_loops
 from edgekit.converters.lower import Lowered, read_lowered
 from edgekit.converters.plan import Job
 from edgekit.converters.samples import Samples
@@ -79,6 +80,8 @@ def name_layers(lowered: Mapping[Format, Lowered], outlined: Outline, shop: Work
 def prepare(job: Job, named: Named, outlined: Outline, samples: Samples, shop: Workshop) -> Prepared:
     """What ``job`` is quantized from: for int8 with accuracy steps the prepared file, else the lowered one."""
     recipe = job.recipe
+    if job.format is Format.TFLITE:
+        refuse_loops(named.lowered.graph, recipe)
     plain = Prepared(lowered=named.lowered, pairs=bool(recipe.steps))
     if not recipe.needs_calibration:
         return plain

@@ -7,7 +7,7 @@ from pathlib import Path
 from edgekit.artifact import Format
 from edgekit.card import StepRecord
 from edgekit.converters.engines import Engine, choose_engine
-from edgekit.converters.float_ops import kept_nodes, refuse_loops
+from edgekit.converters.float_ops import kept_nodes
 from edgekit.converters.lower import Lowered
 from edgekit.converters.plan import Job
 from edgekit.converters.prepare import Prepared
@@ -66,7 +66,6 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
         return Draft(
             path=path, engine="onnxruntime", reason="the only engine for ONNX", notes=notes, steps=prepared.records
         )
-    refuse_loops(lowered.graph, recipe)
     choice = choose_engine(lowered, recipe)
     if choice.engine is Engine.TFLITE_CONVERTER:
         _require_tensorflow(source, job, choice.operators)
