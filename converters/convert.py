@@ -11,7 +11,7 @@ from edgekit.converters import calibration as calibrating
 from edgekit.converters import finish, manifest
 from edgekit.converters.lower import load, lower, reference
 from edgekit.converters.plan import Plan, plan
-from edgekit.converters.prepare import name_layers, outline, prepare
+from edgekit.converters.prepare import name_layers, prepare
 from edgekit.converters.quantize import quantize
 from edgekit.converters.report import ConversionReport, Converted
 from edgekit.converters.source import Source, open_source
@@ -135,8 +135,7 @@ def _run(
         )
     lowered = steps.run("lower", lower, source, {job.format for job in todo.jobs}, recipe.batch, shop)
     expected = steps.run("reference", reference, source, items.samples, shop)
-    outlined = steps.run("outline", outline, source, items.samples, shop)
-    named = steps.run("name layers", name_layers, lowered, outlined, shop)
+    outlined, named = steps.run("name layers", name_layers, source, lowered, items.samples, shop)
     tools = {**_versions(), **loaded.tools}
     rows: list[Converted] = []
     for job in todo.jobs:

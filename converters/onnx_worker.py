@@ -127,7 +127,11 @@ def _static(request: Json, path: Path, progress: Progress) -> None:
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=quantization.CalibrationMethod.MinMax,
         nodes_to_exclude=_matching(model, request["keep_float"]),
-        extra_options={"TensorQuantOverrides": weight_overrides(model) if per_channel and request["pairs"] else {}},
+        extra_options={
+            "TensorQuantOverrides": weight_overrides(model, request["scales"])
+            if per_channel and request["pairs"]
+            else {}
+        },
     )
 
 

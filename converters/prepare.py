@@ -44,17 +44,32 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """The float file to quantize, known ranges by tensor, whether weights are scaled by pairs, and what was done."""
+    """The float file to quantize, known ranges by tensor, how weights are scaled, and what was done.
+
+    ``pairs`` says whether weights of ONNX files use eight bits; ``scales`` are those of weights that
+    are rounded already, by layer.
+    """
 
     lowered: Lowered
     ranges: Ranges = field(default_factory=dict)
     pairs: bool
+    scales: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     records: tuple[StepRecord, ...] = ()
     note: str = ""
 
 
-def outline(source: Source, samples: Samples, shop: Workshop) -> Outline:
-    """The layers of ``source``, where it is a graph of Keras layers."""
+def name_layers(
+    source: Source, lowered: Mapping[Format, Lowered], samples: Samples, shop: Workshop
+) -> tuple[Outline, dict[Format, Named]]:
+    """The layers of ``source``, and the lowered files with their names, found by comparing values.
+
+    The files are as they were where the source is not a graph of Keras layers.
+    """
+    outlined = _outline(source, samples, shop)
+    return outlined, {fmt: _named(fmt, low, outlined, shop) for fmt, low in lowered.items()}
+
+
+def _outline(source: Source, samples: Samples, shop: Workshop) -> Outline:
     if source.kind not in (SourceKind.KERAS, SourceKind.H5):
         return Outline(reason=f"a {source.kind.value} source has no Keras layers")
     path = shop.folder / "outline.npz"
@@ -64,17 +79,12 @@ def outline(source: Source, samples: Samples, shop: Workshop) -> Outline:
     return Outline(probe=path, layers={name: tuple(members) for name, members in answer["layers"].items()})
 
 
-def name_layers(lowered: Mapping[Format, Lowered], outlined: Outline, shop: Workshop) -> dict[Format, Named]:
-    """The lowered files with the names of layers, found by comparing values; as they were where there are no layers."""
+def _named(fmt: Format, lowered: Lowered, outlined: Outline, shop: Workshop) -> Named:
     if outlined.probe is None:
-        return {fmt: Named(lowered=low) for fmt, low in lowered.items()}
-    named: dict[Format, Named] = {}
-    for fmt, low in lowered.items():
-        answer = shop.engine(fmt, "name", {"path": str(low.path), "probe": str(outlined.probe)})
-        named[fmt] = Named(
-            lowered=read_lowered(low.path, fmt, outlined.layers), weights=answer["weights"], missing=answer["missing"]
-        )
-    return named
+        return Named(lowered=lowered)
+    answer = shop.engine(fmt, "name", {"path": str(lowered.path), "probe": str(outlined.probe)})
+    renamed = read_lowered(lowered.path, fmt, outlined.layers)
+    return Named(lowered=renamed, weights=answer["weights"], missing=answer["missing"])
 
 
 def prepare(job: Job, named: Named, outlined: Outline, samples: Samples, shop: Workshop) -> Prepared:
@@ -106,6 +116,7 @@ def prepare(job: Job, named: Named, outlined: Outline, samples: Samples, shop: W
         lowered=replace(named.lowered, path=path),
         ranges=_ends(answer["ranges"]),
         pairs=answer["pairs"],
+        scales={layer: tuple(scales) for layer, scales in answer["scales"].items()},
         records=tuple(StepRecord(**record) for record in answer["records"]),
     )
 

@@ -47,6 +47,7 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
         "ranges": {name: list(ends) for name, ends in prepared.ranges.items()},
         "clip": AccuracyStep.RANGES in recipe.steps and recipe.precision is Precision.INT8,
         "pairs": prepared.pairs,
+        "scales": {f"{layer}/kernel": list(scales) for layer, scales in prepared.scales.items()},
         "interface": recipe.interface.value,
         "seed": recipe.seed,
         "samples": str(samples.folder),

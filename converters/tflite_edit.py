@@ -1,5 +1,6 @@
 """Changing a float TFLite file: names of tensors, and weights. It runs in the process of LiteRT."""
 
+import contextlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -41,7 +42,8 @@ class WatchedInterpreter:
     def __init__(self, path: Path) -> None:
         litert = need("ai_edge_litert.interpreter", extra="convert")
         graph = tflite.read_graph(path)
-        names = dict.fromkeys((*graph.input_tensors.values(), *(out for node in graph.nodes for out in node.outputs)))
+        made = (out for node in graph.nodes if not node.subgraph for out in node.outputs)
+        names = dict.fromkeys((*graph.input_tensors.values(), *made))
         watched = {n: graph.tensors[n] for n in names if graph.tensors[n].dtype == "float32"}
         self._watched = {n: info.index for n, info in watched.items() if not info.variable}
         self._inputs = {name: graph.tensors[tensor].index for name, tensor in graph.input_tensors.items()}
@@ -58,7 +60,12 @@ class WatchedInterpreter:
         for name, values in feed.items():
             self._interpreter.set_tensor(self._inputs[name], values)
         self._interpreter.invoke()
-        return {name: self._interpreter.get_tensor(index) for name, index in self._watched.items()}
+        found: dict[str, Array] = {}
+        for name, index in self._watched.items():
+            # Results of loops that nobody reads have no memory, and the engine's error is the only sign of it.
+            with contextlib.suppress(ValueError):
+                found[name] = self._interpreter.get_tensor(index)
+        return found
 
 
 def activations(path: Path, feeds: Sequence[Mapping[str, Array]]) -> dict[str, Array]:

@@ -6,6 +6,7 @@ weights to seven bits ensures that and wastes the eighth; here only channels wit
 than needed. Depthwise convolutions add no pairs and keep all eight bits.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import numpy.typing as npt
 LARGEST = 127
 PAIR_LIMIT = 127.5
 """Largest |w0| + |w1| in steps: rounding adds at most one half each, and 255 * 128 < 32,768."""
+LEVEL_LIMIT = 128
+"""Largest |q0| + |q1| of rounded weights of one sign."""
 
 Weights = npt.NDArray[np.float32]
 
@@ -35,8 +38,31 @@ def full_scale(rows: Weights) -> Weights:
     return scale
 
 
-def weight_overrides(model: Any) -> dict[str, list[dict[str, Any]]]:
-    """ONNX Runtime's ``TensorQuantOverrides`` for the weights of convolutions and dense layers of an ONNX ``model``."""
+def without_overflow(levels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Integer ``levels`` (..., inputs, outputs), the heavier of two neighbours nearer to zero where they overflow.
+
+    For weights rounded one by one at a scale of `pair_safe_scale`, which foresees rounding to the nearest level only.
+    """
+    safe = np.array(levels).reshape(-1, levels.shape[-1])
+    places = np.arange(len(safe)).reshape(-1, levels.shape[-2])
+    pairs = [order.reshape(-1)[: len(safe) // 2 * 2].reshape(-1, 2).T for order in (places, places.T)]
+    before: npt.NDArray[Any] | None = None
+    while before is None or not np.array_equal(before, safe):
+        before = safe.copy()
+        for first, second in pairs:
+            a, b = safe[first], safe[second]
+            over = np.where(np.sign(a) == np.sign(b), np.abs(a) + np.abs(b) - LEVEL_LIMIT, 0).clip(0)
+            heavier = np.abs(a) >= np.abs(b)
+            safe[first] -= np.where(heavier, np.sign(a) * over, 0)
+            safe[second] -= np.where(heavier, 0, np.sign(b) * over)
+    return safe.reshape(levels.shape)
+
+
+def weight_overrides(model: Any, known: Mapping[str, Sequence[float]]) -> dict[str, list[dict[str, Any]]]:
+    """ONNX Runtime's ``TensorQuantOverrides`` for the weights of convolutions and dense layers of an ONNX ``model``.
+
+    ``known`` holds the scales of weights that are on their levels already, by tensor name.
+    """
     from onnx import numpy_helper
 
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -52,6 +78,7 @@ def weight_overrides(model: Any) -> dict[str, list[dict[str, Any]]]:
             axis, scales = (0, pair_safe_scale(values.T)) if transposed else (1, pair_safe_scale(values))
         else:
             continue
+        scales = np.asarray(known.get(node.input[1], scales))
         zero_point = np.array(0, np.int8)
         overrides[node.input[1]] = [{"scale": s, "zero_point": zero_point} for s in scales.astype(np.float32)]
         overrides[node.input[1]][0]["axis"] = axis

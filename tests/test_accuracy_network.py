@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 
 from edgekit.artifact import Format
 from edgekit.converters.accuracy.choose_ranges import extreme_ranges, least_error_ranges
-from edgekit.converters.accuracy.correct_bias import shift_in_sequence, shift_of_weights
+from edgekit.converters.accuracy.correct_bias import shift_of_weights
 from edgekit.converters.accuracy.equalize import LARGEST_SCALE, equalized, find_scales, rescaled
 from edgekit.converters.accuracy.from_keras import NotPreparedError, read_network
+from edgekit.converters.accuracy.in_sequence import correct
 from edgekit.converters.accuracy.kernel_scales import WeightBits, rounded_kernels
 from edgekit.converters.accuracy.network import Kind, Network, Rectifier
 from edgekit.converters.accuracy.observe import Observed, observe
@@ -76,7 +78,12 @@ def network(model: Any) -> Network:
 
 @pytest.fixture(scope="module")
 def observed(network: Network) -> Mapping[str, Observed]:
-    return observe(network, [{"image": ITEMS[:24]}, {"image": ITEMS[24:]}], len(ITEMS), 0)
+    return look(network, 24)
+
+
+def look(network: Network, batch: int = 48) -> dict[str, Observed]:
+    batches = [partial(lambda start: {"image": ITEMS[start : start + batch]}, start) for start in range(0, 48, batch)]
+    return observe(network, batches, items=48, means_of=48, seed=0)
 
 
 def outputs(network: Network, **options: Any) -> Any:
@@ -144,7 +151,7 @@ def test_models_without_a_graph_of_layers_are_refused() -> None:
 @pytest.mark.parametrize("rectifier", [None, 6.0])
 def test_equalization_changes_weights_and_no_output(rectifier: float | None) -> None:
     network = read_network(residual(rectifier), ["image"])
-    observed = observe(network, [{"image": ITEMS}], len(ITEMS), 0)
+    observed = look(network)
     found = find_scales(network, observed)
     changed = equalized(network, found.scales)
     # Behind ReLU6 a scale may let rounding touch the six; nothing else may differ.
@@ -172,7 +179,7 @@ def test_channels_behind_relu6_are_enlarged_and_never_beyond_six(network: Networ
 def test_what_equalized_activations_do_is_known_without_running(network: Network, observed: Any) -> None:
     found = find_scales(network, observed)
     told = rescaled(network, observed, found.scales)
-    seen = observe(equalized(network, found.scales), [{"image": ITEMS}], len(ITEMS), 0)
+    seen = look(equalized(network, found.scales))
     for name in told:
         np.testing.assert_allclose(told[name].low, seen[name].low, atol=1e-3, rtol=1e-3)
         np.testing.assert_allclose(told[name].high, seen[name].high, atol=1e-3, rtol=1e-3)
@@ -218,7 +225,9 @@ def test_biases_undo_the_mean_shift_of_rounding(network: Network, observed: Any)
         return float(np.linalg.norm(np.mean(found - outputs(network), axis=0)))
 
     weights = network.with_biases(shift_of_weights(network, kernels, observed))
-    sequence = network.with_biases(shift_in_sequence(network, kernels, ranges, {"image": ITEMS}))
+    done = correct(network, kernels, ranges, observed, [{"image": ITEMS}], adapt=None)
+    assert done.kernels == kernels
+    sequence = network.with_biases(done.biases)
     assert shift(weights, {}) < 0.5 * shift(network, {})
     assert shift(sequence, ranges) < 0.7 * shift(network, ranges)
 
@@ -236,7 +245,7 @@ def test_steps_are_recorded_and_leave_less_noise(network: Network, samples: Samp
     setup = Setup(format=fmt, per_channel=True, steps=tuple(AccuracyStep))
     done = prepare(Scene(network, samples, 0), {}, setup, silent)
     named = [record.step for record in done.records]
-    assert named == ["fold", *(["pairs"] if fmt is Format.ONNX else []), "equalize", "ranges", "bias"]
+    assert named == ["fold", *(["pairs"] if fmt is Format.ONNX else []), "equalize", "ranges", "bias", "round"]
     figures = [record.sqnr_db for record in done.records]
     assert figures == sorted(figures)  # a step that does not help is left out
     assert figures[-1] > figures[0] + 1

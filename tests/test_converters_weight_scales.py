@@ -42,7 +42,7 @@ def overrides(op: str, values: Any, **attributes: Any) -> list[dict[str, Any]]:
     node = helper.make_node(op, ["x", "w"], ["y"], **attributes)
     information = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in "xy"]
     graph = helper.make_graph([node], "g", information[:1], information[1:], [numpy_helper.from_array(values, "w")])
-    return weight_overrides(helper.make_model(graph))["w"]
+    return weight_overrides(helper.make_model(graph), {})["w"]
 
 
 def test_pairs_are_sought_with_channels_first_and_last() -> None:

@@ -82,7 +82,8 @@ def test_granularity_decides_how_many_scales_weights_have(
     assert onnx.read_graph(prepared).inputs[0].shape == (1, 6, 4, 3)  # the free batch axis was fixed
     request = {
         "source": str(prepared), "path": str(tmp_path / "int8.onnx"), "samples": str(samples), "seed": 0,
-        "precision": "int8", "ranges": {}, "clip": True, "pairs": True, "granularity": granularity, "keep_float": [],
+        "precision": "int8", "ranges": {}, "clip": True, "pairs": True, "scales": {}, "granularity": granularity,
+        "keep_float": [],
     }  # fmt: skip
     onnx_worker.quantize(request, silent)
     shapes = weight_scales(onnx.read_graph(tmp_path / "int8.onnx"))

@@ -45,3 +45,13 @@ def kernel_scales(op: Op, bits: WeightBits, *, per_channel: bool) -> Weights:
         return conv_scales(np.moveaxis(kernel, (3, 2), (0, 1)))
     rows = kernel.reshape(-1, kernel.shape[-1])
     return (pair_safe_scale(rows) if bits is WeightBits.PAIRS else full_scale(rows)) * halved
+
+
+def output_scales(network: Network, bits: WeightBits) -> dict[str, Weights]:
+    """One scale for each output channel of every weighted operator."""
+    found: dict[str, Weights] = {}
+    for op in network.ops:
+        if op.kernel is not None:
+            scales = kernel_scales(op, bits, per_channel=True)
+            found[op.name] = np.broadcast_to(scales.reshape(-1), (op.channels,)).astype(np.float32)
+    return found

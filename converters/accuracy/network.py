@@ -88,6 +88,10 @@ class Network:
                for op in self.ops)  # fmt: skip
         return replace(self, ops=tuple(ops))
 
+    def with_kernels(self, kernels: Mapping[str, Weights]) -> "Network":
+        """The same network with other kernels."""
+        return replace(self, ops=tuple(replace(op, kernel=kernels.get(op.name, op.kernel)) for op in self.ops))
+
     def with_biases(self, biases: Mapping[str, Weights]) -> "Network":
         """The same network with other biases."""
         return replace(self, ops=tuple(replace(op, bias=biases.get(op.name, op.bias)) for op in self.ops))

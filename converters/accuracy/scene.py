@@ -1,6 +1,9 @@
 """A float network with the real items on which it is observed, and on which each accuracy step is judged."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import functools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,8 +18,8 @@ from edgekit.workers import Progress
 BATCH = 8
 """Items in memory at a time."""
 CORRECTED_ITEMS = 32
-"""Items on which biases are corrected; all their values of one activation are in memory."""
-JUDGED_ITEMS = 24
+"""Items on which operators are corrected; their values of an activation are all in memory at once."""
+JUDGED_ITEMS = 16
 """Items on which a step must help: others than those for the biases, where there are enough."""
 
 
@@ -35,17 +38,17 @@ class Scene:
         if not self._observed:
             count = self._samples.count
 
-            def batches() -> Iterator[Mapping[str, Any]]:
-                for start in range(0, count, BATCH):
-                    yield self._samples.items(start, start + BATCH)
-                    progress("observing activations", min(start + BATCH, count), count)
+            def batch(start: int) -> Mapping[str, Any]:
+                progress("observing activations", min(start + BATCH, count), count)
+                return self._samples.items(start, start + BATCH)
 
-            self._observed = observe(self.network, batches(), count, self._seed)
+            batches = [functools.partial(batch, start) for start in range(0, count, BATCH)]
+            self._observed = observe(self.network, batches, items=count, means_of=CORRECTED_ITEMS, seed=self._seed)
         return self._observed
 
-    def for_biases(self) -> dict[str, Any]:
-        """The items on which biases are corrected."""
-        return self._samples.items(0, CORRECTED_ITEMS)
+    def for_correction(self) -> list[Mapping[str, Any]]:
+        """Batches of the items on which operators are corrected."""
+        return list(self._batches(0, CORRECTED_ITEMS))
 
     def sqnr_db(self, network: Network, kernels: Mapping[str, Weights], ranges: Ranges) -> float:
         """SQNR of a quantized network against the float one on the judged items; of the worst output."""
@@ -55,16 +58,17 @@ class Scene:
         pairs = zip(self.network.outputs, network.outputs, strict=True)
         return min(sqnr_db(self._wanted[ours], found[theirs]) for ours, theirs in pairs)
 
-    def _judged(self) -> Iterator[Mapping[str, Any]]:
+    def _judged(self) -> list[Mapping[str, Any]]:
         first = min(CORRECTED_ITEMS, max(0, self._samples.count - JUDGED_ITEMS))
-        end = min(first + JUDGED_ITEMS, self._samples.count)
+        return list(self._batches(first, first + JUDGED_ITEMS))
+
+    def _batches(self, first: int, end: int) -> Iterator[Mapping[str, Any]]:
+        end = min(end, self._samples.count)
         for start in range(first, end, BATCH):
             yield self._samples.items(start, min(start + BATCH, end))
 
 
-def _outputs(network: Network, batches: Iterable[Mapping[str, Any]], **options: Any) -> dict[str, Any]:
-    parts: dict[str, list[Any]] = {name: [] for name in network.outputs}
-    for batch in batches:
-        for name, value in run(network, batch, **options).items():
-            parts[name].append(value.numpy())
-    return {name: np.concatenate(values) for name, values in parts.items()}
+def _outputs(network: Network, batches: Sequence[Mapping[str, Any]], **options: Any) -> dict[str, Any]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = list(pool.map(lambda batch: run(network, batch, **options), batches))
+    return {name: np.concatenate([values[name].numpy() for values in runs]) for name in network.outputs}

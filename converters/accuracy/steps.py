@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from edgekit.artifact import Format
 from edgekit.card import StepRecord
 from edgekit.converters.accuracy.choose_ranges import extreme_ranges, least_error_ranges
-from edgekit.converters.accuracy.correct_bias import shift_in_sequence, shift_of_weights
+from edgekit.converters.accuracy.correct_bias import shift_of_weights
 from edgekit.converters.accuracy.equalize import equalized, find_scales, rescaled
-from edgekit.converters.accuracy.kernel_scales import WeightBits, rounded_kernels
+from edgekit.converters.accuracy.in_sequence import correct
+from edgekit.converters.accuracy.kernel_scales import WeightBits, output_scales, rounded_kernels
 from edgekit.converters.accuracy.network import Network, Weights
 from edgekit.converters.accuracy.observe import Observed
 from edgekit.converters.accuracy.scene import Scene
@@ -35,21 +37,29 @@ class Candidate:
     observed: Mapping[str, Observed]
     choose: Callable[[Network, Mapping[str, Observed]], Ends]
     bits: WeightBits
+    ranges: Ends
+    kernels: Mapping[str, Weights]
+    adapted: bool = False
     note: str = ""
 
-    @property
-    def ranges(self) -> Ends:
-        """The range of every activation."""
-        return self.choose(self.network, self.observed)
+    def changed(self, setup: Setup, **fields: Any) -> "Candidate":
+        """Another candidate, with the ranges and rounded kernels that follow from it."""
+        other = replace(self, **fields)
+        return replace(
+            other,
+            ranges=other.choose(other.network, other.observed),
+            kernels=rounded_kernels(other.network, other.bits, setup.per_channel, setup.float_ops),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """The candidate that was chosen, its ranges, and what every step brought."""
+    """The network to quantize, its ranges, the scales of its weights where they are fixed, and what steps brought."""
 
     network: Network
     bits: WeightBits
     ranges: Ends
+    scales: Mapping[str, Weights]
     records: tuple[StepRecord, ...]
 
 
@@ -60,72 +70,85 @@ def prepare(scene: Scene, fixed: Mapping[str, str], setup: Setup, progress: Prog
         observed=scene.observed(progress),
         choose=extreme_ranges,
         bits=WeightBits.SEVEN if setup.format is Format.ONNX else WeightBits.EIGHT,
-    )
-    best_db = _judge(best, scene, setup)
+        ranges={},
+        kernels={},
+    ).changed(setup)
+    best_db = _judge(best, scene)
     folded = sum(len(op.members) - 1 for op in best.network.ops)
     records = [StepRecord(step="fold", sqnr_db=best_db, note=f"{folded} layers merged into those before them")]
     for done, (step, make) in enumerate(_STEPS.items()):
         if step not in setup.steps or (step is AccuracyStep.PAIRS and setup.format is not Format.ONNX):
             continue
         progress(f"{setup.format.value}: {step}", done, len(_STEPS))
-        tried = [(_judge(candidate, scene, setup), candidate) for candidate in make(best, scene, setup)]
-        found_db, found = max(tried, key=lambda pair: pair[0])
+        found = make(best, scene, setup)
+        found_db = _judge(found, scene)
         if found_db > best_db:
             best, best_db = found, found_db
             records.append(StepRecord(step=step.value, sqnr_db=found_db, note=found.note))
         else:
             note = f"left out: {found_db:.2f} dB instead of {best_db:.2f} dB"
             records.append(StepRecord(step=step.value, sqnr_db=best_db, note=note))
-    return Prepared(network=best.network, bits=best.bits, ranges=best.ranges, records=tuple(records))
+    return Prepared(
+        network=best.network.with_kernels(best.kernels) if best.adapted else best.network,
+        bits=best.bits,
+        ranges=best.ranges,
+        scales=output_scales(best.network, best.bits) if best.adapted else {},
+        records=tuple(records),
+    )
 
 
-def _judge(candidate: Candidate, scene: Scene, setup: Setup) -> float:
-    return scene.sqnr_db(candidate.network, _kernels(candidate, setup), candidate.ranges)
+def _judge(candidate: Candidate, scene: Scene) -> float:
+    return scene.sqnr_db(candidate.network, candidate.kernels, candidate.ranges)
 
 
-def _kernels(candidate: Candidate, setup: Setup) -> dict[str, Weights]:
-    return rounded_kernels(candidate.network, candidate.bits, setup.per_channel, setup.float_ops)
+def _pairs(best: Candidate, _scene: Scene, setup: Setup) -> Candidate:
+    return best.changed(setup, bits=WeightBits.PAIRS, note="")
 
 
-def _pairs(best: Candidate, _scene: Scene, _setup: Setup) -> list[Candidate]:
-    return [replace(best, bits=WeightBits.PAIRS, note="")]
-
-
-def _equalize(best: Candidate, _scene: Scene, _setup: Setup) -> list[Candidate]:
+def _equalize(best: Candidate, _scene: Scene, setup: Setup) -> Candidate:
     found = find_scales(best.network, best.observed)
     weighted = sum(op.weighted for op in best.network.ops)
     note = f"{weighted - len(found.skipped)} of {weighted} layers"
     if found.skipped:
         name, reason = next(iter(found.skipped.items()))
         note += f"; not {name}, since {reason}"
-    return [
-        replace(
-            best,
-            network=equalized(best.network, found.scales),
-            observed=rescaled(best.network, best.observed, found.scales),
-            note=note,
-        )
-    ]
+    return best.changed(
+        setup,
+        network=equalized(best.network, found.scales),
+        observed=rescaled(best.network, best.observed, found.scales),
+        note=note,
+    )
 
 
-def _ranges(best: Candidate, _scene: Scene, _setup: Setup) -> list[Candidate]:
-    return [replace(best, choose=least_error_ranges, note="")]
+def _ranges(best: Candidate, _scene: Scene, setup: Setup) -> Candidate:
+    return best.changed(setup, choose=least_error_ranges, note="")
 
 
-def _bias(best: Candidate, scene: Scene, setup: Setup) -> list[Candidate]:
-    """Two ways: for the rounding of weights alone, and for all rounding in sequence."""
-    kernels = {n: k for n, k in _kernels(best, setup).items() if n not in best.network.fixed}
-    weights = shift_of_weights(best.network, kernels, best.observed)
-    sequence = shift_in_sequence(best.network, kernels, best.ranges, scene.for_biases())
-    return [
-        replace(best, network=best.network.with_biases(weights), note="for the rounding of weights"),
-        replace(best, network=best.network.with_biases(sequence), note="for all rounding, in sequence"),
-    ]
+def _bias(best: Candidate, _scene: Scene, _setup: Setup) -> Candidate:
+    free = {name: kernel for name, kernel in best.kernels.items() if name not in best.network.fixed}
+    biases = shift_of_weights(best.network, free, best.observed)
+    return replace(best, network=best.network.with_biases(biases), note="")
 
 
-_STEPS: dict[AccuracyStep, Callable[[Candidate, Scene, Setup], list[Candidate]]] = {
+def _round(best: Candidate, scene: Scene, setup: Setup) -> Candidate:
+    adapt = best.bits if setup.per_channel and best.bits is not WeightBits.SEVEN else None
+    done = correct(
+        best.network, best.kernels, best.ranges, best.observed, scene.for_correction(), adapt=adapt
+    )  # fmt: skip
+    note = "" if adapt is not None else "biases only"
+    return replace(
+        best,
+        network=best.network.with_biases(done.biases),
+        kernels=done.kernels,
+        adapted=adapt is not None,
+        note=note,
+    )
+
+
+_STEPS: dict[AccuracyStep, Callable[[Candidate, Scene, Setup], Candidate]] = {
     AccuracyStep.PAIRS: _pairs,
     AccuracyStep.EQUALIZE: _equalize,
     AccuracyStep.RANGES: _ranges,
     AccuracyStep.BIAS: _bias,
+    AccuracyStep.ROUND: _round,
 }

@@ -64,6 +64,7 @@ class Accuracy:
         return {
             "ranges": _with_before(done.network, done.ranges),
             "pairs": done.bits is WeightBits.PAIRS,
+            "scales": {name: scales.tolist() for name, scales in done.scales.items()},
             "records": [asdict(record) for record in done.records],
         }
 
