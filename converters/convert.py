@@ -1,7 +1,8 @@
-"""From a trained model to verified TFLite and ONNX files: load, lower, quantize, embed card, verify, publish."""
+"""From a trained model to verified TFLite and ONNX files: load, lower, prepare, quantize, verify, publish."""
 
 import contextlib
 import time
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -116,6 +117,8 @@ def _run(
     base = finish.base_card(source, loaded, preprocessing=None, labels=request.labels)
     base = replace(base, preprocessing=resolve_preprocessing(base, request.preprocess))
     training = source.card.provenance.training if source.card is not None else None
+    # Lowering waits for TensorFlow while the data is read.
+    lowering = shop.beside(lower, source, {job.format for job in todo.jobs}, recipe.batch, shop)
     if data is not None:
         items = steps.run(
             "calibrate",
@@ -133,25 +136,37 @@ def _run(
         items = calibrating.synthetic_calibration(
             loaded.inputs, base.preprocessing, seed=recipe.seed, folder=shop.folder / "samples"
         )
-    lowered = steps.run("lower", lower, source, {job.format for job in todo.jobs}, recipe.batch, shop)
+    lowered = steps.run("lower", lowering.result)
     expected = steps.run("reference", reference, source, items.samples, shop)
     outlined, named = steps.run("name layers", name_layers, source, lowered, items.samples, shop)
     tools = {**_versions(), **loaded.tools}
-    rows: list[Converted] = []
-    for job in todo.jobs:
-        started = time.perf_counter()
-        fp32 = named[job.format].lowered
-        prepared = steps.run(f"prepare {job.file_name}", prepare, job, named[job.format], outlined, items.samples, shop)
-        draft = steps.run(f"quantize {job.file_name}", quantize, job, prepared, source, items.samples, shop)
-        done = steps.run(
-            f"embed card {job.file_name}",
-            finish.embed_card, job, draft, fp32, base, source, items.ref, tools, staged,
-        )  # fmt: skip
-        parity = steps.run(
-            f"verify {job.file_name}",
-            finish.verify, done, items.samples, expected, shop, synthetic=items.synthetic,
-        )  # fmt: skip
-        rows.append(finish.converted(done, parity, target, started))
+
+    def make(fmt: Format) -> tuple[dict[str, Converted], dict[str, float]]:
+        own = Steps(steps.seconds)
+        rows: dict[str, Converted] = {}
+        for job in (job for job in todo.jobs if job.format is fmt):
+            started = time.perf_counter()
+            fp32, name = named[fmt].lowered, job.file_name
+            prepared = own.run(f"prepare {name}", prepare, job, named[fmt], outlined, items.samples, shop)
+            draft = own.run(f"quantize {name}", quantize, job, prepared, source, items.samples, shop)
+            done = own.run(
+                f"embed card {name}",
+                finish.embed_card, job, draft, fp32, base, source, items.ref, tools, staged,
+            )  # fmt: skip
+            parity = own.run(
+                f"verify {name}", finish.verify, done, items.samples, expected, shop, synthetic=items.synthetic
+            )
+            rows[name] = finish.converted(done, parity, target, started)
+        return rows, own.seconds
+
+    # Each format has its own chain; while TensorFlow prepares the one, the other is quantized and verified.
+    made: dict[str, Converted] = {}
+    seconds: dict[str, float] = {}
+    for finished in as_completed([shop.beside(make, fmt) for fmt in lowered]):
+        files, took = finished.result()
+        made |= files
+        seconds |= took
+    rows = [made[job.file_name] for job in todo.jobs]
     notes = (*todo.notes, _compared(items, expected.count, data))
     report = ConversionReport(
         source=source.path,
@@ -160,7 +175,7 @@ def _run(
         manifest=target / todo.manifest_name,
         calibration=items.ref,
         notes=notes,
-        step_seconds=steps.seconds,
+        step_seconds=seconds,
     )
     return report, manifest.Manifest(
         schema_version=manifest.MANIFEST_SCHEMA,

@@ -1,7 +1,7 @@
 """Running the steps of a conversion one after the other: a failure names its step and those that were done before."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ParamSpec, TypeVar
 
 from edgekit.errors import ConversionError
@@ -17,8 +17,8 @@ class Steps:
     What the user can mend (bad input, bad data, a check that said no) passes unchanged: its sentence stands by itself.
     """
 
-    def __init__(self) -> None:
-        self._done: dict[str, float] = {}
+    def __init__(self, done: Mapping[str, float] | None = None) -> None:
+        self._done = dict(done or {})
 
     @property
     def seconds(self) -> dict[str, float]:

@@ -1,9 +1,12 @@
 """The child processes of one conversion: started when first needed, ended with it."""
 
 import contextlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ParamSpec, Self, TypeVar
 
 from edgekit.artifact import Format
 from edgekit.workers import Json, Progress, Worker
@@ -15,39 +18,51 @@ _TF_ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_TENSORFLOW = "tf_worker"
 _ENGINES = {Format.TFLITE: "litert_worker", Format.ONNX: "onnx_worker"}
 
 
 class Workshop:
-    """Workers by name, and the folder in which they exchange files."""
+    """Workers by name, the folder in which they exchange files, and threads that wait for several of them at once."""
 
     def __init__(self, folder: Path, progress: Progress) -> None:
         self.folder = folder
         self._progress = progress
         self._stack = contextlib.ExitStack()
         self._workers: dict[str, Worker] = {}
+        self._turns = {module: threading.Lock() for module in (_TENSORFLOW, *_ENGINES.values())}
 
     def __enter__(self) -> Self:
+        # Closed after the workers, whose end is what the threads wait for.
+        self._pool = self._stack.enter_context(ThreadPoolExecutor(max_workers=len(Format)))
         return self
+
+    def beside(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """``function`` in a thread of its own; for work that waits for processes."""
+        return self._pool.submit(function, *args, **kwargs)
 
     def tensorflow(self, operation: str, request: Json) -> Json:
         """Call the process that holds the source."""
-        return self._kept("tf_worker").call(operation, request, progress=self._progress)
+        return self._call(_TENSORFLOW, operation, request)
 
     def engine(self, fmt: Format, operation: str, request: Json) -> Json:
         """Call the process that reads and quantizes files of ``fmt``, without TensorFlow."""
-        return self._kept(_ENGINES[fmt]).call(operation, request, progress=self._progress)
+        return self._call(_ENGINES[fmt], operation, request)
 
     def once(self, module: str, operation: str, request: Json) -> Json:
         """Call a fresh process that ends with its answer."""
         with Worker(f"edgekit.converters.{module}") as worker:
             return worker.call(operation, request, progress=self._progress)
 
-    def _kept(self, module: str) -> Worker:
-        if module not in self._workers:
-            worker = Worker(f"edgekit.converters.{module}", env=_TF_ENVIRONMENT if module == "tf_worker" else None)
-            self._workers[module] = self._stack.enter_context(worker)
-        return self._workers[module]
+    def _call(self, module: str, operation: str, request: Json) -> Json:
+        with self._turns[module]:
+            if module not in self._workers:
+                worker = Worker(f"edgekit.converters.{module}", env=_TF_ENVIRONMENT if module == _TENSORFLOW else None)
+                self._workers[module] = self._stack.enter_context(worker)
+            return self._workers[module].call(operation, request, progress=self._progress)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
