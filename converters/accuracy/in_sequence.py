@@ -49,7 +49,8 @@ def correct(
         free = op.name in kernels and op.name not in network.fixed
         if free and adapt is not None:
             scales = kernel_scales(op, adapt, per_channel=True)
-            used[op.name] = adapted_kernel(op, scales, inputs[0], pairs=adapt is WeightBits.PAIRS)
+            adapted = adapted_kernel(op, scales, inputs[0], pairs=adapt is WeightBits.PAIRS)
+            used[op.name] = kernels[op.name] if adapted is None else adapted
         found = [linear(op, batch, used.get(op.name, op.kernel)) for batch in zip(*inputs, strict=True)]
         if free and op.bias is not None:
             shift = _median_shift(observed[op.name], found)

@@ -47,9 +47,15 @@ def observe(
     A batch is asked for when it is its turn; as many are in memory as there are CPUs.
     """
     keep = -(-SAMPLES_PER_TENSOR // items)
+    per_batch = -(-items // len(batches))
+
+    def look(number: int) -> dict[str, _Seen]:
+        means = number * per_batch < means_of
+        return _look(network, batches[number](), keep, [seed, number], means)
+
     seen: dict[str, list[_Seen]] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for found in pool.map(lambda i: _look(network, batches[i](), keep, [seed, i]), range(len(batches))):
+        for found in pool.map(look, range(len(batches))):
             for name, part in found.items():
                 seen.setdefault(name, []).append(part)
     return {name: _joined(parts, items, means_of) for name, parts in seen.items()}
@@ -67,7 +73,7 @@ class _Seen:
     item_means: Weights
 
 
-def _look(network: Network, batch: Mapping[str, Any], keep: int, seed: list[int]) -> dict[str, _Seen]:
+def _look(network: Network, batch: Mapping[str, Any], keep: int, seed: list[int], means: bool) -> dict[str, _Seen]:
     random = np.random.default_rng(seed)
     seen: dict[str, _Seen] = {}
 
@@ -84,7 +90,7 @@ def _look(network: Network, batch: Mapping[str, Any], keep: int, seed: list[int]
             total=rows.mean(axis=0) * len(value),
             values=value.reshape(-1)[chosen],
             channels=(chosen % value.shape[-1]).astype(np.int32),
-            item_means=item_means(before) if op.weighted else np.zeros((len(value), 0), np.float32),
+            item_means=item_means(before) if op.weighted and means else np.zeros((0, op.channels), np.float32),
         )
 
     run(network, batch, visit=visit)

@@ -89,7 +89,7 @@ def prepare(scene: Scene, fixed: Mapping[str, str], setup: Setup, progress: Prog
             note = f"left out: {found_db:.2f} dB instead of {best_db:.2f} dB"
             records.append(StepRecord(step=step.value, sqnr_db=best_db, note=note))
     return Prepared(
-        network=best.network.with_kernels(best.kernels) if best.adapted else best.network,
+        network=best.network.with_kernels(_free(best)) if best.adapted else best.network,
         bits=best.bits,
         ranges=best.ranges,
         scales=output_scales(best.network, best.bits) if best.adapted else {},
@@ -99,6 +99,11 @@ def prepare(scene: Scene, fixed: Mapping[str, str], setup: Setup, progress: Prog
 
 def _judge(candidate: Candidate, scene: Scene) -> float:
     return scene.sqnr_db(candidate.network, candidate.kernels, candidate.ranges)
+
+
+def _free(candidate: Candidate) -> dict[str, Weights]:
+    """The rounded kernels that may be put in place of the others."""
+    return {name: kernel for name, kernel in candidate.kernels.items() if name not in candidate.network.fixed}
 
 
 def _pairs(best: Candidate, _scene: Scene, setup: Setup) -> Candidate:
@@ -125,8 +130,7 @@ def _ranges(best: Candidate, _scene: Scene, setup: Setup) -> Candidate:
 
 
 def _bias(best: Candidate, _scene: Scene, _setup: Setup) -> Candidate:
-    free = {name: kernel for name, kernel in best.kernels.items() if name not in best.network.fixed}
-    biases = shift_of_weights(best.network, free, best.observed)
+    biases = shift_of_weights(best.network, _free(best), best.observed)
     return replace(best, network=best.network.with_biases(biases), note="")
 
 
