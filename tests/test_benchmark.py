@@ -32,6 +32,7 @@ from edgekit.measure.timing import time_calls
 from edgekit.measure.validity import reasons_for_doubt
 from edgekit.measure.verdict import verdicts
 from edgekit.recipe import Precision, Recipe
+from edgekit.runtimes.base import Delegation
 from edgekit.workers import Json, Worker, silent
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -292,6 +293,41 @@ def test_a_clock_that_slows_down_is_noticed() -> None:
     assert judged.flags == ("drift: median 0.0012 ms in the first quarter, 0.0027 ms in the last",)
 
 
+# Engines
+
+
+def test_a_file_runs_in_every_engine_named_that_takes_it() -> None:
+    files = [GOLDEN / "tiny.tflite", GOLDEN / "tiny.onnx"]
+    report = benchmark(files, QUICK, engines=["litert", "openvino"])
+    assert [(r.timing.artifact.path, r.timing.runtime_name) for r in report.results] == [
+        (files[0], "litert"),
+        (files[0], "openvino"),
+        (files[1], "openvino"),
+    ]
+    delegations = [row["delegation"] for row in to_json(report)["results"]]
+    assert delegations == [{"name": "xnnpack", "operators": 2, "total": 2, "works": True}, None, None]
+    assert report.notes == ()
+
+
+def test_a_file_that_xnnpack_takes_nothing_of_is_noted_and_stays_valid() -> None:
+    path = GOLDEN / "models" / "lstm.tflite"
+    report = benchmark([path], QUICK)
+    assert report.notes == (f"XNNPACK takes none of the 2 operators of {path}; LiteRT's slower kernels ran them.",)
+    assert not any(flag.startswith("xnnpack") for flag in report.results[0].flags)
+
+
+def test_a_machine_without_xnnpack_is_a_doubt() -> None:
+    found = [
+        replace(timing(STEADY), delegation=Delegation(name="xnnpack", operators=operators, total=5, works=works))
+        for operators, works in ((5, True), (0, True), (0, False))
+    ]
+    assert [reasons_for_doubt(t, [QUIET] * 3, HOST, others_cpus=0.0) for t in found] == [
+        (),
+        (),
+        ("xnnpack: it does not run on this machine, and LiteRT used its slower kernels",),
+    ]
+
+
 # Verdicts
 
 
@@ -356,6 +392,7 @@ def elsewhere(**changes: object) -> BenchmarkResult:
         judged("fp32", 2.0),
         elsewhere(threads=2),
         elsewhere(device="ssh://pi"),
+        elsewhere(runtime_name="openvino"),
     ],
 )
 def test_strangers_are_not_compared(other: BenchmarkResult) -> None:
@@ -390,6 +427,10 @@ def test_a_turn_without_a_model_is_refused() -> None:
 def refusals() -> Iterator[tuple[Callable[[], object], str]]:
     tiny = GOLDEN / "two_inputs_float.tflite"
     yield lambda: benchmark([]), "No model file was given; expected at least one .tflite, .onnx or .keras file."
+    yield (
+        lambda: benchmark([tiny], engines=["litert", "openvino"], with_profile=True),
+        "A time by operator is measured in litert and onnxruntime; leave out --profile or openvino.",
+    )
     yield lambda: benchmark([tiny, tiny]), f"The file {tiny} is named twice; name it once."
     yield lambda: benchmark([tiny], devices=["local", "local"]), "The device local is named twice; name it once."
     yield (
