@@ -9,7 +9,9 @@ from typing import Any
 from edgekit.artifact import Format, find_model
 from edgekit.card import TensorSpec
 from edgekit.errors import ArtifactError
+from edgekit.files import scratch_folder
 from edgekit.formats import onnx, tflite
+from edgekit.formats.tflite_inline import with_inner_weights
 from edgekit.runtimes.base import Array, Feed, Inputs, by_name
 from edgekit.runtimes.engines import load_engine
 
@@ -35,7 +37,8 @@ class OpenVINORuntime:
         self.delegation = None
         self.version: str = engine.__version__.partition("-")[0]
         self._path = path
-        graph = onnx.read_graph(path) if find_model(path)[1] is Format.ONNX else tflite.read_graph(path)
+        kind = find_model(path)[1]
+        graph = onnx.read_graph(path) if kind is Format.ONNX else tflite.read_graph(path)
         self.inputs: tuple[TensorSpec, ...] = graph.inputs
         self.outputs: tuple[TensorSpec, ...] = graph.outputs
         self._checks = Inputs(graph.inputs)
@@ -44,7 +47,7 @@ class OpenVINORuntime:
         self._errors: tuple[type[Exception], ...] = (*own, RuntimeError, ValueError, TypeError)
         try:
             core = engine.Core()
-            model = core.read_model(str(path))
+            model = _read(core, path, kind)
             self._compiled = core.compile_model(model, "CPU", {**SETTINGS, "INFERENCE_NUM_THREADS": threads})
             self._request = self._compiled.create_infer_request()
         except self._errors as error:
@@ -86,6 +89,20 @@ class OpenVINORuntime:
                 )
             found.append(number)
         return found
+
+
+def _read(core: Any, path: Path, kind: Format) -> Any:
+    """The file as OpenVINO's model; of a TFLite file's weights it finds only those inside the graph."""
+    if kind is Format.ONNX:
+        return core.read_model(str(path))
+    data = path.read_bytes()
+    inner = with_inner_weights(data, where=str(path))
+    if inner is data:
+        return core.read_model(str(path))
+    with scratch_folder() as folder:
+        copy = Path(folder) / "model.tflite"
+        copy.write_bytes(inner)
+        return core.read_model(str(copy), config={"ENABLE_MMAP": False})  # the copy is gone before the model
 
 
 def reason(error: BaseException) -> str:
