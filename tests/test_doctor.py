@@ -226,6 +226,9 @@ def test_every_engine_that_runs_on_a_device_is_tried() -> None:
 
 def test_an_engine_that_is_missing_has_its_line() -> None:
     assert check_running("onnxruntime", INSTALLED).advice == "To run .onnx files: pip install 'edgekit-ml[onnx]'"
+    assert check_running("openvino", INSTALLED).advice == (
+        "To run both formats in a third engine: pip install 'edgekit-ml[openvino]'"
+    )
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,29 @@ def test_a_file_that_openvino_cannot_run_is_one_sentence() -> None:
     )
 
 
+def test_a_tensor_that_openvino_has_otherwise_is_one_sentence() -> None:
+    runtime = open_runtime(MODELS / "convnet.onnx", engine="openvino")
+    start = (
+        f"{MODELS / 'convnet.onnx'} cannot be used in openvino {runtime.version}: 'image' is float32 in the file and "
+    )
+    port = SimpleNamespace(
+        get_names=lambda: {"image"},
+        get_element_type=lambda: SimpleNamespace(to_dtype=lambda: np.dtype("float16")),
+    )
+    for ports, found in (([], "not there"), ([port], "float16")):
+        with pytest.raises(ArtifactError) as caught:
+            runtime._ports(ports, runtime.inputs, {"image": "image"})  # type: ignore[attr-defined]
+        assert str(caught.value) == f"{start}{found} after loading; use another engine."
+
+
+def test_a_run_that_fails_in_openvino_is_one_sentence() -> None:
+    runtime = open_runtime(MODELS / "convnet.onnx", engine="openvino")
+    call = runtime.bind({"image": np.zeros((1, 6, 4, 3), np.float32)})
+    runtime._output_ports = [7]  # type: ignore[attr-defined]
+    with pytest.raises(ArtifactError, match=rf"^{MODELS / 'convnet.onnx'} failed in openvino {runtime.version}: .+\.$"):
+        call()
+
+
 # XNNPACK
 
 
