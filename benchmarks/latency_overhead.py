@@ -66,7 +66,7 @@ def measure(path: Path) -> dict[str, object]:
     bound = runtime.bind(feed)
     calls = {"bare": bare(runtime, feed), "bound": bound, "run": lambda: runtime.run(feed)}
     (first,) = time_calls(bound, runs=1, min_duration_s=0, settle=20)
-    runs = max(1, min(200, round(TURN_S * 1e9 / first)))
+    runs = max(1, min(100, round(TURN_S * 1e9 / first)))
     rounds: dict[str, list[list[float]]] = {name: [] for name in calls}
     order = np.random.default_rng(0)
     start = time.monotonic()
