@@ -72,11 +72,11 @@ def test_a_file_goes_to_those_named_that_run_it() -> None:
         ),
         (
             lambda: choose_engines(Format.KERAS, ["litert", "openvino"], file="m.keras"),
-            "m.keras is a keras file, which litert and openvino cannot run; use keras.",
+            "m.keras is a .keras file, which litert and openvino cannot run; use keras.",
         ),
         (
             lambda: open_runtime(MODELS / "convnet.onnx", engine="litert"),
-            f"{MODELS / 'convnet.onnx'} is a onnx file, which litert cannot run; use onnxruntime or openvino.",
+            f"{MODELS / 'convnet.onnx'} is a .onnx file, which litert cannot run; use onnxruntime or openvino.",
         ),
         (
             lambda: assign_engines([("m.onnx", Format.ONNX)], ["onnxruntime", "litert"]),

@@ -104,7 +104,7 @@ def choose_engines(kind: Format, engines: Sequence[str], *, file: str) -> tuple[
     fitting = tuple(name for name in engines if kind in ENGINES[name].formats)
     if not fitting:
         able = " or ".join(name for name, engine in ENGINES.items() if kind in engine.formats)
-        raise InputError(f"{file} is a {kind.value} file, which {' and '.join(engines)} cannot run; use {able}.")
+        raise InputError(f"{file} is a .{kind.value} file, which {' and '.join(engines)} cannot run; use {able}.")
     return fitting
 
 
