@@ -55,4 +55,6 @@ fmt: $(STAMP) ## bring the code into form
 bench: $(STAMP) ## measure what the docs claim; results go to benchmarks/results/
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/latency_overhead.py
+	$(BIN)/python benchmarks/litert_benchmark.py
+	$(BIN)/python benchmarks/best_engine.py
 	$(BIN)/python benchmarks/engine_table.py --check

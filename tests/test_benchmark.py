@@ -21,17 +21,18 @@ from edgekit.artifact import Artifact, Format, open_artifact
 from edgekit.card import ModelCard, Provenance
 from edgekit.cli.benchmark import command
 from edgekit.errors import ArtifactError, InputError
-from edgekit.measure import bench_worker, interleave
+from edgekit.measure import interleave
 from edgekit.measure.bench_worker import Bench
 from edgekit.measure.benchmark import benchmark, judge, to_json
 from edgekit.measure.conditions import Conditions, busy_cpu_s
 from edgekit.measure.memory import peak_rss_bytes
 from edgekit.measure.sample_inputs import sample_inputs
-from edgekit.measure.settings import BenchmarkReport, BenchmarkResult, BenchmarkSettings, DeviceRun, Timing
+from edgekit.measure.settings import BenchmarkReport, BenchmarkResult, BenchmarkSettings, DeviceRun, Job, Timing
 from edgekit.measure.timing import time_calls
 from edgekit.measure.validity import reasons_for_doubt
 from edgekit.measure.verdict import verdicts
 from edgekit.recipe import Precision, Recipe
+from edgekit.runtimes.base import Delegation
 from edgekit.workers import Json, Worker, silent
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -116,8 +117,8 @@ def test_every_row_has_what_it_takes_to_believe_it(report: BenchmarkReport) -> N
     for row in data["results"]:
         assert set(row) == {
             "artifact", "sha256", "format", "recipe", "model_bytes", "device", "threads", "runtime", "latency_ms",
-            "samples_ms", "n", "runs", "init_ms", "peak_rss_bytes", "base_rss_bytes", "ratio_to_first", "valid",
-            "flags", "timed", "settings", "conditions",
+            "delegation", "samples_ms", "n", "runs", "init_ms", "peak_rss_bytes", "base_rss_bytes", "ratio_to_first",
+            "valid", "flags", "timed", "settings", "conditions",
         }  # fmt: skip
         assert set(row["latency_ms"]) == {"first", "mean", "stdev", "min", "p50", "p90", "p95", "p99", "max"}
         assert row["n"] == len(row["samples_ms"]) >= QUICK.runs
@@ -165,7 +166,8 @@ def test_turns_are_shuffled_in_every_round(small_and_big: tuple[Path, Path], mon
     monkeypatch.setattr(interleave, "Worker", Recording)
     settings = BenchmarkSettings(threads=(1, 2), rounds=6, runs=7, warmup=3, min_duration_s=0.06, settle=1, seed=5)
     artifacts = [open_artifact(p) for p in small_and_big]
-    run = interleave.interleave(artifacts, settings, device="local")
+    jobs = [Job(artifact=a) for a in artifacts]
+    run = interleave.interleave(jobs, settings, device="local")
     loads, turns = calls[:4], calls[4:]
     assert [(r["threads"], r["warmup"]) for r in requests[:4]] == [(1, 3), (2, 3), (1, 3), (2, 3)]
     assert requests[4:] == [{"runs": 2, "min_duration_s": pytest.approx(0.01), "settle": 1}] * 24
@@ -240,7 +242,7 @@ def test_other_work_is_told_from_our_own(small_and_big: tuple[Path, Path]) -> No
     settings = replace(QUICK, min_duration_s=2.0)
     spinner = "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
     with subprocess.Popen([sys.executable, "-c", spinner]) as other:
-        run = interleave.interleave([open_artifact(small_and_big[0])], settings, device="local")
+        run = interleave.interleave([Job(artifact=open_artifact(small_and_big[0]))], settings, device="local")
         other.kill()
     assert run.others_cpus is not None
     assert run.others_cpus > 0.3  # a whole CPU, or its share of one where the tests keep all of them busy
@@ -261,7 +263,7 @@ def test_what_a_turn_gives_is_added_up_and_loading_took_no_turn() -> None:
                 return {"cpu_s": 2.0}
             return {"samples_ms": [1.0, 2.0], "runs": 5, "peak_rss_bytes": 7, "cpu_s": 6.0}
 
-    lane = interleave._Lane(artifact=artifact(), threads=1, worker=Answering())  # type: ignore[arg-type]
+    lane = interleave._Lane(job=Job(artifact=artifact()), threads=1, worker=Answering())  # type: ignore[arg-type]
     lane.load(Path("x.npz"), 0)
     for _ in range(2):
         lane.turn(QUICK)
@@ -291,6 +293,41 @@ def test_a_clock_that_slows_down_is_noticed() -> None:
     assert judged.flags == ("drift: median 0.0012 ms in the first quarter, 0.0027 ms in the last",)
 
 
+# Engines
+
+
+def test_a_file_runs_in_every_engine_named_that_takes_it() -> None:
+    files = [GOLDEN / "tiny.tflite", GOLDEN / "tiny.onnx"]
+    report = benchmark(files, QUICK, engines=["litert", "openvino"])
+    assert [(r.timing.artifact.path, r.timing.runtime_name) for r in report.results] == [
+        (files[0], "litert"),
+        (files[0], "openvino"),
+        (files[1], "openvino"),
+    ]
+    delegations = [row["delegation"] for row in to_json(report)["results"]]
+    assert delegations == [{"name": "xnnpack", "operators": 2, "total": 2, "works": True}, None, None]
+    assert report.notes == ()
+
+
+def test_a_file_that_xnnpack_takes_nothing_of_is_noted_and_stays_valid() -> None:
+    path = GOLDEN / "models" / "lstm.tflite"
+    report = benchmark([path], QUICK)
+    assert report.notes == (f"XNNPACK takes none of the 2 operators of {path}; LiteRT's slower kernels ran them.",)
+    assert not any(flag.startswith("xnnpack") for flag in report.results[0].flags)
+
+
+def test_a_machine_without_xnnpack_is_a_doubt() -> None:
+    found = [
+        replace(timing(STEADY), delegation=Delegation(name="xnnpack", operators=operators, total=5, works=works))
+        for operators, works in ((5, True), (0, True), (0, False))
+    ]
+    assert [reasons_for_doubt(t, [QUIET] * 3, HOST, others_cpus=0.0) for t in found] == [
+        (),
+        (),
+        ("xnnpack: it does not run on this machine, and LiteRT used its slower kernels",),
+    ]
+
+
 # Verdicts
 
 
@@ -307,8 +344,8 @@ def judged(recipe: str | None, median: float, *, spread: float = 0.01, **of: obj
 def test_a_slower_int8_is_shipped_for_its_size() -> None:
     (said,) = verdicts([judged("fp32", 1.0, model_bytes=350), judged("int8", 1.12)], BenchmarkSettings())
     assert re.fullmatch(
-        r"int8 is 1\.12 × slower than fp32 in tflite on local with 1 thread \(95 % interval 1\.1\d to 1\.1\d\): "
-        r"ship it for size, not speed \(the file is 3\.5 × smaller\)\.",
+        r"int8 is 1\.12 × slower than fp32 in tflite by litert on local with 1 thread "
+        r"\(95 % interval 1\.1\d to 1\.1\d\): ship it for size, not speed \(the file is 3\.5 × smaller\)\.",
         said,
     )
 
@@ -316,8 +353,8 @@ def test_a_slower_int8_is_shipped_for_its_size() -> None:
 def test_a_faster_int8_pays() -> None:
     (said,) = verdicts([judged("fp32", 1.5, model_bytes=350), judged("int8", 1.0)], BenchmarkSettings())
     assert re.fullmatch(
-        r"int8 is 1\.50 × faster than fp32 in tflite on local with 1 thread \(95 % interval 1\.\d\d to 1\.5\d\): "
-        r"it pays on this CPU, and the file is 3\.5 × smaller\.",
+        r"int8 is 1\.50 × faster than fp32 in tflite by litert on local with 1 thread "
+        r"\(95 % interval 1\.\d\d to 1\.5\d\): it pays on this CPU, and the file is 3\.5 × smaller\.",
         said,
     )
 
@@ -328,7 +365,9 @@ def test_nothing_is_claimed_when_the_interval_contains_1() -> None:
     )
     assert "faster" not in said
     assert "slower" not in said
-    assert said.startswith("int8 and fp32 cannot be told apart in speed in tflite on local with 1 thread (times 95 %")
+    assert said.startswith(
+        "int8 and fp32 cannot be told apart in speed in tflite by litert on local with 1 thread (times 95 %"
+    )
 
 
 def test_a_flagged_run_says_so() -> None:
@@ -353,6 +392,7 @@ def elsewhere(**changes: object) -> BenchmarkResult:
         judged("fp32", 2.0),
         elsewhere(threads=2),
         elsewhere(device="ssh://pi"),
+        elsewhere(runtime_name="openvino"),
     ],
 )
 def test_strangers_are_not_compared(other: BenchmarkResult) -> None:
@@ -387,6 +427,10 @@ def test_a_turn_without_a_model_is_refused() -> None:
 def refusals() -> Iterator[tuple[Callable[[], object], str]]:
     tiny = GOLDEN / "two_inputs_float.tflite"
     yield lambda: benchmark([]), "No model file was given; expected at least one .tflite, .onnx or .keras file."
+    yield (
+        lambda: benchmark([tiny], engines=["litert", "openvino"], with_profile=True),
+        "A time by operator is measured in litert and onnxruntime; leave out --profile or openvino.",
+    )
     yield lambda: benchmark([tiny, tiny]), f"The file {tiny} is named twice; name it once."
     yield lambda: benchmark([tiny], devices=["local", "local"]), "The device local is named twice; name it once."
     yield (
@@ -434,7 +478,3 @@ def test_threads_that_are_no_numbers_are_refused() -> None:
     done = CliRunner().invoke(command, ["m.tflite", "--threads", "two"])
     assert done.exit_code == 2
     assert "'two' is not a number of threads; give 1 or several such as 1,2,4." in done.stderr
-
-
-def test_the_worker_knows_every_format() -> None:
-    assert set(bench_worker._ENGINES) == set(bench_worker._WRAPPERS) == set(Format)

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from edgekit.cli.doctor import command
 from edgekit.doctor import Diagnosis, Finding, Status, lines
-from edgekit.doctor.engines import ENGINES, check_running
+from edgekit.doctor.engines import TRIALS, check_running
 from edgekit.doctor.machine import (
     check_cpu,
     check_data,
@@ -29,6 +29,7 @@ from edgekit.doctor.packages import (
     check_shadow,
     installed_distributions,
 )
+from edgekit.runtimes import ENGINES
 
 ROOT = Path(__file__).parent.parent
 HOST = {
@@ -209,7 +210,7 @@ def test_displays() -> None:
 # Engines: the real ones, and damaged ones in their place
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", TRIALS)
 def test_an_installed_engine_runs(name: str) -> None:
     versions = installed_distributions()
     found = check_running(name, versions)
@@ -219,8 +220,15 @@ def test_an_installed_engine_runs(name: str) -> None:
         assert (found.status, found.detail) == (Status.NOTE, "not installed")
 
 
+def test_every_engine_that_runs_on_a_device_is_tried() -> None:
+    assert set(TRIALS) == set(ENGINES) - {"keras"}
+
+
 def test_an_engine_that_is_missing_has_its_line() -> None:
     assert check_running("onnxruntime", INSTALLED).advice == "To run .onnx files: pip install 'edgekit-ml[onnx]'"
+    assert check_running("openvino", INSTALLED).advice == (
+        "To run both formats in a third engine: pip install 'edgekit-ml[openvino]'"
+    )
 
 
 @pytest.mark.parametrize(
@@ -274,7 +282,7 @@ def test_lines_keep_square_brackets_and_never_name_the_wrong_distribution() -> N
         *check_conflicts({**INSTALLED, "tflite-runtime": "2", "opencv-python": "5", "opencv-python-headless": "5"}),
         *check_pins({"tensorflow": "1", "keras": "1", "litert-quantizer": "1"}),
         check_shadow({**INSTALLED, "edgekit": "2.0"}),
-        *(check_running(name, {}) for name in ENGINES),
+        *(check_running(name, {}) for name in TRIALS),
     ]
     text = "\n".join(lines(Diagnosis(findings=tuple(everything), host={})))
     assert "'edgekit-ml[onnx]'" in text

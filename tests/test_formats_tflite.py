@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from edgekit.errors import ArtifactError, EdgekitError
 from edgekit.formats.tflite import open_root, parse_graph, read_graph, read_labels, read_metadata
 from edgekit.formats.tflite_card import remove_metadata, write_metadata
+from edgekit.formats.tflite_inline import with_inner_weights
 from edgekit.formats.tflite_ops import OPERATORS
+from edgekit.runtimes import load_engine, open_runtime
 
 MODELS = Path(__file__).parent / "golden" / "models"
 CONVNET = (MODELS / "convnet.tflite").read_bytes()
@@ -230,3 +232,41 @@ def read_everything(data: bytes) -> None:
         except EdgekitError as error:
             sentences.append(str(error))
     assert not any("\n" in s for s in sentences)
+
+
+# Weights behind the graph
+
+
+def outer_weights(data: bytes) -> list[int]:
+    """The numbers of the buffers whose data lie behind the graph."""
+    return [number for number, b in enumerate(open_root(data, "m").tables(4)) if b.integer(1, "Q") > 1]
+
+
+@pytest.mark.parametrize("carried", [False, True], ids=["plain", "with a card"])
+def test_weights_behind_the_graph_move_inside_and_nothing_else_changes(carried: bool) -> None:
+    outer = with_external_buffers(CONVNET)
+    if carried:
+        outer = write_metadata(outer, "edgekit.card", b"{}", where="m")
+    inner = with_inner_weights(outer, where="m")
+    assert len(outer_weights(outer)) > 3
+    assert outer_weights(inner) == []
+    assert parse_graph(inner, "m") == parse_graph(CONVNET, "m")
+    assert read_metadata(inner, "m") == read_metadata(outer, "m")
+    image = np.random.default_rng(0).random((1, 6, 4, 3), np.float32)
+    for given_, expected in zip(run(inner, image=image), run(CONVNET, image=image), strict=True):
+        np.testing.assert_array_equal(given_, expected)
+
+
+def test_a_file_with_its_weights_inside_stays_as_it_is() -> None:
+    assert with_inner_weights(CONVNET, where="m") is CONVNET
+
+
+def test_openvino_runs_a_file_with_its_weights_behind_the_graph(tmp_path: Path) -> None:
+    """It finds no weights there by itself: its own reader must go on refusing, or the copy is no longer needed."""
+    path = tmp_path / "outer.tflite"
+    path.write_bytes(with_external_buffers(CONVNET))
+    image = np.random.default_rng(0).random((1, 6, 4, 3), np.float32)
+    (output,) = open_runtime(path, engine="openvino").run({"image": image}).values()
+    np.testing.assert_allclose(output, run(CONVNET, image=image)[0], atol=1e-6)
+    with pytest.raises(RuntimeError, match="This tensor should be either input, constant or"):
+        load_engine("openvino").Core().read_model(str(path))

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 HEAVY = {
     *("PIL", "cv2", "h5py", "scipy", "sklearn", "pycocotools"),
     *("tensorflow", "keras", "tf2onnx", "onnx", "litert_quantizer", "flatbuffers", "google"),
-    *("ai_edge_litert", "tflite_runtime", "onnxruntime"),
+    *("ai_edge_litert", "tflite_runtime", "onnxruntime", "openvino", "openvino_telemetry"),
 }
 """What must not be loaded before it is needed; the engines are among them."""
 

@@ -150,7 +150,9 @@ def test_bars_show_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_fewest_threads_are_compared() -> None:
     def timing(threads: int) -> Timing:
-        return Timing(device="d", threads=threads, p50_ms=1.0, p90_ms=1.0, rss_bytes=None, valid=True, flags=())
+        return Timing(
+            device="d", engine=None, threads=threads, p50_ms=1.0, p90_ms=1.0, rss_bytes=None, valid=True, flags=()
+        )
 
     timed = replace(row("m", 1, 1.0), timings=(timing(4), timing(1), timing(2)))
     assert timed.timing == timing(1)

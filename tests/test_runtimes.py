@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from edgekit.card import TensorSpec
 from edgekit.errors import ArtifactError, DataError
 from edgekit.runtimes import Runtime, open_checked_runtime, open_runtime, run_items
 from edgekit.runtimes.base import dequantize, quantize
-from edgekit.runtimes.litert import _load
 from edgekit.runtimes.probe import zero_feed
 
 MODELS = Path(__file__).parent / "golden" / "models"
@@ -23,19 +21,35 @@ TWO_OUTPUTS = {
     "two_inputs.keras": ("sum", "difference"),
     "two_inputs.tflite": ("sum", "difference"),
     "two_inputs.onnx": ("Identity:0", "Identity_1:0"),
+    "two_inputs.tflite in openvino": ("sum", "difference"),
+    "two_inputs.onnx in openvino": ("Identity:0", "Identity_1:0"),
 }
-ENGINES = {"convnet.keras": "keras", "convnet.tflite": "litert", "convnet.onnx": "onnxruntime"}
-FREE_BATCH = ["convnet.keras", "convnet_any_batch.tflite", "convnet.onnx"]
+ENGINES = {
+    "convnet.keras": "keras",
+    "convnet.tflite": "litert",
+    "convnet.onnx": "onnxruntime",
+    "convnet.tflite in openvino": "openvino",
+    "convnet.onnx in openvino": "openvino",
+}
+FREE_BATCH = [
+    "convnet.keras",
+    "convnet_any_batch.tflite",
+    "convnet.onnx",
+    "convnet_any_batch.tflite in openvino",
+    "convnet.onnx in openvino",
+]
 EVERY_FORMAT = list(ENGINES)
 
 
 @pytest.fixture(scope="module")
 def load() -> Callable[[str], Runtime]:
+    """Opens ``FILE``, or ``FILE in ENGINE``, once."""
     loaded: dict[str, Runtime] = {}
 
     def open_once(name: str) -> Runtime:
         if name not in loaded:
-            loaded[name] = open_runtime(MODELS / name)
+            file, _, engine = name.partition(" in ")
+            loaded[name] = open_runtime(MODELS / file, engine=engine or None)
         return loaded[name]
 
     return open_once
@@ -52,18 +66,10 @@ def test_real_numbers_beyond_the_integers_are_saturated() -> None:
     np.testing.assert_array_equal(dequantize(np.array([127, -128, 13, 10], np.int8), spec), [58.5, -69.0, 1.5, 0.0])
 
 
-def test_threads_reach_the_engine() -> None:
-    asked: list[dict[str, object]] = []
-    _load(SimpleNamespace(Interpreter=lambda **options: asked.append(options)), Path("m.tflite"), 3)  # type: ignore[arg-type]
-    assert asked == [{"model_path": "m.tflite", "num_threads": 3}]
-    onnx = open_runtime(MODELS / "convnet.onnx", threads=3)
-    assert onnx._session.get_session_options().intra_op_num_threads == 3  # type: ignore[attr-defined]
-
-
 @pytest.mark.parametrize("name", EVERY_FORMAT)
 def test_names_shapes_and_types_are_those_of_the_file(name: str, load: Callable[[str], Runtime]) -> None:
     runtime = load(name)
-    batch = 1 if name.endswith(".tflite") else None
+    batch = 1 if ".tflite" in name else None
     assert runtime.name == ENGINES[name]
     assert runtime.version.split(".")[0].isdigit()
     assert [(s.name, s.shape, s.dtype) for s in runtime.inputs] == [("image", (batch, 6, 4, 3), "float32")]
@@ -82,7 +88,9 @@ def test_all_engines_agree(name: str, load: Callable[[str], Runtime]) -> None:
     assert np.abs(other - expected).max() > 1e-3, "the input makes no difference, so agreement would prove nothing"
 
 
-@pytest.mark.parametrize("name", [*EVERY_FORMAT, "convnet_int8.tflite", "lstm.tflite"])
+@pytest.mark.parametrize(
+    "name", [*EVERY_FORMAT, "convnet_int8.tflite", "convnet_int8.tflite in openvino", "lstm.tflite"]
+)
 def test_two_runs_are_equal_and_the_feed_is_not_altered(name: str, load: Callable[[str], Runtime]) -> None:
     runtime = load(name)
     (spec,) = runtime.inputs
@@ -118,7 +126,15 @@ def test_a_free_batch_takes_any_number(name: str, load: Callable[[str], Runtime]
     np.testing.assert_allclose(together[1:2], alone, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["convnet_int8.tflite", "quantized_interface.onnx"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "convnet_int8.tflite",
+        "quantized_interface.onnx",
+        "convnet_int8.tflite in openvino",
+        "quantized_interface.onnx in openvino",
+    ],
+)
 def test_real_numbers_are_quantized_on_the_way_in_and_back(name: str, load: Callable[[str], Runtime]) -> None:
     runtime = load(name)
     (source,), (sink,) = runtime.inputs, runtime.outputs
@@ -136,7 +152,7 @@ def test_real_numbers_are_quantized_on_the_way_in_and_back(name: str, load: Call
 @pytest.mark.parametrize("name", EVERY_FORMAT)
 def test_a_feed_that_does_not_fit_is_one_sentence(name: str, load: Callable[[str], Runtime]) -> None:
     runtime = load(name)
-    leading = "1" if name.endswith(".tflite") else "any"
+    leading = "1" if ".tflite" in name else "any"
     cases = {
         "The inputs given are ['photo']; the model takes ['image'].": {"photo": image()},
         "The inputs given are []; the model takes ['image'].": {},
@@ -161,15 +177,20 @@ def test_nan_for_an_integer_input_is_one_sentence(load: Callable[[str], Runtime]
 def test_a_bound_feed_gives_what_run_gives(name: str, load: Callable[[str], Runtime]) -> None:
     runtime = load(name)
     call = runtime.bind({"image": image()})
-    call()
+    first = call()
+    assert isinstance(first, list)
+    kept = first[0].copy()
     (expected,) = runtime.run({"image": image()}).values()
+    runtime.run({"image": image(seed=1)})
+    np.testing.assert_array_equal(first[0], kept)  # not the memory that the next run writes to
     outputs = call()
     assert isinstance(outputs, list)
     np.testing.assert_array_equal(outputs[0], expected)
 
 
-def test_two_bound_feeds_of_different_size_do_not_disturb_each_other(load: Callable[[str], Runtime]) -> None:
-    runtime = load("convnet_any_batch.tflite")
+@pytest.mark.parametrize("name", FREE_BATCH)
+def test_two_bound_feeds_of_different_size_do_not_disturb_each_other(name: str, load: Callable[[str], Runtime]) -> None:
+    runtime = load(name)
     one, three = runtime.bind({"image": image(1)}), runtime.bind({"image": image(3)})
     shapes = [call()[0].shape for call in (one, three, one)]  # type: ignore[index]
     assert shapes == [(1, 5), (3, 5), (1, 5)]
@@ -280,6 +301,7 @@ def test_a_keras_file_with_a_card_loads_in_stock_keras(tmp_path: Path) -> None:
 def test_engines_keep_quiet(capfd: pytest.CaptureFixture[str]) -> None:
     open_runtime(MODELS / "convnet.tflite").run({"image": image()})
     open_runtime(MODELS / "convnet.onnx").run({"image": image()})
+    open_runtime(MODELS / "convnet.onnx", engine="openvino").run({"image": image()})
     assert capfd.readouterr() == ("", "")
 
 
@@ -324,22 +346,24 @@ def test_another_backend_of_keras_is_one_sentence() -> None:
     ("name", "message"),
     [
         ("convnet.tflite", "ai_edge_litert is not installed. Run: pip install 'edgekit-ml[litert]'"),
+        ("convnet.tflite in openvino", "openvino is not installed. Run: pip install 'edgekit-ml[openvino]'"),
         ("convnet.onnx", "onnxruntime is not installed. Run: pip install 'edgekit-ml[onnx]'"),
         ("convnet.keras", "tensorflow is not installed. Run: pip install 'edgekit-ml[train]'"),
     ],
 )
 def test_a_missing_engine_is_one_sentence_with_the_line_that_mends_it(name: str, message: str) -> None:
+    file, _, engine = name.partition(" in ")
     program = (
         "import sys; from pathlib import Path; from edgekit.errors import MissingExtraError\n"
         "from importlib.machinery import PathFinder\n"
         "class Without(PathFinder):\n"
         "    @classmethod\n"
         "    def find_spec(cls, name, path=None, target=None):\n"
-        "        absent = ('ai_edge_litert', 'tflite_runtime', 'onnxruntime', 'tensorflow')\n"
+        "        absent = ('ai_edge_litert', 'tflite_runtime', 'onnxruntime', 'openvino', 'tensorflow')\n"
         "        return None if name in absent else PathFinder.find_spec(name, path, target)\n"
         "sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]\n"
         "from edgekit.runtimes import open_runtime\n"
-        f"try: open_runtime(Path({str(MODELS / name)!r}))\n"
+        f"try: open_runtime(Path({str(MODELS / file)!r}), engine={engine or None!r})\n"
         "except MissingExtraError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

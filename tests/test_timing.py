@@ -67,7 +67,7 @@ def test_the_first_run_is_timed_before_any_other_and_the_warm_up_follows(
     events: list[str] = []
 
     class Counting:
-        name, version = "litert", "1"
+        name, version, delegation = "onnxruntime", "1", None
 
         def bind(self, _feed: object) -> Callable[[], object]:
             return lambda: events.append("run")
@@ -79,8 +79,8 @@ def test_the_first_run_is_timed_before_any_other_and_the_warm_up_follows(
     monkeypatch.setattr(bench_worker, "time_calls", recorded)
     monkeypatch.setattr("edgekit.runtimes.open_runtime", lambda *_args, **_options: Counting())
     np.savez(tmp_path / "x.npz", x=np.zeros(1))
-    request = {"path": str(GOLDEN / "tiny.onnx"), "threads": 1, "inputs": str(tmp_path / "x.npz"), "warmup": 2}
-    Bench().load(request, silent)
+    request = {"path": str(GOLDEN / "tiny.onnx"), "engine": None, "threads": 1, "inputs": str(tmp_path / "x.npz")}
+    Bench().load({**request, "warmup": 2}, silent)
     assert events == ["clock", "run", "run", "run"]
 
 

@@ -94,7 +94,8 @@ def test_the_wheel_has_every_module_of_the_folders(wheel: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "suffix", "engine"), [("litert", "tflite", "litert"), ("onnx", "onnx", "onnxruntime")]
+    ("extra", "suffix", "engine"),
+    [("litert", "tflite", "litert"), ("onnx", "onnx", "onnxruntime"), ("openvino", "tflite", "openvino")],
 )
 def test_one_engine_is_enough(
     wheel: Path, material: Path, tmp_path: Path, extra: str, suffix: str, engine: str
@@ -102,6 +103,7 @@ def test_one_engine_is_enough(
     binary = make_venv(tmp_path / "venv", f"{wheel}[{extra}]")
     work = tmp_path / "work"
     work.mkdir()
+    named = ("--engine", engine) if engine == "openvino" else ()
     model, other = material / f"tiny.{suffix}", material / f"tiny.{'onnx' if suffix == 'tflite' else 'tflite'}"
 
     def edgekit(*arguments: str | Path) -> dict[str, object]:
@@ -111,12 +113,12 @@ def test_one_engine_is_enough(
 
     assert edgekit("inspect", model)["format"] == suffix
     assert edgekit("inspect", other)["format"] != suffix  # reading a file needs no engine
-    predicted = run(binary / "edgekit", "predict", model, material / "right.png", cwd=work)
+    predicted = run(binary / "edgekit", "predict", model, material / "right.png", *named, cwd=work)
     assert predicted.returncode == 0, predicted.stderr
     assert "right" in predicted.stdout
-    evaluated = edgekit("evaluate", model, "--data", material / "thirds.npz")
+    evaluated = edgekit("evaluate", model, "--data", material / "thirds.npz", *named)
     assert (evaluated["metrics"]["top1"], evaluated["n"]) == (1.0, 30)  # type: ignore[index]
-    timed = edgekit("benchmark", model, "--runs", "40", "--min-secs", "0.1")
+    timed = edgekit("benchmark", model, "--runs", "40", "--min-secs", "0.1", *named)
     assert timed["runtime"]["name"] == engine  # type: ignore[index]
 
     missing = run(binary / "edgekit", "evaluate", other, "--data", material / "thirds.npz", cwd=work)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from edgekit.cli import common
 from edgekit.cli.common import EXISTING, emit, json_option, progress_bar, say, seed_option
 from edgekit.cli.tables import print_table
 
@@ -35,6 +36,16 @@ class ThreadCounts(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--min-secs", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Seconds of timed runs, at least."
 )
+@common.engines_option
+@click.option("--best", "choose", is_flag=True, help="Say which file in which installed engine is the fastest here.")
+@click.option(
+    "--max-loss", type=click.FloatRange(min=0), metavar="POINTS", help="--best: points that may be lost. [default: 1]"
+)
+@click.option("--data", metavar="DATA", help="--best: measure the loss on these items; labels are not needed.")
+@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="--best: N items of the data. [default: all]")
+@common.data_dir_option
+@common.preprocess_option
+@common.labels_option
 @click.option("--profile", is_flag=True, help="Also measure the time of every operator.")
 @seed_option
 @json_option
@@ -45,6 +56,14 @@ def command(
     runs: int,
     warmup: int,
     min_secs: float,
+    engines: tuple[str, ...],
+    choose: bool,
+    max_loss: float | None,
+    data: str | None,
+    samples: int | None,
+    data_dir: Path | None,
+    preprocess: str | None,
+    labels: Path | None,
     profile: bool,
     seed: int,
     json_file: str | None,
@@ -52,15 +71,38 @@ def command(
     """Measure latency and memory of model files, all in turns within one run.
 
     Every file at every number of threads has a process of its own. The ratio is to the first file, with a 95 %
-    interval; a row that is not valid has its reason below.
+    interval; a row that is not valid has its reason below. --best tries every installed engine and picks the fastest
+    whose accuracy is within --max-loss of the float model's.
     """
     from edgekit.measure.benchmark import benchmark, to_json
     from edgekit.measure.benchmark_table import COLUMNS, PROFILE_COLUMNS, doubts, profile_rows, rows
+    from edgekit.measure.best import MAX_LOSS_POINTS, best
+    from edgekit.measure.best_words import require_pick, sentences
+    from edgekit.measure.best_words import to_json as best_json
     from edgekit.measure.settings import BenchmarkSettings
+    from edgekit.tasks import read_labels
 
+    _require_best(choose, devices, profile, max_loss, data, samples, data_dir, preprocess, labels)
     settings = BenchmarkSettings(threads=threads, runs=runs, warmup=warmup, min_duration_s=min_secs, seed=seed)
     with progress_bar() as progress:
-        report = benchmark(files, settings, devices=devices, with_profile=profile, progress=progress)
+        if choose:
+            report, choice = best(
+                files,
+                settings,
+                engines=engines,
+                max_loss_points=MAX_LOSS_POINTS if max_loss is None else max_loss,
+                data=data,
+                data_dir=data_dir,
+                preprocess=preprocess,
+                labels=None if labels is None else read_labels(labels),
+                samples=samples,
+                progress=progress,
+            )
+        else:
+            choice = None
+            report = benchmark(
+                files, settings, devices=devices, engines=engines, with_profile=profile, progress=progress
+            )
 
     def table() -> None:
         print_table("Latency in ms, memory in MB", list(COLUMNS), rows(report))
@@ -70,9 +112,21 @@ def command(
             title = f"{Path(path).name}, {found.engine}, {count} thread{'s' if count > 1 else ''}"
             print_table(title, list(PROFILE_COLUMNS), profile_rows(found, SLOWEST))
             click.echo(found.summary())
-        for line in report.verdicts:
+        for line in (*report.verdicts, *(sentences(choice) if choice else ())):
             click.echo(line)
 
-    for note in report.notes:
+    for note in (*report.notes, *(choice.left_out if choice else ())):
         say(note)
-    emit(to_json(report), json_file, table)
+    emit({**to_json(report), **({"best": best_json(choice)} if choice else {})}, json_file, table)
+    if choice:
+        require_pick(choice)
+
+
+def _require_best(choose: bool, devices: tuple[str, ...], profile: bool, *of_best: object) -> None:
+    """Refuse options that would have no effect."""
+    if choose and (devices != ("local",) or profile):
+        raise click.UsageError("--best is for this machine and has no --profile; leave out --device and --profile.")
+    if not choose and any(value is not None for value in of_best):
+        raise click.UsageError(
+            "--max-loss, --data, --samples, --data-dir, --preprocess and --labels belong to --best; add it."
+        )

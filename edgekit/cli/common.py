@@ -44,6 +44,13 @@ seed_option = click.option(
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), default=None, metavar="N", help="Threads of the engine. [default: 1]"
 )
+engines_option = click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    metavar="NAME",
+    help="Run the files in this engine; may be repeated. [default: that of the format]",
+)
 force_option = click.option("--force", is_flag=True, help="Replace files that exist.")
 
 

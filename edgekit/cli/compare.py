@@ -18,6 +18,7 @@ from edgekit.cli.tables import print_table
 @common.data_dir_option
 @common.preprocess_option
 @common.threads_option
+@common.engines_option
 @common.seed_option
 @common.json_option
 def command(
@@ -28,6 +29,7 @@ def command(
     data_dir: Path | None,
     preprocess: str | None,
     threads: int | None,
+    engines: tuple[str, ...],
     seed: int,
     json_file: str | None,
 ) -> None:
@@ -48,6 +50,7 @@ def command(
             preprocess=preprocess,
             samples=samples,
             threads=threads or 1,
+            engines=engines,
             seed=seed,
             progress=progress,
         )

@@ -16,6 +16,7 @@ from edgekit.cli.tables import print_table
 @common.preprocess_option
 @common.labels_option
 @common.threads_option
+@common.engines_option
 @common.seed_option
 @common.json_option
 def command(
@@ -26,6 +27,7 @@ def command(
     preprocess: str | None,
     labels: Path | None,
     threads: int | None,
+    engines: tuple[str, ...],
     seed: int,
     json_file: str | None,
 ) -> None:
@@ -49,6 +51,7 @@ def command(
             labels=names,
             samples=samples,
             threads=threads or 1,
+            engines=engines,
             seed=seed,
             progress=progress,
         )

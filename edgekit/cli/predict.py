@@ -16,6 +16,7 @@ from edgekit.cli.tables import print_table
 @common.preprocess_option
 @common.labels_option
 @common.threads_option
+@click.option("--engine", metavar="NAME", help="Run the file in this engine. [default: that of its format]")
 @common.force_option
 @common.json_option
 def command(
@@ -26,6 +27,7 @@ def command(
     preprocess: str | None,
     labels: Path | None,
     threads: int | None,
+    engine: str | None,
     force: bool,
     json_file: str | None,
 ) -> None:
@@ -43,7 +45,14 @@ def command(
     names = None if labels is None else read_labels(labels)
     with common.progress_bar() as progress:
         report = predict(
-            file, inputs, preprocess=preprocess, labels=names, threads=threads or 1, top=top, progress=progress
+            file,
+            inputs,
+            preprocess=preprocess,
+            labels=names,
+            threads=threads or 1,
+            engine=engine,
+            top=top,
+            progress=progress,
         )
     if output is not None:
         save_outputs(report, output)

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from edgekit.artifact import Artifact
-from edgekit.measure.settings import BenchmarkSettings, DeviceRun
+from edgekit.measure.settings import BenchmarkSettings, DeviceRun, Job
 from edgekit.workers import Progress
 
 
@@ -18,5 +17,5 @@ class Device(Protocol):
     def host(self) -> dict[str, Any]:
         """Facts of the machine, see `edgekit.measure.host.host_facts`."""
 
-    def measure(self, artifacts: Sequence[Artifact], settings: BenchmarkSettings, *, progress: Progress) -> DeviceRun:
-        """Time all ``artifacts`` together, taking turns: their ratios are only comparable within one such run."""
+    def measure(self, jobs: Sequence[Job], settings: BenchmarkSettings, *, progress: Progress) -> DeviceRun:
+        """Do all ``jobs`` together, taking turns: their ratios are only comparable within one such run."""

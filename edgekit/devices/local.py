@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from edgekit.artifact import Artifact
 from edgekit.errors import InputError
 from edgekit.measure.host import host_facts
 from edgekit.measure.interleave import interleave
-from edgekit.measure.settings import BenchmarkSettings, DeviceRun
+from edgekit.measure.settings import BenchmarkSettings, DeviceRun, Job
 from edgekit.workers import Progress
 
 
@@ -23,6 +22,6 @@ class LocalDevice:
         """Facts of this machine."""
         return host_facts()
 
-    def measure(self, artifacts: Sequence[Artifact], settings: BenchmarkSettings, *, progress: Progress) -> DeviceRun:
-        """Time ``artifacts`` here, each in a process of its own."""
-        return interleave(artifacts, settings, device=self.uri, progress=progress)
+    def measure(self, jobs: Sequence[Job], settings: BenchmarkSettings, *, progress: Progress) -> DeviceRun:
+        """Do ``jobs`` here, each in a process of its own."""
+        return interleave(jobs, settings, device=self.uri, progress=progress)

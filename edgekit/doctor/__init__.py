@@ -5,7 +5,7 @@ import platform
 import sys
 from pathlib import Path
 
-from edgekit.doctor.engines import ENGINES, check_running
+from edgekit.doctor.engines import TRIALS, check_running
 from edgekit.doctor.finding import Diagnosis, Finding, Status, lines
 from edgekit.doctor.machine import (
     check_cpu,
@@ -37,7 +37,7 @@ def examine(*, data_dir: Path | None = None) -> Diagnosis:
         check_cpu(host["features"], host["machine"]),
         check_governor(host),
         check_shadow(versions),
-        *(check_running(name, versions) for name in ENGINES),
+        *(check_running(name, versions) for name in TRIALS),
         *check_pins(versions),
         *check_conflicts(versions),
         *check_extras(versions),

@@ -1,6 +1,5 @@
 """Findings about the engines: each is tried on the smallest model there is."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,57 +7,38 @@ from pathlib import Path
 from edgekit.doctor.finding import Finding, Status
 from edgekit.errors import EdgekitError
 from edgekit.files import scratch_folder
+from edgekit.runtimes.engines import ENGINES
+from edgekit.runtimes.smallest import RELU_ONNX, RELU_TFLITE
 from edgekit.workers import Worker
-
-# y = relu(x), both (1, 2) float32: one operator of version 1, so that every engine of the last years takes it.
-_RELU_TFLITE = (
-    "GAAAAFRGTDMAAA4AFAAQAAwACAAAAAQADgAAABAAAAAcAAAA2AAAAAMAAAABAAAACAAAAAQABAAEAAAAAQAAABAAAAAMABQAEAAMAAgABAAMAAAA"
-    "EAAAADwAAABAAAAARAAAAAEAAAAQAAAAAAAKAAwAAAAIAAQACgAAAAgAAAAMAAAAAQAAAAEAAAABAAAAAAAAAAEAAAABAAAAAQAAAAAAAAACAAAA"
-    "NAAAAAQAAADg////CAAAAAwAAAABAAAAeQAAAAIAAAABAAAAAgAAAAwADAAIAAAAAAAEAAwAAAAIAAAADAAAAAEAAAB4AAAAAgAAAAEAAAACAAAA"
-    "AQAAABAAAAAMAAwACwAAAAAABAAMAAAAEwAAAAAAABM="
-)
-_RELU_ONNX = "CAg6OwoMCgF4EgF5IgRSZWx1EgFnWhMKAXgSDgoMCAESCAoCCAEKAggCYhMKAXkSDgoMCAESCAoCCAEKAggCQgQKABAN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
-    """An engine as `pip` knows it, what it runs, and the model to try it on. ``offered``: newcomers are told of it."""
+class Trial:
+    """What an engine runs, in words, and the model to try it on. ``offered``: newcomers are told of it."""
 
-    distribution: str
-    extra: str
     runs: str
     suffix: str
-    model: str
+    model: bytes
     offered: bool = True
 
 
-ENGINES = {
-    "litert": Engine(
-        distribution="ai-edge-litert", extra="litert", runs=".tflite files", suffix=".tflite", model=_RELU_TFLITE
-    ),
-    "tflite-runtime": Engine(
-        distribution="tflite-runtime",
-        extra="tflite-runtime",
-        runs=".tflite files",
-        suffix=".tflite",
-        model=_RELU_TFLITE,
-        offered=False,
-    ),
-    "onnxruntime": Engine(
-        distribution="onnxruntime", extra="onnx", runs=".onnx files", suffix=".onnx", model=_RELU_ONNX
-    ),
+TRIALS = {
+    "litert": Trial(runs=".tflite files", suffix=".tflite", model=RELU_TFLITE),
+    "tflite-runtime": Trial(runs=".tflite files", suffix=".tflite", model=RELU_TFLITE, offered=False),
+    "onnxruntime": Trial(runs=".onnx files", suffix=".onnx", model=RELU_ONNX),
+    "openvino": Trial(runs="both formats in a third engine", suffix=".onnx", model=RELU_ONNX),
 }
 
 
 def check_running(name: str, versions: Mapping[str, str]) -> Finding:
     """Whether an engine is installed and runs a model, tried in a process of its own."""
-    engine = ENGINES[name]
+    engine, trial = ENGINES[name], TRIALS[name]
     if engine.distribution not in versions:
         return Finding(
             name=name,
             status=Status.NOTE,
             detail="not installed",
-            advice=f"To run {engine.runs}: pip install 'edgekit-ml[{engine.extra}]'" if engine.offered else None,
+            advice=f"To run {trial.runs}: pip install 'edgekit-ml[{engine.extra}]'" if trial.offered else None,
         )
     detail = f"{engine.distribution} {versions[engine.distribution]}"
     if name == "tflite-runtime" and "ai-edge-litert" in versions:
@@ -78,6 +58,6 @@ def check_running(name: str, versions: Mapping[str, str]) -> Finding:
 def try_engine(name: str) -> None:
     """Run the smallest model in a process of its own; an `EdgekitError` when that fails, crashes or is wrong."""
     with scratch_folder() as folder, Worker("edgekit.doctor.engine_worker") as worker:
-        path = Path(folder) / f"relu{ENGINES[name].suffix}"
-        path.write_bytes(base64.b64decode(ENGINES[name].model))
-        worker.call("relu", {"path": str(path)})
+        path = Path(folder) / f"relu{TRIALS[name].suffix}"
+        path.write_bytes(TRIALS[name].model)
+        worker.call("relu", {"path": str(path), "engine": name})

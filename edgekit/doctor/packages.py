@@ -12,6 +12,7 @@ TENSORFLOW = ("tensorflow", "tensorflow-cpu")
 EXTRAS: dict[str, tuple[str | tuple[str, ...], ...]] = {
     "litert": ("ai-edge-litert",),
     "onnx": ("onnxruntime",),
+    "openvino": ("openvino",),
     "tflite-runtime": ("tflite-runtime",),
     "camera": ("opencv-python-headless",),
     "gui": ("opencv-python",),

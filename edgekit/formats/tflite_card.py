@@ -16,22 +16,22 @@ from edgekit.formats.tflite import IDENTIFIER, open_root
 _MARK = b"edgekit1"
 _ALIGNMENT = 64  # of the old file in the new one, so that no weight loses its alignment
 _FIXED_BYTES = 256  # more than the mark, the tables and the padding between them take
-_KNOWN_FIELDS = 10  # of table Model; all but the first hold offsets
-_SCHEMA_VERSION, _BUFFERS, _METADATA = 0, 4, 6
+KNOWN_FIELDS = 10  # of table Model; all but the first hold offsets
+SCHEMA_VERSION, BUFFERS, METADATA = 0, 4, 6
 
 
 def write_metadata(data: bytes, key: str, value: bytes, *, where: str) -> bytes:
     """The file with the metadata entry ``key`` set to ``value``; the same bytes when written twice."""
     data = remove_metadata(data, where=where)
     root = open_root(data, where)
-    if any(root.field(n) for n in range(_KNOWN_FIELDS, root.fields)):
+    if any(root.field(n) for n in range(KNOWN_FIELDS, root.fields)):
         raise ArtifactError(f"{where} has a newer schema than this edgekit can add a card to; use a newer edgekit.")
-    entries = [t.position for t in root.tables(_METADATA) if t.text(0) != key]
-    buffers = root.targets(_BUFFERS)
+    entries = [t.position for t in root.tables(METADATA) if t.text(0) != key]
+    buffers = root.targets(BUFFERS)
     size = _FIXED_BYTES + len(key.encode()) + len(value) + 4 * (len(entries) + len(buffers))
     size += -size % _ALIGNMENT
     head = _insertion(root, entries, buffers, key, value, size=size)
-    return head.ljust(size, b"\0") + _moved(data, root, size)
+    return head.ljust(size, b"\0") + moved(data, root, size)
 
 
 def remove_metadata(data: bytes, *, where: str) -> bytes:
@@ -44,10 +44,10 @@ def remove_metadata(data: bytes, *, where: str) -> bytes:
         buffer.fail(f"its card says that it takes {size} of {len(data)} bytes")
     body = data[size:]
     body = struct.pack("<I", old_root) + IDENTIFIER + body[8:]
-    return _moved(body, open_root(body, where), -size)
+    return moved(body, open_root(body, where), -size)
 
 
-class _Writer:
+class Writer:
     """Bytes that grow at the end; offsets to what comes later are filled in afterwards."""
 
     def __init__(self, start: bytes) -> None:
@@ -97,37 +97,37 @@ class _Writer:
 def _insertion(root: Table, entries: list[int], buffers: list[int], key: str, value: bytes, *, size: int) -> bytes:
     """What goes in front, when the old file begins at ``size``."""
     old_root = root.position
-    write = _Writer(b"\0\0\0\0" + IDENTIFIER + _MARK + struct.pack("<II", size, old_root))
-    present = {n: root.buffer.target(root.field(n)) for n in range(1, _KNOWN_FIELDS) if root.field(n)}
-    fields = {n: 0 for n in {*present, _BUFFERS, _METADATA}}
-    places = write.table({_SCHEMA_VERSION: root.integer(_SCHEMA_VERSION, "I"), **fields})
+    write = Writer(b"\0\0\0\0" + IDENTIFIER + _MARK + struct.pack("<II", size, old_root))
+    present = {n: root.buffer.target(root.field(n)) for n in range(1, KNOWN_FIELDS) if root.field(n)}
+    fields = {n: 0 for n in {*present, BUFFERS, METADATA}}
+    places = write.table({SCHEMA_VERSION: root.integer(SCHEMA_VERSION, "I"), **fields})
     write.point(0, places[-1])
     for number, target in present.items():
         write.point(places[number], target + size)
-    for number, old, make in ((_BUFFERS, buffers, _new_buffer), (_METADATA, entries, _new_entry)):
+    for number, old, make in ((BUFFERS, buffers, _new_buffer), (METADATA, entries, _new_entry)):
         start, items = write.vector([p + size for p in old] + [0])
         write.point(places[number], start)
         make(write, items[-1], key, value, len(buffers))
     return bytes(write.out)
 
 
-def _new_buffer(write: _Writer, item: int, _key: str, value: bytes, _index: int) -> None:
+def _new_buffer(write: Writer, item: int, _key: str, value: bytes, _index: int) -> None:
     places = write.table({0: 0})
     write.point(item, places[-1])
     write.point(places[0], write.block(value, align=16))
 
 
-def _new_entry(write: _Writer, item: int, key: str, _value: bytes, index: int) -> None:
+def _new_entry(write: Writer, item: int, key: str, _value: bytes, index: int) -> None:
     places = write.table({0: 0, 1: index})
     write.point(item, places[-1])
     write.point(places[0], write.block(key.encode(), align=4, end=b"\0"))
 
 
-def _moved(data: bytes, root: Table, by: int) -> bytes:
+def moved(data: bytes, root: Table, by: int) -> bytes:
     """``data`` with every number that counts from the beginning of the file increased by ``by``."""
     out = bytearray(data)
     moved: set[int] = set()
-    tables = [(b, 1) for b in root.tables(_BUFFERS)]
+    tables = [(b, 1) for b in root.tables(BUFFERS)]
     tables += [(operator, 9) for subgraph in root.tables(2) for operator in subgraph.tables(3)]
     for table, number in tables:
         place = table.field(number)

@@ -1,30 +1,18 @@
 """The process that times one model file: it holds one engine with one model, and nothing else."""
 
-import importlib
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from edgekit.artifact import Format, find_model
+from edgekit.artifact import find_model
+from edgekit.codec import to_jsonable
 from edgekit.errors import ArtifactError
 from edgekit.measure.memory import peak_rss_bytes
 from edgekit.measure.timing import thinned, time_calls
 from edgekit.workers import Json, Progress, serve
-
-# Importing an engine is not loading a model; done beforehand, it stays out of the time to load. The first engine that
-# is there is the one that runs; which are needed, and what to do without, `open_runtime` says.
-_ENGINES: dict[Format, tuple[str, ...]] = {
-    Format.TFLITE: ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"),
-    Format.ONNX: ("onnxruntime",),
-    Format.KERAS: ("keras",),
-}
-_WRAPPERS: dict[Format, str] = {
-    Format.TFLITE: "edgekit.runtimes.litert",
-    Format.ONNX: "edgekit.runtimes.ort",
-    Format.KERAS: "edgekit.runtimes.keras",
-}
 
 
 class Bench:
@@ -34,16 +22,20 @@ class Bench:
         self._call: Callable[[], object] | None = None
 
     def load(self, request: Json, _progress: Progress) -> Json:
-        """Load ``path`` with ``threads`` and the arrays in ``inputs`` (.npz); the first run and ``warmup`` more."""
-        from edgekit.runtimes import open_runtime
+        """Load ``path`` in ``engine`` with ``threads``; run ``inputs`` (.npz) once, and ``warmup`` more times.
+
+        Importing an engine is not loading a model: it comes first, and stays out of the time to load.
+        """
+        from edgekit.runtimes import choose_engines, open_runtime
 
         path, kind = find_model(Path(request["path"]))
         base = peak_rss_bytes()
-        _import_engine(kind)
+        engine, *_ = choose_engines(kind, [request["engine"]] if request["engine"] else [], file=str(path))
+        _import_engine(engine)
         with np.load(request["inputs"]) as arrays:
             feed = dict(arrays)
         start = time.perf_counter_ns()
-        runtime = open_runtime(path, threads=request["threads"])
+        runtime = open_runtime(path, threads=request["threads"], engine=engine)
         call = runtime.bind(feed)
         init_ms = (time.perf_counter_ns() - start) / 1e6
         (first,) = time_calls(call, runs=1, min_duration_s=0, settle=0)
@@ -55,6 +47,7 @@ class Bench:
             "first_ms": first / 1e6,
             "runtime": runtime.name,
             "version": runtime.version,
+            "delegation": to_jsonable(runtime.delegation),
             "base_rss_bytes": base,
             "cpu_s": time.process_time(),
         }
@@ -74,14 +67,13 @@ class Bench:
         }
 
 
-def _import_engine(kind: Format) -> None:
-    importlib.import_module(_WRAPPERS[kind])
-    for module in _ENGINES[kind]:
-        try:
-            importlib.import_module(module)
-        except ModuleNotFoundError:
-            continue
-        return
+def _import_engine(name: str) -> None:
+    from edgekit.runtimes import load_engine, opener
+
+    opener(name)
+    # TensorFlow, which Keras needs, may be missing: `open_runtime` says so with the line that mends it.
+    with contextlib.suppress(ModuleNotFoundError):
+        load_engine(name)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,13 @@ from edgekit.measure.settings import (
     BenchmarkResult,
     BenchmarkSettings,
     DeviceRun,
+    Job,
 )
 from edgekit.measure.stats import median_ratio, summarize
 from edgekit.measure.validity import reasons_for_doubt
 from edgekit.measure.verdict import verdicts
 from edgekit.results import envelope
+from edgekit.runtimes import assign_engines
 from edgekit.workers import Progress, silent
 
 
@@ -28,34 +30,66 @@ def benchmark(
     settings: BenchmarkSettings | None = None,
     *,
     devices: Sequence[str] = ("local",),
+    engines: Sequence[str] = (),
     with_profile: bool = False,
     progress: Progress = silent,
 ) -> BenchmarkReport:
     """Time the model files together on each of ``devices``; with a profile, also each file's time by operator, here.
 
-    Every file at every number of threads runs in a process of its own, all in turns. What is timed is one run on
+    Each file runs in those of ``engines`` that take its format, or where none is named in the format's own. Every file
+    in every engine at every number of threads has a process of its own, all in turns. What is timed is one run on
     prepared inputs. Errors: `ArtifactError` for a file that cannot be read or run, `InputError` for settings.
     """
     settings = settings or BenchmarkSettings()
+    opened = [open_device(uri) for uri in once(devices, "device")]
+    artifacts = open_artifacts(paths)
+    jobs = plan(artifacts, engines)
+    if with_profile:
+        _refuse_unprofiled(artifacts, devices, engines)
+    runs = {device.uri: device.measure(jobs, settings, progress=progress) for device in opened}
+    profiles, notes = _profiles(artifacts, settings, progress) if with_profile else ({}, ())
+    return reported(runs, settings, profiles=profiles, notes=notes)
+
+
+def open_artifacts(paths: Sequence[Path]) -> list[Artifact]:
+    """The model files to be timed; `InputError` when there are none, or one is named twice."""
     if not paths:
         raise InputError("No model file was given; expected at least one .tflite, .onnx or .keras file.")
-    for name, values in (("device", list(devices)), ("file", [str(p) for p in paths])):
-        if len(set(values)) != len(values):
-            twice = next(v for v in values if values.count(v) > 1)
-            raise InputError(f"The {name} {twice} is named twice; name it once.")
-    opened = [open_device(uri) for uri in devices]
-    artifacts = [open_artifact(path) for path in paths]
-    if with_profile:
-        _refuse_unprofiled(artifacts, devices)
-    runs = {device.uri: device.measure(artifacts, settings, progress=progress) for device in opened}
+    once([str(path) for path in paths], "file")
+    return [open_artifact(path) for path in paths]
+
+
+def once(values: Sequence[str], what: str) -> Sequence[str]:
+    """``values``, or `InputError` when one is named twice; ``what`` says what they are."""
+    for value in values:
+        if values.count(value) > 1:
+            raise InputError(f"The {what} {value} is named twice; name it once.")
+    return values
+
+
+def plan(artifacts: Sequence[Artifact], engines: Sequence[str]) -> list[Job]:
+    """Each file in those of ``engines`` that run it; where none is named, in what a device runs such files with."""
+    if not engines:
+        return [Job(artifact=artifact) for artifact in artifacts]
+    found = assign_engines([(str(a.path), a.format) for a in artifacts], engines)
+    return [Job(artifact=a, engine=engine) for a, names in zip(artifacts, found, strict=True) for engine in names]
+
+
+def reported(
+    runs: Mapping[str, DeviceRun],
+    settings: BenchmarkSettings,
+    *,
+    profiles: Mapping[tuple[str, int], Profile] | None = None,
+    notes: Sequence[str] = (),
+) -> BenchmarkReport:
+    """The report of what each device gave."""
     results = tuple(result for run in runs.values() for result in judge(run, settings))
-    profiles, notes = _profiles(artifacts, settings, progress) if with_profile else ({}, ())
     return BenchmarkReport(
         results=results,
         verdicts=verdicts(results, settings),
         hosts={uri: run.host for uri, run in runs.items()},
-        profiles=profiles,
-        notes=notes,
+        profiles=profiles or {},
+        notes=(*notes, *_undelegated(results)),
     )
 
 
@@ -97,6 +131,7 @@ def _result_json(result: BenchmarkResult, profiles: Mapping[tuple[str, int], Pro
         "device": timing.device,
         "threads": timing.threads,
         "runtime": {"name": timing.runtime_name, "version": timing.runtime_version},
+        "delegation": to_jsonable(timing.delegation),
         "latency_ms": to_jsonable(result.latency_ms),
         "samples_ms": list(timing.samples_ms),
         "n": len(timing.samples_ms),
@@ -120,7 +155,20 @@ def _result_json(result: BenchmarkResult, profiles: Mapping[tuple[str, int], Pro
     return data if found is None else {**data, **found.to_json()}
 
 
-def _refuse_unprofiled(artifacts: Sequence[Artifact], devices: Sequence[str]) -> None:
+def _undelegated(results: Sequence[BenchmarkResult]) -> tuple[str, ...]:
+    """A sentence for each file that XNNPACK takes nothing of, though it works: slow for a reason in the file."""
+    found = [(r.timing.artifact.path, r.timing.delegation) for r in results]
+    told = [
+        f"XNNPACK takes none of the {d.total} operators of {path}; LiteRT's slower kernels ran them."
+        for path, d in found
+        if d is not None and d.works and not d.operators
+    ]
+    return tuple(dict.fromkeys(told))
+
+
+def _refuse_unprofiled(artifacts: Sequence[Artifact], devices: Sequence[str], engines: Sequence[str]) -> None:
+    if "openvino" in engines:
+        raise InputError("A time by operator is measured in litert and onnxruntime; leave out --profile or openvino.")
     for artifact in artifacts:
         if artifact.format is Format.KERAS:
             raise InputError(

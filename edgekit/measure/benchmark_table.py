@@ -6,6 +6,7 @@ from edgekit.measure.settings import BenchmarkReport, BenchmarkResult
 COLUMNS = (
     "artifact",
     "recipe",
+    "engine",
     "device",
     "threads",
     "p50",
@@ -47,6 +48,7 @@ def _row(result: BenchmarkResult) -> list[str]:
     return [
         timing.artifact.path.name,
         timing.artifact.recipe,
+        timing.runtime_name,
         timing.device,
         str(timing.threads),
         *(f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in figures),

@@ -120,21 +120,40 @@ def compare(
     preprocess: str | None = None,
     samples: int | None = None,
     threads: int = 1,
+    engines: Sequence[str] = (),
     seed: int = 0,
     progress: Progress = silent,
 ) -> ComparisonReport:
     """Run ``reference`` and the files at ``paths`` on the same items and measure how far each output is off.
 
+    The files, not the reference, run in those of ``engines`` that take them, or in the engines of their formats.
     ``samples`` items of ``data`` (labels are not needed) are drawn with ``seed``, all are used without it; those that
     calibrated or trained any of the files, by the records in their cards, are left out. Outputs are paired by
     name; where the names differ by position, if there are as many of the same shapes. `DataError` when they cannot be
     paired or an output is not finite.
     """
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
-    subjects = open_subjects([reference, *paths], preprocess=preprocess, labels=None, threads=threads)
+    subjects = (
+        *open_subjects([reference], preprocess=preprocess, labels=None, threads=threads),
+        *open_subjects(paths, preprocess=preprocess, labels=None, threads=threads, engines=engines),
+    )
+    return compare_subjects(subjects[0], subjects[1:], dataset, samples=samples, seed=seed, progress=progress)
+
+
+def compare_subjects(
+    reference: Subject,
+    others: Sequence[Subject],
+    dataset: Dataset,
+    *,
+    samples: int | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> ComparisonReport:
+    """As `compare`, for files that are open."""
     if not len(dataset):
         raise InputError(f"The data set {dataset.name} is empty; expected at least one item to compare on.")
-    running = [_Running(subjects[0], subject) for subject in subjects[1:]]
+    subjects = (reference, *others)
+    running = [_Running(reference, subject) for subject in others]
     chosen = HeldOut(dataset, [s.artifact for s in subjects], samples=samples, seed=seed)
     done = 0
     progress("comparing", 0, chosen.wanted)
@@ -145,7 +164,7 @@ def compare(
         progress("comparing", done, chosen.wanted)
     progress("comparing", chosen.wanted, chosen.wanted)
     return ComparisonReport(
-        reference=subjects[0],
+        reference=reference,
         data=dataset.name,
         count=done,
         left_out=chosen.left_out,

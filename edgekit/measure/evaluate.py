@@ -107,18 +107,33 @@ def evaluate(
     labels: tuple[str, ...] | None = None,
     samples: int | None = None,
     threads: int = 1,
+    engines: Sequence[str] = (),
     seed: int = 0,
     progress: Progress = silent,
 ) -> EvaluationReport:
     """Classify the same items with the model files at ``paths`` and compare with the labels of ``data``.
 
+    A file comes once for each of ``engines`` that runs it, or in the engine of its format where none is named.
     Items that calibrated or trained any of the files, by the records in their cards, are left out for all of them.
     ``samples`` items are drawn with ``seed``, all are used without it. ``preprocess`` is as in
     `edgekit.feeding.resolve_preprocessing`. `InputError` or `DataError` when data and models do not fit each other.
     """
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
+    require_labels(dataset)
+    subjects = open_subjects(paths, preprocess=preprocess, labels=labels, threads=threads, engines=engines)
+    return evaluate_subjects(subjects, dataset, samples=samples, seed=seed, progress=progress)
+
+
+def evaluate_subjects(
+    subjects: Sequence[Subject],
+    dataset: Dataset,
+    *,
+    samples: int | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> EvaluationReport:
+    """As `evaluate`, for files that are open."""
     labels_of_items = require_labels(dataset)
-    subjects = open_subjects(paths, preprocess=preprocess, labels=labels, threads=threads)
     for subject in subjects:
         _require_classifier(subject)
     chosen = HeldOut(dataset, [s.artifact for s in subjects], samples=samples, seed=seed)

@@ -14,6 +14,7 @@ PACKAGES = (
     "ai-edge-litert",
     "tflite-runtime",
     "onnxruntime",
+    "openvino",
     "tensorflow",
     "tensorflow-cpu",
     "keras",

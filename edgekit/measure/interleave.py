@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.artifact import Artifact
 from edgekit.errors import ArtifactError
 from edgekit.files import scratch_folder
 from edgekit.measure.conditions import Conditions, busy_cpu_s, read_conditions
 from edgekit.measure.host import host_facts
 from edgekit.measure.sample_inputs import sample_inputs
-from edgekit.measure.settings import BenchmarkSettings, DeviceRun, Timing
+from edgekit.measure.settings import BenchmarkSettings, DeviceRun, Job, Timing
+from edgekit.runtimes.base import Delegation
 from edgekit.workers import Json, Progress, Worker, WorkerCrashError, silent
 
 WORKER = "edgekit.measure.bench_worker"
@@ -23,9 +23,9 @@ WORKER = "edgekit.measure.bench_worker"
 
 @dataclass(slots=True, kw_only=True)
 class _Lane:
-    """One artifact at one number of threads, its process, and what it has given so far."""
+    """One job at one number of threads, its process, and what it has given so far."""
 
-    artifact: Artifact
+    job: Job
     threads: int
     worker: Worker
     loaded: Json = field(default_factory=dict)
@@ -38,11 +38,19 @@ class _Lane:
         try:
             return self.worker.call(operation, request)
         except WorkerCrashError as error:
-            raise ArtifactError(f"{self.artifact.path} cannot be timed: {error}.") from None
+            raise ArtifactError(f"{self.job.artifact.path} cannot be timed: {error}.") from None
 
     def load(self, inputs: Path, warmup: int) -> None:
-        request = {"path": str(self.artifact.path), "threads": self.threads, "inputs": str(inputs), "warmup": warmup}
-        self.loaded = self.call("load", request)
+        self.loaded = self.call(
+            "load",
+            {
+                "path": str(self.job.artifact.path),
+                "engine": self.job.engine,
+                "threads": self.threads,
+                "inputs": str(inputs),
+                "warmup": warmup,
+            },
+        )
 
     def turn(self, settings: BenchmarkSettings) -> None:
         answer = self.call(
@@ -59,8 +67,9 @@ class _Lane:
         self.cpu_s = answer["cpu_s"] - self.loaded["cpu_s"]
 
     def timing(self, device: str) -> Timing:
+        delegation = self.loaded["delegation"]
         return Timing(
-            artifact=self.artifact,
+            artifact=self.job.artifact,
             threads=self.threads,
             device=device,
             runtime_name=self.loaded["runtime"],
@@ -71,6 +80,7 @@ class _Lane:
             runs=self.runs,
             peak_rss_bytes=self.peak_rss_bytes,
             base_rss_bytes=self.loaded["base_rss_bytes"],
+            delegation=None if delegation is None else Delegation(**delegation),
         )
 
 
@@ -90,30 +100,30 @@ class _Busy:
 
 
 def interleave(
-    artifacts: Sequence[Artifact],
+    jobs: Sequence[Job],
     settings: BenchmarkSettings,
     *,
     device: str,
     progress: Progress = silent,
     read: Callable[[], Conditions] = read_conditions,
 ) -> DeviceRun:
-    """Time every artifact at every number of threads, each in a process of its own, all alive at once.
+    """Do every job at every number of threads, each in a process of its own, all alive at once.
 
     A round gives each of them one turn, in an order shuffled anew; ``read`` looks at the machine before, after each
     round, and so after the last. `ArtifactError` names a file whose process died.
     """
     host = host_facts()
     conditions = [read()]
-    orders = _orders(len(artifacts) * len(settings.threads), settings)
+    orders = _orders(len(jobs) * len(settings.threads), settings)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(scratch_folder()))
         lanes: list[_Lane] = []
-        for index, artifact in enumerate(artifacts):
+        for index, job in enumerate(jobs):
             inputs = folder / f"{index}.npz"
-            np.savez(inputs, **sample_inputs(artifact.card, seed=settings.seed))  # type: ignore[arg-type]
+            np.savez(inputs, **sample_inputs(job.artifact.card, seed=settings.seed))  # type: ignore[arg-type]
             for threads in settings.threads:
-                progress("loading", len(lanes), len(artifacts) * len(settings.threads))
-                lane = _Lane(artifact=artifact, threads=threads, worker=stack.enter_context(Worker(WORKER)))
+                progress("loading", len(lanes), len(jobs) * len(settings.threads))
+                lane = _Lane(job=job, threads=threads, worker=stack.enter_context(Worker(WORKER)))
                 lane.load(inputs, settings.warmup)
                 lanes.append(lane)
         busy = _Busy()

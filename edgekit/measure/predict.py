@@ -98,6 +98,7 @@ def predict(
     preprocess: str | None = None,
     labels: tuple[str, ...] | None = None,
     threads: int = 1,
+    engine: str | None = None,
     top: int = 5,
     progress: Progress = silent,
 ) -> PredictionReport:
@@ -107,7 +108,8 @@ def predict(
     ``top`` best classes are told for classifiers: files whose card says so, that have labels, or whose one output is a
     vector of probabilities. `DataError` or `InputError` when inputs cannot be read or do not fit the model.
     """
-    (subject,) = open_subjects([path], preprocess=preprocess, labels=labels, threads=threads)
+    engines = () if engine is None else (engine,)
+    (subject,) = open_subjects([path], preprocess=preprocess, labels=labels, threads=threads, engines=engines)
     sources = [source for given in inputs for source in _sources(given, subject.runtime.inputs)]
     if not sources:
         raise InputError("There is nothing to predict; give images, .npy arrays or .npz files.")

@@ -9,6 +9,7 @@ from edgekit.errors import InputError
 from edgekit.measure.conditions import Conditions
 from edgekit.measure.profile import Profile
 from edgekit.measure.stats import Latency, Ratio
+from edgekit.runtimes.base import Delegation
 
 TIMED = "set inputs, invoke, get outputs; inputs prepared beforehand, one item a run"
 """What lies between the two readings of the clock."""
@@ -47,11 +48,19 @@ class BenchmarkSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A file to be timed in ``engine``, or where that is None in the one that the device runs such files with."""
+
+    artifact: Artifact
+    engine: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Everything measured of one model file at one number of threads on one device.
+    """Everything measured of one model file in one engine at one number of threads on one device.
 
     ``rounds_ms`` holds the timed runs of each round in order; ``runs`` counts all of them, of which very fast models
-    keep an evenly spaced part.
+    keep an evenly spaced part. ``delegation`` is what LiteRT's XNNPACK really ran; None in other engines.
     """
 
     artifact: Artifact
@@ -65,6 +74,7 @@ class Timing:
     runs: int
     peak_rss_bytes: int | None
     base_rss_bytes: int | None
+    delegation: Delegation | None = None
 
     @property
     def samples_ms(self) -> tuple[float, ...]:
@@ -105,7 +115,8 @@ class BenchmarkResult:
 class BenchmarkReport:
     """All results of a benchmark, the sentences that may be said about them, and the machines' facts by device.
 
-    ``profiles`` are by (path, threads); ``notes`` says which files could not be profiled, and why.
+    ``profiles`` are by (path, threads); ``notes`` says what a reader should know of files, such as why one could not be
+    profiled.
     """
 
     results: tuple[BenchmarkResult, ...]

@@ -10,7 +10,7 @@ from edgekit.artifact import Artifact, open_artifact
 from edgekit.data.base import Item
 from edgekit.feeding import Feeder, resolve_preprocessing
 from edgekit.preprocessing import Preprocessing
-from edgekit.runtimes import Array, Runtime, open_checked_runtime, run_items
+from edgekit.runtimes import Array, Runtime, assign_engines, open_checked_runtime, run_items
 
 _CHUNK = 64  # items decoded at a time: enough to fill batches, little memory
 
@@ -42,17 +42,30 @@ class Subject:
 
 
 def open_subjects(
-    paths: Sequence[Path], *, preprocess: str | None, labels: tuple[str, ...] | None, threads: int
+    paths: Sequence[Path],
+    *,
+    preprocess: str | None,
+    labels: tuple[str, ...] | None,
+    threads: int,
+    engines: Sequence[str] = (),
 ) -> tuple[Subject, ...]:
-    """The files at ``paths``, all read before any is run, so that a bad one is reported at once."""
+    """The files at ``paths``, all read before any is run, so that a bad one is reported at once.
+
+    Each comes once for every one of ``engines`` that runs it, or in the engine of its format where none is named.
+    """
     artifacts = [open_artifact(path, labels=labels) for path in paths]
+    assigned = assign_engines([(str(a.path), a.format) for a in artifacts], engines)
     preprocessing = [resolve_preprocessing(artifact.card, preprocess) for artifact in artifacts]
-    subjects = []
-    for given, artifact, spec in zip(paths, artifacts, preprocessing, strict=True):
-        runtime = open_checked_runtime(artifact.path, threads=threads)
-        feeder = Feeder(runtime.inputs, spec)
-        subjects.append(Subject(given=given, artifact=artifact, runtime=runtime, feeder=feeder))
-    return tuple(subjects)
+    return tuple(
+        _opened(given, artifact, spec, name, threads)
+        for given, artifact, spec, names in zip(paths, artifacts, preprocessing, assigned, strict=True)
+        for name in names
+    )
+
+
+def _opened(given: Path, artifact: Artifact, spec: Preprocessing | None, engine: str, threads: int) -> Subject:
+    runtime = open_checked_runtime(artifact.path, threads=threads, engine=engine)
+    return Subject(given=given, artifact=artifact, runtime=runtime, feeder=Feeder(runtime.inputs, spec))
 
 
 def run_subjects(subjects: Sequence[Subject], items: Iterable[Item]) -> Iterator[list[list[dict[str, Array]]]]:

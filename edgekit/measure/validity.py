@@ -34,6 +34,7 @@ def reasons_for_doubt(
         _frequency_changed(conditions),
         _drifted(timing.rounds_ms),
         _too_few(timing.runs),
+        _without_xnnpack(timing),
     )
     return tuple(reason for reason in found if reason is not None)
 
@@ -83,3 +84,10 @@ def _drifted(rounds_ms: Sequence[Sequence[float]]) -> str | None:
 
 def _too_few(runs: int) -> str | None:
     return f"runs: {runs}; expected {LEAST_RUNS} or more" if runs < LEAST_RUNS else None
+
+
+def _without_xnnpack(timing: Timing) -> str | None:
+    """A file that XNNPACK takes nothing of is one thing; a machine on which it does not run is another."""
+    if timing.delegation is None or timing.delegation.operators or timing.delegation.works:
+        return None
+    return "xnnpack: it does not run on this machine, and LiteRT used its slower kernels"

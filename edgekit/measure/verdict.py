@@ -10,7 +10,8 @@ from edgekit.recipe import Precision
 def verdicts(results: Sequence[BenchmarkResult], settings: BenchmarkSettings) -> tuple[str, ...]:
     """One sentence for each result that has a float32 sibling.
 
-    Siblings come from one source model, have one format and ran on one device with the same number of threads.
+    Siblings come from one source model, have one format and ran in one engine on one device with the same number of
+    threads.
     """
     floats = {
         _family(r): r for r in results if r.timing.artifact.recipe == Precision.FP32.value and _source(r) is not None
@@ -27,7 +28,10 @@ def sentence(result: BenchmarkResult, reference: BenchmarkResult, settings: Benc
     ratio = median_ratio(result.timing.rounds_ms, reference.timing.rounds_ms, seed=settings.seed)
     name, other = result.timing.artifact.recipe, reference.timing.artifact.recipe
     plural = "s" if result.timing.threads > 1 else ""
-    where = f"in {result.timing.artifact.format} on {result.timing.device} with {result.timing.threads} thread{plural}"
+    timing = result.timing
+    where = (
+        f"in {timing.artifact.format} by {timing.runtime_name} on {timing.device} with {timing.threads} thread{plural}"
+    )
     words = f"{name} {_speed(ratio, other)} {where} {_interval(ratio)}: {_advice(result, reference, ratio)}."
     if result.valid and reference.valid:
         return words
@@ -65,4 +69,4 @@ def _source(result: BenchmarkResult) -> str | None:
 
 def _family(result: BenchmarkResult) -> tuple[object, ...]:
     timing = result.timing
-    return (_source(result), timing.artifact.format, timing.device, timing.threads)
+    return (_source(result), timing.artifact.format, timing.runtime_name, timing.device, timing.threads)

@@ -211,16 +211,19 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def _more_timings(rows: Sequence[Row]) -> str:
-    """The timings that the table has no room for: other devices, other numbers of threads."""
+    """The timings that the table has no room for: other devices, engines, numbers of threads."""
     if all(len(r.timings) < 2 for r in rows):
         return ""
     body = "".join(
-        f'<tr><th scope="row">{escape(row.name)}</th><td>{escape(t.device)}</td><td>{t.threads}</td>'
+        f'<tr><th scope="row">{escape(row.name)}</th><td>{escape(t.device)}</td><td>{escape(t.engine or NOTHING)}</td>'
+        f"<td>{t.threads}</td>"
         f"<td>{milliseconds(t.p50_ms)}</td><td>{milliseconds(t.p90_ms)}</td><td>{escape(_validity(t))}</td></tr>\n"
         for row in rows
         for t in row.timings
     )
-    head = "".join(f"<th>{name}</th>" for name in ("file", "device", "threads", "p50, ms", "p90, ms", "timing"))
+    head = "".join(
+        f"<th>{name}</th>" for name in ("file", "device", "engine", "threads", "p50, ms", "p90, ms", "timing")
+    )
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>'
 
 

@@ -28,9 +28,10 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How long one item takes with ``threads`` threads on ``device``, and whether to believe it."""
+    """How long one item takes in ``engine`` with ``threads`` threads on ``device``, and whether to believe it."""
 
     device: str
+    engine: str | None
     threads: int
     p50_ms: float
     p90_ms: float
@@ -223,6 +224,7 @@ def _add_benchmark(row: Row, fields: Fields) -> Row:
     latency = fields.inner("latency_ms")
     timing = Timing(
         device=fields.text("device"),
+        engine=fields.inner("runtime").text("name") if fields.has("runtime") else None,
         threads=int(fields.number("threads")),
         p50_ms=latency.number("p50"),
         p90_ms=latency.number("p90"),

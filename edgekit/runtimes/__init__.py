@@ -2,38 +2,53 @@
 
 from pathlib import Path
 
-from edgekit.artifact import Format, find_model
+from edgekit.artifact import find_model
 from edgekit.runtimes.base import Array, Feed, Runtime, dequantize, quantize
 from edgekit.runtimes.batches import run_items
+from edgekit.runtimes.engines import (
+    ENGINES,
+    assign_engines,
+    choose_engines,
+    default_engine,
+    installed_engines,
+    load_engine,
+    opener,
+)
 
-__all__ = ["Array", "Feed", "Runtime", "dequantize", "open_checked_runtime", "open_runtime", "quantize", "run_items"]
+__all__ = [
+    "ENGINES",
+    "Array",
+    "Feed",
+    "Runtime",
+    "assign_engines",
+    "choose_engines",
+    "default_engine",
+    "dequantize",
+    "installed_engines",
+    "load_engine",
+    "open_checked_runtime",
+    "open_runtime",
+    "opener",
+    "quantize",
+    "run_items",
+]
 
 
-def open_runtime(path: Path, *, threads: int = 1) -> Runtime:
-    """The model file at ``path``, loaded in the engine of its format with ``threads`` threads.
+def open_runtime(path: Path, *, threads: int = 1, engine: str | None = None) -> Runtime:
+    """The model file at ``path``, loaded with ``threads`` threads in ``engine``, or in the default of its format.
 
-    `ArtifactError` when the file cannot be loaded, `MissingExtraError` when the engine is not installed. A damaged file
-    can end the process inside an engine: use `open_checked_runtime` for files from elsewhere.
+    `ArtifactError` when the file cannot be loaded, `MissingExtraError` when the engine is not installed, `InputError`
+    when the engine does not run such files. A damaged file can end the process inside an engine: use
+    `open_checked_runtime` for files from elsewhere.
     """
     path, kind = find_model(path)
-    match kind:
-        case Format.TFLITE:
-            from edgekit.runtimes.litert import LiteRTRuntime
-
-            return LiteRTRuntime(path, threads=threads)
-        case Format.ONNX:
-            from edgekit.runtimes.ort import OnnxRuntime
-
-            return OnnxRuntime(path, threads=threads)
-        case Format.KERAS:
-            from edgekit.runtimes.keras import KerasRuntime
-
-            return KerasRuntime(path, threads=threads)
+    (name,) = choose_engines(kind, () if engine is None else (engine,), file=str(path))
+    return opener(name)(path, threads=threads)
 
 
-def open_checked_runtime(path: Path, *, threads: int = 1) -> Runtime:
+def open_checked_runtime(path: Path, *, threads: int = 1, engine: str | None = None) -> Runtime:
     """As `open_runtime`, after the file has run once in a process of its own, where a crash is an `ArtifactError`."""
     from edgekit.runtimes.probe import probe
 
-    probe(path, threads=threads)
-    return open_runtime(path, threads=threads)
+    probe(path, threads=threads, engine=engine)
+    return open_runtime(path, threads=threads, engine=engine)

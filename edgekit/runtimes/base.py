@@ -1,6 +1,7 @@
 """What every engine offers, and the conversion between real numbers and a file's integers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,8 +10,23 @@ import numpy.typing as npt
 from edgekit.card import TensorSpec
 from edgekit.errors import DataError
 
+_PLAIN = frozenset(("float32", "float16", "float64", "bool", "int8", "uint8", "int16", "uint16", "int32", "int64"))
+
 Array = npt.NDArray[Any]
 Feed = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegation:
+    """How many of a file's operators (``operators`` of ``total``) a faster library inside the engine runs.
+
+    ``works`` says whether that library runs anything on this machine.
+    """
+
+    name: str
+    operators: int
+    total: int
+    works: bool
 
 
 class Runtime(Protocol):
@@ -21,7 +37,7 @@ class Runtime(Protocol):
 
     @property
     def name(self) -> str:
-        """The engine: ``litert``, ``tflite-runtime``, ``onnxruntime`` or ``keras``."""
+        """The engine, one of `edgekit.runtimes.engines.ENGINES`."""
 
     @property
     def version(self) -> str:
@@ -34,6 +50,10 @@ class Runtime(Protocol):
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
         """The file's outputs, in the file's order."""
+
+    @property
+    def delegation(self) -> Delegation | None:
+        """What LiteRT gives to XNNPACK, as the loaded model has it; None for engines that have no such part."""
 
     def run(self, feed: Feed, *, as_float: bool = False) -> dict[str, Array]:
         """Outputs by name for inputs by name, batch axis included; the feed is never altered.
@@ -79,21 +99,46 @@ def checked_input(values: Array, spec: TensorSpec) -> Array:
     raise DataError(f"Input {spec.name!r} is {values.dtype}; the model takes {spec.dtype}.")
 
 
-def checked_feed(feed: Feed, inputs: tuple[TensorSpec, ...]) -> dict[str, Array]:
-    """All of ``inputs`` from ``feed`` in the file's dtypes; `DataError` for a missing or unknown name."""
-    names = [spec.name for spec in inputs]
-    if set(feed) != set(names):
-        raise DataError(f"The inputs given are {sorted(feed)}; the model takes {sorted(names)}.")
-    return {spec.name: checked_input(feed[spec.name], spec) for spec in inputs}
+class Inputs:
+    """The check of feeds for the inputs of one file."""
+
+    def __init__(self, specs: tuple[TensorSpec, ...]) -> None:
+        self._specs = specs
+        fixed = all(None not in s.shape and s.dtype in _PLAIN for s in specs)
+        self._exact = tuple((s.name, np.dtype(s.dtype), s.shape) for s in specs) if fixed else ()
+
+    def checked(self, feed: Feed) -> list[Array]:
+        """The arrays of ``feed`` in the order of the file's inputs, contiguous and in its dtypes.
+
+        `DataError` for a missing or unknown name, or what does not fit. A feed that fits exactly, as in a camera's
+        loop, costs a microsecond.
+        """
+        if self._exact and len(feed) == len(self._exact):
+            arrays = []
+            for name, dtype, shape in self._exact:
+                array = feed.get(name)
+                if array is None or array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
+                    break
+                arrays.append(array)
+            else:
+                return arrays
+        names = [spec.name for spec in self._specs]
+        if set(feed) != set(names):
+            raise DataError(f"The inputs given are {sorted(feed)}; the model takes {sorted(names)}.")
+        return [np.ascontiguousarray(checked_input(feed[spec.name], spec)) for spec in self._specs]
 
 
-def finished(values: Array, spec: TensorSpec, *, as_float: bool) -> Array:
-    """An engine's output as `Runtime.run` gives it: float32 where ``as_float`` asks for real numbers."""
-    if as_float and spec.quantized:
+def by_name(arrays: Sequence[Array], specs: tuple[TensorSpec, ...], *, as_float: bool) -> dict[str, Array]:
+    """An engine's outputs as `Runtime.run` gives them: float32 where ``as_float`` asks for real numbers."""
+    if not as_float:
+        return {spec.name: values for spec, values in zip(specs, arrays, strict=True)}
+    return {spec.name: _real(values, spec) for spec, values in zip(specs, arrays, strict=True)}
+
+
+def _real(values: Array, spec: TensorSpec) -> Array:
+    if spec.quantized:
         return dequantize(values, spec)
-    if as_float and values.dtype == np.float16:
-        return values.astype(np.float32)
-    return values
+    return values.astype(np.float32) if values.dtype == np.float16 else values
 
 
 def first_line(error: BaseException) -> str:

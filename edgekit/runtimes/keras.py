@@ -9,7 +9,7 @@ from typing import Any
 from edgekit.card import TensorSpec
 from edgekit.errors import ArtifactError, InputError, need
 from edgekit.formats.keras import read_model
-from edgekit.runtimes.base import Array, Feed, checked_feed, finished
+from edgekit.runtimes.base import Array, Feed, Inputs, by_name
 from edgekit.runtimes.quiet import quiet_stderr
 
 
@@ -21,12 +21,14 @@ class KerasRuntime:
         tensorflow, keras = load_framework()
         _set_threads(tensorflow, threads)
         self.name = "keras"
+        self.delegation = None
         self.version: str = keras.__version__
         self._path = path
         self._model = _load(keras, path)
         names = self._output_names(keras)
         self.inputs = tuple(_spec(t.name, t) for t in self._model.inputs)
         self.outputs = tuple(_spec(n, t) for n, t in zip(names, self._model.outputs, strict=True))
+        self._checks = Inputs(self.inputs)
         self._function = self._traced(tensorflow, keras)
 
     def _output_names(self, keras: Any) -> list[str]:
@@ -48,13 +50,11 @@ class KerasRuntime:
 
     def run(self, feed: Feed, *, as_float: bool = False) -> dict[str, Array]:
         """Outputs by name, as `Runtime.run`."""
-        outputs = self.bind(feed)()
-        return {s.name: finished(o, s, as_float=as_float) for s, o in zip(self.outputs, outputs, strict=True)}
+        return by_name(self.bind(feed)(), self.outputs, as_float=as_float)
 
     def bind(self, feed: Feed) -> Callable[[], list[Array]]:
         """As `Runtime.bind`; a call gives the outputs in the order of ``outputs``."""
-        values = checked_feed(feed, self.inputs)
-        arguments = [values[s.name] for s in self.inputs]
+        arguments = self._checks.checked(feed)
 
         def call() -> list[Array]:
             return [o.numpy() for o in self._function(*arguments)]

@@ -1,8 +1,8 @@
 """TFLite files in LiteRT (``ai-edge-litert``), or in ``tflite-runtime`` where only that is installed."""
 
 import importlib.metadata
-import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,24 +10,15 @@ from typing import Any
 import numpy as np
 
 from edgekit.card import TensorSpec
-from edgekit.errors import ArtifactError, need
+from edgekit.errors import ArtifactError
 from edgekit.formats.graph import Graph
 from edgekit.formats.tflite import read_graph
-from edgekit.runtimes.base import Array, Feed, checked_feed, finished, first_line
+from edgekit.runtimes.base import Array, Delegation, Feed, Inputs, by_name, first_line
+from edgekit.runtimes.engines import ENGINES, load_engine
 from edgekit.runtimes.quiet import quiet_stderr
+from edgekit.runtimes.smallest import RELU_TFLITE
 
-# engine's name: (module, distribution, extra)
-_ENGINES = {
-    "litert": ("ai_edge_litert.interpreter", "ai-edge-litert", "litert"),
-    "tflite-runtime": ("tflite_runtime.interpreter", "tflite-runtime", "tflite-runtime"),
-}
 _STATE_OPERATORS = frozenset({"VAR_HANDLE", "ASSIGN_VARIABLE", "READ_VARIABLE"})
-
-
-def installed_engine() -> str:
-    """The engine that runs TFLite files here: ``tflite-runtime`` when only that is installed, else ``litert``."""
-    only_old = importlib.util.find_spec("ai_edge_litert") is None and importlib.util.find_spec("tflite_runtime")
-    return "tflite-runtime" if only_old else "litert"
 
 
 class LiteRTRuntime:
@@ -36,66 +27,105 @@ class LiteRTRuntime:
     State that a recurrent layer keeps between calls is cleared before each run.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
-        self.name = installed_engine()
-        module, distribution, extra = _ENGINES[self.name]
-        interpreter = need(module, extra=extra)
-        self.version = importlib.metadata.version(distribution)
+    def __init__(self, path: Path, *, threads: int = 1, engine: str = "litert") -> None:
+        self.name = engine
+        interpreter = load_engine(engine)
+        self.version = importlib.metadata.version(ENGINES[engine].distribution)
         graph = read_graph(path)
         self.inputs: tuple[TensorSpec, ...] = graph.inputs
         self.outputs: tuple[TensorSpec, ...] = graph.outputs
+        self._checks = Inputs(graph.inputs)
         self._input_index = _indexes(graph, graph.input_tensors)
         self._output_index = _indexes(graph, graph.output_tensors)
         self._stateful = any(t.variable for t in graph.tensors.values()) or any(
             n.op in _STATE_OPERATORS for n in graph.nodes
         )
         self._path = path
-        self._allocated: dict[str, tuple[int, ...]] = {}
+        self._allocated: tuple[tuple[int, ...], ...] | None = None
+        self._module = interpreter
         with quiet_stderr():
             self._interpreter = _load(interpreter, path, threads)
 
+    @property
+    def delegation(self) -> Delegation:
+        """What XNNPACK runs of this file, asked from the interpreter and not assumed."""
+        if self._allocated is None:
+            self._allocate(tuple(tuple(d or 1 for d in s.shape) for s in self.inputs))
+        taken, total = delegated_operators(self._interpreter._get_ops_details())
+        return Delegation(name="xnnpack", operators=taken, total=total, works=taken > 0 or _xnnpack_works(self._module))
+
     def run(self, feed: Feed, *, as_float: bool = False) -> dict[str, Array]:
         """Outputs by name, as `Runtime.run`."""
-        outputs = self.bind(feed)()
-        return {s.name: finished(v, s, as_float=as_float) for s, v in zip(self.outputs, outputs, strict=True)}
+        arrays = self._checks.checked(feed)
+        return by_name(self._invoke(arrays, tuple([a.shape for a in arrays])), self.outputs, as_float=as_float)
 
     def bind(self, feed: Feed) -> Callable[[], list[Array]]:
         """As `Runtime.bind`; a call gives the outputs in the order of ``outputs``."""
-        values = checked_feed(feed, self.inputs)
-        settings = [(self._input_index[n], np.ascontiguousarray(v)) for n, v in values.items()]
-        wanted = [self._output_index[s.name] for s in self.outputs]
-        shapes = {n: v.shape for n, v in values.items()}
-        interpreter, stateful = self._interpreter, self._stateful
+        arrays = self._checks.checked(feed)
+        shapes = tuple(a.shape for a in arrays)
         self._allocate(shapes)  # belongs to loading, so that the first call is timed without it
+        return partial(self._invoke, arrays, shapes)
 
-        def call() -> list[Array]:
-            try:
-                if self._allocated is not shapes:  # another bound feed ran in between
-                    self._allocate(shapes)
-                if stateful:
-                    interpreter.reset_all_variables()
-                for index, array in settings:
-                    interpreter.set_tensor(index, array)
-                interpreter.invoke()
-                return [interpreter.get_tensor(index) for index in wanted]
-            except (RuntimeError, ValueError) as error:
-                raise self._failure(error) from None
-
-        return call
-
-    def _allocate(self, shapes: dict[str, tuple[int, ...]]) -> None:
+    def _invoke(self, arrays: list[Array], shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
+        interpreter = self._interpreter
         if self._allocated != shapes:
-            try:
-                with quiet_stderr():
-                    for name, shape in shapes.items():
-                        self._interpreter.resize_tensor_input(self._input_index[name], shape)
-                    self._interpreter.allocate_tensors()
-            except (RuntimeError, ValueError) as error:
-                raise self._failure(error) from None
+            self._allocate(shapes)
+        try:
+            if self._stateful:
+                interpreter.reset_all_variables()
+            for index, array in zip(self._input_index, arrays, strict=True):
+                interpreter.set_tensor(index, array)
+            interpreter.invoke()
+            return [interpreter.get_tensor(index) for index in self._output_index]
+        except (RuntimeError, ValueError) as error:
+            raise self._failure(error) from None
+
+    def _allocate(self, shapes: tuple[tuple[int, ...], ...]) -> None:
+        if self._allocated == shapes:
+            return
+        try:
+            with quiet_stderr():
+                for index, shape in zip(self._input_index, shapes, strict=True):
+                    self._interpreter.resize_tensor_input(index, shape)
+                self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise self._failure(error) from None
         self._allocated = shapes
 
     def _failure(self, error: Exception) -> ArtifactError:
         return ArtifactError(f"{self._path} failed in {self.name} {self.version}: {first_line(error)}.")
+
+
+def tflite_runtime(path: Path, *, threads: int = 1) -> LiteRTRuntime:
+    """The file in ``tflite-runtime``, whose interface is the same."""
+    return LiteRTRuntime(path, threads=threads, engine="tflite-runtime")
+
+
+def delegated_operators(details: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """(operators that a delegate runs, all of the file's), from an interpreter's list of operators.
+
+    A delegate is an operator more, beside those that it stands for: what lies between its inputs and its outputs.
+    """
+    own = [d for d in details if d["op_name"] != "DELEGATE"]
+    maker = {int(tensor): number for number, d in enumerate(own) for tensor in d["outputs"]}
+    taken: set[int] = set()
+    for delegate in details:
+        if delegate["op_name"] == "DELEGATE":
+            given = {int(tensor) for tensor in delegate["inputs"]}
+            open_tensors = [int(tensor) for tensor in delegate["outputs"]]
+            while open_tensors:
+                number = maker.get(open_tensors.pop())
+                if number is not None and number not in taken:
+                    taken.add(number)
+                    open_tensors += [int(tensor) for tensor in own[number]["inputs"] if int(tensor) not in given]
+    return len(taken), len(own)
+
+
+def _xnnpack_works(module: ModuleType) -> bool:
+    with quiet_stderr():
+        interpreter = module.Interpreter(model_content=RELU_TFLITE, num_threads=1)
+        interpreter.allocate_tensors()
+    return delegated_operators(interpreter._get_ops_details())[0] > 0
 
 
 def _load(module: ModuleType, path: Path, threads: int) -> Any:
@@ -111,6 +141,6 @@ def _load(module: ModuleType, path: Path, threads: int) -> Any:
         raise ArtifactError(f"{path} cannot be loaded in {engine}: {first_line(error)}.") from None
 
 
-def _indexes(graph: Graph, names: Mapping[str, str]) -> dict[str, int]:
-    found = {name: graph.tensors[key].index for name, key in names.items()}
-    return {name: index for name, index in found.items() if index is not None}
+def _indexes(graph: Graph, names: Mapping[str, str]) -> tuple[int, ...]:
+    found = (graph.tensors[key].index for key in names.values())
+    return tuple(index for index in found if index is not None)

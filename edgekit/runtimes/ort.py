@@ -1,35 +1,38 @@
 """ONNX files in ONNX Runtime, on the CPU."""
 
-import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from edgekit.card import TensorSpec
-from edgekit.errors import ArtifactError, need
+from edgekit.errors import ArtifactError
 from edgekit.formats.onnx import read_graph
-from edgekit.runtimes.base import Array, Feed, checked_feed, finished, first_line
+from edgekit.runtimes.base import Array, Feed, Inputs, by_name, first_line
+from edgekit.runtimes.engines import load_engine
 
 _ERRORS_ONLY = 3
 
 
 class OnnxRuntime:
-    """One ONNX file, with all graph optimizations and an explicit number of threads."""
+    """One ONNX file, with all graph optimizations, an explicit number of threads, and one operator after the other."""
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import; it would report to its maker what is run
-        engine = need("onnxruntime", extra="onnx")
+        engine = load_engine("onnxruntime")
         self.name = "onnxruntime"
+        self.delegation = None
         self.version: str = engine.__version__
         graph = read_graph(path)
         self.inputs: tuple[TensorSpec, ...] = graph.inputs
         self.outputs: tuple[TensorSpec, ...] = graph.outputs
+        self._checks = Inputs(graph.inputs)
+        self._input_names = [s.name for s in graph.inputs]
+        self._output_names = [s.name for s in graph.outputs]
         options = engine.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
         options.graph_optimization_level = engine.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.execution_mode = engine.ExecutionMode.ORT_SEQUENTIAL
         self._path = path
         binding = vars(engine.capi.onnxruntime_pybind11_state).values()
         own: list[type[Exception]] = [e for e in binding if isinstance(e, type) and issubclass(e, Exception)]
@@ -43,21 +46,15 @@ class OnnxRuntime:
 
     def run(self, feed: Feed, *, as_float: bool = False) -> dict[str, Array]:
         """Outputs by name, as `Runtime.run`."""
-        outputs = self.bind(feed)()
-        return {s.name: finished(v, s, as_float=as_float) for s, v in zip(self.outputs, outputs, strict=True)}
+        return by_name(self.bind(feed)(), self.outputs, as_float=as_float)
 
     def bind(self, feed: Feed) -> Callable[[], list[Array]]:
         """As `Runtime.bind`; a call gives the outputs in the file's order."""
-        values = {n: np.ascontiguousarray(v) for n, v in checked_feed(feed, self.inputs).items()}
-        names = [s.name for s in self.outputs]
+        return partial(self._invoke, dict(zip(self._input_names, self._checks.checked(feed), strict=True)))
 
-        def call() -> list[Array]:
-            try:
-                outputs: list[Array] = self._session.run(names, values)
-            except self._errors as error:
-                raise ArtifactError(
-                    f"{self._path} failed in onnxruntime {self.version}: {first_line(error)}."
-                ) from None
-            return outputs
-
-        return call
+    def _invoke(self, feed: dict[str, Array]) -> list[Array]:
+        try:
+            outputs: list[Array] = self._session.run(self._output_names, feed)
+        except self._errors as error:
+            raise ArtifactError(f"{self._path} failed in onnxruntime {self.version}: {first_line(error)}.") from None
+        return outputs

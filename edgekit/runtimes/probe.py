@@ -11,12 +11,12 @@ from edgekit.runtimes.base import Array
 from edgekit.workers import Json, Progress, Worker, WorkerCrashError, serve
 
 
-def probe(path: Path, *, threads: int = 1) -> None:
+def probe(path: Path, *, threads: int = 1, engine: str | None = None) -> None:
     """Load the file and run zeros through it in a child process; `ArtifactError` when that fails or crashes."""
     path, _ = find_model(path)
     with Worker("edgekit.runtimes.probe") as worker:
         try:
-            worker.call("probe", {"path": str(path), "threads": threads})
+            worker.call("probe", {"path": str(path), "threads": threads, "engine": engine})
         except WorkerCrashError as crash:
             raise ArtifactError(f"{path} cannot be run: {crash}.") from None
 
@@ -29,7 +29,7 @@ def zero_feed(specs: tuple[TensorSpec, ...], *, batch: int = 1) -> dict[str, Arr
 def _run_once(request: Json, _progress: Progress) -> Json:
     from edgekit.runtimes import open_runtime
 
-    runtime = open_runtime(Path(request["path"]), threads=request["threads"])
+    runtime = open_runtime(Path(request["path"]), threads=request["threads"], engine=request["engine"])
     runtime.run(zero_feed(runtime.inputs))
     return {}
 
