@@ -8,6 +8,7 @@ from edgekit.artifact import Artifact, Format, open_artifact
 from edgekit.codec import to_jsonable
 from edgekit.devices import open_device
 from edgekit.errors import ArtifactError, InputError
+from edgekit.formats.keras import require_readable_weights
 from edgekit.measure.profile import Profile, profile
 from edgekit.measure.settings import (
     TIMED,
@@ -45,6 +46,9 @@ def benchmark(
             raise InputError(f"The {name} {twice} is named twice; name it once.")
     opened = [open_device(uri) for uri in devices]
     artifacts = [open_artifact(path) for path in paths]
+    for artifact in artifacts:
+        if artifact.format is Format.KERAS:
+            require_readable_weights(artifact.path)
     if with_profile:
         _refuse_unprofiled(artifacts, devices)
     runs = {device.uri: device.measure(artifacts, settings, progress=progress) for device in opened}

@@ -16,6 +16,7 @@ from edgekit.measure.conditions import Conditions, busy_cpu_s, read_conditions
 from edgekit.measure.host import host_facts
 from edgekit.measure.sample_inputs import sample_inputs
 from edgekit.measure.settings import BenchmarkSettings, DeviceRun, Timing
+from edgekit.runtimes.probe import patience_s
 from edgekit.workers import Json, Progress, Worker, WorkerCrashError, silent
 
 WORKER = "edgekit.measure.bench_worker"
@@ -34,15 +35,15 @@ class _Lane:
     peak_rss_bytes: int | None = None
     cpu_s: float = 0.0
 
-    def call(self, operation: str, request: Json) -> Json:
+    def call(self, operation: str, request: Json, *, limit_s: float | None = None) -> Json:
         try:
-            return self.worker.call(operation, request)
+            return self.worker.call(operation, request, limit_s=limit_s)
         except WorkerCrashError as error:
             raise ArtifactError(f"{self.artifact.path} cannot be timed: {error}.") from None
 
     def load(self, inputs: Path, warmup: int) -> None:
         request = {"path": str(self.artifact.path), "threads": self.threads, "inputs": str(inputs), "warmup": warmup}
-        self.loaded = self.call("load", request)
+        self.loaded = self.call("load", request, limit_s=patience_s(self.artifact.path) * (1 + warmup))
 
     def turn(self, settings: BenchmarkSettings) -> None:
         answer = self.call(

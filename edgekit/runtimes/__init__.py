@@ -33,7 +33,11 @@ def open_runtime(path: Path, *, threads: int = 1) -> Runtime:
 
 def open_checked_runtime(path: Path, *, threads: int = 1) -> Runtime:
     """As `open_runtime`, after the file has run once in a process of its own, where a crash is an `ArtifactError`."""
+    from edgekit.formats.keras import require_readable_weights
     from edgekit.runtimes.probe import probe
 
+    found, kind = find_model(path)
+    if kind is Format.KERAS:
+        require_readable_weights(found)
     probe(path, threads=threads)
     return open_runtime(path, threads=threads)

@@ -23,7 +23,7 @@ class KerasRuntime:
         self.name = "keras"
         self.version: str = keras.__version__
         self._path = path
-        self._model = _load(keras, path)
+        self._model = load_model(keras, path)
         names = self._output_names(keras)
         self.inputs = tuple(_spec(t.name, t) for t in self._model.inputs)
         self.outputs = tuple(_spec(n, t) for n, t in zip(names, self._model.outputs, strict=True))
@@ -83,7 +83,8 @@ def _set_threads(tensorflow: Any, threads: int) -> None:
         return
 
 
-def _load(keras: Any, path: Path) -> Any:
+def load_model(keras: Any, path: Path) -> Any:
+    """The Keras model in ``path``, not compiled; `ArtifactError` for whatever keeps Keras from loading it."""
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # noqa: BLE001 - Keras raises whatever the layers of the file raise
