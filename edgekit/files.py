@@ -4,12 +4,16 @@ import hashlib
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edgekit.claims import claimed_folder, release, remove_abandoned
 from edgekit.errors import InputError
+
+STAGING_PREFIX, SCRATCH_PREFIX = ".edgekit-staging-", "edgekit-scratch-"
 
 
 def sha256_file(path: Path) -> str:
@@ -37,20 +41,50 @@ def require_writable(path: Path) -> None:
         raise InputError(f"Cannot write to {path}: Permission denied; choose another folder.")
 
 
-def scratch_folder() -> "tempfile.TemporaryDirectory[str]":
-    """A new temporary folder, removed by ``cleanup`` or on leaving a ``with``; `InputError` where none can be made."""
+class Scratch:
+    """A temporary folder called ``name``, removed by ``cleanup`` or on leaving a ``with``."""
+
+    def __init__(self) -> None:
+        parent = Path(tempfile.gettempdir())
+        remove_abandoned(parent, SCRATCH_PREFIX)
+        path, self._claim = claimed_folder(parent, SCRATCH_PREFIX)
+        self.name = str(path)
+        # Removed as well where nobody does it in time, such as at the end of the interpreter.
+        self._finalizer = weakref.finalize(self, _remove_claimed, path, self._claim)
+
+    def cleanup(self) -> None:
+        """Remove the folder with all that is in it."""
+        self._finalizer()
+
+    def __enter__(self) -> str:
+        return self.name
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cleanup()
+
+
+def scratch_folder() -> Scratch:
+    """A new temporary folder; `InputError` where none can be made."""
     try:
-        return tempfile.TemporaryDirectory(prefix="edgekit-", ignore_cleanup_errors=True)
+        return Scratch()
     except OSError as error:
         raise InputError(
             f"No temporary folder can be made: {error.strerror}; make room, or set TMPDIR to a folder to write to."
         ) from None
 
 
+def _remove_claimed(path: Path, claim: int | None) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    release(claim)
+
+
 class Staging:
     """A hidden folder beside the target in which files are made, and from which finished ones are published by rename.
 
-    Leaving the block removes everything that was not published, and folders that were created for nothing::
+    Leaving the block removes everything that was not published, and folders that were created for nothing; where the
+    process was killed in it, the next one that stages in this folder does::
 
         with Staging(Path("out")) as stage:
             (stage.path / "model.tflite").write_bytes(data)
@@ -72,7 +106,8 @@ class Staging:
                         raise
                 else:
                     self._created.append(folder)
-            self.path = Path(tempfile.mkdtemp(prefix=".edgekit-", dir=self.target))
+            remove_abandoned(self.target, STAGING_PREFIX)
+            self.path, self._claim = claimed_folder(self.target, STAGING_PREFIX)
         except OSError as error:
             self._remove_created()
             raise InputError(
@@ -98,7 +133,7 @@ class Staging:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        _remove_claimed(self.path, self._claim)
         self._remove_created()
 
     def _remove_created(self) -> None:

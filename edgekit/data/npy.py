@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 BROKEN = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError, SyntaxError, RuntimeError),
-    *(OSError, EOFError, ValueError, KeyError, TypeError, OverflowError, MemoryError),
+    *(OSError, EOFError, ValueError, KeyError, TypeError, OverflowError),
 )
 """What damaged files raise here; `reason` words it."""
 
