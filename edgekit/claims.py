@@ -10,7 +10,11 @@ import os
 import shutil
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from edgekit.errors import InputError
 
 
 def claimed_folder(parent: Path, prefix: str) -> tuple[Path, int | None]:
@@ -34,6 +38,28 @@ def claimed_folder(parent: Path, prefix: str) -> tuple[Path, int | None]:
 def release(claim: int | None) -> None:
     """Give up the claim on a folder."""
     if claim is not None:
+        os.close(claim)
+
+
+@contextlib.contextmanager
+def sole_use(folder: Path, *, wait_s: float = 0.0) -> Iterator[None]:
+    """Inside the block no other process is in such a block with this ``folder``, which exists.
+
+    `InputError` where another one is, and stays for longer than ``wait_s``.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    claim, end_s = os.open(folder, os.O_RDONLY | os.O_DIRECTORY), time.monotonic() + wait_s
+    try:
+        while _lock(claim) is False:
+            if time.monotonic() >= end_s:
+                raise InputError(
+                    f"Another process is at work in {folder}; wait for it, or choose another folder with -o."
+                )
+            time.sleep(0.02)
+        yield
+    finally:
         os.close(claim)
 
 

@@ -4,10 +4,19 @@ A message is one sentence: what, got, expected, how to mend it. ``exit_code`` is
 """
 
 import difflib
+import errno
 import importlib
 import importlib.util
 from collections.abc import Iterable
 from types import ModuleType
+
+MACHINE_ERRORS = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE),
+        *(errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOMEM, errno.EAGAIN),
+    }
+)
+"""What the machine refuses, whatever the program does: such an `OSError` is told in a sentence, any other is a bug."""
 
 
 class EdgekitError(Exception):

@@ -1,5 +1,6 @@
 """Files that are either whole or absent: staged on the target's file system, then renamed."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -10,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from edgekit.claims import claimed_folder, release, remove_abandoned
+from edgekit.claims import claimed_folder, release, remove_abandoned, sole_use
 from edgekit.errors import InputError
 
+_PUBLISH_S = 30.0  # renames take no time, unless the disk is very busy
 STAGING_PREFIX, SCRATCH_PREFIX = ".edgekit-staging-", "edgekit-scratch-"
 
 
@@ -115,19 +117,22 @@ class Staging:
             ) from None
         return self
 
-    def publish(self, *names: str) -> tuple[Path, ...]:
+    def publish(self, *names: str, force: bool = True) -> tuple[Path, ...]:
         """Move the staged files or folders of these names to the target, replacing what is there; their final paths.
 
-        A file never takes the place of a folder: that is an `InputError`, and nothing is moved.
+        A file never takes the place of a folder, nor without ``force`` that of a file: that is an `InputError`, and
+        nothing is moved. Of two processes that publish the same names, one comes after the other.
         """
-        for name in names:
-            if (self.target / name).is_dir() and not (self.path / name).is_dir():
-                raise InputError(f"{self.target / name} is a folder; give the name of a file to write.")
-        for name in names:
-            final = self.target / name
-            if final.is_dir() and not final.is_symlink():
-                shutil.rmtree(final)
-            os.replace(self.path / name, final)
+        with sole_use(self.target, wait_s=_PUBLISH_S) if len(names) > 1 or not force else contextlib.nullcontext():
+            refuse_existing((self.target / name for name in names), force=force)
+            for name in names:
+                if (self.target / name).is_dir() and not (self.path / name).is_dir():
+                    raise InputError(f"{self.target / name} is a folder; give the name of a file to write.")
+            for name in names:
+                final = self.target / name
+                if final.is_dir() and not final.is_symlink():
+                    shutil.rmtree(final)
+                os.replace(self.path / name, final)
         return tuple(self.target / n for n in names)
 
     def __exit__(
@@ -158,5 +163,9 @@ def write_atomic(path: Path, data: bytes) -> None:
         return
     path = Path(os.path.realpath(path))
     with Staging(path.parent) as stage:
-        (stage.path / path.name).write_bytes(data)
-        stage.publish(path.name)
+        try:
+            (stage.path / path.name).write_bytes(data)
+            stage.publish(path.name)
+        except OSError as error:
+            error.filename = str(path)  # a disk that is full says no name, and the staged one means nothing to anybody
+            raise

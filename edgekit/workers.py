@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from edgekit import errors
-from edgekit.errors import EdgekitError
+from edgekit.errors import MACHINE_ERRORS, EdgekitError
 from edgekit.files import scratch_folder
 
 Json = dict[str, Any]
@@ -77,7 +77,8 @@ class Worker:
     def call(self, operation: str, request: Json, *, progress: Progress = silent, limit_s: float | None = None) -> Json:
         """The result of ``operation``; errors of the child are raised here as what they were there.
 
-        A child that has no result after ``limit_s`` is killed, which is a `WorkerCrashError` as any other end of it.
+        These are `EdgekitError`, `MemoryError`, and `OSError` of a machine that refuses, such as a full disk. A child
+        that has no result after ``limit_s`` is killed, which is a `WorkerCrashError` as any other end of it.
         """
         if limit_s is None:
             return self._call(operation, request, progress)
@@ -111,6 +112,10 @@ class Worker:
                     return dict(message["value"])
                 case "error":
                     raise _revived(message["value"])
+                case "memory":
+                    raise MemoryError(message["value"])
+                case "machine":
+                    raise OSError(*message["value"])
         raise self._crash()
 
     def log_tail(self, lines: int = 5) -> str:
@@ -164,6 +169,13 @@ def serve(operations: Mapping[str, Operation]) -> None:
             result = operations[call["operation"]](call["request"], lambda *step: send("progress", step))
         except EdgekitError as error:
             send("error", {"class": type(error).__name__, "message": str(error)})
+        except MemoryError as error:
+            send("memory", str(error))
+        except OSError as error:
+            if error.errno not in MACHINE_ERRORS:
+                raise
+            name = None if error.filename is None else str(error.filename)
+            send("machine", [error.errno, error.strerror, name])
         else:
             send("result", result)
 

@@ -25,7 +25,7 @@ def complete_shapes(path: Path, graph: Graph) -> Graph:
     with Worker("edgekit.measure.onnx_shapes") as worker:
         try:
             found = worker.call("shapes", {"path": str(path), "names": missing}, limit_s=LIMIT_S)["tensors"]
-        except (WorkerCrashError, EdgekitError):  # inspecting needs no file that runs; the figures stay unknown
+        except (WorkerCrashError, EdgekitError, MemoryError):  # inspecting needs no file that runs
             return graph
     tensors = {n: TensorInfo(shape=tuple(v["shape"]), dtype=v["dtype"]) for n, v in found.items()}
     return replace(graph, tensors={**graph.tensors, **tensors})

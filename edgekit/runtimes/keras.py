@@ -9,7 +9,8 @@ from typing import Any
 from edgekit.card import TensorSpec
 from edgekit.errors import ArtifactError, InputError, need
 from edgekit.formats.keras import read_model
-from edgekit.runtimes.base import Array, Feed, checked_feed, finished
+from edgekit.limits import TENSORFLOW_BYTES, require_address_space
+from edgekit.runtimes.base import Array, Feed, checked_feed, finished, first_line
 from edgekit.runtimes.quiet import quiet_stderr
 
 
@@ -23,6 +24,7 @@ class KerasRuntime:
         self.name = "keras"
         self.version: str = keras.__version__
         self._path = path
+        self._errors: type[Exception] = tensorflow.errors.OpError
         self._model = load_model(keras, path)
         names = self._output_names(keras)
         self.inputs = tuple(_spec(t.name, t) for t in self._model.inputs)
@@ -57,13 +59,17 @@ class KerasRuntime:
         arguments = [values[s.name] for s in self.inputs]
 
         def call() -> list[Array]:
-            return [o.numpy() for o in self._function(*arguments)]
+            try:
+                return [o.numpy() for o in self._function(*arguments)]
+            except self._errors as error:
+                raise ArtifactError(f"{self._path} failed in keras {self.version}: {first_line(error)}.") from None
 
         return call
 
 
 def load_framework() -> tuple[ModuleType, ModuleType]:
     """TensorFlow, and Keras running on it; `MissingExtraError` or `InputError` where that cannot be had."""
+    require_address_space(TENSORFLOW_BYTES, "TensorFlow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with quiet_stderr():  # TensorFlow's C++ side speaks before it heeds the level
         tensorflow, keras = need("tensorflow", extra="train"), need("keras", extra="train")
