@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -277,14 +277,18 @@ def test_long_work_for_a_read_only_disk_is_refused(disk: Disk) -> None:
 
 @pytest.mark.slow
 def test_a_quickstart_on_a_full_disk_leaves_nothing(disk: Disk) -> None:
-    full = disk(8)
-    assert "No space left on device" in refused(edgekit("quickstart", "-o", full / "first"))
-    assert names(full) == []
+    full = disk(4)
+    (full / "other").write_bytes(bytes(4096))
+    settings = full / "first" / "mobilenet_v2-digits" / "settings.json"
+    assert refused(edgekit("quickstart", "-o", full / "first")) == (
+        f"{settings} cannot be used: No space left on device; mend that and try again."
+    )
+    assert names(full) == ["other"]
 
 
 @pytest.mark.slow
 def test_of_two_trainings_in_one_folder_one_is_refused(tmp_path: Path) -> None:
-    command = ("train", "mlp", "--data", "digits", "--epochs", "6", "-o", tmp_path / "run")
+    command = ("train", "mlp", "--data", "digits", "--epochs", "2", "-o", tmp_path / "run")
     done = _both(command, command)
     assert sorted(d.returncode for d in done) == [0, 2], done
     (loser,) = [d for d in done if d.returncode]
@@ -296,21 +300,26 @@ def test_of_two_trainings_in_one_folder_one_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_network_too_large_for_memory_is_one_sentence(tmp_path: Path) -> None:
-    command = (
-        "train",
-        "mobilenet_v2",
-        "--data",
-        "digits",
-        "--size",
-        "224",
-        "--batch-size",
-        "1437",
-        "-o",
-        tmp_path / "r",
+def test_memory_that_ends_in_a_training_is_one_sentence(tmp_path: Path) -> None:
+    from edgekit.models.registry import find_spec
+    from edgekit.models.train import TrainRequest, train
+
+    def full(*_: object) -> None:
+        raise MemoryError("Unable to allocate 54.0 MiB for an array")
+
+    request = TrainRequest(spec=find_spec("mlp"), data="digits", epochs=1)
+    with pytest.raises(InputError) as caught:
+        train(request, tmp_path / "run", on_epoch=full)
+    assert str(caught.value) == (
+        "There is not enough memory to train mlp (Unable to allocate 54.0 MiB for an array): "
+        "train with a smaller --batch-size."
     )
-    told = refused(edgekit(*command, memory=TRAINING_BYTES + 100 * MB))
-    assert told.startswith("There is not enough memory to train mobilenet_v2")
-    assert told.endswith(": train with a smaller --batch-size.")
-    with suppress(FileNotFoundError):
-        assert names(tmp_path / "r") == ["settings.json"]
+    assert names(tmp_path / "run") == ["checkpoint.npz", "settings.json"]
+    with np.load(tmp_path / "run" / "checkpoint.npz") as arrays:
+        rest = {name: arrays[name] for name in arrays.files if name != "model/00000"}
+    np.savez(tmp_path / "run" / "checkpoint.npz", **rest)
+    with pytest.raises(InputError) as caught:
+        train(request, tmp_path / "run")
+    assert str(caught.value) == (
+        f"{tmp_path / 'run' / 'checkpoint.npz'} is damaged: it does not fit mlp; use --force to start again."
+    )

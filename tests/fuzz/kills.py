@@ -169,7 +169,7 @@ def kill(verb: Verb, kills: int, seed: int, folder: Path, *, kinds: tuple[int, .
 
 
 def _train(place: Place, kind: int) -> list[str]:
-    model = ["mlp", "--epochs", "8"] if kind == 0 else ["cnn", "--epochs", "3", "--batch-size", "256"]
+    model = ["mlp", "--epochs", "8"] if kind == 0 else ["cnn", "--epochs", "2", "--batch-size", "512"]
     return ["train", *model, "--data", "digits", "--seed", "3", "-o", str(place.out)]
 
 
