@@ -20,9 +20,15 @@ MACHINE_ERRORS = frozenset(
 
 
 class EdgekitError(Exception):
-    """Base of all errors raised on purpose; a message of one sentence."""
+    """Base of all errors raised on purpose; a message of one sentence.
+
+    What a damaged or hostile file brings into it, such as line breaks and commands for a terminal, becomes harmless.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__("".join(c if c.isprintable() else "\ufffd" for c in " ".join(message.splitlines())))
 
 
 class InputError(EdgekitError):

@@ -70,8 +70,13 @@ def _greedy(_path: Path) -> None:
     bytearray(3 << 30)
 
 
+class _TwoLinesError(DataError):
+    def __str__(self) -> str:
+        return "one\ntwo"
+
+
 def _two_lines(_path: Path) -> None:
-    raise DataError("one\ntwo")
+    raise _TwoLinesError
 
 
 @pytest.mark.parametrize(

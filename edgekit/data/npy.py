@@ -6,6 +6,8 @@ lets errors of Python's tokenizer through.
 
 import lzma
 import math
+import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -19,7 +21,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 BROKEN = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError, SyntaxError, RuntimeError),
+    *(zipfile.BadZipFile, struct.error, zlib.error, lzma.LZMAError, tokenize.TokenError, SyntaxError, RuntimeError),
     *(OSError, EOFError, ValueError, KeyError, TypeError, OverflowError),
 )
 """What damaged files raise here; `reason` words it."""
@@ -67,6 +69,8 @@ def _read(stream: IO[bytes], size_bytes: int) -> Array:
     if version not in readers:
         raise ValueError(f"its arrays are in version {version[0]}.{version[1]} of the format, not plain numbers")
     shape, fortran_order, dtype = readers[version](stream)
+    if dtype.names is not None:
+        raise ValueError("its arrays have named fields, and are not plain numbers")
     if dtype.hasobject:
         raise ValueError("it holds pickled objects, which are not opened")
     count = math.prod(shape)
@@ -80,4 +84,6 @@ def _read(stream: IO[bytes], size_bytes: int) -> Array:
             raise EOFError(f"it ends after {filled} of {len(content)} bytes of an array")
         content[filled : filled + len(chunk)] = np.frombuffer(chunk, np.uint8)
         filled += len(chunk)
+    if dtype.kind == "U" and (flat.view(np.dtype(np.uint32).newbyteorder(dtype.byteorder)) > sys.maxunicode).any():
+        raise ValueError("its text is not Unicode")
     return flat.reshape(shape[::-1]).transpose() if fortran_order else flat.reshape(shape)
