@@ -28,6 +28,7 @@ def refuse_existing(paths: Iterable[Path], *, force: bool) -> None:
     """`InputError` for the first of ``paths`` that exists, unless ``force``."""
     for path in paths:
         if path.exists() and not force:
+            remove_abandoned(path.parent, STAGING_PREFIX)  # that of a run which was killed after it had published
             raise InputError(f"{path} exists; use --force to replace it or -o to write elsewhere.")
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from edgekit import claims
 from edgekit.claims import claimed_folder, release, remove_abandoned
-from edgekit.files import STAGING_PREFIX, Staging, scratch_folder, write_atomic
+from edgekit.errors import InputError
+from edgekit.files import STAGING_PREFIX, Staging, refuse_existing, scratch_folder, write_atomic
 
 OWNER = """
 import sys, time
@@ -158,3 +159,13 @@ def test_a_scratch_folder_goes_when_it_is_left(tmp_path: Path, monkeypatch: pyte
     shutil.rmtree(kept.name)
     kept.cleanup()
     kept.cleanup()
+
+
+def test_a_refused_run_removes_what_a_killed_one_left(owner: "subprocess.Popen[str]", tmp_path: Path) -> None:
+    owner.kill()
+    owner.wait()
+    out = tmp_path / "out"
+    (out / "a.bin").write_bytes(b"a")
+    with pytest.raises(InputError):
+        refuse_existing([out / "a.bin"], force=False)
+    assert [p.name for p in out.iterdir()] == ["a.bin"]
