@@ -131,7 +131,7 @@ def verdict(case: Case, outcome: Outcome, folder: Path) -> str | None:
     if outcome.code and (len(spoken) != 1 or lines[-1:] != spoken):
         return f"untidy: exit code {outcome.code} with {outcome.stderr!r}"
     left = {p.name for p in folder.rglob("*")} - {f"damaged{case.source.suffix}"}
-    if outcome.code and left - {"result.json"}:
+    if any(name.startswith(".") for name in left) or (outcome.code and left - {"result.json"}):
         return f"left: {sorted(left)}"
     if "result.json" in left:
         try:

@@ -252,7 +252,7 @@ def _convert_partial(out: Path) -> Iterator[str]:
                 _whole(path)
             else:
                 yield f"{path.name} does not belong there"
-        except EdgekitError as error:
+        except (EdgekitError, ValueError) as error:
             yield f"{path.name} is partial: {error}"
 
 
