@@ -21,6 +21,7 @@ from fuzz.contract import TIME_S, broken_promise
 from fuzz.damage import damaged
 from fuzz.readers import TARGETS, Target
 
+_START_S = 120.0  # Python and numpy are loaded before the first case
 FOUND = Path(__file__).parent / "found"
 
 
@@ -122,9 +123,11 @@ def _follow(child: "subprocess.Popen[str]", into: Path, found: list[Path]) -> tu
 
 def _lines(child: "subprocess.Popen[str]", patience_s: float) -> Iterator[str]:
     assert child.stdout is not None
+    wait_s = _START_S
     while True:
-        timer = threading.Timer(patience_s, child.kill)
+        timer = threading.Timer(wait_s, child.kill)
         timer.start()
+        wait_s = patience_s
         line = child.stdout.readline()
         timer.cancel()
         if not line:
