@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # Written last, so that an interrupted set-up is done again from nothing.
 STAMP := $(VENV)/.installed
 QUICKSTART_DIR ?= quickstart
+FUZZ_SECONDS ?= 600
+FUZZ_SEED ?= 0
+FUZZ := PYTHONPATH=tests $(BIN)/python -m
 PYTEST := $(BIN)/python -m pytest -n 2
 
 # Real data sets for the tests that are marked shared_data; without them these tests are skipped, with the reason.
@@ -14,7 +17,7 @@ export EDGEKIT_DATA := $(abspath ../shared/data)
 endif
 endif
 
-.PHONY: help setup quickstart test test-slow test-all-pythons lint types fmt bench
+.PHONY: help setup quickstart test test-slow test-all-pythons lint types fmt bench fuzz
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -51,6 +54,11 @@ types: $(STAMP) ## static types
 fmt: $(STAMP) ## bring the code into form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+fuzz: $(STAMP) ## damaged files for FUZZ_SECONDS through every reader, then 1,900 through the verbs, and 60 kills
+	$(FUZZ) fuzz.fuzzing --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
+	$(FUZZ) fuzz.campaign --seed $(FUZZ_SEED)
+	$(FUZZ) fuzz.kills --seed $(FUZZ_SEED)
 
 bench: $(STAMP) ## measure what the docs claim; results go to benchmarks/results/
 	$(BIN)/python benchmarks/startup.py

@@ -86,8 +86,7 @@ def convert(request: Request, *, progress: Progress = silent) -> ConversionRepor
                 "The calibration data has changed since the manifest was written; convert anew without the manifest."
             )
         (stage.path / todo.manifest_name).write_bytes(manifest.dump_manifest(record))
-        refuse_existing((target / name for name in todo.names), force=request.force)  # another run may have been faster
-        stage.publish(*todo.names)
+        stage.publish(*todo.names, force=request.force)  # another run may have been faster
     return report
 
 

@@ -13,7 +13,9 @@ from edgekit.converters.workshop import Workshop
 from edgekit.errors import ArtifactError, ConversionError
 from edgekit.formats import onnx, tflite
 from edgekit.formats.graph import Graph
+from edgekit.formats.keras import require_readable_weights
 from edgekit.recipe import Batch
+from edgekit.runtimes.probe import probe
 
 VERIFIED_ITEMS = 100
 """Outputs are compared on this many items at most: figures move little beyond, and time does not."""
@@ -38,6 +40,10 @@ class Lowered:
 
 def load(source: Source, shop: Workshop) -> Loaded:
     """The inputs of ``source``. A Keras model or SavedModel is held by the TensorFlow process from here on."""
+    if source.kind in (SourceKind.KERAS, SourceKind.H5):
+        require_readable_weights(source.path)
+    elif not source.needs_tensorflow:
+        probe(source.path)
     if source.needs_tensorflow:
         answer = shop.tensorflow("load", {"path": str(source.path), "kind": source.kind.value})
         inputs = tuple(TensorSpec(name=i["name"], shape=tuple(i["shape"]), dtype=i["dtype"]) for i in answer["inputs"])

@@ -1,10 +1,11 @@
 """Model inputs on disk, so that processes share them without holding them all in memory."""
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,20 +28,20 @@ class Samples:
     def write(cls, folder: Path, feeds: Iterable[Mapping[str, Array]], count: int) -> Self:
         """``count`` items of ``feeds``, written one by one; all have the names, shapes and dtypes of the first."""
         folder.mkdir(parents=True)
-        files: dict[str, npt.NDArray[Any]] = {}
+        files: dict[str, tuple[IO[bytes], np.dtype[Any], tuple[int, ...]]] = {}
         written = 0
-        for index, feed in enumerate(feeds):
-            for position, (name, values) in enumerate(feed.items()):
-                if name not in files:
-                    files[name] = np.lib.format.open_memmap(
-                        folder / f"{position}.npy", mode="w+", dtype=values.dtype, shape=(count, *values.shape)
-                    )
-                files[name][index] = values
-            written += 1
+        with contextlib.ExitStack() as stack:  # not mapped to memory, where a full disk ends the process
+            for feed in feeds:
+                for position, (name, values) in enumerate(feed.items()):
+                    if name not in files:
+                        new = stack.enter_context((folder / f"{position}.npy").open("wb"))
+                        files[name] = (new, values.dtype, values.shape)
+                        _write_header(new, values, count)
+                    stream, dtype, shape = files[name]
+                    stream.write(np.asarray(values, dtype).reshape(shape).tobytes())
+                written += 1
         if written != count:
             raise DataError(f"The data gave {written} items; expected {count}.")
-        for file in files.values():
-            file.flush()  # type: ignore[attr-defined]
         (folder / _INDEX).write_text(json.dumps({"names": list(files), "count": count}))
         return cls(folder, tuple(files), count)
 
@@ -63,3 +64,9 @@ class Samples:
         end = self.count if limit is None else min(limit, self.count)
         for start in range(0, end, size):
             yield self.items(start, min(start + size, end))
+
+
+def _write_header(stream: IO[bytes], first: Array, count: int) -> None:
+    descr = np.lib.format.dtype_to_descr(first.dtype)
+    header = {"descr": descr, "fortran_order": False, "shape": (count, *first.shape)}
+    np.lib.format.write_array_header_2_0(stream, header)

@@ -4,16 +4,31 @@ A message is one sentence: what, got, expected, how to mend it. ``exit_code`` is
 """
 
 import difflib
+import errno
 import importlib
 import importlib.util
 from collections.abc import Iterable
 from types import ModuleType
 
+MACHINE_ERRORS = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE),
+        *(errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOMEM, errno.EAGAIN),
+    }
+)
+"""What the machine refuses, whatever the program does: such an `OSError` is told in a sentence, any other is a bug."""
+
 
 class EdgekitError(Exception):
-    """Base of all errors raised on purpose; a message of one sentence."""
+    """Base of all errors raised on purpose; a message of one sentence.
+
+    What a damaged or hostile file brings into it, such as line breaks and commands for a terminal, becomes harmless.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__("".join(c if c.isprintable() else "\ufffd" for c in " ".join(message.splitlines())))
 
 
 class InputError(EdgekitError):

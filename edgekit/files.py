@@ -1,15 +1,21 @@
 """Files that are either whole or absent: staged on the target's file system, then renamed."""
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edgekit.claims import claimed_folder, release, remove_abandoned, sole_use
 from edgekit.errors import InputError
+
+_PUBLISH_S = 30.0  # renames take no time, unless the disk is very busy
+STAGING_PREFIX, SCRATCH_PREFIX = ".edgekit-staging-", "edgekit-scratch-"
 
 
 def sha256_file(path: Path) -> str:
@@ -22,6 +28,7 @@ def refuse_existing(paths: Iterable[Path], *, force: bool) -> None:
     """`InputError` for the first of ``paths`` that exists, unless ``force``."""
     for path in paths:
         if path.exists() and not force:
+            remove_abandoned(path.parent, STAGING_PREFIX)  # that of a run which was killed after it had published
             raise InputError(f"{path} exists; use --force to replace it or -o to write elsewhere.")
 
 
@@ -37,20 +44,50 @@ def require_writable(path: Path) -> None:
         raise InputError(f"Cannot write to {path}: Permission denied; choose another folder.")
 
 
-def scratch_folder() -> "tempfile.TemporaryDirectory[str]":
-    """A new temporary folder, removed by ``cleanup`` or on leaving a ``with``; `InputError` where none can be made."""
+class Scratch:
+    """A temporary folder called ``name``, removed by ``cleanup`` or on leaving a ``with``."""
+
+    def __init__(self) -> None:
+        parent = Path(tempfile.gettempdir())
+        remove_abandoned(parent, SCRATCH_PREFIX)
+        path, self._claim = claimed_folder(parent, SCRATCH_PREFIX)
+        self.name = str(path)
+        # Removed as well where nobody does it in time, such as at the end of the interpreter.
+        self._finalizer = weakref.finalize(self, _remove_claimed, path, self._claim)
+
+    def cleanup(self) -> None:
+        """Remove the folder with all that is in it."""
+        self._finalizer()
+
+    def __enter__(self) -> str:
+        return self.name
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cleanup()
+
+
+def scratch_folder() -> Scratch:
+    """A new temporary folder; `InputError` where none can be made."""
     try:
-        return tempfile.TemporaryDirectory(prefix="edgekit-", ignore_cleanup_errors=True)
+        return Scratch()
     except OSError as error:
         raise InputError(
             f"No temporary folder can be made: {error.strerror}; make room, or set TMPDIR to a folder to write to."
         ) from None
 
 
+def _remove_claimed(path: Path, claim: int | None) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    release(claim)
+
+
 class Staging:
     """A hidden folder beside the target in which files are made, and from which finished ones are published by rename.
 
-    Leaving the block removes everything that was not published, and folders that were created for nothing::
+    Leaving the block removes everything that was not published, and folders that were created for nothing; where the
+    process was killed in it, the next one that stages in this folder does::
 
         with Staging(Path("out")) as stage:
             (stage.path / "model.tflite").write_bytes(data)
@@ -72,7 +109,8 @@ class Staging:
                         raise
                 else:
                     self._created.append(folder)
-            self.path = Path(tempfile.mkdtemp(prefix=".edgekit-", dir=self.target))
+            remove_abandoned(self.target, STAGING_PREFIX)
+            self.path, self._claim = claimed_folder(self.target, STAGING_PREFIX)
         except OSError as error:
             self._remove_created()
             raise InputError(
@@ -80,25 +118,28 @@ class Staging:
             ) from None
         return self
 
-    def publish(self, *names: str) -> tuple[Path, ...]:
+    def publish(self, *names: str, force: bool = True) -> tuple[Path, ...]:
         """Move the staged files or folders of these names to the target, replacing what is there; their final paths.
 
-        A file never takes the place of a folder: that is an `InputError`, and nothing is moved.
+        A file never takes the place of a folder, nor without ``force`` that of a file: that is an `InputError`, and
+        nothing is moved. Of two processes that publish the same names, one comes after the other.
         """
-        for name in names:
-            if (self.target / name).is_dir() and not (self.path / name).is_dir():
-                raise InputError(f"{self.target / name} is a folder; give the name of a file to write.")
-        for name in names:
-            final = self.target / name
-            if final.is_dir() and not final.is_symlink():
-                shutil.rmtree(final)
-            os.replace(self.path / name, final)
+        with sole_use(self.target, wait_s=_PUBLISH_S) if len(names) > 1 or not force else contextlib.nullcontext():
+            refuse_existing((self.target / name for name in names), force=force)
+            for name in names:
+                if (self.target / name).is_dir() and not (self.path / name).is_dir():
+                    raise InputError(f"{self.target / name} is a folder; give the name of a file to write.")
+            for name in names:
+                final = self.target / name
+                if final.is_dir() and not final.is_symlink():
+                    shutil.rmtree(final)
+                os.replace(self.path / name, final)
         return tuple(self.target / n for n in names)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        _remove_claimed(self.path, self._claim)
         self._remove_created()
 
     def _remove_created(self) -> None:
@@ -123,5 +164,9 @@ def write_atomic(path: Path, data: bytes) -> None:
         return
     path = Path(os.path.realpath(path))
     with Staging(path.parent) as stage:
-        (stage.path / path.name).write_bytes(data)
-        stage.publish(path.name)
+        try:
+            (stage.path / path.name).write_bytes(data)
+            stage.publish(path.name)
+        except OSError as error:
+            error.filename = str(path)  # a disk that is full says no name, and the staged one means nothing to anybody
+            raise

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit.claims import sole_use
 from edgekit.codec import to_jsonable
 from edgekit.errors import InputError, require_installed
 from edgekit.files import write_atomic
+from edgekit.limits import TRAINING_BYTES, require_address_space
 from edgekit.measure.benchmark import benchmark
 from edgekit.measure.benchmark import to_json as benchmark_json
 from edgekit.measure.evaluate import EvaluationReport, evaluate
@@ -37,6 +39,8 @@ WRITTEN = (RUN, FILES, PAGE, *(f"{name}.json" for name in RESULTS))
 """All that a quickstart leaves in its folder."""
 
 SETTINGS = BenchmarkSettings(runs=50, warmup=5, min_duration_s=0.5, rounds=10)
+
+_RESERVE_BYTES = 16 << 20
 
 Announce = Callable[[str], None]
 
@@ -74,6 +78,7 @@ def quickstart(
 
     # What the last step needs is asked for before the first one.
     require_installed(("tensorflow", "keras", "sklearn", "litert_quantizer", "tf2onnx", "onnxruntime"), extra="convert")
+    require_address_space(TRAINING_BYTES, "training")
     seconds: dict[str, float] = {}
     with _fresh(output, force=force):
         with _step("train", f"Training {MODEL} on {DATA}", seconds, announce):
@@ -157,19 +162,23 @@ def _fresh(folder: Path, *, force: bool) -> Iterator[None]:
             f"{folder} is not empty; use --force to replace an earlier quickstart or -o for another folder."
         )
     made = [p for p in (folder, *folder.parents) if not p.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove(folder)
-    except OSError as error:
-        raise InputError(f"Cannot write to {folder}: {error.strerror}; choose another folder with -o.") from None
-    try:
-        yield
-    except BaseException:
-        _remove(folder)
-        for parent in made:
-            with contextlib.suppress(OSError):  # something else is in it by now
-                parent.rmdir()
-        raise
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(sole_use(folder))
+            _remove(folder)
+        except OSError as error:
+            raise InputError(f"Cannot write to {folder}: {error.strerror}; choose another folder with -o.") from None
+        reserve = bytearray(_RESERVE_BYTES)
+        try:
+            yield
+        except BaseException:
+            del reserve  # where memory is what ran out, removing needs some
+            _remove(folder)
+            for parent in made:
+                with contextlib.suppress(OSError):  # something else is in it by now
+                    parent.rmdir()
+            raise
 
 
 def _remove(folder: Path) -> None:

@@ -14,16 +14,18 @@ Requests and results are JSON objects, one a line. Arrays travel as ``.npy`` fil
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from edgekit import errors
-from edgekit.errors import EdgekitError
+from edgekit.errors import MACHINE_ERRORS, EdgekitError
 from edgekit.files import scratch_folder
 
 Json = dict[str, Any]
@@ -38,7 +40,7 @@ def silent(_what: str, _done: int, _total: int) -> None:
 
 
 class WorkerCrashError(EdgekitError):
-    """The child ended without an answer: killed by a signal, or out of memory."""
+    """The child ended without an answer: killed by a signal, out of memory, or too slow."""
 
 
 class Worker:
@@ -46,6 +48,8 @@ class Worker:
 
     def __init__(self, module: str, *, env: Mapping[str, str] | None = None) -> None:
         self._module = module
+        self._limit_s = 0.0
+        self._late = False
         # ONNX Runtime would report to its maker what it runs, from a thread of its own beside what is measured.
         self._env = {"ORT_DISABLE_TELEMETRY": "1", **os.environ, **(env or {})}
 
@@ -70,8 +74,28 @@ class Worker:
         """Process id of the child."""
         return self._process.pid
 
-    def call(self, operation: str, request: Json, *, progress: Progress = silent) -> Json:
-        """The result of ``operation``; errors of the child are raised here as what they were there."""
+    def call(self, operation: str, request: Json, *, progress: Progress = silent, limit_s: float | None = None) -> Json:
+        """The result of ``operation``; errors of the child are raised here as what they were there.
+
+        These are `EdgekitError`, `MemoryError`, and `OSError` of a machine that refuses, such as a full disk. A child
+        that has no result after ``limit_s`` is killed, which is a `WorkerCrashError` as any other end of it.
+        """
+        if limit_s is None:
+            return self._call(operation, request, progress)
+        self._limit_s = limit_s
+        timer = threading.Timer(limit_s, self._over)
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._call(operation, request, progress)
+        finally:
+            timer.cancel()
+
+    def _over(self) -> None:
+        self._late = True
+        self._kill()
+
+    def _call(self, operation: str, request: Json, progress: Progress) -> Json:
         assert self._process.stdin is not None  # noqa: S101 - both are pipes
         assert self._process.stdout is not None  # noqa: S101
         try:
@@ -88,6 +112,10 @@ class Worker:
                     return dict(message["value"])
                 case "error":
                     raise _revived(message["value"])
+                case "memory":
+                    raise MemoryError(message["value"])
+                case "machine":
+                    raise OSError(*message["value"])
         raise self._crash()
 
     def log_tail(self, lines: int = 5) -> str:
@@ -97,17 +125,22 @@ class Worker:
 
     def _crash(self) -> WorkerCrashError:
         code = self._process.wait()
+        if self._late:
+            return WorkerCrashError(f"the process of {self._module} had no result after {self._limit_s:g} s")
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         # A traceback says what happened in its last line; an engine that aborts says it in a few.
         tail = " / ".join(self.log_tail(5 if code < 0 else 1).splitlines())
         return WorkerCrashError(f"the process of {self._module} {how}" + (f"; its last words: {tail}" if tail else ""))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _kill(self) -> None:
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):  # it may have ended in between
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
@@ -118,7 +151,11 @@ class Worker:
 
 
 def serve(operations: Mapping[str, Operation]) -> None:
-    """Answer the parent's requests until it closes the pipe. What libraries print to standard output goes to stderr."""
+    """Answer the parent's requests until it closes the pipe. What libraries print to standard output goes to stderr.
+
+    A parent that was killed has closed it too: then the process ends at once, in the middle of an operation as well.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
@@ -132,8 +169,24 @@ def serve(operations: Mapping[str, Operation]) -> None:
             result = operations[call["operation"]](call["request"], lambda *step: send("progress", step))
         except EdgekitError as error:
             send("error", {"class": type(error).__name__, "message": str(error)})
+        except MemoryError as error:
+            send("memory", str(error))
+        except OSError as error:
+            if error.errno not in MACHINE_ERRORS:
+                raise
+            name = None if error.filename is None else str(error.filename)
+            send("machine", [error.errno, error.strerror, name])
         else:
             send("result", result)
+
+
+def _end_with_parent() -> None:
+    hangup = select.poll()
+    hangup.register(0, 0)  # that the other end has closed is told always
+    hangup.poll()
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # with what it has started
+    os._exit(0)
 
 
 def _revived(error: Json) -> EdgekitError:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.codec import from_jsonable, to_jsonable
+from edgekit.data import npy
 from edgekit.errors import InputError
 from edgekit.files import write_atomic
 
@@ -84,14 +84,14 @@ def write_checkpoint(path: Path, state: Checkpoint) -> None:
 def read_checkpoint(path: Path) -> Checkpoint:
     """The state in ``path``; `InputError` when it is not one that `write_checkpoint` made."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
-            facts = from_jsonable(_Facts, json.loads(archive["facts"].tobytes()), where=str(path))
-            groups = {
-                group: tuple(archive[n] for n in sorted(archive.files) if n.startswith(f"{group}/"))
-                for group in ("model", "optimizer", "best")
-            }
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is no checkpoint ({error}); use --force to start again.") from None
+        archive = npy.read_npz(path)
+        facts = from_jsonable(_Facts, json.loads(archive["facts"].tobytes()), where=str(path))
+    except (*npy.BROKEN, RecursionError) as error:
+        raise InputError(f"{path} is no checkpoint ({npy.reason(error)}); use --force to start again.") from None
+    groups = {
+        group: tuple(archive[n] for n in sorted(archive) if n.startswith(f"{group}/"))
+        for group in ("model", "optimizer", "best")
+    }
     return Checkpoint(history=facts.history, best_epoch=facts.best_epoch, **groups)
 
 

@@ -54,8 +54,23 @@ def fit(
     """Train ``model`` in place and leave the best epoch's weights in it; the last state.
 
     ``checkpoint`` is replaced after every epoch, and where it exists training goes on after its last epoch: the result
-    is the same as without the interruption, bit for bit on the same machine.
+    is the same as without the interruption, bit for bit on the same machine. `InputError` where memory does not do.
     """
+    import tensorflow as tf
+
+    try:
+        return _fit(model, plan, checkpoint, progress, on_epoch, tensorboard)
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        told = [line.partition(" on /job")[0].strip() for line in str(error).splitlines() if "allocat" in line]
+        reason = f" ({told[0]})" if told else ""
+        raise InputError(
+            f"There is not enough memory to train {model.name}{reason}: train with a smaller --batch-size."
+        ) from None
+
+
+def _fit(
+    model: Any, plan: Fit, checkpoint: Path, progress: Progress, on_epoch: EpochReport, tensorboard: Path | None
+) -> Checkpoint:
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()
@@ -63,8 +78,13 @@ def fit(
     optimizer.build(model.trainable_variables)
     state = read_checkpoint(checkpoint) if checkpoint.exists() else Checkpoint()
     if state.epoch:
-        assign(model.variables, state.model)
-        assign(optimizer.variables, state.optimizer)
+        try:
+            assign(model.variables, state.model)
+            assign(optimizer.variables, state.optimizer)
+        except ValueError:
+            raise InputError(
+                f"{checkpoint} is damaged: it does not fit {model.name}; use --force to start again."
+            ) from None
     step = _training_step(model, optimizer, plan.preset.label_smoothing)
     epochs, patience = plan.preset.epochs, plan.preset.patience
     while state.epoch < epochs and not (patience and state.epochs_without_progress >= patience):

@@ -1,13 +1,16 @@
 """Training of a zoo model: resumable, reproducible, ending in a `.keras` file with its measured accuracy."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edgekit.card import DataRef, Metric, Provenance
+from edgekit.claims import sole_use
 from edgekit.data import data_ref
 from edgekit.errors import EdgekitError, InputError
+from edgekit.limits import TRAINING_BYTES, require_address_space
 from edgekit.models.batches import Images, split
 from edgekit.models.build import build, build_with_weights, card_for, save
 from edgekit.models.checkpoint import Checkpoint, EpochRecord
@@ -78,6 +81,7 @@ def train(
     images are a seeded, stratified share of the training part. The test metric is measured once, at the end, on the
     evaluation part, or where the data has none, on a fifth of every class that training never saw.
     """
+    require_address_space(TRAINING_BYTES, "training")
     spec, preset = request.spec, request.settings()
     parts = read_parts(str(preset.data), request.data_dir)
     model, arguments, imported = _first_model(request, preset, parts.classes)
@@ -106,33 +110,49 @@ def train(
         data_digest=trained_on.digest,
         weights_sha256=imported.provenance.source_sha256 if imported else None,
     )
-    open_run(run_dir, settings, force=force)
-    try:
-        state = fit(
+    with _own_folder(run_dir):
+        open_run(run_dir, settings, force=force)
+        try:
+            state = fit(
+                model,
+                plan,
+                checkpoint=run_dir / CHECKPOINT,
+                progress=progress,
+                on_epoch=on_epoch,
+                tensorboard=run_dir / "tensorboard" if tensorboard else None,
+            )
+        except KeyboardInterrupt:
+            raise TrainingInterruptedError(
+                f"training was interrupted; {run_dir} keeps every finished epoch: run the same command to go on."
+            ) from None
+        card = card_for(
             model,
-            plan,
-            checkpoint=run_dir / CHECKPOINT,
-            progress=progress,
-            on_epoch=on_epoch,
-            tensorboard=run_dir / "tensorboard" if tensorboard else None,
+            spec,
+            arguments=arguments,
+            preprocessing=preprocessing,
+            labels=parts.train.class_names,
+            provenance=_provenance(imported, state, trained_on, settings),
+            metrics=_test_metrics(model, test, plan, parts.test_name),
         )
-    except KeyboardInterrupt:
-        raise TrainingInterruptedError(
-            f"training was interrupted; {run_dir} keeps every finished epoch: run the same command to go on."
-        ) from None
-    card = card_for(
-        model,
-        spec,
-        arguments=arguments,
-        preprocessing=preprocessing,
-        labels=parts.train.class_names,
-        provenance=_provenance(imported, state, trained_on, settings),
-        metrics=_test_metrics(model, test, plan, parts.test_name),
-    )
-    write_history(run_dir, state)
-    save(model, card, run_dir / MODEL, force=True)
-    (run_dir / CHECKPOINT).unlink()
+        write_history(run_dir, state)
+        save(model, card, run_dir / MODEL, force=True)
+        (run_dir / CHECKPOINT).unlink()
     return run_dir / MODEL
+
+
+@contextlib.contextmanager
+def _own_folder(run_dir: Path) -> Iterator[None]:
+    """``run_dir``, made where it is not there, for this training alone; one that stays empty is removed."""
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"Cannot write to {run_dir}: {error.strerror}; choose another folder with -o.") from None
+    with sole_use(run_dir):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                run_dir.rmdir()
 
 
 def _first_model(

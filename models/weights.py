@@ -1,8 +1,6 @@
 """Weights that were trained elsewhere, recognised by their names and put into a zoo model value by value."""
 
-import io
 import warnings
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +11,14 @@ import numpy.typing as npt
 
 from edgekit.artifact import open_artifact
 from edgekit.card import ModelCard, Provenance
+from edgekit.data import npy
 from edgekit.errors import InputError
 from edgekit.files import sha256_file
+from edgekit.formats.keras import require_readable_weights
 from edgekit.models.framework import load_keras
 from edgekit.models.registry import ModelSpec, Value
 from edgekit.models.weight_sets import WEIGHT_SETS, WeightSet
+from edgekit.runtimes.keras import load_model
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -95,10 +96,9 @@ def _from_npz(spec: ModelSpec, path: Path, arguments: Mapping[str, Value]) -> Im
 
 def _read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as .npz: {error}.") from None
+        return npy.read_npz(path)
+    except npy.BROKEN as error:
+        raise InputError(f"{path} cannot be read as .npz: {npy.reason(error)}.") from None
 
 
 def _assign(model: Any, arrays: Arrays, weight_set: WeightSet, path: Path) -> None:
@@ -129,6 +129,7 @@ def _check_shapes(layer: Any, shapes: list[tuple[int, ...]], names: list[str]) -
 
 def _from_keras(spec: ModelSpec, path: Path, arguments: Mapping[str, Value]) -> ImportedWeights:
     card = open_artifact(path).card
+    require_readable_weights(path)
     made_by_zoo = card.provenance.architecture
     if made_by_zoo is not None and made_by_zoo != spec.name:
         raise InputError(f"{path} holds {made_by_zoo}, not {spec.name}; use it with {made_by_zoo} instead.")
@@ -141,8 +142,7 @@ def _from_keras(spec: ModelSpec, path: Path, arguments: Mapping[str, Value]) -> 
             )
 
     def apply(model: Any) -> None:
-        source = load_keras().saving.load_model(path, compile=False, safe_mode=True)
-        copy_weights(source, model, where=str(path))
+        copy_weights(load_model(load_keras(), path), model, where=str(path))
 
     return ImportedWeights(
         arguments=implied, apply=apply, provenance=_provenance(path, "keras", "weights of a .keras file"), card=card
@@ -150,6 +150,8 @@ def _from_keras(spec: ModelSpec, path: Path, arguments: Mapping[str, Value]) -> 
 
 
 def _from_h5(path: Path) -> ImportedWeights:
+    require_readable_weights(path)
+
     def apply(model: Any) -> None:
         try:
             with warnings.catch_warnings():

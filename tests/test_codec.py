@@ -82,3 +82,8 @@ def test_what_does_not_fit_is_named(data: Any, message: str) -> None:
     with pytest.raises(CardError) as caught:
         from_jsonable(Outer, data)
     assert str(caught.value) == message
+
+
+def test_a_message_is_one_line_whatever_it_quotes() -> None:
+    told = str(CardError("The file a\r\nb\x1b[2J é holds \u2028 no card."))
+    assert told == "The file a b\ufffd[2J é holds   no card."

@@ -16,7 +16,7 @@ from edgekit.recipe import Precision
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PROJECT["project"]["optional-dependencies"]
-TARGETS = ("quickstart", "test", "test-slow", "lint", "types", "bench", "test-all-pythons", "fmt", "setup")
+TARGETS = ("quickstart", "test", "test-slow", "lint", "types", "bench", "fuzz", "test-all-pythons", "fmt", "setup")
 FOLDERS = ("edgekit", "models", "converters", "demos", "docs", "tests", "benchmarks")
 
 

@@ -187,7 +187,7 @@ def test_the_image_size_must_be_said_where_the_weights_do_not_say_it(tmp_path: P
     [
         ("none.npz", None, "There is no file {path}; give --weights an .npz, .keras or .weights.h5 file."),
         ("w.bin", b"x", "{path} is not a file of weights; expected .npz, .keras or .weights.h5."),
-        ("w.npz", b"", "{path} cannot be read as .npz: No data left in file."),
+        ("w.npz", b"", "{path} cannot be read as .npz: File is not a zip file."),
     ],
 )
 def test_files_that_are_no_weights_are_refused(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:

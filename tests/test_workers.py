@@ -1,6 +1,9 @@
 """Work in another process: answers, errors, noise and crashes."""
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +55,51 @@ def test_leaving_without_an_answer_is_an_error(worker: Worker) -> None:
     with pytest.raises(WorkerCrashError) as caught:
         worker.call("leave", {})
     assert str(caught.value) == f"the process of {CHILD} ended with code 3"
+
+
+def test_a_child_without_an_answer_in_time_is_ended_and_told(worker: Worker) -> None:
+    assert worker.call("sleep", {"seconds": 0}, limit_s=60) == {}
+    with pytest.raises(WorkerCrashError) as caught:
+        worker.call("sleep", {"seconds": 600}, limit_s=0.2)
+    assert str(caught.value) == f"the process of {CHILD} had no result after 0.2 s"
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker.pid, 0)
+
+
+PARENT = """
+import sys, time
+from edgekit.workers import Worker
+with Worker("worker_child") as worker:
+    print(worker.pid, flush=True)
+    worker.call("sleep", {"seconds": 600})
+"""
+
+
+def test_a_child_ends_with_a_parent_that_is_killed() -> None:
+    """In the middle of its work too: it does not read from the pipe then."""
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    os.kill(child, 0)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    end = time.monotonic() + 30
+    while _alive(child):
+        assert time.monotonic() < end, "the child lives on"
+        time.sleep(0.02)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_bug_in_the_child_is_told_in_its_own_words(worker: Worker) -> None:

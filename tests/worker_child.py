@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from typing import Any
 
 from edgekit.errors import DataError
@@ -38,6 +39,11 @@ def leave(_request: Json, _progress: Progress) -> Json:
     os._exit(3)
 
 
+def sleep(request: Json, _progress: Progress) -> Json:
+    time.sleep(request["seconds"])
+    return {}
+
+
 def leave_file(_request: Json, _progress: Progress) -> Json:
     number, path = tempfile.mkstemp()
     os.close(number)
@@ -61,6 +67,7 @@ if __name__ == "__main__":
             "kill": kill,
             "leave": leave,
             "leave_file": leave_file,
+            "sleep": sleep,
             "environment": environment,
             "stumble": stumble,
         }

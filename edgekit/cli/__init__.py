@@ -1,6 +1,5 @@
 """The ``edgekit`` command: a lazy table of verbs, and the one place where errors become exit codes."""
 
-import errno
 import importlib
 import os
 import signal
@@ -12,7 +11,8 @@ from typing import NoReturn
 
 import click
 
-from edgekit.errors import EdgekitError, suggest
+from edgekit.errors import MACHINE_ERRORS, EdgekitError, suggest
+from edgekit.limits import least_bytes, require_address_space
 
 # verb: (module, one-line help). A verb's module is imported when it is run or when its own help is shown.
 VERBS: dict[str, tuple[str, str]] = {
@@ -33,12 +33,6 @@ VERBS: dict[str, tuple[str, str]] = {
 
 CLEANUP_S = 5.0
 """For so long after a first signal no other is heard, so that what removes unfinished files is not broken off."""
-
-# What the machine refuses, whatever the program does; any other `OSError` that comes as far as this is a bug.
-_MACHINE_ERRORS = {
-    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE),
-    *(errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP),
-}
 
 
 class LazyGroup(click.Group):
@@ -90,6 +84,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: list[str]) -> int:
     try:
+        require_address_space(least_bytes(), "edgekit")
         code = root.main(args=arguments, prog_name="edgekit", standalone_mode=False, obj=tuple(arguments))
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -107,7 +102,7 @@ def _run(arguments: list[str]) -> int:
     except MemoryError as error:
         return _fail(f"Not enough memory{f' ({error})' if str(error) else ''}; expected smaller inputs or models.", 2)
     except OSError as error:
-        if error.errno not in _MACHINE_ERRORS:
+        if error.errno not in MACHINE_ERRORS:
             raise
         _drop_output()
         return _fail(f"{error.filename or 'A file'} cannot be used: {error.strerror}; mend that and try again.", 2)

@@ -1,6 +1,7 @@
 """Zip files, read member by member and never unpacked."""
 
 import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -17,7 +18,10 @@ MEMBER_LIMIT_BYTES = 64 * 2**20
 """A larger member is refused: it is no photo, and may be made to fill the memory."""
 
 # A damaged, encrypted or unusually compressed member, in the words of `zipfile` and the decompressors.
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, NotImplementedError)
+_ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
+    *(RuntimeError, NotImplementedError, ValueError, struct.error),
+)
 
 
 class ZipReader:

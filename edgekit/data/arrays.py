@@ -1,8 +1,5 @@
 """Arrays in memory as items, and the ``.npz`` files they come from."""
 
-import lzma
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.data import npy
 from edgekit.data.base import Dataset, Part
 from edgekit.errors import DataError
 
@@ -62,17 +60,18 @@ def load_npz(path: Path, part: Part) -> dict[str, Array]:
 
     `DataError` when the file is damaged or holds pickled objects.
     """
+    split = _SPLIT_KEYS[part]
+    other = "test" if split == "train" else "train"
+
+    def wanted(names: frozenset[str]) -> frozenset[str]:
+        return names - {f"x_{other}", f"y_{other}"} if f"x_{split}" in names else names
+
     try:
-        with path.open("rb") as stream:  # opened here, since a failing np.load leaves its own open
-            stored = np.load(stream, allow_pickle=False)
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} holds one bare array; expected an .npz with named arrays.")
-            split = _SPLIT_KEYS[part]
-            other = "test" if split == "train" else "train"
-            unwanted = (f"x_{other}", f"y_{other}") if f"x_{split}" in stored.files else ()
-            return {name: stored[name] for name in stored.files if name not in unwanted}
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, ValueError, OSError, EOFError, KeyError) as error:
-        raise DataError(f"{path} is not a readable .npz of plain arrays: {_one_line(error)}.") from None
+        if npy.is_bare_array(path):
+            raise DataError(f"{path} holds one bare array; expected an .npz with named arrays.")
+        return npy.read_npz(path, wanted=wanted)
+    except npy.BROKEN as error:
+        raise DataError(f"{path} is not a readable .npz of plain arrays: {npy.reason(error)}.") from None
 
 
 def dataset_of(
@@ -165,7 +164,3 @@ def _checked_labels(
     if class_names is not None and ids.max() >= len(class_names):
         raise DataError(f"{where} has the class id {ids.max()}; there are names for {len(class_names)} classes.")
     return ids
-
-
-def _one_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

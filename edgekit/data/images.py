@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm")
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
 # What Pillow's decoders raise on damaged files, beside their own errors (which are OSErrors).
-_DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
+_DECODER_ERRORS = (
+    *(OSError, SyntaxError, RuntimeError, MemoryError, ValueError, EOFError),
+    *(IndexError, TypeError, OverflowError, struct.error, zlib.error),
+)
 
 
 def is_image_name(name: str) -> bool:
@@ -37,8 +40,9 @@ def decode_image(source: Path | bytes, *, name: str) -> npt.NDArray[np.uint8]:
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    stream = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
+        # From memory, since Pillow asks for as many bytes as a damaged file claims, and a file reserves them first.
+        stream = io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # metadata oddities of other people's files
             warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from edgekit.card import ModelCard, TensorSpec, dump_card
-from edgekit.errors import ArtifactError, need
+from edgekit.errors import ArtifactError
 from edgekit.files import write_atomic
+from edgekit.workers import Json, Worker, WorkerCrashError
 
 CARD_MEMBER = "edgekit.json"
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
@@ -21,7 +22,8 @@ _ELEMENTWISE = frozenset({"Add", "Subtract", "Multiply", "Average", "Maximum", "
 _MAX_TEXT_BYTES = 1 << 28  # a config or card larger than this is not a model's
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time of a zip: no clock in the bytes
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
-_BROKEN_H5 = (OSError, RuntimeError, KeyError, ValueError, TypeError)
+H5_LIMIT_S = 60.0
+"""Reading the HDF5 part of a file ends within this time, or the file is damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +39,10 @@ class KerasModel:
 
 def read_model(path: Path) -> KerasModel:
     """The model in a ``.keras`` or ``.h5`` file; `ArtifactError` when the file is damaged or of another kind."""
-    config = _h5_config(path) if _is_h5(path) else _load_json(_member(path, _CONFIG), path)
+    config = _h5_config(path) if _is_h5(path) else _load_json(read_member(path, _CONFIG, limit=_MAX_TEXT_BYTES), path)
     try:
         return _describe(config)
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError):
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError, RecursionError):
         raise ArtifactError(
             f"{path} describes no Keras model that edgekit can read; save it again with Keras 3."
         ) from None
@@ -50,8 +52,20 @@ def count_weights(path: Path) -> tuple[int, Mapping[str, int]] | None:
     """(parameters, bytes by dtype) of the model's weights, or None where h5py, which reads them, is not installed."""
     if importlib.util.find_spec("h5py") is None:
         return None
-    data = path.read_bytes() if _is_h5(path) else _member(path, _WEIGHTS, limit=None)
-    return _count_h5(data, "model_weights" if _is_h5(path) else "/", str(path))
+    member, group = (None, "model_weights") if _is_h5(path) else (_WEIGHTS, "/")
+    found = _ask_h5("weights", path, {"member": member, "group": group})
+    return found["total"], found["sizes"]
+
+
+def require_readable_weights(path: Path) -> None:
+    """`ArtifactError` unless all arrays in a ``.keras``, ``.h5`` or ``.weights.h5`` file can be read.
+
+    Keras reads them in the process that uses them, where HDF5's library would hang or crash on some damaged files.
+    """
+    if path.name.endswith(".weights.h5"):
+        _ask_h5("weights", path, {"member": None, "group": "/"})
+    else:
+        count_weights(path)
 
 
 def read_card(path: Path) -> bytes | None:
@@ -61,7 +75,7 @@ def read_card(path: Path) -> bytes | None:
     with _open_zip(path) as archive:
         if CARD_MEMBER not in archive.namelist():
             return None
-    return _member(path, CARD_MEMBER)
+    return read_member(path, CARD_MEMBER, limit=_MAX_TEXT_BYTES)
 
 
 def write_card(path: Path, card: ModelCard) -> None:
@@ -74,7 +88,7 @@ def write_card(path: Path, card: ModelCard) -> None:
         for member in members:
             info = zipfile.ZipInfo(member.filename, _EPOCH)
             info.compress_type = member.compress_type
-            out.writestr(info, _member(path, member.filename, limit=None))
+            out.writestr(info, read_member(path, member.filename))
         out.writestr(zipfile.ZipInfo(CARD_MEMBER, _EPOCH), dump_card(card), zipfile.ZIP_DEFLATED)
     write_atomic(path, target.getvalue())
 
@@ -90,7 +104,8 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         _damaged(path, error)
 
 
-def _member(path: Path, name: str, *, limit: int | None = _MAX_TEXT_BYTES) -> bytes:
+def read_member(path: Path, name: str, *, limit: int | None = None) -> bytes:
+    """The content of a member of the zip, which claims at most ``limit`` bytes; `ArtifactError` when it is damaged."""
     with _open_zip(path) as archive:
         try:
             info = archive.getinfo(name)
@@ -115,34 +130,18 @@ def _is_h5(path: Path) -> bool:
 
 
 def _h5_config(path: Path) -> Any:
-    h5py = need("h5py", extra="train")
-    try:
-        with h5py.File(path, "r") as file:
-            if "model_config" not in file.attrs:
-                raise ArtifactError(f"{path} holds weights only, no model; give the .keras file or the whole model.")
-            return _load_json(file.attrs["model_config"], path)
-    except _BROKEN_H5 as error:
-        _damaged(path, str(error).splitlines()[0] if str(error) else "it is not HDF5")
+    text = _ask_h5("config", path, {})["text"]
+    if text is None:
+        raise ArtifactError(f"{path} holds weights only, no model; give the .keras file or the whole model.")
+    return _load_json(text, path)
 
 
-def _count_h5(data: bytes, group: str, where: str) -> tuple[int, Mapping[str, int]]:
-    """(elements, bytes by dtype) of the weights below ``group``; optimizer state does not count."""
-    h5py = need("h5py", extra="train")
-    sizes: Counter[str] = Counter()
-    total = 0
-
-    def visit(name: str, item: Any) -> None:
-        nonlocal total
-        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer") and "seed_generator" not in name:
-            total += int(item.size)
-            sizes[str(item.dtype)] += int(item.nbytes)
-
-    try:
-        with h5py.File(io.BytesIO(data), "r") as file:
-            file[group].visititems(visit)
-    except _BROKEN_H5 as error:
-        raise ArtifactError(f"{where} is damaged: its weights are not HDF5; copy or save it again.") from error
-    return total, dict(sizes)
+def _ask_h5(operation: str, path: Path, request: Json) -> Json:
+    with Worker("edgekit.formats.h5_worker") as worker:
+        try:
+            return worker.call(operation, {**request, "path": str(path)}, limit_s=H5_LIMIT_S)
+        except WorkerCrashError as crash:
+            _damaged(path, f"its HDF5 part cannot be read ({crash})")
 
 
 def _describe(config: Any) -> KerasModel:
@@ -180,7 +179,7 @@ def _layer_names(nested: Any) -> list[str]:
 
 
 def _layer(layers: list[Any], name: str) -> Any:
-    return next(layer for layer in layers if layer["config"]["name"] == name)
+    return {layer["config"]["name"]: layer for layer in reversed(layers)}[name]
 
 
 def _input_spec(layers: list[Any], name: str) -> TensorSpec:

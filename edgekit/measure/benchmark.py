@@ -8,6 +8,7 @@ from edgekit.artifact import Artifact, Format, open_artifact
 from edgekit.codec import to_jsonable
 from edgekit.devices import open_device
 from edgekit.errors import ArtifactError, InputError
+from edgekit.formats.keras import require_readable_weights
 from edgekit.measure.profile import Profile, profile
 from edgekit.measure.settings import (
     TIMED,
@@ -56,7 +57,11 @@ def open_artifacts(paths: Sequence[Path]) -> list[Artifact]:
     if not paths:
         raise InputError("No model file was given; expected at least one .tflite, .onnx or .keras file.")
     once([str(path) for path in paths], "file")
-    return [open_artifact(path) for path in paths]
+    artifacts = [open_artifact(path) for path in paths]
+    for artifact in artifacts:
+        if artifact.format is Format.KERAS:
+            require_readable_weights(artifact.path)
+    return artifacts
 
 
 def once(values: Sequence[str], what: str) -> Sequence[str]:

@@ -16,6 +16,7 @@ from edgekit.measure.host import host_facts
 from edgekit.measure.sample_inputs import sample_inputs
 from edgekit.measure.settings import BenchmarkSettings, DeviceRun, Job, Timing
 from edgekit.runtimes.base import Delegation
+from edgekit.runtimes.probe import patience_s
 from edgekit.workers import Json, Progress, Worker, WorkerCrashError, silent
 
 WORKER = "edgekit.measure.bench_worker"
@@ -34,23 +35,22 @@ class _Lane:
     peak_rss_bytes: int | None = None
     cpu_s: float = 0.0
 
-    def call(self, operation: str, request: Json) -> Json:
+    def call(self, operation: str, request: Json, *, limit_s: float | None = None) -> Json:
         try:
-            return self.worker.call(operation, request)
+            return self.worker.call(operation, request, limit_s=limit_s)
         except WorkerCrashError as error:
             raise ArtifactError(f"{self.job.artifact.path} cannot be timed: {error}.") from None
 
     def load(self, inputs: Path, warmup: int) -> None:
-        self.loaded = self.call(
-            "load",
-            {
-                "path": str(self.job.artifact.path),
-                "engine": self.job.engine,
-                "threads": self.threads,
-                "inputs": str(inputs),
-                "warmup": warmup,
-            },
-        )
+        path = self.job.artifact.path
+        request = {
+            "path": str(path),
+            "engine": self.job.engine,
+            "threads": self.threads,
+            "inputs": str(inputs),
+            "warmup": warmup,
+        }
+        self.loaded = self.call("load", request, limit_s=patience_s(path) * (1 + warmup))
 
     def turn(self, settings: BenchmarkSettings) -> None:
         answer = self.call(

@@ -9,6 +9,9 @@ from edgekit.formats.graph import Graph, TensorInfo
 from edgekit.formats.onnx import with_outputs
 from edgekit.workers import Json, Progress, Worker, WorkerCrashError, serve
 
+LIMIT_S = 60.0
+"""A file that has not run once by then keeps its unknown shapes."""
+
 
 def complete_shapes(path: Path, graph: Graph) -> Graph:
     """``graph`` with the shapes and dtypes that one run on zeros shows, and without them where it cannot be run.
@@ -21,8 +24,8 @@ def complete_shapes(path: Path, graph: Graph) -> Graph:
         return graph
     with Worker("edgekit.measure.onnx_shapes") as worker:
         try:
-            found = worker.call("shapes", {"path": str(path), "names": missing})["tensors"]
-        except (WorkerCrashError, EdgekitError):  # inspecting needs no file that runs; the figures stay unknown
+            found = worker.call("shapes", {"path": str(path), "names": missing}, limit_s=LIMIT_S)["tensors"]
+        except (WorkerCrashError, EdgekitError, MemoryError):  # inspecting needs no file that runs
             return graph
     tensors = {n: TensorInfo(shape=tuple(v["shape"]), dtype=v["dtype"]) for n, v in found.items()}
     return replace(graph, tensors={**graph.tensors, **tensors})

@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.card import TensorSpec
-from edgekit.data import Item, Part
+from edgekit.data import Item, Part, npy
 from edgekit.data.arrays import read_npz, require_finite_items
 from edgekit.data.images import decode_image, image_paths, is_image_name
 from edgekit.errors import DataError, InputError
@@ -164,12 +163,10 @@ def _sources(given: Path, inputs: tuple[TensorSpec, ...]) -> Iterator[tuple[str,
 
 def _load_npy(path: Path) -> Array:
     try:
-        with path.open("rb") as stream:  # opened here, since a failing np.load leaves its own open
-            values = np.load(stream, allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else "it is cut short"
-        raise DataError(f"{path} is not a readable .npy of plain numbers: {reason}.") from None
-    if not isinstance(values, np.ndarray) or values.ndim == 0 or values.size == 0:
+        values = npy.read_npy(path)
+    except npy.BROKEN as error:
+        raise DataError(f"{path} is not a readable .npy of plain numbers: {npy.reason(error)}.") from None
+    if values.ndim == 0 or values.size == 0:
         raise DataError(f"{path} holds no array of items; expected one item, or one a row.")
     require_finite_items(values, str(path))
     return values

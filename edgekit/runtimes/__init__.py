@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from edgekit.artifact import find_model
+from edgekit.artifact import Format, find_model
 from edgekit.runtimes.base import Array, Feed, Runtime, dequantize, quantize
 from edgekit.runtimes.batches import run_items
 from edgekit.runtimes.engines import (
@@ -48,7 +48,11 @@ def open_runtime(path: Path, *, threads: int = 1, engine: str | None = None) -> 
 
 def open_checked_runtime(path: Path, *, threads: int = 1, engine: str | None = None) -> Runtime:
     """As `open_runtime`, after the file has run once in a process of its own, where a crash is an `ArtifactError`."""
+    from edgekit.formats.keras import require_readable_weights
     from edgekit.runtimes.probe import probe
 
+    found, kind = find_model(path)
+    if kind is Format.KERAS:
+        require_readable_weights(found)
     probe(path, threads=threads, engine=engine)
     return open_runtime(path, threads=threads, engine=engine)

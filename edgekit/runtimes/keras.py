@@ -9,7 +9,8 @@ from typing import Any
 from edgekit.card import TensorSpec
 from edgekit.errors import ArtifactError, InputError, need
 from edgekit.formats.keras import read_model
-from edgekit.runtimes.base import Array, Feed, Inputs, by_name
+from edgekit.limits import TENSORFLOW_BYTES, require_address_space
+from edgekit.runtimes.base import Array, Feed, Inputs, by_name, first_line
 from edgekit.runtimes.quiet import quiet_stderr
 
 
@@ -24,7 +25,8 @@ class KerasRuntime:
         self.delegation = None
         self.version: str = keras.__version__
         self._path = path
-        self._model = _load(keras, path)
+        self._errors: type[Exception] = tensorflow.errors.OpError
+        self._model = load_model(keras, path)
         names = self._output_names(keras)
         self.inputs = tuple(_spec(t.name, t) for t in self._model.inputs)
         self.outputs = tuple(_spec(n, t) for n, t in zip(names, self._model.outputs, strict=True))
@@ -57,13 +59,17 @@ class KerasRuntime:
         arguments = self._checks.checked(feed)
 
         def call() -> list[Array]:
-            return [o.numpy() for o in self._function(*arguments)]
+            try:
+                return [o.numpy() for o in self._function(*arguments)]
+            except self._errors as error:
+                raise ArtifactError(f"{self._path} failed in keras {self.version}: {first_line(error)}.") from None
 
         return call
 
 
 def load_framework() -> tuple[ModuleType, ModuleType]:
     """TensorFlow, and Keras running on it; `MissingExtraError` or `InputError` where that cannot be had."""
+    require_address_space(TENSORFLOW_BYTES, "TensorFlow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with quiet_stderr():  # TensorFlow's C++ side speaks before it heeds the level
         tensorflow, keras = need("tensorflow", extra="train"), need("keras", extra="train")
@@ -83,7 +89,8 @@ def _set_threads(tensorflow: Any, threads: int) -> None:
         return
 
 
-def _load(keras: Any, path: Path) -> Any:
+def load_model(keras: Any, path: Path) -> Any:
+    """The Keras model in ``path``, not compiled; `ArtifactError` for whatever keeps Keras from loading it."""
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # noqa: BLE001 - Keras raises whatever the layers of the file raise

@@ -10,13 +10,23 @@ from edgekit.errors import ArtifactError
 from edgekit.runtimes.base import Array
 from edgekit.workers import Json, Progress, Worker, WorkerCrashError, serve
 
+LIMIT_S = 120.0
+"""Time to load a file and run it once, and `LIMIT_S_PER_MB` more for each megabyte of it, on the slowest of boards."""
+LIMIT_S_PER_MB = 2.0
+
+
+def patience_s(path: Path) -> float:
+    """For so long a process that loads and runs the file ``path`` once is waited for."""
+    return LIMIT_S + LIMIT_S_PER_MB * path.stat().st_size / 1e6
+
 
 def probe(path: Path, *, threads: int = 1, engine: str | None = None) -> None:
-    """Load the file and run zeros through it in a child process; `ArtifactError` when that fails or crashes."""
+    """Load the file and run zeros through it in a child process; `ArtifactError` when that fails, crashes or hangs."""
     path, _ = find_model(path)
+    request = {"path": str(path), "threads": threads, "engine": engine}
     with Worker("edgekit.runtimes.probe") as worker:
         try:
-            worker.call("probe", {"path": str(path), "threads": threads, "engine": engine})
+            worker.call("probe", request, limit_s=patience_s(path))
         except WorkerCrashError as crash:
             raise ArtifactError(f"{path} cannot be run: {crash}.") from None
 

@@ -1,0 +1,198 @@
+"""Makes the whole files in corpus/ beside this script, which fuzzing damages.
+
+Files named ``found-*`` are inputs that once broke something, and stay as they are.
+
+Run: PYTHONPATH=tests python -m fuzz.make_corpus (all of edgekit's extras are needed).
+"""
+
+import gzip
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from edgekit.artifact import Format, open_artifact, with_card
+from edgekit.card import DataRef, Metric, ModelCard, Provenance, dump_card
+from edgekit.codec import to_jsonable
+from edgekit.formats.keras import write_card
+from edgekit.preprocessing import preset
+from edgekit.recipe import Precision, Recipe
+from fuzz.readers import CORPUS, GOLDEN
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+MODELS = GOLDEN / "models"
+
+
+def photo(seed: int, mode: str = "RGB") -> Image.Image:
+    """A noisy 9 x 13 image."""
+    channels = {"RGB": 3, "L": 1, "CMYK": 4}[mode]
+    pixels = np.random.default_rng(seed).integers(0, 256, (9, 13, channels), np.uint8)
+    return Image.fromarray(pixels[..., 0] if channels == 1 else pixels, mode)
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """``image`` as a file of ``kind``."""
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    """A zip without a clock in it."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), data, zipfile.ZIP_DEFLATED)
+    return stream.getvalue()
+
+
+def arrays(**values: Any) -> bytes:
+    """An ``.npz``."""
+    stream = io.BytesIO()
+    np.savez(stream, **values)
+    return stream.getvalue()
+
+
+def card_of(path: Path) -> ModelCard:
+    """A complete card for the tiny network."""
+    card = open_artifact(path).card
+    return ModelCard(
+        name="convnet",
+        task="classification",
+        inputs=card.inputs,
+        outputs=card.outputs,
+        preprocessing=preset("torch", size_hw=(6, 4)),
+        labels=tuple("abcdé"),
+        provenance=Provenance(
+            source_sha256="0" * 64,
+            source_format="keras",
+            architecture="convnet",
+            arguments={"alpha": 0.25, "classes": 5, "padding": "same"},
+            recipe=Recipe(precision=Precision.INT8, keep_float=("scores",)),
+            calibration=DataRef(name="photos", digest="0" * 64, count=2, seed=0, items=("01234567", "89abcdef")),
+            tools={"edgekit": "0.1.0"},
+            notes=("one",),
+        ),
+        metrics=(Metric(name="top1", value=0.5, data="photos", count=8, low=0.2, high=0.8),),
+    )
+
+
+def models() -> dict[str, bytes]:
+    """The tiny network in all formats with a card, an appended label file, and as HDF5."""
+    made = {}
+    for kind in (Format.TFLITE, Format.ONNX):
+        path = MODELS / f"convnet.{kind.value}"
+        made[f"{kind.value}/card.{kind.value}"] = with_card(path.read_bytes(), card_of(path), kind)
+    int8 = (MODELS / "convnet_int8.tflite").read_bytes()
+    made["tflite/labels.tflite"] = int8 + zipped({"labels.txt": b"a\nb\nc\nd\ne\n"})
+    with tempfile.TemporaryDirectory() as folder:
+        keras = Path(shutil.copy(MODELS / "convnet.keras", folder))
+        write_card(keras, card_of(keras))
+        made["keras/card.keras"] = keras.read_bytes()
+        made["h5/convnet.h5"] = as_h5(keras, Path(folder))
+        weights = zipfile.ZipFile(keras).read("model.weights.h5")
+    made["h5/weights.h5"] = weights
+    return made
+
+
+def as_h5(keras_file: Path, folder: Path) -> bytes:
+    """The model as Keras' older format."""
+    import keras
+
+    model = keras.saving.load_model(keras_file)
+    model.save(folder / "convnet.h5")
+    return (folder / "convnet.h5").read_bytes()
+
+
+def data() -> dict[str, bytes]:
+    """Images, tables, arrays and archives."""
+    rng = np.random.default_rng(0)
+    photos = {f"images/{i}.png": encoded(photo(i), "PNG") for i in range(2)}
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    labels = b"file,class_id\nimages/0.png,0\nimages/1.png,1\n"
+    classes = b"class_id,name\n0,cat\n1,dog\n"
+    numbers = b"a,b,label\n0.5,1e3,0\n-1,2,1\n"
+    digits = rng.integers(0, 255, (3, 4, 4), np.uint8)
+    from edgekit.models.checkpoint import Checkpoint, EpochRecord, write_checkpoint
+
+    record = EpochRecord(epoch=1, loss=1.0, accuracy=0.5, val_loss=1.0, val_accuracy=0.5, seconds=1.0)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "c.npz"
+        write_checkpoint(place, Checkpoint().after(record, (np.ones(3, np.float32),), (np.ones(2, np.float32),)))
+        checkpoint = place.read_bytes()
+    idx = b"\0\0\x08\x03" + np.array([3, 4, 4], ">u4").tobytes() + digits.tobytes()
+    npy = io.BytesIO()
+    np.save(npy, rng.random((2, 3), np.float32))
+    return {
+        "image/rgb.png": photos["images/0.png"],
+        "image/gray.png": encoded(photo(2, "L"), "PNG"),
+        "image/palette.png": encoded(photo(3).convert("P"), "PNG"),
+        "image/rotated.jpg": encoded(photo(4), "JPEG", exif=exif),
+        "image/progressive.jpg": encoded(photo(5, "L"), "JPEG", progressive=True),
+        "image/cmyk.jpg": encoded(photo(6, "CMYK"), "JPEG"),
+        "image/photo.bmp": encoded(photo(7), "BMP"),
+        "image/photo.webp": encoded(photo(8), "WEBP"),
+        "image/photo.ppm": encoded(photo(9), "PPM"),
+        "archive/photos.zip": zipped({"labels.csv": labels, "classes.csv": classes, **photos}),
+        "archive/folder.zip": zipped({"x/labels.csv": labels, **{f"x/{k}": v for k, v in photos.items()}}),
+        "csv/numbers.csv": numbers,
+        "csv/classes.csv": classes,
+        "csv/quoted.csv": '\ufefffile,class_id\r\n"a,b.png",1\r\n'.encode(),
+        "npz/parts.npz": arrays(x_train=digits, y_train=[0, 1, 2], x_test=digits, y_test=[[0], [1], [2]]),
+        "npz/named.npz": arrays(zeta=rng.random((2, 3)), alpha=rng.random((2, 2)), y=[0, 1], class_names=["a", "b"]),
+        "npz/checkpoint.npz": checkpoint,
+        "npz/weights.npz": arrays(**{"features.0.0.weight": np.ones((8, 3, 3, 3), np.float32)}),
+        "npy/rows.npy": npy.getvalue(),
+        "idx/digits.gz": gzip.compress(idx, mtime=0),
+    }
+
+
+def texts() -> dict[str, bytes]:
+    """Cards, recipes, and what the commands write as JSON."""
+    card = card_of(MODELS / "convnet.tflite")
+    made = {
+        "card/whole.json": dump_card(card).encode(),
+        "card/part.json": json.dumps({"labels": ["a", "b"], "preprocessing": None}).encode(),
+        "card/preprocessing.json": json.dumps(to_jsonable(card.preprocessing)).encode(),
+        "recipe/recipe.json": json.dumps(to_jsonable(Recipe(precision=Precision.INT8, keep_float=("a.*",)))).encode(),
+    }
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        np.savez(folder / "d.npz", x=np.random.default_rng(0).random((4, 6, 4, 3), np.float32), y=[0, 1, 2, 3])
+        files = [str(MODELS / f"convnet.{kind}") for kind in ("onnx", "tflite")]
+        edgekit("convert", files[0], "-p", "fp16", "-o", str(folder), "--json", str(folder / "convert.json"))
+        edgekit("evaluate", *files, "--data", str(folder / "d.npz"), "--json", str(folder / "evaluate.json"))
+        edgekit("benchmark", files[0], "--runs", "20", "--min-secs", "0", "--json", str(folder / "benchmark.json"))
+        for name in ("convert", "evaluate", "benchmark"):
+            made[f"results/{name}.json"] = (folder / f"{name}.json").read_bytes().replace(text.encode(), b"folder")
+        made["manifest/convnet.manifest.json"] = next(folder.glob("*.manifest.json")).read_bytes()
+    return {name: content.replace(str(GOLDEN.parent.parent).encode(), b"/project") for name, content in made.items()}
+
+
+def edgekit(*arguments: str) -> None:
+    """Run the real command."""
+    subprocess.run([sys.executable, "-m", "edgekit", *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def main() -> None:
+    """Write what is made and remove what is not made any more."""
+    made = {**models(), **data(), **texts()}
+    for path in CORPUS.glob("*/*"):
+        if not path.name.startswith("found-") and str(path.relative_to(CORPUS)) not in made:
+            path.unlink()
+    for name, content in made.items():
+        (CORPUS / name).parent.mkdir(parents=True, exist_ok=True)
+        (CORPUS / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""Every reader of things from outside, each as one function of a path that reads all there is to read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from unittest.mock import patch
+
+from edgekit.card import ModelCard
+from edgekit.errors import EdgekitError
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+CORPUS = Path(__file__).parent / "corpus"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A reader and what it reads: ``seeds`` are whole files, ``suffix`` is the ending of the damaged ones."""
+
+    read: Callable[[Path], object]
+    suffix: str
+    seeds: tuple[Path, ...]
+
+
+def read_tflite(path: Path) -> None:
+    """All that is read of a TFLite file, and a card written into it."""
+    _read_model(path)
+
+
+def read_onnx(path: Path) -> None:
+    """All that is read of an ONNX file without running it, and a card written into it."""
+    _read_model(path)
+
+
+def _read_model(path: Path) -> None:
+    from edgekit.artifact import Format, open_artifact, with_card
+    from edgekit.converters.source import open_source
+    from edgekit.formats import onnx, tflite
+    from edgekit.measure.macs import bytes_by_dtype, count_macs, count_parameters, peak_activation_bytes
+    from edgekit.measure.targets import TARGETS, misfits
+
+    artifact = open_artifact(path)
+    graph = (tflite if artifact.format is Format.TFLITE else onnx).read_graph(path)
+    for figure in (bytes_by_dtype, count_macs, count_parameters, peak_activation_bytes):
+        figure(graph)
+    for target in TARGETS:
+        if target.format is artifact.format:
+            misfits(graph, artifact.format, target)
+    _each(
+        lambda: with_card(path.read_bytes(), ModelCard(name="x", inputs=(), outputs=()), artifact.format),
+        lambda: open_source(path),
+    )
+
+
+def read_keras(path: Path) -> None:
+    """All that is read of a Keras file without TensorFlow, and a card written into it."""
+    from edgekit.converters.source import open_source
+    from edgekit.formats import keras
+    from edgekit.measure.inspect import inspect
+
+    with patch.object(keras, "H5_LIMIT_S", 2.0):  # so that many can be tried
+        inspect(path)
+        if path.suffix == ".keras":
+            keras.write_card(path, ModelCard(name="x", inputs=(), outputs=()))
+        open_source(path)
+
+
+def read_card(path: Path) -> None:
+    """A card, whole or in part, and the preprocessing in it."""
+    from edgekit.artifact import check_fit, merged_card
+    from edgekit.card import load_card
+    from edgekit.feeding import resolve_preprocessing
+
+    blank = ModelCard(name="x", inputs=(), outputs=())
+    _each(
+        lambda: load_card(path.read_bytes()),
+        lambda: resolve_preprocessing(blank, str(path)),
+        lambda: check_fit(merged_card(blank, path), blank),
+    )
+
+
+def read_archive(path: Path) -> None:
+    """A zip of images with their labels."""
+    _read_data(path)
+
+
+def read_npz(path: Path) -> None:
+    """An ``.npz`` as data, as weights and as the state of a training."""
+    from edgekit.models.checkpoint import read_checkpoint
+    from edgekit.models.registry import find_spec
+    from edgekit.models.weights import import_weights
+
+    _each(
+        lambda: read_checkpoint(path),
+        lambda: import_weights(find_spec("mobilenet_v2"), path, {}),
+        lambda: _read_data(path),
+    )
+
+
+def read_npy(path: Path) -> None:
+    """One array to predict."""
+    from edgekit.measure.predict import _load_npy
+
+    _load_npy(path)
+
+
+def read_image(path: Path) -> None:
+    """An image."""
+    from edgekit.data.images import decode_image
+
+    decode_image(path, name=str(path))
+
+
+def read_csv(path: Path) -> None:
+    """A table of numbers, of images or of class names."""
+    from edgekit.tasks import read_labels
+
+    _each(lambda: read_labels(path), lambda: _read_data(path))
+
+
+def read_results(path: Path) -> None:
+    """Results, drawn as a page."""
+    from edgekit.report import write_report
+
+    write_report(path.parent, path.parent / "report.html", force=True)
+
+
+def read_manifest(path: Path) -> None:
+    """The record of a conversion, and settings of a training."""
+    from edgekit.converters.manifest import load_manifest
+    from edgekit.models.run_folder import _read_settings
+
+    _each(lambda: _read_settings(path), lambda: load_manifest(path))
+
+
+def read_recipe(path: Path) -> None:
+    """A recipe in JSON, as cards and manifests hold it."""
+    import json
+
+    from edgekit.codec import from_jsonable
+    from edgekit.errors import CardError
+    from edgekit.recipe import Recipe
+
+    try:
+        data = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        raise CardError("not JSON") from None
+    from_jsonable(Recipe, data)
+
+
+def read_idx(path: Path) -> None:
+    """MNIST's own format."""
+    from edgekit.data.known import read_idx
+
+    read_idx(path)
+
+
+def _read_data(path: Path) -> None:
+    from edgekit.data import Part, item_digest, open_data
+
+    def read(part: Part) -> None:
+        data = open_data(str(path), part=part, data_dir=None)
+        for index in range(min(len(data), 8)):
+            item_digest(data.items[index])
+
+    _each(*(partial(read, part) for part in Part))
+
+
+def _each(*reads: Callable[[], object]) -> None:
+    """Call all of them; when all refuse, or one in more than a line, the refusal with most lines is raised."""
+    refusals = []
+    for read in reads:
+        try:
+            read()
+        except EdgekitError as error:
+            refusals.append(error)
+    worst = max(refusals, key=lambda error: str(error).count("\n"), default=None)
+    if worst is not None and (len(refusals) == len(reads) or "\n" in str(worst)):
+        raise worst
+
+
+def _seeds(reader: str, *more: str) -> tuple[Path, ...]:
+    whole = (path for path in (CORPUS / reader).glob("*") if not path.name.startswith("found-"))
+    return (*sorted(whole), *(GOLDEN / m for m in more))
+
+
+TARGETS: dict[str, Target] = {
+    "tflite": Target(
+        read=read_tflite,
+        suffix=".tflite",
+        seeds=_seeds(
+            "tflite", "tiny.tflite", "two_inputs_int8.tflite", "models/convnet_any_batch.tflite", "models/lstm.tflite"
+        ),
+    ),
+    "onnx": Target(
+        read=read_onnx,
+        suffix=".onnx",
+        seeds=_seeds("onnx", "tiny.onnx", "models/convnet.onnx", "models/quantized_interface.onnx"),
+    ),
+    "keras": Target(
+        read=read_keras,
+        suffix=".keras",
+        seeds=_seeds("keras", "models/convnet.keras", "models/two_inputs.keras"),
+    ),
+    "h5": Target(read=read_keras, suffix=".h5", seeds=_seeds("h5")),
+    "card": Target(read=read_card, suffix=".json", seeds=_seeds("card")),
+    "archive": Target(read=read_archive, suffix=".zip", seeds=_seeds("archive")),
+    "npz": Target(read=read_npz, suffix=".npz", seeds=_seeds("npz", "preprocessing.npz")),
+    "npy": Target(read=read_npy, suffix=".npy", seeds=_seeds("npy")),
+    "image": Target(read=read_image, suffix=".png", seeds=_seeds("image")),
+    "csv": Target(read=read_csv, suffix=".csv", seeds=_seeds("csv")),
+    "results": Target(read=read_results, suffix=".json", seeds=_seeds("results")),
+    "manifest": Target(read=read_manifest, suffix=".manifest.json", seeds=_seeds("manifest")),
+    "recipe": Target(read=read_recipe, suffix=".json", seeds=_seeds("recipe")),
+    "idx": Target(read=read_idx, suffix=".gz", seeds=_seeds("idx")),
+}
+"""Name of the reader to what it is fed."""
