@@ -68,7 +68,7 @@ def embed_card(
     data = with_card(draft.path.read_bytes(), card, job.format)
     path = folder / job.file_name
     path.write_bytes(data)
-    float_recipe = replace(job.recipe, precision=Precision.FP32, keep_float=())
+    float_recipe = replace(job.recipe, precision=Precision.FP32, portable=False, keep_float=())
     float_card = _card(base, lowered.graph, source, float_recipe, None, tools)
     float_bytes = len(with_card(lowered.path.read_bytes(), float_card, job.format))
     return Finished(job=job, path=path, draft=draft, ratio=float_bytes / len(data), float_ops=left)

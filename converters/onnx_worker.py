@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.converters.onnx_names import canonical
+from edgekit.converters.portable import portable_overrides, require_portable
 from edgekit.converters.ranges import RangeFinder
 from edgekit.converters.samples import Samples
 from edgekit.converters.weight_scales import weight_overrides
@@ -77,7 +78,11 @@ def _static(request: Json, path: Path, progress: Progress) -> None:
     per_channel = request["granularity"] == "per-channel"
     model = onnx.load(request["source"])
     calibrated = path.with_name("ranges.json")
-    ranges = {name: tuple(map(np.float32, ends)) for name, ends in _measure(request, progress).items()}
+    measured = _measure(request, progress)
+    ranges = {name: tuple(map(np.float32, ends)) for name, ends in measured.items()}
+    overrides = weight_overrides(model) if per_channel else {}
+    if request["portable"]:
+        overrides |= portable_overrides(model, measured)
     quantization.save_tensors_data(
         quantization.TensorsData(quantization.CalibrationMethod.MinMax, ranges), str(calibrated)
     )
@@ -93,8 +98,10 @@ def _static(request: Json, path: Path, progress: Progress) -> None:
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=quantization.CalibrationMethod.MinMax,
         nodes_to_exclude=_matching(model, request["keep_float"]),
-        extra_options={"TensorQuantOverrides": weight_overrides(model) if per_channel else {}},
+        extra_options={"TensorQuantOverrides": overrides},
     )
+    if request["portable"]:
+        require_portable(onnx.load(str(path)), Path(request["path"]).name)
 
 
 def _measure(request: Json, progress: Progress) -> dict[str, tuple[float, float]]:

@@ -55,6 +55,7 @@ def quantize(
         "precision": recipe.precision.value,
         "granularity": recipe.granularity.value,
         "ranges": recipe.ranges.value,
+        "portable": recipe.portable,
         "interface": recipe.interface.value,
         "seed": recipe.seed,
         "samples": str(samples.folder),
