@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.converters.weight_scales import groups_of, summed_orders
 from edgekit.errors import ConversionError
 
 LARGEST = 1023
@@ -35,6 +36,7 @@ _EXACT = frozenset(
 )  # fmt: skip
 # The same, when their inputs and their output are 8-bit; in float the order of additions is each CPU's own.
 _EXACT_IN_8_BITS = frozenset(("AveragePool", "Concat", "Conv", "Gemm", "LeakyRelu", "MatMul", "Softmax"))
+_WEIGHTED = frozenset(("Conv", "Gemm", "MatMul"))
 _ROUNDED = frozenset(("Add", "GlobalAveragePool", "Mul"))
 # ONNX Runtime gives the output of these the scale of their input.
 _PASSING = frozenset(
@@ -86,7 +88,13 @@ def require_portable(model: Any, what: str) -> None:
     values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     read = {n.output[0]: values[n.input[1]] for n in model.graph.node if n.op_type == "DequantizeLinear"}
     written = {n.input[0]: values[n.input[1]] for n in model.graph.node if n.op_type == "QuantizeLinear"}
+    weights = {n.output[0]: values.get(n.input[0]) for n in model.graph.node if n.op_type == "DequantizeLinear"}
     for node in model.graph.node:
+        if node.op_type in _WEIGHTED and _overflows(node, weights.get(node.input[1])):
+            raise ConversionError(
+                f"{what} cannot have the same bits on every CPU: pairs of weights of {node.op_type} {node.name!r} "
+                "overflow on x86 without VNNI; convert without --portable."
+            )
         quantized = node.output[0] in written and all(name in read for name in node.input if name)
         known = node.op_type in _EXACT or (node.op_type in _EXACT_IN_8_BITS | _ROUNDED and quantized)
         # Additions and products in float are one IEEE operation.
@@ -102,6 +110,23 @@ def require_portable(model: Any, what: str) -> None:
                     f"{what} cannot have the same bits on every CPU: the scales around {node.op_type} {node.name!r} "
                     "leave results half between two steps; convert without --portable."
                 )
+
+
+def _overflows(node: Any, weights: Any) -> bool:
+    """Whether two products of 8-bit weights with neighbouring activations of 255 leave 16 bits."""
+    if weights is None or weights.dtype != np.int8 or weights.ndim < 2:
+        return False
+    if node.op_type == "Conv":
+        orders = summed_orders(weights, groups_of(node))
+    else:
+        orders = (weights.T if any(a.name == "transB" and a.i for a in node.attribute) else weights,)
+    for rows in orders:
+        whole = np.concatenate([rows, np.zeros((len(rows) % 2, *rows.shape[1:]), np.int8)]).astype(np.int32)
+        pairs = whole.reshape(-1, 2, *rows.shape[1:])
+        reach = max(np.clip(side * pairs, 0, None).sum(axis=1).max(initial=0) for side in (1, -1))
+        if 255 * reach >= 2**15:
+            return True
+    return False
 
 
 def is_odd_fraction(factors: Iterable[float], largest: int) -> bool:

@@ -111,10 +111,11 @@ def every_operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(1)
     constants = {
         "kernel": random.normal(0, 0.2, (8, 4, 3, 3)),
+        "grey": np.abs(random.normal(0, 0.3, (4, 1, 3, 3))),
         "depthwise": random.normal(0, 0.3, (8, 1, 3, 3)),
         "offset": random.normal(0, 1, (1, 8, 1, 1)),
         "gain": random.normal(0, 1, (1, 8, 1, 1)),
-        "weight": random.normal(0, 0.3, (16, 10)),
+        "weight": random.normal(0, 0.3, (20, 10)),
         "bias": random.normal(0, 0.3, 10),
     }
     nodes = [
@@ -125,7 +126,9 @@ def every_operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
         helper.make_node("Relu", ["sum"], ["relu"]),
         helper.make_node("Add", ["relu", "offset"], ["shifted"]),
         helper.make_node("Mul", ["shifted", "gain"], ["scaled"]),
-        helper.make_node("Concat", ["scaled", "relu"], ["both"], axis=1),
+        helper.make_node("Slice", ["x", "zero", "one", "one"], ["channel"]),
+        helper.make_node("Conv", ["channel", "grey"], ["shades"], pads=[1, 1, 1, 1]),
+        helper.make_node("Concat", ["scaled", "relu", "shades"], ["both"], axis=1),
         helper.make_node("AveragePool", ["both"], ["pooled"], kernel_shape=[2, 2]),
         helper.make_node("Mul", ["pooled", "pooled"], ["squares"]),
         helper.make_node("GlobalAveragePool", ["squares"], ["mean"]),
@@ -138,7 +141,10 @@ def every_operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "every operator",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 4, 6, 6))],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 10))],
-        [numpy_helper.from_array(np.asarray(v, np.float32), n) for n, v in constants.items()],
+        [
+            *(numpy_helper.from_array(np.asarray(v, np.float32), n) for n, v in constants.items()),
+            *(numpy_helper.from_array(np.array([v]), n) for n, v in {"zero": 0, "one": 1}.items()),
+        ],
     )
     path = tmp_path_factory.mktemp("every") / "every.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))

@@ -196,6 +196,20 @@ def test_scales_that_leave_halves_are_refused(scales: dict[str, float]) -> None:
     require_portable(quantized("Add", {"a": 1 / 3, "b": 2 / 3, "c": 1.0}), "x")
 
 
+def test_weights_that_overflow_in_pairs_are_refused(every_operator: Path, tmp_path: Path) -> None:
+    made = convert(every_operator, tmp_path, portable=True)
+    kernels = {t.name: t for t in made.graph.initializer if t.data_type == TensorProto.INT8 and len(t.dims) == 4}
+    for name in [n.input[0] for n in made.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in kernels][:1]:
+        full = np.full(kernels[name].dims, 127, np.int8)
+        kernels[name].CopyFrom(numpy_helper.from_array(full, name))
+    with pytest.raises(ConversionError) as caught:
+        require_portable(made, "x.int8.onnx")
+    assert str(caught.value) == (
+        "x.int8.onnx cannot have the same bits on every CPU: pairs of weights of Conv 'Conv' overflow on x86 without "
+        "VNNI; convert without --portable."
+    )
+
+
 def test_an_operator_without_an_exact_form_is_refused(tmp_path: Path) -> None:
     onnx.save(model(node("Add", "a b", "sum"), node("Sigmoid", "sum", "c")), str(tmp_path / "float.onnx"))
     with pytest.raises(ConversionError) as caught:
