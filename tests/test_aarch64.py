@@ -3,6 +3,7 @@
 `make aarch64` sets it up. What it compares can fail: each comparison has a file or a CPU that it must refuse.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,14 +15,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.converters import Request, convert
-from edgekit.errors import CheckFailedError
+from edgekit.errors import CheckFailedError, EdgekitError
 from edgekit.measure.same import Sameness, same_answers
 from edgekit.recipe import Precision, Recipe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from aarch64.places import Place, UnavailableError, arm, here, old_x86, run
-from aarch64.sysroot import FOLDER, describe_cpu
+from aarch64.sysroot import FOLDER, build, built_for, describe_cpu
 
 PLACES = {"cortex-a72": arm, "cortex-a76": arm, "nehalem": lambda _: old_x86()}
 
@@ -76,6 +77,36 @@ def test_a_missing_emulator_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnavailableError) as caught:
         arm("cortex-a72")
     assert str(caught.value) == ("qemu-aarch64-static is not installed; it is in Debian's package qemu-user-static.")
+
+
+def test_an_older_x86_needs_an_x86(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aarch64.places.platform.machine", lambda: "aarch64")
+    with pytest.raises(UnavailableError) as caught:
+        old_x86()
+    assert str(caught.value) == "An older x86 is emulated on x86 only, where the same Python runs on both."
+
+
+def test_a_sysroot_needs_debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aarch64.sysroot.shutil.which", lambda _: None)
+    with pytest.raises(EdgekitError) as caught:
+        build(tmp_path / "new")
+    assert str(caught.value) == (
+        "The aarch64 sysroot is made of Debian's packages, and apt or "
+        "/usr/share/keyrings/debian-archive-keyring.gpg is missing here."
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_sysroot_that_cannot_be_fetched_is_told_and_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apt = tmp_path / "apt-get"
+    apt.write_text("#!/bin/sh\necho 'E: no server answers' >&2; exit 100\n")
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("aarch64.sysroot._KEYRING", apt)
+    with pytest.raises(EdgekitError) as caught:
+        build(tmp_path / "new")
+    assert str(caught.value) == "The aarch64 sysroot cannot be made: apt-get says: E: no server answers"
+    assert built_for(tmp_path / "new") is None
 
 
 def test_a_changed_weight_is_noticed(tiny_models: Path, tmp_path: Path) -> None:
