@@ -156,8 +156,10 @@ def _count(model: Any, node: Any) -> float:
     """How many values one output of the node is the mean of; 1 for a product, NaN where the model does not tell."""
     if node.op_type != "GlobalAveragePool":
         return 1
-    shapes = {v.name: v.type.tensor_type.shape.dim for v in (*model.graph.value_info, *model.graph.input)}
-    return math.prod(dim.dim_value for dim in shapes[node.input[0]][2:]) or math.nan
+    described = (*model.graph.value_info, *model.graph.input, *model.graph.output)
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in described}
+    sizes = [dim.dim_value for dim in shapes.get(node.input[0], ())[2:]]
+    return math.prod(sizes) if sizes and all(sizes) else math.nan
 
 
 def _one_scale(model: Any, known: Ranges) -> dict[str, str]:

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgekit.converters import Request, convert
 from edgekit.errors import CheckFailedError, EdgekitError
 from edgekit.measure.same import Sameness, same_answers
-from edgekit.recipe import Precision, Recipe
+from edgekit.recipe import Precision, Ranges, Recipe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -167,36 +167,35 @@ def test_kernels_other_than_xnnpack_are_not_compared(pi: Place, tiny_models: Pat
     )
 
 
-def bytes_of(op: str, scales: tuple[float, float, float], path: Path) -> Path:
-    """An ONNX file that adds or multiplies two tensors of 8 bits, of all pairs of bytes in one item."""
-    nodes = [helper.make_node("DequantizeLinear", [n, f"{n}_scale", "zero"], [f"{n}_float"]) for n in "ab"]
-    nodes.append(helper.make_node(op, ["a_float", "b_float"], ["c_float"]))
-    nodes.append(helper.make_node("QuantizeLinear", ["c_float", "c_scale", "zero"], ["c"]))
-    constants = [
-        numpy_helper.from_array(np.array(s, np.float32), f"{n}_scale") for n, s in zip("abc", scales, strict=True)
-    ]
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [value(n, TensorProto.UINT8, (1, 256, 256)) for n in "ab"],
-        [value("c", TensorProto.UINT8, (1, 256, 256))],
-        [*constants, numpy_helper.from_array(np.array(100, np.uint8), "zero")],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
-    return path
-
-
-ALL_PAIRS = dict(zip("ab", np.indices((256, 256)).astype(np.uint8)[:, None], strict=True))
-
-
 @pytest.mark.slow
 @pytest.mark.device
-def test_halves_go_to_different_sides_and_thirds_to_the_same(pi: Place, tmp_path: Path) -> None:
-    """Why a portable file chooses its scales, and that the comparison sees it."""
-    halves = compared(pi, bytes_of("Add", (0.5, 1.0, 1.0), tmp_path / "halves.onnx"), ALL_PAIRS)
-    assert (halves.identical, halves.max_steps) == (False, 1)
-    assert compared(pi, bytes_of("Add", (1 / 3, 2 / 3, 1.0), tmp_path / "thirds.onnx"), ALL_PAIRS).identical
+def test_halves_go_to_different_sides_but_not_in_a_portable_file(pi: Place, tmp_path: Path) -> None:
+    """Why there are portable files, and that the comparison sees it: two inputs of 0..1 whose sum is 0..2."""
+    value = helper.make_tensor_value_info
+    shape = (1, 16, 16)
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["a", "b"], ["c"])],
+        "sum",
+        [value(name, TensorProto.FLOAT, shape) for name in "ab"],
+        [value("c", TensorProto.FLOAT, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(tmp_path / "sum.onnx"))
+    random = np.random.default_rng(0)
+    inputs = {name: random.integers(0, 256, (20, 16, 16)).astype(np.float32) / 255 for name in "ab"}
+    inputs["a"][0] = inputs["b"][0] = np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16)
+    np.savez(tmp_path / "x.npz", **inputs)
+    found = {}
+    for portable in (False, True):
+        recipe = Recipe(precision=Precision.INT8, ranges=Ranges.MINMAX, portable=portable, calibration_samples=20)
+        request = Request(
+            source=tmp_path / "sum.onnx",
+            recipes=(recipe,),
+            calibration=str(tmp_path / "x.npz"),
+            output_dir=tmp_path / str(portable),
+        )
+        found[portable] = compared(pi, convert(request).artifacts[0].path, inputs)
+    assert (found[False].identical, found[True].identical) == (False, True)
 
 
 @pytest.mark.slow

@@ -220,6 +220,16 @@ def test_an_operator_without_an_exact_form_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_the_values_of_a_mean_may_be_an_output_as_well() -> None:
+    value = helper.make_tensor_value_info("pooled", TensorProto.FLOAT, (1, 4, 3, 3))
+    graph = model(
+        node("MaxPool", "a", "pooled", kernel_shape=[2, 2], strides=[2, 2]), node("GlobalAveragePool", "pooled", "c")
+    )
+    graph.graph.output.append(value)
+    scales = chosen(portable_overrides(graph, {"a": (0.0, 1.0), "pooled": (0.0, 1.0), "c": (0.0, 0.7)}))
+    assert is_odd_fraction([scales["pooled"] / scales["c"] / 9], 1023)
+
+
 def test_a_mean_over_an_unknown_number_of_values_is_refused() -> None:
     made = quantized("GlobalAveragePool", {"a": 4.0, "c": 1 / 3})
     require_portable(made, "x")
