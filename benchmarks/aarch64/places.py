@@ -69,8 +69,14 @@ def arm(cpu: str, folder: Path = FOLDER) -> Place:
     if built_for(folder) is None:
         raise UnavailableError("There is no aarch64 sysroot; run: make aarch64")
     root = folder.resolve() / cpu
-    guest = {"PYTHONHOME": f"{root}/usr", "PYTHONPATH": f"{root}/opt/edge:{_ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+    guest = {
+        "PYTHONHOME": f"{root}/usr",
+        "PYTHONPATH": f"{root}/opt/edge:{_ROOT}",
+        # Compiling takes the emulated Python longer than running; it is done once.
+        "PYTHONPYCACHEPREFIX": str(folder.resolve() / "pycache"),
+    }
     handed = [word for name, value in guest.items() for word in ("-E", f"{name}={value}")]
+    handed += ["-U", "PYTHONDONTWRITEBYTECODE"]
     python = f"{root}/usr/bin/python{PYTHON}"
     return Place(name=cpu, command=(emulator, "-cpu", cpu, "-L", str(root), *handed, python), environment={})
 
