@@ -17,10 +17,10 @@ export EDGEKIT_DATA := $(abspath ../shared/data)
 endif
 endif
 
-.PHONY: help setup quickstart test test-slow test-all-pythons lint types fmt bench fuzz
+.PHONY: help setup quickstart test test-slow test-all-pythons lint types fmt aarch64 bench fuzz
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv with everything for development
 
@@ -60,9 +60,14 @@ fuzz: $(STAMP) ## damaged files for FUZZ_SECONDS through every reader, then 1,90
 	$(FUZZ) fuzz.campaign --seed $(FUZZ_SEED)
 	$(FUZZ) fuzz.kills --seed $(FUZZ_SEED)
 
+aarch64: $(STAMP) ## an aarch64 Debian with the engines in build/, for tests and benchmarks on an emulated ARM CPU
+	$(BIN)/python benchmarks/aarch64/sysroot.py
+
 bench: $(STAMP) ## measure what the docs claim; results go to benchmarks/results/
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/latency_overhead.py
 	$(BIN)/python benchmarks/litert_benchmark.py
 	$(BIN)/python benchmarks/best_engine.py
 	$(BIN)/python benchmarks/engine_table.py --check
+	@if [ -e build/aarch64/built.json ]; then $(BIN)/python benchmarks/same_answers.py; \
+	else echo "same_answers.py needs an emulated ARM CPU and is left out; set it up by: make aarch64"; fi

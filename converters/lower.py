@@ -42,8 +42,6 @@ def load(source: Source, shop: Workshop) -> Loaded:
     """The inputs of ``source``. A Keras model or SavedModel is held by the TensorFlow process from here on."""
     if source.kind in (SourceKind.KERAS, SourceKind.H5):
         require_readable_weights(source.path)
-    elif not source.needs_tensorflow:
-        probe(source.path)
     if source.needs_tensorflow:
         answer = shop.tensorflow("load", {"path": str(source.path), "kind": source.kind.value})
         inputs = tuple(TensorSpec(name=i["name"], shape=tuple(i["shape"]), dtype=i["dtype"]) for i in answer["inputs"])
@@ -55,6 +53,7 @@ def load(source: Source, shop: Workshop) -> Loaded:
             raise ArtifactError(
                 f"Input {spec.name!r} of {source.path} has free dimensions after the batch axis; expected fixed sizes."
             )
+    probe(source.path)
     return Loaded(inputs=source.card.inputs, tools={})
 
 

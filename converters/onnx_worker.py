@@ -12,6 +12,7 @@ from edgekit.converters import onnx_edit
 from edgekit.converters.accuracy.probe import Probe, name_tensors
 from edgekit.converters.layers import layer_values, match_weights, require_values
 from edgekit.converters.onnx_names import canonical
+from edgekit.converters.portable import portable_overrides, require_portable
 from edgekit.converters.ranges import Ends, RangeFinder, known_ranges
 from edgekit.converters.samples import Samples
 from edgekit.converters.weight_scales import weight_overrides
@@ -111,7 +112,11 @@ def _static(request: Json, path: Path, progress: Progress) -> None:
     per_channel = request["granularity"] == "per-channel"
     model = onnx.load(request["source"])
     calibrated = path.with_name("ranges.json")
-    ranges = {name: tuple(map(np.float32, ends)) for name, ends in _ranges(request, progress).items()}
+    measured = _ranges(request, progress)
+    ranges = {name: tuple(map(np.float32, ends)) for name, ends in measured.items()}
+    overrides = weight_overrides(model, request["scales"]) if per_channel and request["pairs"] else {}
+    if request["portable"]:
+        overrides |= portable_overrides(model, measured)
     quantization.save_tensors_data(
         quantization.TensorsData(quantization.CalibrationMethod.MinMax, ranges), str(calibrated)
     )
@@ -127,12 +132,10 @@ def _static(request: Json, path: Path, progress: Progress) -> None:
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=quantization.CalibrationMethod.MinMax,
         nodes_to_exclude=_matching(model, request["keep_float"]),
-        extra_options={
-            "TensorQuantOverrides": weight_overrides(model, request["scales"])
-            if per_channel and request["pairs"]
-            else {}
-        },
+        extra_options={"TensorQuantOverrides": overrides},
     )
+    if request["portable"]:
+        require_portable(onnx.load(str(path)), Path(request["path"]).name)
 
 
 def _ranges(request: Json, progress: Progress) -> Ends:

@@ -48,6 +48,7 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
         "clip": AccuracyStep.RANGES in recipe.steps and recipe.precision is Precision.INT8,
         "pairs": prepared.pairs,
         "scales": {f"{layer}/kernel": list(scales) for layer, scales in prepared.scales.items()},
+        "portable": recipe.portable,
         "interface": recipe.interface.value,
         "seed": recipe.seed,
         "samples": str(samples.folder),

@@ -72,7 +72,7 @@ def weight_overrides(model: Any, known: Mapping[str, Sequence[float]]) -> dict[s
             continue
         values = numpy_helper.to_array(weights[node.input[1]])
         if node.op_type == "Conv":
-            axis, scales = 0, conv_scales(values)
+            axis, scales = 0, conv_scales(values, groups_of(node))
         elif values.ndim == 2:
             transposed = any(a.name == "transB" and a.i for a in node.attribute)
             axis, scales = (0, pair_safe_scale(values.T)) if transposed else (1, pair_safe_scale(values))
@@ -85,13 +85,25 @@ def weight_overrides(model: Any, known: Mapping[str, Sequence[float]]) -> dict[s
     return overrides
 
 
-def conv_scales(values: Weights) -> Weights:
-    """Scales for a kernel (output channels, input channels of a group, ...)."""
+def groups_of(node: Any) -> int:
+    """The number of groups of an ONNX convolution."""
+    return next((int(a.i) for a in node.attribute if a.name == "group"), 1)
+
+
+def summed_orders(values: Weights, groups: int) -> tuple[Weights, ...]:
+    """A kernel (output channels, input channels of a group, ...) as (inner, output channels), in the order of addition.
+
+    Channels come first or last, by the layout that the engine has chosen. None for a depthwise one: it adds no pairs.
+    An ordinary convolution of one channel, as of grey images, does.
+    """
     outputs = len(values)
-    channels_first = values.reshape(outputs, -1).T
-    if values.shape[1] == 1:
-        return full_scale(channels_first)
-    # The engine sums with channels first or last, by the layout that it has chosen.
-    channels_last = np.moveaxis(values, 1, -1).reshape(outputs, -1).T
-    scale: Weights = np.maximum(pair_safe_scale(channels_first), pair_safe_scale(channels_last))
+    if groups == outputs > 1 and values.shape[1] == 1:
+        return ()
+    return values.reshape(outputs, -1).T, np.moveaxis(values, 1, -1).reshape(outputs, -1).T
+
+
+def conv_scales(values: Weights, groups: int = 1) -> Weights:
+    """Scales for a kernel (output channels, input channels of a group, ...)."""
+    whole = full_scale(values.reshape(len(values), -1).T)
+    scale: Weights = np.maximum.reduce([whole, *map(pair_safe_scale, summed_orders(values, groups))])
     return scale

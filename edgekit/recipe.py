@@ -56,7 +56,8 @@ class Recipe:
     """One way to convert. Hashable; to and from JSON by `edgekit.codec`.
 
     ``keep_float`` holds regular expressions on layer names that stay in float. ``interface`` matters to the integer
-    precisions only, ``steps`` to int8 only. ``calibration_samples`` items are drawn with ``seed`` from the
+    precisions only, ``steps`` to int8 only. ``portable`` asks for int8 files that give the same bits on every CPU: it
+    changes ONNX files, and TFLite files do so without. ``calibration_samples`` items are drawn with ``seed`` from the
     calibration data.
     """
 
@@ -65,6 +66,7 @@ class Recipe:
     steps: tuple[AccuracyStep, ...] = tuple(AccuracyStep)
     interface: InterfaceType = InterfaceType.INT8
     batch: Batch = Batch.STATIC
+    portable: bool = False
     keep_float: tuple[str, ...] = ()
     calibration_samples: int = 200
     seed: int = 0
@@ -74,6 +76,13 @@ class Recipe:
             raise InputError(f"A recipe calibrates on at least 1 sample; got {self.calibration_samples}.")
         if self.seed < 0:
             raise InputError(f"A seed is zero or positive; got {self.seed}.")
+        if self.portable and self.precision is not Precision.INT8:
+            raise InputError(f"Only int8 gives the same bits on every CPU; got a portable {self.code}: leave that out.")
+        if self.portable and self.keep_float:
+            raise InputError(
+                f"Layers in float differ between CPUs; got a portable recipe that keeps {self.keep_float[0]!r} in "
+                "float: leave one of the two out."
+            )
         for pattern in self.keep_float:
             try:
                 re.compile(pattern)

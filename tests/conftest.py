@@ -96,3 +96,56 @@ def colour_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pixels[..., channel] += 100
             Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index}.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def every_operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A float ONNX file with every kind of operator whose 8-bit form has sums, tables or scales that matter.
+
+    ``x`` (1, 4, 6, 6) to ``y`` (1, 10), probabilities; the weights are seeded.
+    """
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(1)
+    constants = {
+        "kernel": random.normal(0, 0.2, (8, 4, 3, 3)),
+        "grey": np.abs(random.normal(0, 0.3, (4, 1, 3, 3))),
+        "depthwise": random.normal(0, 0.3, (8, 1, 3, 3)),
+        "offset": random.normal(0, 1, (1, 8, 1, 1)),
+        "gain": random.normal(0, 1, (1, 8, 1, 1)),
+        "weight": random.normal(0, 0.3, (20, 10)),
+        "bias": random.normal(0, 0.3, 10),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "kernel"], ["wide"], pads=[1, 1, 1, 1]),
+        helper.make_node("LeakyRelu", ["wide"], ["leaky"], alpha=0.2),
+        helper.make_node("Conv", ["leaky", "depthwise"], ["deep"], pads=[1, 1, 1, 1], group=8),
+        helper.make_node("Add", ["deep", "leaky"], ["sum"], name="the_sum"),
+        helper.make_node("Relu", ["sum"], ["relu"]),
+        helper.make_node("Add", ["relu", "offset"], ["shifted"]),
+        helper.make_node("Mul", ["shifted", "gain"], ["scaled"]),
+        helper.make_node("Slice", ["x", "zero", "one", "one"], ["channel"]),
+        helper.make_node("Conv", ["channel", "grey"], ["shades"], pads=[1, 1, 1, 1]),
+        helper.make_node("Concat", ["scaled", "relu", "shades"], ["both"], axis=1),
+        helper.make_node("AveragePool", ["both"], ["pooled"], kernel_shape=[2, 2]),
+        helper.make_node("Mul", ["pooled", "pooled"], ["squares"]),
+        helper.make_node("GlobalAveragePool", ["squares"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "weight", "bias"], ["dense"]),
+        helper.make_node("Softmax", ["dense"], ["y"], axis=-1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "every operator",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 4, 6, 6))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 10))],
+        [
+            *(numpy_helper.from_array(np.asarray(v, np.float32), n) for n, v in constants.items()),
+            *(numpy_helper.from_array(np.array([v]), n) for n, v in {"zero": 0, "one": 1}.items()),
+        ],
+    )
+    path = tmp_path_factory.mktemp("every") / "every.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    return path

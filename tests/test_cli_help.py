@@ -16,7 +16,7 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("train",): ("--preset", "--data", "--data-dir", "--epochs", "--seed", "--weights", "-o"),
     ("convert",): (
         *("--int8", "-p", "-f", "--calibration", "--samples", "--preprocess", "--labels", "--data-dir", "--seed"),
-        *("-o", "--force", "--json"),
+        *("-o", "--force", "--json", "--portable"),
     ),
     ("inspect",): EVERYWHERE,
     ("card",): (),

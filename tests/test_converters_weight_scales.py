@@ -60,6 +60,12 @@ def test_depthwise_kernels_keep_all_eight_bits() -> None:
     assert [c["scale"] for c in made] == pytest.approx([1 / 127] * 3)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_kernels_of_one_channel_that_are_not_depthwise_add_pairs(groups: int) -> None:
+    made = overrides("Conv", np.ones((4, 1, 3, 3), np.float32), group=groups)
+    assert [c["scale"] for c in made] == pytest.approx([2 / 127.5] * 4)
+
+
 @pytest.mark.parametrize(("transposed", "axis"), [(0, 1), (1, 0)])
 def test_dense_weights_are_scaled_by_output(transposed: int, axis: int) -> None:
     values = np.array([[1.0, -1.0, 2.0], [1.0, 1.0, 2.0]], np.float32)  # (inputs, outputs)

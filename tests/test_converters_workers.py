@@ -83,7 +83,7 @@ def test_granularity_decides_how_many_scales_weights_have(
     request = {
         "source": str(prepared), "path": str(tmp_path / "int8.onnx"), "samples": str(samples), "seed": 0,
         "precision": "int8", "ranges": {}, "clip": True, "pairs": True, "scales": {}, "granularity": granularity,
-        "keep_float": [],
+        "keep_float": [], "portable": False,
     }  # fmt: skip
     onnx_worker.quantize(request, silent)
     shapes = weight_scales(onnx.read_graph(tmp_path / "int8.onnx"))

@@ -30,6 +30,12 @@ def test_a_recipe_survives_json_and_can_be_a_key(recipe: Recipe) -> None:
     assert {recipe: 1}[again] == 1
 
 
+def test_a_portable_recipe_survives_json() -> None:
+    recipe = Recipe(precision=Precision.INT8, portable=True)
+    assert from_jsonable(Recipe, json.loads(json.dumps(to_jsonable(recipe)))) == recipe
+    assert not from_jsonable(Recipe, {"precision": "int8"}).portable
+
+
 @pytest.mark.parametrize("precision", Precision)
 def test_a_recipe_is_named_by_its_precision(precision: Precision) -> None:
     assert parse_precision(Recipe(precision=precision).code) is precision
@@ -49,11 +55,20 @@ def test_only_static_integers_need_calibration() -> None:
             {"keep_float": ("conv(",)},
             "'conv(' is not a regular expression: missing ), unterminated subpattern at position 4.",
         ),
+        (
+            {"portable": True, "precision": Precision.FP16},
+            "Only int8 gives the same bits on every CPU; got a portable fp16: leave that out.",
+        ),
+        (
+            {"portable": True, "keep_float": ("head",)},
+            "Layers in float differ between CPUs; got a portable recipe that keeps 'head' in float: "
+            "leave one of the two out.",
+        ),
     ],
 )
 def test_impossible_recipes_are_refused(arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError) as caught:
-        Recipe(precision=Precision.INT8, **arguments)
+        Recipe(**{"precision": Precision.INT8, **arguments})
     assert str(caught.value) == sentence
 
 
@@ -75,7 +90,7 @@ def test_a_misspelt_key_or_value_is_named() -> None:
         from_jsonable(Recipe, {"precision": "int8", "granularty": "per-tensor"})
     assert str(caught.value) == (
         "Recipe has an unknown key 'granularty'; known keys: "
-        "precision, granularity, steps, interface, batch, keep_float, calibration_samples, seed."
+        "precision, granularity, steps, interface, batch, portable, keep_float, calibration_samples, seed."
     )
     with pytest.raises(CardError) as caught:
         from_jsonable(Recipe, {"precision": "int4"})

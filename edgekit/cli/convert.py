@@ -10,7 +10,7 @@ from edgekit.artifact import Format
 from edgekit.cli import common
 from edgekit.cli.tables import print_table
 from edgekit.errors import InputError
-from edgekit.recipe import AccuracyStep, Batch, Granularity, InterfaceType, Recipe, parse_precision
+from edgekit.recipe import AccuracyStep, Batch, Granularity, InterfaceType, Precision, Recipe, parse_precision
 from edgekit.results import envelope
 
 _WITH_MANIFEST = {"source", "output_dir", "force", "json_file"}
@@ -29,6 +29,7 @@ _WITH_MANIFEST = {"source", "output_dir", "force", "json_file"}
     "--granularity", type=click.Choice([g.value for g in Granularity]), default="per-channel", show_default=True
 )
 @click.option("--plain", is_flag=True, help="int8 without accuracy steps, as stock converters do it, to compare.")
+@click.option("--portable", is_flag=True, help="int8 files that give the same bits on every CPU.")
 @click.option("--io", type=click.Choice([i.value for i in InterfaceType]), default="int8", show_default=True,
               help="Inputs and outputs of integer TFLite files.")  # fmt: skip
 @click.option("--batch", type=click.Choice([b.value for b in Batch]), default="static", show_default=True,
@@ -76,6 +77,9 @@ def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
             )
         return Request(source=source, output_dir=options["output_dir"], force=options["force"])
     codes = [*options["recipes"], *(["int8"] if options["int8"] or not options["recipes"] else [])]
+    precisions = tuple(dict.fromkeys(map(parse_precision, codes)))
+    if options["portable"] and Precision.INT8 not in precisions:
+        raise InputError(f"--portable is for int8; got {', '.join(codes)}: add --int8, or leave it out.")
     recipes = tuple(
         Recipe(
             precision=precision,
@@ -83,11 +87,12 @@ def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
             steps=() if options["plain"] else tuple(AccuracyStep),
             interface=InterfaceType(options["io"]),
             batch=Batch(options["batch"]),
+            portable=options["portable"] and precision is Precision.INT8,
             keep_float=options["keep_float"],
             calibration_samples=options["samples"],
             seed=options["seed"],
         )
-        for precision in dict.fromkeys(map(parse_precision, codes))
+        for precision in precisions
     )
     return Request(
         source=source,

@@ -1,0 +1,1 @@
+"""Running model files on this CPU and on emulated ones, by edgekit's own runtimes."""
