@@ -1,5 +1,6 @@
 """Layer names in lowered files, and weights that quantize better: the steps between lowering and quantizing."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from edgekit.converters.plan import Job
 from edgekit.converters.samples import Samples
 from edgekit.converters.source import Source, SourceKind
 from edgekit.converters.workshop import Workshop
+from edgekit.errors import InputError
 from edgekit.recipe import Granularity, Precision, Recipe
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -43,12 +45,16 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """The float file to quantize, known ranges by tensor, whether weights are scaled by pairs, and what was done."""
+    """The float file to quantize, known ranges by tensor, whether weights are scaled by pairs, and what was done.
+
+    ``scales`` are those of the channels, packed for the card.
+    """
 
     lowered: Lowered
     ranges: Ranges = field(default_factory=dict)
     pairs: bool
     records: tuple[StepRecord, ...] = ()
+    scales: str = ""
     note: str = ""
 
 
@@ -79,6 +85,7 @@ def name_layers(lowered: Mapping[Format, Lowered], outlined: Outline, shop: Work
 def prepare(job: Job, named: Named, outlined: Outline, samples: Samples, shop: Workshop) -> Prepared:
     """What ``job`` is quantized from: for int8 with accuracy steps the prepared file, else the lowered one."""
     recipe = job.recipe
+    _require_excluded(recipe, outlined)
     plain = Prepared(lowered=named.lowered, pairs=bool(recipe.steps))
     if not recipe.needs_calibration:
         return plain
@@ -104,6 +111,7 @@ def prepare(job: Job, named: Named, outlined: Outline, samples: Samples, shop: W
         ranges=_ends(answer["ranges"]),
         pairs=answer["pairs"],
         records=tuple(StepRecord(**record) for record in answer["records"]),
+        scales=answer["scales"],
     )
 
 
@@ -117,6 +125,13 @@ def _unprepared(job: Job, lowered: Lowered, outlined: Outline) -> str:
     return ""
 
 
+def _require_excluded(recipe: Recipe, outlined: Outline) -> None:
+    for pattern in recipe.exclude:
+        if not any(re.search(pattern, name) for op, members in outlined.layers.items() for name in (op, *members)):
+            why = f", since {outlined.reason}" if outlined.reason else "; look up the names in the Keras model"
+            raise InputError(f"--exclude {pattern!r} matches no layer of the source{why}.")
+
+
 def _ends(ranges: Mapping[str, Sequence[float]]) -> Ranges:
     return {name: (low, high) for name, (low, high) in ranges.items()}
 
@@ -127,6 +142,7 @@ def _request(fmt: Format, recipe: Recipe, named: Named, samples: Samples, probe:
         "per_channel": recipe.granularity is Granularity.PER_CHANNEL,
         "steps": [step.value for step in recipe.steps],
         "keep_float": list(recipe.keep_float),
+        "exclude": list(recipe.exclude),
         "fixed": dict(named.missing),
         "samples": str(samples.folder),
         "seed": recipe.seed,

@@ -54,7 +54,8 @@ NEEDS_CALIBRATION = frozenset({Precision.INT8, Precision.INT16X8})
 class Recipe:
     """One way to convert. Hashable; to and from JSON by `edgekit.codec`.
 
-    ``keep_float`` holds regular expressions on layer names that stay in float. ``interface`` matters to the integer
+    ``keep_float`` and ``exclude`` hold regular expressions on names of layers: those that stay in float, and those
+    whose weights ``steps`` leave as they are. ``interface`` matters to the integer
     precisions only, ``steps`` to int8 only. ``calibration_samples`` items are drawn with ``seed`` from the
     calibration data.
     """
@@ -65,6 +66,7 @@ class Recipe:
     interface: InterfaceType = InterfaceType.INT8
     batch: Batch = Batch.STATIC
     keep_float: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     calibration_samples: int = 200
     seed: int = 0
 
@@ -73,7 +75,7 @@ class Recipe:
             raise InputError(f"A recipe calibrates on at least 1 sample; got {self.calibration_samples}.")
         if self.seed < 0:
             raise InputError(f"A seed is zero or positive; got {self.seed}.")
-        for pattern in self.keep_float:
+        for pattern in (*self.keep_float, *self.exclude):
             try:
                 re.compile(pattern)
             except re.error as error:

@@ -1,7 +1,7 @@
 """The accuracy steps one after the other, each kept only where the quantized network comes nearer to the float one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from edgekit.artifact import Format
 from edgekit.card import StepRecord
@@ -35,6 +35,7 @@ class Candidate:
     observed: Mapping[str, Observed]
     choose: Callable[[Network, Mapping[str, Observed]], Ends]
     bits: WeightBits
+    scales: Mapping[str, Weights] = field(default_factory=dict)
     note: str = ""
 
     @property
@@ -45,9 +46,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """The candidate that was chosen, its ranges, and what every step brought."""
+    """The candidate that was chosen, its ranges, the scales of its channels, and what every step brought."""
 
     network: Network
+    scales: Mapping[str, Weights]
     bits: WeightBits
     ranges: Ends
     records: tuple[StepRecord, ...]
@@ -76,7 +78,9 @@ def prepare(scene: Scene, fixed: Mapping[str, str], setup: Setup, progress: Prog
         else:
             note = f"left out: {found_db:.2f} dB instead of {best_db:.2f} dB"
             records.append(StepRecord(step=step.value, sqnr_db=best_db, note=note))
-    return Prepared(network=best.network, bits=best.bits, ranges=best.ranges, records=tuple(records))
+    return Prepared(
+        network=best.network, scales=best.scales, bits=best.bits, ranges=best.ranges, records=tuple(records)
+    )
 
 
 def _judge(candidate: Candidate, scene: Scene, setup: Setup) -> float:
@@ -103,6 +107,7 @@ def _equalize(best: Candidate, _scene: Scene, _setup: Setup) -> list[Candidate]:
             best,
             network=equalized(best.network, found.scales),
             observed=rescaled(best.network, best.observed, found.scales),
+            scales=found.scales,
             note=note,
         )
     ]
