@@ -47,14 +47,14 @@ class Named:
 class Prepared:
     """The float file to quantize, known ranges by tensor, whether weights are scaled by pairs, and what was done.
 
-    ``scales`` are those of the channels, packed for the card.
+    ``channel_scales`` are those of equalization, packed for the card.
     """
 
     lowered: Lowered
     ranges: Ranges = field(default_factory=dict)
     pairs: bool
     records: tuple[StepRecord, ...] = ()
-    scales: str = ""
+    channel_scales: str = ""
     note: str = ""
 
 
@@ -111,7 +111,7 @@ def prepare(job: Job, named: Named, outlined: Outline, samples: Samples, shop: W
         ranges=_ends(answer["ranges"]),
         pairs=answer["pairs"],
         records=tuple(StepRecord(**record) for record in answer["records"]),
-        scales=answer["scales"],
+        channel_scales=answer["channel_scales"],
     )
 
 

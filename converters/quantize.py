@@ -33,7 +33,7 @@ class Draft:
     reason: str
     notes: tuple[str, ...] = ()
     steps: tuple[StepRecord, ...] = ()
-    scales: str = ""
+    channel_scales: str = ""
 
 
 def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, shop: Workshop) -> Draft:
@@ -66,7 +66,7 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
         shop.engine(Format.ONNX, "quantize", {**request, "keep_float": [node.name for node in kept]})
         return Draft(
             path=path, engine="onnxruntime", reason="the only engine for ONNX", notes=notes, steps=prepared.records,
-            scales=prepared.scales,
+            channel_scales=prepared.channel_scales,
         )  # fmt: skip
     refuse_loops(lowered.graph, recipe)
     choice = choose_engine(lowered, recipe)
@@ -78,7 +78,7 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
         shop.engine(Format.TFLITE, "quantize", {**request, "keep_float": tensors})
     return Draft(
         path=path, engine=choice.engine.value, reason=choice.reason, notes=notes, steps=prepared.records,
-        scales=prepared.scales,
+        channel_scales=prepared.channel_scales,
     )  # fmt: skip
 
 

@@ -59,7 +59,7 @@ class StepRecord:
 class Provenance:
     """Where the file comes from: enough to make it again.
 
-    ``scales`` are the factors by which its activations' channels differ from the source's, by layer, as
+    ``channel_scales`` are the factors by which its activations' channels differ from the source's, by layer, as
     `edgekit.channel_scales` packs them; empty where none does.
     """
 
@@ -69,7 +69,7 @@ class Provenance:
     arguments: Mapping[str, int | float | str | bool | None] = field(default_factory=dict)
     recipe: Recipe | None = None
     steps: tuple[StepRecord, ...] = ()
-    scales: str = ""
+    channel_scales: str = ""
     calibration: DataRef | None = None
     training: DataRef | None = None
     training_settings: Mapping[str, int | float | str | bool | None] = field(default_factory=dict)

@@ -171,10 +171,10 @@ def test_the_first_nan_is_named(fmt: str, tmp_path: Path) -> None:
 def test_recorded_scales_are_needed_and_used(fmt: str, tmp_path: Path) -> None:
     """Equalized channels are not errors; a card that forgets their scales makes them look like some."""
     card = open_artifact(file("int8", fmt)).card
-    assert card.provenance.scales
+    assert card.provenance.channel_scales
     forgetful = tmp_path / f"forgetful.{fmt}"
     forgetful.write_bytes(file("int8", fmt).read_bytes())
-    attach_card(forgetful, replace(card, provenance=replace(card.provenance, scales="")))
+    attach_card(forgetful, replace(card, provenance=replace(card.provenance, channel_scales="")))
     good, bad = (layers(file("fp32", fmt), path).layers[0] for path in (file("int8", fmt), forgetful))
     assert good.activation_sqnr_db is not None
     assert bad.activation_sqnr_db is not None
@@ -188,7 +188,7 @@ def test_scales_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     card = open_artifact(file("int8", "tflite")).card
     path = tmp_path / "odd.tflite"
     path.write_bytes(file("int8", "tflite").read_bytes())
-    attach_card(path, replace(card, provenance=replace(card.provenance, scales="none")))
+    attach_card(path, replace(card, provenance=replace(card.provenance, channel_scales="none")))
     with pytest.raises(CardError) as caught:
         layers(file("fp32", "tflite"), path)
     assert str(caught.value) == f"the card in {path} holds channel scales that cannot be read; convert the model again."

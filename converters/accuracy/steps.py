@@ -35,7 +35,7 @@ class Candidate:
     observed: Mapping[str, Observed]
     choose: Callable[[Network, Mapping[str, Observed]], Ends]
     bits: WeightBits
-    scales: Mapping[str, Weights] = field(default_factory=dict)
+    channel_scales: Mapping[str, Weights] = field(default_factory=dict)
     note: str = ""
 
     @property
@@ -49,7 +49,7 @@ class Prepared:
     """The candidate that was chosen, its ranges, the scales of its channels, and what every step brought."""
 
     network: Network
-    scales: Mapping[str, Weights]
+    channel_scales: Mapping[str, Weights]
     bits: WeightBits
     ranges: Ends
     records: tuple[StepRecord, ...]
@@ -79,7 +79,11 @@ def prepare(scene: Scene, fixed: Mapping[str, str], setup: Setup, progress: Prog
             note = f"left out: {found_db:.2f} dB instead of {best_db:.2f} dB"
             records.append(StepRecord(step=step.value, sqnr_db=best_db, note=note))
     return Prepared(
-        network=best.network, scales=best.scales, bits=best.bits, ranges=best.ranges, records=tuple(records)
+        network=best.network,
+        channel_scales=best.channel_scales,
+        bits=best.bits,
+        ranges=best.ranges,
+        records=tuple(records),
     )
 
 
@@ -107,7 +111,7 @@ def _equalize(best: Candidate, _scene: Scene, _setup: Setup) -> list[Candidate]:
             best,
             network=equalized(best.network, found.scales),
             observed=rescaled(best.network, best.observed, found.scales),
-            scales=found.scales,
+            channel_scales=found.scales,
             note=note,
         )
     ]

@@ -63,7 +63,7 @@ class Accuracy:
         probe_of(done.network, Samples.open(Path(request["samples"]))).save(Path(request["path"]))
         return {
             "ranges": _with_before(done.network, done.ranges),
-            "scales": pack(_with_before(done.network, done.scales)),
+            "channel_scales": pack(_with_before(done.network, done.channel_scales)),
             "pairs": done.bits is WeightBits.PAIRS,
             "records": [asdict(record) for record in done.records],
         }

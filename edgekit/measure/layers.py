@@ -276,7 +276,7 @@ def compare_layers(
                 "count": count,
                 "share_count": min(SHARE_ITEMS, count),
                 "outputs": names,
-                "scales": artifact.card.provenance.scales,
+                "scales": artifact.card.provenance.channel_scales,
                 "threads": threads,
             }
             answer = _measured(request, given, progress)
