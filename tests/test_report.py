@@ -8,11 +8,13 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from edgekit.errors import InputError
 from edgekit.report import read_results, render, write_report
+from edgekit.report.layer_plot import LayerBar, profile
 from edgekit.report.page import kilobytes, milliseconds
 from edgekit.report.read import Accuracy, Results, Row, Timing
 from edgekit.report.svg import Point, scatter
@@ -351,3 +353,13 @@ def test_layers_of_another_kind_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_results(tmp_path)
     assert str(caught.value) == f"{path} has layers = '7'; expected a list."
+
+
+def test_the_plot_of_layers_is_well_formed_and_keeps_inside_its_box() -> None:
+    bars = [LayerBar(name=f"l<{i}>", db=db, share=0.25) for i, db in enumerate((200.0, 12.0, None, -3.0))]
+    drawn = profile(bars, title="<t>", group="onnx")
+    ElementTree.fromstring(drawn)  # noqa: S314 - made here
+    heights = [float(y) for y in re.findall(r'cy="([^"]+)"', drawn)]
+    assert len(heights) == 3
+    assert all(0 <= y <= 400 for y in heights)
+    assert heights[0] < heights[1] < heights[2]
