@@ -1,5 +1,6 @@
 """Layer names in lowered files, and weights that quantize better: the steps between lowering and quantizing."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from edgekit.converters.plan import Job
 from edgekit.converters.samples import Samples
 from edgekit.converters.source import Source, SourceKind
 from edgekit.converters.workshop import Workshop
+from edgekit.errors import InputError
 from edgekit.recipe import Granularity, Precision, Recipe
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -46,8 +48,8 @@ class Named:
 class Prepared:
     """The float file to quantize, known ranges by tensor, how weights are scaled, and what was done.
 
-    ``pairs`` says whether weights of ONNX files use eight bits; ``scales`` are those of weights that
-    are rounded already, by layer.
+    ``pairs`` says whether weights of ONNX files use eight bits; ``scales`` are those of weights that are rounded
+    already, by layer; ``channel_scales`` are those of equalization, packed for the card.
     """
 
     lowered: Lowered
@@ -55,6 +57,7 @@ class Prepared:
     pairs: bool
     scales: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     records: tuple[StepRecord, ...] = ()
+    channel_scales: str = ""
     note: str = ""
 
 
@@ -90,6 +93,7 @@ def _named(fmt: Format, lowered: Lowered, outlined: Outline, shop: Workshop) -> 
 def prepare(job: Job, named: Named, outlined: Outline, samples: Samples, shop: Workshop) -> Prepared:
     """What ``job`` is quantized from: for int8 with accuracy steps the prepared file, else the lowered one."""
     recipe = job.recipe
+    _require_excluded(recipe, outlined)
     if job.format is Format.TFLITE:
         refuse_loops(named.lowered.graph, recipe)
     plain = Prepared(lowered=named.lowered, pairs=bool(recipe.steps))
@@ -118,6 +122,7 @@ def prepare(job: Job, named: Named, outlined: Outline, samples: Samples, shop: W
         pairs=answer["pairs"],
         scales={layer: tuple(scales) for layer, scales in answer["scales"].items()},
         records=tuple(StepRecord(**record) for record in answer["records"]),
+        channel_scales=answer["channel_scales"],
     )
 
 
@@ -131,6 +136,13 @@ def _unprepared(job: Job, lowered: Lowered, outlined: Outline) -> str:
     return ""
 
 
+def _require_excluded(recipe: Recipe, outlined: Outline) -> None:
+    for pattern in recipe.exclude:
+        if not any(re.search(pattern, name) for op, members in outlined.layers.items() for name in (op, *members)):
+            why = f", since {outlined.reason}" if outlined.reason else "; look up the names in the Keras model"
+            raise InputError(f"--exclude {pattern!r} matches no layer of the source{why}.")
+
+
 def _ends(ranges: Mapping[str, Sequence[float]]) -> Ranges:
     return {name: (low, high) for name, (low, high) in ranges.items()}
 
@@ -141,6 +153,7 @@ def _request(fmt: Format, recipe: Recipe, named: Named, samples: Samples, probe:
         "per_channel": recipe.granularity is Granularity.PER_CHANNEL,
         "steps": [step.value for step in recipe.steps],
         "keep_float": list(recipe.keep_float),
+        "exclude": list(recipe.exclude),
         "fixed": dict(named.missing),
         "samples": str(samples.folder),
         "seed": recipe.seed,

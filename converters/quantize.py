@@ -33,6 +33,7 @@ class Draft:
     reason: str
     notes: tuple[str, ...] = ()
     steps: tuple[StepRecord, ...] = ()
+    channel_scales: str = ""
 
 
 def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, shop: Workshop) -> Draft:
@@ -66,8 +67,9 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
     if job.format is Format.ONNX:
         shop.engine(Format.ONNX, "quantize", {**request, "keep_float": [node.name for node in kept]})
         return Draft(
-            path=path, engine="onnxruntime", reason="the only engine for ONNX", notes=notes, steps=prepared.records
-        )
+            path=path, engine="onnxruntime", reason="the only engine for ONNX", notes=notes, steps=prepared.records,
+            channel_scales=prepared.channel_scales,
+        )  # fmt: skip
     choice = choose_engine(lowered, recipe)
     if choice.engine is Engine.TFLITE_CONVERTER:
         _require_tensorflow(source, job, choice.operators)
@@ -75,7 +77,10 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
     else:
         tensors = [output for node in kept for output in node.outputs]
         shop.engine(Format.TFLITE, "quantize", {**request, "keep_float": tensors})
-    return Draft(path=path, engine=choice.engine.value, reason=choice.reason, notes=notes, steps=prepared.records)
+    return Draft(
+        path=path, engine=choice.engine.value, reason=choice.reason, notes=notes, steps=prepared.records,
+        channel_scales=prepared.channel_scales,
+    )  # fmt: skip
 
 
 def _require_kept(job: Job, lowered: Lowered, source: Source) -> None:

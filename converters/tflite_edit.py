@@ -13,27 +13,10 @@ from edgekit.converters.accuracy.network import Kind
 from edgekit.converters.accuracy.probe import Array, stacked
 from edgekit.errors import need
 from edgekit.formats import tflite
+from edgekit.formats.tflite_objects import open_model as open_model
+from edgekit.formats.tflite_objects import save_model as save_model
 
 _KINDS = {"CONV_2D": Kind.CONV, "DEPTHWISE_CONV_2D": Kind.DEPTHWISE, "FULLY_CONNECTED": Kind.DENSE}
-
-
-def open_model(path: Path) -> Any:
-    """The file as objects, with all content inside them."""
-    schema = need("ai_edge_litert.schema_py_generated", extra="convert")
-    data = path.read_bytes()
-    model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
-    for buffer in model.buffers:
-        if buffer.offset > 1:  # the content stands behind the tables, which are about to move
-            buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
-            buffer.offset = buffer.size = 0
-    return model
-
-
-def save_model(model: Any, path: Path) -> None:
-    """Write the objects as a file."""
-    builder = need("flatbuffers", extra="convert").Builder(1 << 20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    path.write_bytes(bytes(builder.Output()))
 
 
 class WatchedInterpreter:

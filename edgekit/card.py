@@ -57,7 +57,11 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where the file comes from: enough to make it again."""
+    """Where the file comes from: enough to make it again.
+
+    ``channel_scales`` are the factors by which its activations' channels differ from the source's, by layer, as
+    `edgekit.channel_scales` packs them; empty where none does.
+    """
 
     source_sha256: str | None = None
     source_format: str | None = None
@@ -65,6 +69,7 @@ class Provenance:
     arguments: Mapping[str, int | float | str | bool | None] = field(default_factory=dict)
     recipe: Recipe | None = None
     steps: tuple[StepRecord, ...] = ()
+    channel_scales: str = ""
     calibration: DataRef | None = None
     training: DataRef | None = None
     training_settings: Mapping[str, int | float | str | bool | None] = field(default_factory=dict)

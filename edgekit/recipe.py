@@ -55,9 +55,10 @@ NEEDS_CALIBRATION = frozenset({Precision.INT8, Precision.INT16X8})
 class Recipe:
     """One way to convert. Hashable; to and from JSON by `edgekit.codec`.
 
-    ``keep_float`` holds regular expressions on layer names that stay in float. ``interface`` matters to the integer
-    precisions only, ``steps`` to int8 only. ``portable`` asks for int8 files that give the same bits on every CPU: it
-    changes ONNX files, and TFLite files do so without. ``calibration_samples`` items are drawn with ``seed`` from the
+    ``keep_float`` and ``exclude`` hold regular expressions on names of layers: those that stay in float, and those
+    whose weights ``steps`` leave as they are. ``interface`` matters to the integer precisions only, ``steps`` to int8
+    only. ``portable`` asks for int8 files that give the same bits on every CPU: it changes ONNX files, and TFLite
+    files do so without. ``calibration_samples`` items are drawn with ``seed`` from the
     calibration data.
     """
 
@@ -68,6 +69,7 @@ class Recipe:
     batch: Batch = Batch.STATIC
     portable: bool = False
     keep_float: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     calibration_samples: int = 200
     seed: int = 0
 
@@ -83,7 +85,7 @@ class Recipe:
                 f"Layers in float differ between CPUs; got a portable recipe that keeps {self.keep_float[0]!r} in "
                 "float: leave one of the two out."
             )
-        for pattern in self.keep_float:
+        for pattern in (*self.keep_float, *self.exclude):
             try:
                 re.compile(pattern)
             except re.error as error:

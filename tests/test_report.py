@@ -8,11 +8,13 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from edgekit.errors import InputError
 from edgekit.report import read_results, render, write_report
+from edgekit.report.layer_plot import LayerBar, profile
 from edgekit.report.page import kilobytes, milliseconds
 from edgekit.report.read import Accuracy, Results, Row, Timing
 from edgekit.report.svg import Point, scatter
@@ -255,7 +257,7 @@ def test_the_command(results: Path, tmp_path: Path) -> None:
     empty.mkdir()
     assert run("empty", "-o", "e.html").stderr == (
         "edgekit: There are no results in empty; expected JSON files written with --json by edgekit "
-        "train, convert, evaluate, benchmark.\n"
+        "train, convert, evaluate, compare, benchmark.\n"
     )
     assert run("nowhere", "-o", "e.html").stderr == (
         "edgekit: nowhere is not a folder; expected one with JSON files written by edgekit --json.\n"
@@ -316,3 +318,50 @@ def test_sizes_for_people(size: int, text: str) -> None:
 @pytest.mark.parametrize(("value", "text"), [(0.045, "0.0450"), (6.123, "6.12"), (42.19, "42.2"), (253.2, "253")])
 def test_times_for_people(value: float, text: str) -> None:
     assert milliseconds(value) == text
+
+
+def layer(name: str, db: float | None, share: float | None) -> dict[str, Any]:
+    return {"name": name, "activation_sqnr_db": db, "share": share}
+
+
+def test_layers_are_drawn_where_they_were_compared(results: Path) -> None:
+    page = render(read_results(results), title="t")
+    assert "Layer by layer" not in page
+    compared = [entry("int8", layers=[layer("stem", 41.26, 0.1), layer("<add>", 12.0, 0.9)], advice="keep it")]
+    write(results, "compare", compared)
+    page = render(read_results(results), title="t")
+    assert "Layer by layer" in page
+    assert "<title>stem: 41.3 dB, 10.0 % of the error</title>" in page
+    assert "&lt;add&gt; 90 %" in page
+    assert "<add>" not in page
+    assert "keep it" in page
+
+
+def test_a_layer_of_nan_is_left_out_of_the_plot(tmp_path: Path) -> None:
+    write(tmp_path, "compare", [entry("int8", layers=[layer("a", 20.0, None), layer("b", None, None)], advice="b")])
+    page = render(read_results(tmp_path), title="t")
+    assert "<title>a: 20.0 dB</title>" in page
+    assert "<title>b" not in page
+
+
+def test_a_comparison_without_layers_is_no_row(tmp_path: Path) -> None:
+    write(tmp_path, "compare", [entry("int8", metrics={})])
+    with pytest.raises(InputError, match="There are no results in"):
+        read_results(tmp_path)
+
+
+def test_layers_of_another_kind_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "compare", [entry("int8", layers=7, advice="")])
+    with pytest.raises(InputError) as caught:
+        read_results(tmp_path)
+    assert str(caught.value) == f"{path} has layers = '7'; expected a list."
+
+
+def test_the_plot_of_layers_is_well_formed_and_keeps_inside_its_box() -> None:
+    bars = [LayerBar(name=f"l<{i}>", db=db, share=0.25) for i, db in enumerate((200.0, 12.0, None, -3.0))]
+    drawn = profile(bars, title="<t>", group="onnx")
+    ElementTree.fromstring(drawn)  # noqa: S314 - made here
+    heights = [float(y) for y in re.findall(r'cy="([^"]+)"', drawn)]
+    assert len(heights) == 3
+    assert all(0 <= y <= 400 for y in heights)
+    assert heights[0] < heights[1] < heights[2]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from edgekit.channel_scales import on_grid
 from edgekit.converters.accuracy.network import Kind, Network, Op, Rectifier, Weights
 from edgekit.converters.accuracy.observe import Observed
 
@@ -157,7 +158,7 @@ def _scale(block: _Block, observed: Mapping[str, Observed]) -> Weights:
         scale = np.clip(np.maximum(room, 1.0) ** share, 1.0, LARGEST_SCALE)
     else:
         scale = np.clip((reach.max(initial=1e-30) / reach) ** SHARE_IN_RESIDUALS, 1 / LARGEST_SCALE, LARGEST_SCALE)
-    return np.where(idle, 1.0, scale).astype(np.float32)
+    return on_grid(np.where(idle, 1.0, scale))
 
 
 def equalized(network: Network, scales: Mapping[str, Weights]) -> Network:

@@ -1,7 +1,7 @@
 """The accuracy steps one after the other, each kept only where the quantized network comes nearer to the float one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgekit.artifact import Format
@@ -39,6 +39,7 @@ class Candidate:
     bits: WeightBits
     ranges: Ends
     kernels: Mapping[str, Weights]
+    channel_scales: Mapping[str, Weights] = field(default_factory=dict)
     adapted: bool = False
     note: str = ""
 
@@ -54,9 +55,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """The network to quantize, its ranges, the scales of its weights where they are fixed, and what steps brought."""
+    """The network to quantize, its ranges, the scales of its channels and of weights that are fixed, and the steps."""
 
     network: Network
+    channel_scales: Mapping[str, Weights]
     bits: WeightBits
     ranges: Ends
     scales: Mapping[str, Weights]
@@ -90,6 +92,7 @@ def prepare(scene: Scene, fixed: Mapping[str, str], setup: Setup, progress: Prog
             records.append(StepRecord(step=step.value, sqnr_db=best_db, note=note))
     return Prepared(
         network=best.network.with_kernels(_free(best)) if best.adapted else best.network,
+        channel_scales=best.channel_scales,
         bits=best.bits,
         ranges=best.ranges,
         scales=output_scales(best.network, best.bits) if best.adapted else {},
@@ -121,6 +124,7 @@ def _equalize(best: Candidate, _scene: Scene, setup: Setup) -> Candidate:
         setup,
         network=equalized(best.network, found.scales),
         observed=rescaled(best.network, best.observed, found.scales),
+        channel_scales=found.scales,
         note=note,
     )
 

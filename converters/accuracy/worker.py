@@ -1,12 +1,13 @@
 """What the process that holds the source does for the accuracy steps."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edgekit.artifact import Format
+from edgekit.channel_scales import pack
 from edgekit.converters.accuracy.choose_ranges import extreme_ranges
 from edgekit.converters.accuracy.from_keras import NotPreparedError, read_network
 from edgekit.converters.accuracy.kernel_scales import WeightBits
@@ -15,10 +16,11 @@ from edgekit.converters.accuracy.probe import PROBED_ITEMS, Array, Probe
 from edgekit.converters.accuracy.scene import Scene
 from edgekit.converters.accuracy.simulate import run
 from edgekit.converters.accuracy.steps import Setup, prepare
-from edgekit.converters.ranges import Ends
 from edgekit.converters.samples import Samples
 from edgekit.recipe import AccuracyStep
 from edgekit.workers import Json, Progress
+
+T = TypeVar("T")
 
 
 class Accuracy:
@@ -49,20 +51,19 @@ class Accuracy:
     def prepare(self, request: Json, progress: Progress) -> Json:
         """Write the probe of the prepared network to ``path``; its ranges, and the record of the steps."""
         scene = self._look(request)
-        patterns = request["keep_float"]
-        kept = {
-            op.name for op in scene.network.ops for n in (op.name, *op.members) for p in patterns if re.search(p, n)
-        }
+        kept = _matching(scene.network, request["keep_float"])
+        excluded = _matching(scene.network, request["exclude"])
         setup = Setup(
             format=Format(request["format"]),
             per_channel=request["per_channel"],
             steps=tuple(AccuracyStep(step) for step in request["steps"]),
             float_ops=frozenset(kept),
         )
-        done = prepare(scene, request["fixed"], setup, progress)
+        done = prepare(scene, {**excluded, **request["fixed"]}, setup, progress)
         probe_of(done.network, Samples.open(Path(request["samples"]))).save(Path(request["path"]))
         return {
             "ranges": _with_before(done.network, done.ranges),
+            "channel_scales": pack(_with_before(done.network, done.channel_scales)),
             "pairs": done.bits is WeightBits.PAIRS,
             "scales": {name: scales.tolist() for name, scales in done.scales.items()},
             "records": [asdict(record) for record in done.records],
@@ -98,6 +99,12 @@ def probe_of(network: Network, samples: Samples) -> Probe:
     )
 
 
+def _matching(network: Network, patterns: Sequence[str]) -> dict[str, str]:
+    """Operators of which a layer's name matches one of ``patterns``, and the pattern as the option that gave it."""
+    names = [(op.name, (op.name, *op.members)) for op in network.ops]
+    return {op: f"--exclude {p!r}" for op, known in names for p in patterns for n in known if re.search(p, n)}
+
+
 def _before(op: Op) -> str:
     """The name of the value of ``op`` before its rectifier."""
     if op.rectifier is Rectifier.NONE or op.kind is Kind.RECTIFIER:
@@ -106,6 +113,6 @@ def _before(op: Op) -> str:
     return op.members[-2] if own_layer else f"{op.name}/linear"
 
 
-def _with_before(network: Network, ranges: Mapping[str, tuple[float, float]]) -> Ends:
-    more = {_before(op): ranges[op.name] for op in network.ops if op.name in ranges}
-    return {**more, **ranges}
+def _with_before(network: Network, known: Mapping[str, T]) -> dict[str, T]:
+    more = {_before(op): known[op.name] for op in network.ops if op.name in known}
+    return {**more, **known}

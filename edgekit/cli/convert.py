@@ -35,6 +35,7 @@ _WITH_MANIFEST = {"source", "output_dir", "force", "json_file"}
 @click.option("--batch", type=click.Choice([b.value for b in Batch]), default="static", show_default=True,
               help="One item at a time, or any number.")  # fmt: skip
 @click.option("--keep-float", multiple=True, metavar="REGEX", help="Layers that stay in float.")
+@click.option("--exclude", multiple=True, metavar="REGEX", help="Layers whose weights the accuracy steps leave alone.")
 @click.option("-o", "output_dir", type=common.EXISTING, metavar="DIR", help="[default: beside the source]")
 @common.force_option
 @common.preprocess_option
@@ -89,6 +90,7 @@ def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
             batch=Batch(options["batch"]),
             portable=options["portable"] and precision is Precision.INT8,
             keep_float=options["keep_float"],
+            exclude=options["exclude"],
             calibration_samples=options["samples"],
             seed=options["seed"],
         )

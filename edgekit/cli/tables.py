@@ -1,7 +1,7 @@
 """Tables on stdout that stay readable where they are wider than the terminal."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 PIPED_WIDTH = 200
 """Columns of a table whose output is no terminal, where ``COLUMNS`` does not say otherwise."""
@@ -12,8 +12,13 @@ FRAME = 3
 """What the borders and the padding add to every column; one more for the table."""
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout, in several parts that repeat the first column where the terminal is too narrow for one."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, marked: Collection[int] = ()
+) -> None:
+    """A table on stdout, in several parts that repeat the first column where the terminal is too narrow for one.
+
+    The rows at the positions ``marked`` stand out.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -27,8 +32,9 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
             table.add_column(
                 Text(columns[index]), justify="left" if index == 0 else "right", overflow="fold", width=column_width
             )
-        for row in rows:
-            table.add_row(*(Text(row[index]) for index in part))  # not markup: names may hold square brackets
+        for position, row in enumerate(rows):
+            cells = (Text(row[index]) for index in part)  # not markup: names may hold square brackets
+            table.add_row(*cells, style="bold red" if position in marked else None)
         console.print(table)
         title = ""
 

@@ -10,7 +10,7 @@ __all__ = ["Results", "read_results", "render", "write_report"]
 
 
 def write_report(directory: Path, output: Path, *, force: bool = False) -> Path:
-    """Draw the results in ``directory`` (``*.json`` of convert, evaluate and benchmark) as the page ``output``."""
+    """Draw the results in ``directory`` as the page ``output``: ``*.json`` of the commands in `read.READ`."""
     refuse_existing([output], force=force)
     results = read_results(directory)
     write_atomic(output, render(results, title=f"edgekit: {directory.resolve().name}").encode())

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from edgekit.report.layer_plot import LayerBar, profile
 from edgekit.report.read import Results, Row, Timing
 from edgekit.report.style import CSS
 from edgekit.report.svg import Point, scatter, shape
@@ -22,6 +23,7 @@ def render(results: Results, *, title: str) -> str:
         _choices(results.rows),
         _plots(results.rows),
         _table(results.rows),
+        _layers(results.rows),
         _verdicts(results),
         _host(results.host),
         _commands(results.commands),
@@ -225,6 +227,28 @@ def _more_timings(rows: Sequence[Row]) -> str:
         f"<th>{name}</th>" for name in ("file", "device", "engine", "threads", "p50, ms", "p90, ms", "timing")
     )
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>'
+
+
+def _layers(rows: Sequence[Row]) -> str:
+    """A plot for each file whose layers were compared: SQNR in the order of execution."""
+    figures = [
+        f"<figure><figcaption>{escape(row.name)}</figcaption>"
+        + profile(
+            [LayerBar(name=la.name, db=la.sqnr_db, share=la.share) for la in row.layers],
+            title=f"SQNR of the layers of {row.name}",
+            group=row.format if row.format in ("tflite", "onnx") else "other",
+        )
+        + "</figure>"
+        for row in rows
+        if any(la.sqnr_db is not None for la in row.layers)
+    ]
+    if not figures:
+        return ""
+    note = (
+        "SQNR of every layer's values against the float model, with the errors of earlier layers in them, in the order "
+        "of execution; at 60 dB it is float. Bars: the layer's share of the error at the outputs, the largest highest."
+    )
+    return f'<section><h2>Layer by layer</h2><div class="plots">{"".join(figures)}</div><p>{note}</p></section>'
 
 
 def _verdicts(results: Results) -> str:

@@ -12,8 +12,8 @@ from edgekit.errors import InputError
 from edgekit.measure.metrics import wilson_interval
 from edgekit.results import SCHEMA_VERSION
 
-READ = ("train", "convert", "evaluate", "benchmark")
-"""Commands whose results make a report."""
+READ = ("train", "convert", "evaluate", "compare", "benchmark")
+"""Commands whose results make a report; of ``compare``, those with layers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,15 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A layer's SQNR in dB and its share of the output error; ``None`` where it is not known."""
+
+    name: str
+    sqnr_db: float | None
+    share: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """All that is known of one model file; ``None`` and empty where it was not measured."""
 
@@ -54,6 +63,7 @@ class Row:
     agreement: float | None = None
     top1: Accuracy | None = None
     timings: tuple[Timing, ...] = ()
+    layers: tuple[Layer, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -89,6 +99,8 @@ def read_results(directory: Path) -> Results:
     for command, path, data in sorted(_envelopes(directory), key=lambda e: (READ.index(e[0]), e[1])):
         for entry in data["results"]:
             fields = Fields(entry, path)
+            if command == "compare" and not fields.has("layers"):
+                continue
             sha256 = fields.text("sha256")
             row = rows.get(sha256) or Row(
                 artifact=fields.text("artifact"),
@@ -161,6 +173,13 @@ class Fields:
             raise self._wrong(key, value, "an object")
         return Fields(value, self.path)
 
+    def objects(self, key: str) -> "tuple[Fields, ...]":
+        """The list of objects under ``key``."""
+        value = self._value(key)
+        if not isinstance(value, list):
+            raise self._wrong(key, value, "a list")
+        return tuple(Fields(entry, self.path) for entry in value)
+
     def _value(self, key: str) -> Any:
         if key not in self.entry:
             raise InputError(f"{self.path} has a result without {key!r}; write it again with edgekit --json.")
@@ -220,6 +239,18 @@ def _add_evaluation(row: Row, fields: Fields) -> Row:
     return replace(row, top1=Accuracy(value=value, low=low, high=high, count=count))
 
 
+def _add_comparison(row: Row, fields: Fields) -> Row:
+    layers = tuple(
+        Layer(
+            name=layer.text("name"),
+            sqnr_db=layer.number("activation_sqnr_db") if layer.has("activation_sqnr_db") else None,
+            share=layer.number("share") if layer.has("share") else None,
+        )
+        for layer in fields.objects("layers")
+    )
+    return replace(row, layers=layers, notes=(*row.notes, fields.text("advice")))
+
+
 def _add_benchmark(row: Row, fields: Fields) -> Row:
     latency = fields.inner("latency_ms")
     timing = Timing(
@@ -236,4 +267,10 @@ def _add_benchmark(row: Row, fields: Fields) -> Row:
     return replace(row, timings=(*row.timings, timing), model_bytes=size)
 
 
-_ADD = {"train": _add_training, "convert": _add_conversion, "evaluate": _add_evaluation, "benchmark": _add_benchmark}
+_ADD = {
+    "train": _add_training,
+    "convert": _add_conversion,
+    "evaluate": _add_evaluation,
+    "compare": _add_comparison,
+    "benchmark": _add_benchmark,
+}

@@ -1,0 +1,32 @@
+"""TFLite files as objects that can be changed, by the schema that comes with LiteRT."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import need
+
+
+def open_model(path: Path) -> Any:
+    """The file as objects, with all content inside them."""
+    schema = need("ai_edge_litert.schema_py_generated", extra="litert")
+    data = path.read_bytes()
+    model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # the content stands behind the tables, which are about to move
+            buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    return model
+
+
+def pack_model(model: Any) -> bytes:
+    """The objects as the bytes of a file."""
+    builder = need("flatbuffers", extra="litert").Builder(1 << 10)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def save_model(model: Any, path: Path) -> None:
+    """Write the objects as a file."""
+    path.write_bytes(pack_model(model))
