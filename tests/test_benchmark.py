@@ -256,14 +256,17 @@ def test_time_of_others_is_what_neither_this_process_nor_its_workers_took(monkey
     assert interleave._Busy().others_cpus(3.0) == pytest.approx((10 - 1 - 3) / 5)
 
 
-def test_what_a_turn_gives_is_added_up_and_loading_took_no_turn() -> None:
+def test_what_a_turn_gives_is_added_up_and_loading_took_no_turn(tmp_path: Path) -> None:
     class Answering:
-        def call(self, operation: str, _request: Json) -> Json:
+        def call(self, operation: str, _request: Json, *, limit_s: float | None) -> Json:
+            assert (limit_s is None) == (operation != "load")
             if operation == "load":
                 return {"cpu_s": 2.0}
             return {"samples_ms": [1.0, 2.0], "runs": 5, "peak_rss_bytes": 7, "cpu_s": 6.0}
 
-    lane = interleave._Lane(job=Job(artifact=artifact()), threads=1, worker=Answering())  # type: ignore[arg-type]
+    (tmp_path / "m.int8.tflite").write_bytes(b"as long as it is")
+    there = replace(artifact(), path=tmp_path / "m.int8.tflite")
+    lane = interleave._Lane(job=Job(artifact=there), threads=1, worker=Answering())  # type: ignore[arg-type]
     lane.load(Path("x.npz"), 0)
     for _ in range(2):
         lane.turn(QUICK)
