@@ -52,14 +52,18 @@ def correct(
             adapted = adapted_kernel(op, scales, inputs[0], pairs=adapt is WeightBits.PAIRS)
             used[op.name] = kernels[op.name] if adapted is None else adapted
         found = [linear(op, batch, used.get(op.name, op.kernel)) for batch in zip(*inputs, strict=True)]
+        shift = np.zeros(1, np.float32)
         if free and op.bias is not None:
             shift = _median_shift(observed[op.name], found)
             biases[op.name] = op.bias + shift
-            found = [value + shift for value in found]
-        values[op.name] = [rounded(rectified(op, value), ranges.get(op.name)) for value in found]
+        del inputs
         for name in op.inputs:
             if last.get(name) == op.name:
                 values.pop(name, None)
+        for number, value in enumerate(found):  # one after the other, so that each frees its memory for the next
+            moved = value + shift if op.name in biases else value
+            found[number] = rounded(rectified(op, moved), ranges.get(op.name))
+        values[op.name] = found
     return Corrected(kernels=used, biases=biases)
 
 

@@ -53,12 +53,14 @@ def observe(
         means = number * per_batch < means_of
         return _look(network, batches[number](), keep, [seed, number], means)
 
-    seen: dict[str, list[_Seen]] = {}
+    totals: dict[str, _Total] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for found in pool.map(look, range(len(batches))):
             for name, part in found.items():
-                seen.setdefault(name, []).append(part)
-    return {name: _joined(parts, items, means_of) for name, parts in seen.items()}
+                if name not in totals:
+                    totals[name] = _Total(part, capacity=keep * items)
+                totals[name].add(part)
+    return {name: total.observed(items, means_of) for name, total in totals.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +99,36 @@ def _look(network: Network, batch: Mapping[str, Any], keep: int, seed: list[int]
     return seen
 
 
-def _joined(parts: list[_Seen], items: int, means_of: int) -> Observed:
-    return Observed(
-        low=np.min([p.low for p in parts], axis=0),
-        high=np.max([p.high for p in parts], axis=0),
-        mean=(np.sum([p.total for p in parts], axis=0) / items).astype(np.float32),
-        values=np.concatenate([p.values for p in parts]),
-        channels=np.concatenate([p.channels for p in parts]),
-        item_means=np.concatenate([p.item_means for p in parts])[:means_of],
-    )
+class _Total:
+    """All batches of one activation, in arrays made once: small new ones between large freed ones would pin memory."""
+
+    def __init__(self, first: _Seen, capacity: int) -> None:
+        self._low, self._high = first.low.copy(), first.high.copy()
+        self._total = np.zeros_like(first.total)
+        self._values = np.empty(capacity, np.float32)
+        self._channels = np.empty(capacity, np.int32)
+        self._count = 0
+        self._item_means: list[Weights] = []
+
+    def add(self, part: _Seen) -> None:
+        np.minimum(self._low, part.low, out=self._low)
+        np.maximum(self._high, part.high, out=self._high)
+        self._total += part.total
+        end = self._count + part.values.size
+        self._values[self._count : end] = part.values
+        self._channels[self._count : end] = part.channels
+        self._count = end
+        self._item_means.append(part.item_means)
+
+    def observed(self, items: int, means_of: int) -> Observed:
+        return Observed(
+            low=self._low,
+            high=self._high,
+            mean=(self._total / items).astype(np.float32),
+            values=self._values[: self._count],
+            channels=self._channels[: self._count],
+            item_means=np.concatenate(self._item_means)[:means_of],
+        )
 
 
 def item_means(value: Any) -> Weights:

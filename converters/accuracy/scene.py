@@ -15,9 +15,9 @@ from edgekit.converters.samples import Samples
 from edgekit.measure.metrics import sqnr_db
 from edgekit.workers import Progress
 
-BATCH = 8
+BATCH = 4
 """Items in memory at a time."""
-CORRECTED_ITEMS = 32
+CORRECTED_ITEMS = 24
 """Items on which operators are corrected; their values of an activation are all in memory at once."""
 JUDGED_ITEMS = 16
 """Items on which a step must help: others than those for the biases, where there are enough."""
