@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.converters.accuracy.worker import Accuracy
+from edgekit.converters.memory import give_back
 from edgekit.converters.samples import Samples
 from edgekit.errors import ArtifactError, ConversionError, InputError
 from edgekit.workers import Json, Operation, Progress, serve
@@ -316,14 +317,24 @@ def _first_line(error: BaseException) -> str:
     return (lines[0] if lines else type(error).__name__).rstrip(".") + "."
 
 
+def _tidy(operation: Operation) -> Operation:
+    """``operation``, with its garbage given back: tf2onnx alone leaves a gigabyte."""
+
+    def call(request: Json, progress: Progress) -> Json:
+        result = operation(request, progress)
+        give_back()
+        return result
+
+    return call
+
+
 if __name__ == "__main__":
-    serve(
-        {
-            "load": load,
-            "lower_tflite": lower_tflite,
-            "lower_onnx": lower_onnx,
-            "quantize_tflite": quantize_tflite,
-            "reference": reference,
-            **{name: _accuracy(name) for name in ("outline", "observe", "prepare")},
-        }
-    )
+    operations: dict[str, Operation] = {
+        "load": load,
+        "lower_tflite": lower_tflite,
+        "lower_onnx": lower_onnx,
+        "quantize_tflite": quantize_tflite,
+        "reference": reference,
+        **{name: _accuracy(name) for name in ("outline", "observe", "prepare")},
+    }
+    serve({name: _tidy(operation) for name, operation in operations.items()})

@@ -11,6 +11,7 @@ import numpy as np
 from edgekit.converters.accuracy.network import Network, Weights
 from edgekit.converters.accuracy.observe import Observed, observe
 from edgekit.converters.accuracy.simulate import Ranges, run
+from edgekit.converters.memory import give_back
 from edgekit.converters.samples import Samples
 from edgekit.measure.metrics import sqnr_db
 from edgekit.workers import Progress
@@ -44,6 +45,7 @@ class Scene:
 
             batches = [functools.partial(batch, start) for start in range(0, count, BATCH)]
             self._observed = observe(self.network, batches, items=count, means_of=CORRECTED_ITEMS, seed=self._seed)
+            give_back()
         return self._observed
 
     def for_correction(self) -> list[Mapping[str, Any]]:
