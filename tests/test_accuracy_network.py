@@ -263,3 +263,12 @@ def test_a_step_that_does_not_help_is_left_out(samples: Samples) -> None:
     fold, equalize = done.records
     assert equalize.note == f"left out: {fold.sqnr_db:.2f} dB instead of {fold.sqnr_db:.2f} dB"
     assert equalize.sqnr_db == fold.sqnr_db
+
+
+def test_weights_that_are_fixed_leave_as_they_came(network: Network, samples: Samples) -> None:
+    setup = Setup(format=Format.ONNX, per_channel=True, steps=tuple(AccuracyStep))
+    done = prepare(Scene(network, samples, 0), {"logits": "the file holds other weights for it"}, setup, silent)
+    kept, changed = done.network.by_name["logits"], done.network.by_name["stem_relu"]
+    np.testing.assert_array_equal(kept.kernel, network.by_name["logits"].kernel)
+    np.testing.assert_array_equal(kept.bias, network.by_name["logits"].bias)
+    assert not np.array_equal(changed.kernel, network.by_name["stem_relu"].kernel)
