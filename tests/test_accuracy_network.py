@@ -92,7 +92,8 @@ def outputs(network: Network, **options: Any) -> Any:
 
 def noise(network: Network, reference: Any, ranges: Any, bits: WeightBits = WeightBits.EIGHT) -> float:
     found = outputs(network, kernels=rounded_kernels(network, bits, True, ()), ranges=ranges)
-    return float(np.square(found - reference).mean())
+    # The median item: random networks have outliers that no range measured on other items holds.
+    return float(np.median(np.square(found - reference).mean(axis=1)))
 
 
 def test_a_network_computes_what_its_keras_model_computes(model: Any, network: Network) -> None:
@@ -245,6 +246,7 @@ def test_steps_are_recorded_and_leave_less_noise(network: Network, samples: Samp
     setup = Setup(format=fmt, per_channel=True, steps=tuple(AccuracyStep))
     done = prepare(Scene(network, samples, 0), {}, setup, silent)
     named = [record.step for record in done.records]
+    assert done.records[0].note == "5 layers merged into those before them"
     assert named == ["fold", *(["pairs"] if fmt is Format.ONNX else []), "equalize", "ranges", "bias", "round"]
     figures = [record.sqnr_db for record in done.records]
     assert figures == sorted(figures)  # a step that does not help is left out

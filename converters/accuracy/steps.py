@@ -76,7 +76,7 @@ def prepare(scene: Scene, fixed: Mapping[str, str], setup: Setup, progress: Prog
         kernels={},
     ).changed(setup)
     best_db = _judge(best, scene)
-    folded = sum(len(op.members) - 1 for op in best.network.ops)
+    folded = sum(len(op.members[1:]) for op in best.network.ops)
     records = [StepRecord(step="fold", sqnr_db=best_db, note=f"{folded} layers merged into those before them")]
     for done, (step, make) in enumerate(_STEPS.items()):
         if step not in setup.steps or (step is AccuracyStep.PAIRS and setup.format is not Format.ONNX):
