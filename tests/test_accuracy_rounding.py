@@ -11,11 +11,10 @@ from edgekit.converters.accuracy.round_weights import adapted_kernel
 from edgekit.converters.weight_scales import LEVEL_LIMIT, without_overflow
 
 tf = pytest.importorskip("tensorflow")
-RNG = np.random.default_rng(0)
 
 
 def op(kind: Kind, *shape: int) -> Op:
-    kernel = RNG.normal(0, 1, shape).astype(np.float32)
+    kernel = np.random.default_rng(0).normal(0, 1, shape).astype(np.float32)
     channels = shape[2] if kind is Kind.DEPTHWISE else shape[-1]
     return Op(name="op", kind=kind, inputs=("x",), channels=channels, members=("op",), kernel=kernel, padding="same",
               bias=np.zeros(channels, np.float32))  # fmt: skip
@@ -23,8 +22,9 @@ def op(kind: Kind, *shape: int) -> Op:
 
 def correlated(items: int, size: int, channels: int) -> np.ndarray:
     """Activations (items, size, size, channels) that move together, as those of trained networks do."""
-    few = RNG.normal(0, 1, (items, size, size, 4)) @ RNG.normal(0, 1, (4, channels))
-    return np.maximum(few + 0.1 * RNG.normal(0, 1, few.shape), 0).astype(np.float32)
+    rng = np.random.default_rng(1)
+    few = rng.normal(0, 1, (items, size, size, 4)) @ rng.normal(0, 1, (4, channels))
+    return np.maximum(few + 0.1 * rng.normal(0, 1, few.shape), 0).astype(np.float32)
 
 
 def output(kind: Kind, x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -46,9 +46,8 @@ def test_errors_cancel_on_the_levels_of_the_scale(kind: Kind, shape: tuple[int, 
     levels = adapted / scales
     np.testing.assert_allclose(levels, np.rint(levels), atol=1e-3)
     nearest = np.rint(layer.kernel / scales) * scales
-    fresh = correlated(16, 8, shape[2]) if kind is Kind.DEPTHWISE else x
-    want = output(kind, fresh, layer.kernel)
-    assert np.square(output(kind, fresh, adapted) - want).sum() < np.square(output(kind, fresh, nearest) - want).sum()
+    want = output(kind, x, layer.kernel)
+    assert np.square(output(kind, x, adapted) - want).sum() < 0.95 * np.square(output(kind, x, nearest) - want).sum()
 
 
 def test_the_largest_weight_of_a_channel_keeps_its_level() -> None:
@@ -63,7 +62,7 @@ def test_the_largest_weight_of_a_channel_keeps_its_level() -> None:
 def test_a_layer_with_fewer_positions_than_inputs_is_left_to_the_nearest_level() -> None:
     layer = op(Kind.DENSE, 40, 3)
     scales = kernel_scales(layer, WeightBits.EIGHT, per_channel=True)
-    inputs = RNG.normal(0, 1, (39, 40)).astype(np.float32)
+    inputs = np.random.default_rng(0).normal(0, 1, (39, 40)).astype(np.float32)
     assert adapted_kernel(layer, scales, [tf.constant(inputs)], pairs=False) is None
     assert adapted_kernel(layer, scales, [tf.constant(np.vstack([inputs, inputs]))], pairs=False) is not None
 
