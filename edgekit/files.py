@@ -102,13 +102,13 @@ class Staging:
         missing = [p for p in (self.target, *self.target.parents) if not p.exists()]
         try:
             for folder in reversed(missing):
+                self._created.append(folder)
                 try:
                     folder.mkdir()
                 except FileExistsError:
+                    self._created.remove(folder)
                     if not folder.is_dir():  # a folder is that of another process which works at the same time
                         raise
-                else:
-                    self._created.append(folder)
             remove_abandoned(self.target, STAGING_PREFIX)
             self.path, self._claim = claimed_folder(self.target, STAGING_PREFIX)
         except OSError as error:
@@ -116,6 +116,9 @@ class Staging:
             raise InputError(
                 f"Cannot write to {self.target}: {error.strerror}; choose another folder with -o."
             ) from None
+        except BaseException:  # an interrupt, after which nobody would leave the block
+            self._remove_created()
+            raise
         return self
 
     def publish(self, *names: str, force: bool = True) -> tuple[Path, ...]:
@@ -146,6 +149,8 @@ class Staging:
         for folder in reversed(self._created):
             try:
                 folder.rmdir()
+            except FileNotFoundError:  # it could not be made
+                continue
             except OSError:  # something was published into it
                 return
 

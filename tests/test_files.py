@@ -178,3 +178,13 @@ def test_no_place_for_temporary_files_is_one_sentence(tmp_path: Path, monkeypatc
     assert str(caught.value) == (
         "No temporary folder can be made: No such file or directory; make room, or set TMPDIR to a folder to write to."
     )
+
+
+def test_an_interrupt_before_the_work_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgekit.files.claimed_folder", interrupted)
+    with pytest.raises(KeyboardInterrupt), Staging(tmp_path / "a" / "b"):
+        pass
+    assert list(tmp_path.iterdir()) == []
