@@ -140,9 +140,7 @@ def _bias(best: Candidate, _scene: Scene, _setup: Setup) -> Candidate:
 
 def _round(best: Candidate, scene: Scene, setup: Setup) -> Candidate:
     adapt = best.bits if setup.per_channel and best.bits is not WeightBits.SEVEN else None
-    done = correct(
-        best.network, best.kernels, best.ranges, best.observed, scene.for_correction(), adapt=adapt
-    )  # fmt: skip
+    done = correct(best.network, best.kernels, best.ranges, best.observed, scene.for_correction(), adapt=adapt)
     note = "" if adapt is not None else "biases only"
     return replace(
         best,
