@@ -8,21 +8,26 @@ The parent holds a `Worker` and calls operations by name; the child serves a tab
     if __name__ == "__main__":                                # child, edgekit/runtimes/probe.py
         serve({"probe": probe})
 
-Requests and results are JSON objects, one a line. Arrays travel as ``.npy`` files in a folder that both know.
+Requests and results are JSON objects, one a line. Arrays travel as ``.npy`` files in a folder that both know. Threads
+of the parent may call at the same time; the child takes the calls in turn, or several at once where it serves so.
 """
 
 import contextlib
+import itertools
 import json
 import os
+import queue
 import select
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from edgekit import errors
 from edgekit.errors import MACHINE_ERRORS, EdgekitError
@@ -48,6 +53,11 @@ class Worker:
 
     def __init__(self, module: str, *, env: Mapping[str, str] | None = None) -> None:
         self._module = module
+        self._numbers = itertools.count()
+        self._calls: dict[int, queue.SimpleQueue[Json | None]] = {}
+        self._lock = threading.Lock()  # of the calls that wait
+        self._writing = threading.Lock()  # of the pipe to the child, which may be full: answers come in nevertheless
+        self._ended = False
         self._limit_s = 0.0
         self._late = False
         # ONNX Runtime would report to its maker what it runs, from a thread of its own beside what is measured.
@@ -67,6 +77,9 @@ class Worker:
             text=True,
             start_new_session=True,  # Ctrl-C reaches the parent, which ends the child
         )
+        self._ended = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         return self
 
     @property
@@ -96,27 +109,49 @@ class Worker:
         self._kill()
 
     def _call(self, operation: str, request: Json, progress: Progress) -> Json:
-        assert self._process.stdin is not None  # noqa: S101 - both are pipes
-        assert self._process.stdout is not None  # noqa: S101
+        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        number, answers = next(self._numbers), queue.SimpleQueue[Json | None]()
+        with self._lock:
+            if self._ended:
+                raise self._crash()
+            self._calls[number] = answers
         try:
-            self._process.stdin.write(json.dumps({"operation": operation, "request": request}) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise self._crash() from None
-        for line in self._process.stdout:
-            message = json.loads(line)
-            match message["kind"]:
-                case "progress":
-                    progress(*message["value"])
-                case "result":
-                    return dict(message["value"])
-                case "error":
-                    raise _revived(message["value"])
-                case "memory":
-                    raise MemoryError(message["value"])
-                case "machine":
-                    raise OSError(*message["value"])
+            with self._writing, contextlib.suppress(BrokenPipeError):  # the reader sees the end too
+                line = json.dumps({"number": number, "operation": operation, "request": request})
+                self._process.stdin.write(line + "\n")
+                self._process.stdin.flush()
+            while (message := answers.get()) is not None:
+                match message["kind"]:
+                    case "progress":
+                        progress(*message["value"])
+                    case "result":
+                        return dict(message["value"])
+                    case "error":
+                        raise _revived(message["value"])
+                    case "memory":
+                        raise MemoryError(message["value"])
+                    case "machine":
+                        raise OSError(*message["value"])
+        finally:
+            with self._lock:
+                self._calls.pop(number, None)
         raise self._crash()
+
+    def _read(self) -> None:
+        """Hand the child's messages to the calls that wait for them; None for its end."""
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        try:
+            for line in self._process.stdout:
+                message = json.loads(line)
+                with self._lock:
+                    waiting = self._calls.get(message["number"])  # none where the caller was interrupted
+                if waiting is not None:
+                    waiting.put(message)
+        finally:
+            with self._lock:
+                self._ended = True
+                for waiting in self._calls.values():
+                    waiting.put(None)
 
     def log_tail(self, lines: int = 5) -> str:
         """The last lines that the child wrote to its standard error."""
@@ -142,6 +177,7 @@ class Worker:
     ) -> None:
         self._kill()
         self._process.wait()
+        self._reader.join()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):  # unsent bytes of a request to a child that is gone
@@ -150,23 +186,40 @@ class Worker:
         self._folder.cleanup()
 
 
-def serve(operations: Mapping[str, Operation]) -> None:
+def serve(operations: Mapping[str, Operation], *, at_once: int = 1) -> None:
     """Answer the parent's requests until it closes the pipe. What libraries print to standard output goes to stderr.
 
     A parent that was killed has closed it too: then the process ends at once, in the middle of an operation as well.
+    With ``at_once`` above 1 as many operations run beside each other, in threads.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    answers = _Answers(os.fdopen(os.dup(1), "w", encoding="utf-8"), operations)
     os.dup2(2, 1)
+    if at_once == 1:  # in the main thread, where libraries are at home
+        for line in sys.stdin:
+            answers.give(json.loads(line))
+        return
+    with ThreadPoolExecutor(at_once) as pool:
+        for line in sys.stdin:
+            pool.submit(answers.give_or_end, json.loads(line))
 
-    def send(kind: str, value: Any) -> None:
-        answers.write(json.dumps({"kind": kind, "value": value}) + "\n")
-        answers.flush()
 
-    for line in sys.stdin:
-        call = json.loads(line)
+class _Answers:
+    """Runs what is asked for and writes what comes of it, a line at a time."""
+
+    def __init__(self, stream: IO[str], operations: Mapping[str, Operation]) -> None:
+        self._stream = stream
+        self._operations = operations
+        self._lock = threading.Lock()
+
+    def give(self, call: Json) -> None:
+        def send(kind: str, value: Any) -> None:
+            with self._lock:
+                self._stream.write(json.dumps({"number": call["number"], "kind": kind, "value": value}) + "\n")
+                self._stream.flush()
+
         try:
-            result = operations[call["operation"]](call["request"], lambda *step: send("progress", step))
+            result = self._operations[call["operation"]](call["request"], lambda *step: send("progress", step))
         except EdgekitError as error:
             send("error", {"class": type(error).__name__, "message": str(error)})
         except MemoryError as error:
@@ -178,6 +231,15 @@ def serve(operations: Mapping[str, Operation]) -> None:
             send("machine", [error.errno, error.strerror, name])
         else:
             send("result", result)
+
+    def give_or_end(self, call: Json) -> None:
+        """Like `give`, for threads, whose unforeseen errors would pass unheard: they end the process."""
+        try:
+            self.give(call)
+        except BaseException:  # noqa: BLE001 - whatever it is
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
 
 
 def _end_with_parent() -> None:

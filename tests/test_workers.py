@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,23 @@ from edgekit.workers import Worker, WorkerCrashError
 CHILD = "worker_child"
 
 
-@pytest.fixture
-def worker() -> Iterator[Worker]:
+def child(**env: str) -> Worker:
     folder = str(Path(__file__).parent)
     known = os.environ.get("PYTHONPATH")
-    with Worker(CHILD, env={"PYTHONPATH": folder if known is None else f"{folder}{os.pathsep}{known}"}) as child:
-        yield child
+    return Worker(CHILD, env={"PYTHONPATH": folder if known is None else f"{folder}{os.pathsep}{known}", **env})
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    with child() as started:
+        yield started
+
+
+@pytest.fixture
+def busy_worker() -> Iterator[Worker]:
+    """One that takes two calls at once."""
+    with child(CALLS_AT_ONCE="2") as started:
+        yield started
 
 
 def test_answers_and_progress_come_back(worker: Worker) -> None:
@@ -64,6 +76,30 @@ def test_a_child_without_an_answer_in_time_is_ended_and_told(worker: Worker) -> 
     assert str(caught.value) == f"the process of {CHILD} had no result after 0.2 s"
     with pytest.raises(ProcessLookupError):
         os.kill(worker.pid, 0)
+
+
+def test_calls_of_several_threads_each_get_their_own_answer(worker: Worker, busy_worker: Worker) -> None:
+    large = "x" * 200_000  # more than a pipe holds
+    for one in (worker, busy_worker):
+        with ThreadPoolExecutor(4) as pool:
+            futures = [pool.submit(one.call, "echo", {"number": i, "text": large}) for i in range(40)]
+            assert [f.result()["number"] for f in futures] == list(range(40))
+
+
+def test_calls_run_beside_each_other_where_the_child_serves_so(busy_worker: Worker) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        places = [pool.submit(busy_worker.call, "meet", {}) for _ in range(2)]
+        assert sorted(future.result()["place"] for future in places) == [0, 1]
+
+
+@pytest.mark.parametrize("operation", ["kill", "stumble", "leave"])
+def test_every_call_that_waits_hears_of_a_crash(busy_worker: Worker, operation: str) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(busy_worker.call, "sleep", {"seconds": 600})
+        with pytest.raises(WorkerCrashError):
+            busy_worker.call(operation, {})
+        with pytest.raises(WorkerCrashError):
+            waiting.result()
 
 
 PARENT = """

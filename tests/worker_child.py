@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from typing import Any
 
@@ -58,9 +59,17 @@ def stumble(_request: Json, _progress: Progress) -> Any:
     raise ZeroDivisionError("a bug")
 
 
+def meet(_request: Json, _progress: Progress) -> Json:
+    """Ends when two calls are here at the same time."""
+    return {"place": _MEETING.wait(timeout=30)}
+
+
+_MEETING = threading.Barrier(2)
+
 if __name__ == "__main__":
     serve(
         {
+            "meet": meet,
             "echo": echo,
             "refuse": refuse,
             "noise": noise,
@@ -70,5 +79,6 @@ if __name__ == "__main__":
             "sleep": sleep,
             "environment": environment,
             "stumble": stumble,
-        }
+        },
+        at_once=int(os.environ.get("CALLS_AT_ONCE", "1")),
     )
