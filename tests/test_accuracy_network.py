@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +81,7 @@ def observed(network: Network) -> Mapping[str, Observed]:
 
 
 def look(network: Network, batch: int = 48) -> dict[str, Observed]:
-    batches = [partial(lambda start: {"image": ITEMS[start : start + batch]}, start) for start in range(0, 48, batch)]
+    batches = [{"image": ITEMS[start : start + batch]} for start in range(0, 48, batch)]
     return observe(network, batches, items=48, means_of=48, seed=0)
 
 

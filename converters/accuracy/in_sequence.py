@@ -10,7 +10,7 @@ from edgekit.converters.accuracy.kernel_scales import WeightBits, kernel_scales
 from edgekit.converters.accuracy.network import Kind, Network, Weights, last_use
 from edgekit.converters.accuracy.observe import Observed, item_means
 from edgekit.converters.accuracy.round_weights import adapted_kernel
-from edgekit.converters.accuracy.simulate import Ranges, linear, rectified, rounded
+from edgekit.converters.accuracy.simulate import Ranges, linear, rectified, rounded, with_zero
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,7 @@ def correct(
     import tensorflow as tf
 
     values: dict[str, list[Any]] = {}
+    ranges = with_zero(ranges)
     last = last_use(network.ops, network.outputs)
     used, biases = dict(kernels), {}
     for op in network.ops:
@@ -68,6 +69,6 @@ def correct(
 
 
 def _median_shift(seen: Observed, found: Sequence[Any]) -> Weights:
-    means = np.concatenate([item_means(value) for value in found])
+    means = np.concatenate([item_means(value).numpy() for value in found])
     shift: Weights = np.median(seen.item_means[: len(means)] - means, axis=0).astype(np.float32)
     return shift

@@ -1,8 +1,6 @@
 """What every activation of a float `Network` does on real items: extremes and means by channel, and a seeded sample."""
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,75 +38,91 @@ class Observed:
 
 
 def observe(
-    network: Network, batches: Sequence[Callable[[], Mapping[str, Any]]], *, items: int, means_of: int, seed: int
+    network: Network, batches: Iterable[Mapping[str, Any]], *, items: int, means_of: int, seed: int
 ) -> dict[str, Observed]:
     """Every operator's output over ``batches`` of ``items`` in all, by operator name, with the means of the first ones.
 
-    A batch is asked for when it is its turn; as many are in memory as there are CPUs.
+    One batch is in memory at a time.
     """
     keep = -(-SAMPLES_PER_TENSOR // items)
-    per_batch = -(-items // len(batches))
-
-    def look(number: int) -> dict[str, _Seen]:
-        means = number * per_batch < means_of
-        return _look(network, batches[number](), keep, [seed, number], means)
-
+    look: Any = None
     totals: dict[str, _Total] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for found in pool.map(look, range(len(batches))):
-            for name, part in found.items():
-                if name not in totals:
-                    totals[name] = _Total(part, capacity=keep * items)
-                totals[name].add(part)
-    return {name: total.observed(items, means_of) for name, total in totals.items()}
+    for number, batch in enumerate(batches):
+        look = look or _looking(network, batch, keep)
+        for name, part in look(batch, [seed, number]).items():
+            seen = _Seen(*(value.numpy() for value in part))
+            if name not in totals:
+                totals[name] = _Total(seen, capacity=keep * items, means_of=means_of)
+            totals[name].add(seen)
+    return {name: total.observed(items) for name, total in totals.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One activation in one batch."""
+    """One activation in one batch: extremes and sum by channel, sampled values and where they lie, and item means."""
 
     low: Weights
     high: Weights
     total: Weights
     values: Weights
-    channels: np.ndarray[Any, np.dtype[np.int32]]
+    places: np.ndarray[Any, np.dtype[np.int64]]
     item_means: Weights
 
 
-def _look(network: Network, batch: Mapping[str, Any], keep: int, seed: list[int], means: bool) -> dict[str, _Seen]:
-    random = np.random.default_rng(seed)
-    seen: dict[str, _Seen] = {}
+def _looking(network: Network, example: Mapping[str, Any], keep: int) -> Any:
+    """A TensorFlow function from a batch like ``example`` and a seed to the fields of `_Seen` by operator name.
 
-    def visit(op: Op, before: Any, after: Any) -> None:
-        if after.dtype.name != "float32" or len(after.shape) < 2:
-            return
-        value = np.asarray(memoryview(after))  # .numpy() would copy
-        rows = value.reshape(-1, value.shape[-1])
-        chosen = random.integers(0, value.size, min(keep * len(value), value.size))
-        bounded = op.rectifier is not Rectifier.NONE
-        seen[op.name] = _Seen(
-            low=np.zeros(rows.shape[1], np.float32) if bounded else rows.min(axis=0),
-            high=rows.max(axis=0),
-            total=rows.mean(axis=0) * len(value),
-            values=value.reshape(-1)[chosen],
-            channels=(chosen % value.shape[-1]).astype(np.int32),
-            item_means=item_means(before) if op.weighted and means else np.zeros((0, op.channels), np.float32),
-        )
+    As a graph it takes half the time of running operator by operator, and leaves Python to others meanwhile.
+    """
+    import tensorflow as tf
 
-    run(network, batch, visit=visit)
-    return seen
+    feed = {name: tf.TensorSpec((None, *values.shape[1:]), values.dtype) for name, values in example.items()}
+
+    def look(batch: Mapping[str, Any], seed: Any) -> dict[str, tuple[Any, ...]]:
+        seen: dict[str, tuple[Any, ...]] = {}
+        places: dict[tuple[int, ...], Any] = {}
+
+        def places_of(value: Any) -> Any:
+            """Where a value of this shape is sampled, as positions in the flattened batch."""
+            shape = tuple(value.shape[1:])
+            if shape not in places:
+                size = tf.size(value, out_type=tf.int64)
+                count = tf.minimum(keep * tf.shape(value, out_type=tf.int64)[0], size)
+                places[shape] = tf.random.stateless_uniform([count], seed, maxval=size, dtype=tf.int64)
+            return places[shape]
+
+        def visit(op: Op, before: Any, after: Any) -> None:
+            if after.dtype != tf.float32 or len(after.shape) < 2:
+                return
+            channels, outer = after.shape[-1], tuple(range(len(after.shape) - 1))
+            bounded = op.rectifier is not Rectifier.NONE
+            means = item_means(after)
+            seen[op.name] = (
+                tf.zeros(channels) if bounded else tf.reduce_min(after, outer),
+                tf.reduce_max(after, outer),
+                tf.reduce_sum(means, 0),
+                tf.gather(tf.reshape(after, [-1]), places_of(after)),
+                places_of(after),
+                (item_means(before) if bounded else means) if op.weighted else tf.zeros((0, channels)),
+            )
+
+        run(network, batch, visit=visit)
+        return seen
+
+    return tf.function(look, input_signature=[feed, tf.TensorSpec((2,), tf.int32)], autograph=False)
 
 
 class _Total:
     """All batches of one activation, in arrays made once: small new ones between large freed ones would pin memory."""
 
-    def __init__(self, first: _Seen, capacity: int) -> None:
+    def __init__(self, first: _Seen, capacity: int, means_of: int) -> None:
         self._low, self._high = first.low.copy(), first.high.copy()
         self._total = np.zeros_like(first.total)
         self._values = np.empty(capacity, np.float32)
         self._channels = np.empty(capacity, np.int32)
         self._count = 0
-        self._item_means: list[Weights] = []
+        self._item_means = np.empty((means_of if len(first.item_means) else 0, len(first.low)), np.float32)
+        self._items = 0
 
     def add(self, part: _Seen) -> None:
         np.minimum(self._low, part.low, out=self._low)
@@ -116,23 +130,25 @@ class _Total:
         self._total += part.total
         end = self._count + part.values.size
         self._values[self._count : end] = part.values
-        self._channels[self._count : end] = part.channels
+        self._channels[self._count : end] = part.places % len(part.low)
         self._count = end
-        self._item_means.append(part.item_means)
+        means = part.item_means[: len(self._item_means) - self._items]
+        self._item_means[self._items : self._items + len(means)] = means
+        self._items += len(means)
 
-    def observed(self, items: int, means_of: int) -> Observed:
+    def observed(self, items: int) -> Observed:
         return Observed(
             low=self._low,
             high=self._high,
             mean=(self._total / items).astype(np.float32),
             values=self._values[: self._count],
             channels=self._channels[: self._count],
-            item_means=np.concatenate(self._item_means)[:means_of],
+            item_means=self._item_means[: self._items],
         )
 
 
-def item_means(value: Any) -> Weights:
+def item_means(value: Any) -> Any:
     """Means over positions, (items, channels)."""
-    inner = tuple(range(1, len(value.shape) - 1))
-    means: Weights = np.asarray(memoryview(value)).mean(axis=inner) if inner else value.numpy()
-    return means
+    import tensorflow as tf
+
+    return tf.reduce_mean(value, tuple(range(1, len(value.shape) - 1)))

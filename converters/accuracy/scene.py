@@ -1,23 +1,20 @@
 """A float network with the real items on which it is observed, and on which each accuracy step is judged."""
 
-import functools
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from edgekit.converters.accuracy.network import Network, Weights
 from edgekit.converters.accuracy.observe import Observed, observe
-from edgekit.converters.accuracy.simulate import Ranges, run
-from edgekit.converters.memory import give_back
+from edgekit.converters.accuracy.simulate import Ranges, run, with_zero
 from edgekit.converters.samples import Samples
 from edgekit.measure.metrics import sqnr_db
 from edgekit.workers import Progress
 
 BATCH = 4
-"""Items in memory at a time."""
+"""Items that run at a time."""
 CORRECTED_ITEMS = 24
 """Items on which operators are corrected; their values of an activation are all in memory at once."""
 JUDGED_ITEMS = 16
@@ -25,7 +22,7 @@ JUDGED_ITEMS = 16
 
 
 class Scene:
-    """What the steps look at; each look is taken once."""
+    """What the steps look at; each look is taken once, whichever thread asks first."""
 
     def __init__(self, network: Network, samples: Samples, seed: int) -> None:
         self.network = network
@@ -33,19 +30,22 @@ class Scene:
         self._seed = seed
         self._observed: dict[str, Observed] = {}
         self._wanted: dict[str, Any] = {}
+        self._graph: Any = None
+        self._lock = threading.Lock()
 
     def observed(self, progress: Progress) -> Mapping[str, Observed]:
         """What every activation does on all items."""
-        if not self._observed:
-            count = self._samples.count
+        count = self._samples.count
 
-            def batch(start: int) -> Mapping[str, Any]:
+        def batches() -> Iterator[Mapping[str, Any]]:
+            for start in range(0, count, BATCH):
                 progress("observing activations", min(start + BATCH, count), count)
-                return self._samples.items(start, start + BATCH)
+                yield self._samples.items(start, start + BATCH)
 
-            batches = [functools.partial(batch, start) for start in range(0, count, BATCH)]
-            self._observed = observe(self.network, batches, items=count, means_of=CORRECTED_ITEMS, seed=self._seed)
-            give_back()
+        with self._lock:
+            if not self._observed:
+                seen = observe(self.network, batches(), items=count, means_of=CORRECTED_ITEMS, seed=self._seed)
+                self._observed = seen
         return self._observed
 
     def for_correction(self) -> list[Mapping[str, Any]]:
@@ -54,23 +54,32 @@ class Scene:
 
     def sqnr_db(self, network: Network, kernels: Mapping[str, Weights], ranges: Ranges) -> float:
         """SQNR of a quantized network against the float one on the judged items; of the worst output."""
-        if not self._wanted:
-            self._wanted = _outputs(self.network, self._judged())
-        found = _outputs(network, self._judged(), kernels=kernels, ranges=ranges)
-        pairs = zip(self.network.outputs, network.outputs, strict=True)
-        return min(sqnr_db(self._wanted[ours], found[theirs]) for ours, theirs in pairs)
+        with self._lock:
+            if not self._wanted:
+                self._wanted = self._outputs(self.network, {}, {})
+        found = self._outputs(network, kernels, with_zero(ranges))
+        return min(sqnr_db(self._wanted[name], found[name]) for name in network.outputs)
 
-    def _judged(self) -> list[Mapping[str, Any]]:
+    def _outputs(self, network: Network, kernels: Mapping[str, Weights], ranges: Ranges) -> dict[str, Any]:
+        """What ``network``, of the operators of the float one, computes on the judged items."""
         first = min(CORRECTED_ITEMS, max(0, self._samples.count - JUDGED_ITEMS))
-        return list(self._batches(first, first + JUDGED_ITEMS))
+        weights = {op.name: (kernels.get(op.name, op.kernel), op.bias) for op in network.ops if op.weighted}
+        batches = self._batches(first, first + JUDGED_ITEMS)
+        runs = [self._judge(batch, weights, ranges) for batch in batches]
+        return {name: np.concatenate([values[name].numpy() for values in runs]) for name in network.outputs}
+
+    def _judge(self, batch: Mapping[str, Any], weights: Mapping[str, Any], ranges: Ranges) -> Any:
+        """The outputs for a batch, as a graph that is made once for all ``weights`` and ``ranges``."""
+        import tensorflow as tf
+
+        if self._graph is None:
+            self._graph = tf.function(
+                lambda items, new, ends: run(self.network.with_weights(new), items, ranges=ends), autograph=False
+            )
+        return self._graph(*tf.nest.map_structure(tf.constant, (dict(batch), dict(weights), dict(ranges))))
 
     def _batches(self, first: int, end: int) -> Iterator[Mapping[str, Any]]:
         end = min(end, self._samples.count)
         for start in range(first, end, BATCH):
             yield self._samples.items(start, min(start + BATCH, end))
 
-
-def _outputs(network: Network, batches: Sequence[Mapping[str, Any]], **options: Any) -> dict[str, Any]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = list(pool.map(lambda batch: run(network, batch, **options), batches))
-    return {name: np.concatenate([values[name].numpy() for values in runs]) for name in network.outputs}

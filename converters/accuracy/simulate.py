@@ -18,7 +18,7 @@ def run(
     visit: Visit | None = None,
 ) -> dict[str, Any]:
     """The outputs by operator name for a batch. ``kernels`` replace those of the network; activations of which
-    ``ranges`` holds the range are rounded to 256 levels. ``visit`` sees each operator's value before and after its
+    ``ranges`` holds the range, as `with_zero` gives it, are rounded to 256 levels. ``visit`` sees each operator's value before and after its
     rectifier.
     """
     import tensorflow as tf
@@ -26,7 +26,7 @@ def run(
     values: dict[str, Any] = {}
     last = last_use(network.ops, network.outputs)
     for op in network.ops:
-        inputs = [tf.constant(feed[op.name])] if op.kind is Kind.INPUT else [values[name] for name in op.inputs]
+        inputs = [tf.convert_to_tensor(feed[op.name])] if op.kind is Kind.INPUT else [values[name] for name in op.inputs]
         before = linear(op, inputs, (kernels or {}).get(op.name, op.kernel))
         after = rounded(rectified(op, before), (ranges or {}).get(op.name))
         if visit is not None:
@@ -76,11 +76,13 @@ def rectified(op: Op, value: Any) -> Any:
     return value
 
 
-def rounded(value: Any, ends: tuple[float, float] | None) -> Any:
+def with_zero(ranges: Ranges) -> dict[str, tuple[float, float]]:
+    """``ranges`` that hold zero; without those that are empty, which no rounding changes."""
+    return {name: (min(float(low), 0.0), max(float(high), 0.0)) for name, (low, high) in ranges.items() if low < high}
+
+
+def rounded(value: Any, ends: tuple[Any, Any] | None) -> Any:
     """``value`` on the 256 levels of the range ``ends``, which is moved so that zero is a level."""
     import tensorflow as tf
 
-    if ends is None or ends[0] >= ends[1]:
-        return value
-    low, high = min(ends[0], 0.0), max(ends[1], 0.0)
-    return tf.quantization.fake_quant_with_min_max_args(value, low, high, num_bits=8)
+    return value if ends is None else tf.quantization.fake_quant_with_min_max_vars(value, *ends, num_bits=8)

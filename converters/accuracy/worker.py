@@ -1,6 +1,7 @@
 """What the process that holds the source does for the accuracy steps."""
 
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +31,7 @@ class Accuracy:
         self._model = model
         self._input_names = input_names
         self._scene: Scene | None = None
+        self._lock = threading.Lock()
 
     def outline(self, request: Json, _progress: Progress) -> Json:
         """Write the probe of the float network to ``path``; the layers of each operator, or the reason for none."""
@@ -70,10 +72,11 @@ class Accuracy:
         }
 
     def _look(self, request: Json) -> Scene:
-        if self._scene is None:
-            network = read_network(self._model, self._input_names)
-            self._scene = Scene(network, Samples.open(Path(request["samples"])), int(request["seed"]))
-        return self._scene
+        with self._lock:
+            if self._scene is None:
+                network = read_network(self._model, self._input_names)
+                self._scene = Scene(network, Samples.open(Path(request["samples"])), int(request["seed"]))
+            return self._scene
 
 
 def probe_of(network: Network, samples: Samples) -> Probe:
