@@ -1,8 +1,6 @@
 """From a trained model to verified TFLite and ONNX files: load, lower, prepare, quantize, verify, publish."""
 
 import contextlib
-import time
-from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,11 +8,10 @@ from pathlib import Path
 from edgekit.artifact import Format
 from edgekit.converters import calibration as calibrating
 from edgekit.converters import finish, manifest
-from edgekit.converters.lower import load, lower, reference
+from edgekit.converters.chains import Making, make_all, start_looking, start_lowering
+from edgekit.converters.lower import load
 from edgekit.converters.plan import Plan, plan
-from edgekit.converters.prepare import name_layers, prepare
-from edgekit.converters.quantize import quantize
-from edgekit.converters.report import ConversionReport, Converted
+from edgekit.converters.report import ConversionReport
 from edgekit.converters.source import Source, open_source
 from edgekit.converters.steps import Steps
 from edgekit.converters.workshop import Workshop
@@ -112,12 +109,12 @@ def _run(
 ) -> tuple[ConversionReport, manifest.Manifest]:
     steps = Steps()
     recipe = request.recipes[0]
+    shop.start({job.format for job in todo.jobs}, tensorflow=source.needs_tensorflow)
     loaded = steps.run("load", load, source, shop)
     base = finish.base_card(source, loaded, preprocessing=None, labels=request.labels)
     base = replace(base, preprocessing=resolve_preprocessing(base, request.preprocess))
     training = source.card.provenance.training if source.card is not None else None
-    # Lowering waits for TensorFlow while the data is read.
-    lowering = shop.beside(lower, source, {job.format for job in todo.jobs}, recipe.batch, shop)
+    lowering = start_lowering(source, todo, recipe.batch, steps, shop)
     if data is not None:
         items = steps.run(
             "calibrate",
@@ -135,38 +132,13 @@ def _run(
         items = calibrating.synthetic_calibration(
             loaded.inputs, base.preprocessing, seed=recipe.seed, folder=shop.folder / "samples"
         )
-    lowered = steps.run("lower", lowering.result)
-    expected = steps.run("reference", reference, source, items.samples, shop)
-    outlined, named = steps.run("name layers", name_layers, source, lowered, items.samples, shop)
+    looks = start_looking(source, todo, items.samples, steps, shop)
     tools = {**_versions(), **loaded.tools}
-
-    def make(fmt: Format) -> tuple[dict[str, Converted], dict[str, float]]:
-        own = Steps(steps.seconds)
-        rows: dict[str, Converted] = {}
-        for job in (job for job in todo.jobs if job.format is fmt):
-            started = time.perf_counter()
-            fp32, name = named[fmt].lowered, job.file_name
-            prepared = own.run(f"prepare {name}", prepare, job, named[fmt], outlined, items.samples, shop)
-            draft = own.run(f"quantize {name}", quantize, job, prepared, source, items.samples, shop)
-            done = own.run(
-                f"embed card {name}",
-                finish.embed_card, job, draft, fp32, base, source, items.ref, tools, staged,
-            )  # fmt: skip
-            parity = own.run(
-                f"verify {name}", finish.verify, done, items.samples, expected, shop, synthetic=items.synthetic
-            )
-            rows[name] = finish.converted(done, parity, target, started)
-        return rows, own.seconds
-
-    # Each format has its own chain; while TensorFlow prepares the one, the other is quantized and verified.
-    made: dict[str, Converted] = {}
-    seconds: dict[str, float] = {}
-    for finished in as_completed([shop.beside(make, fmt) for fmt in lowered]):
-        files, took = finished.result()
-        made |= files
-        seconds |= took
-    rows = [made[job.file_name] for job in todo.jobs]
-    notes = (*todo.notes, _compared(items, expected.count, data))
+    making = Making(
+        source=source, todo=todo, base=base, items=items, tools=tools, staged=staged, target=target
+    )
+    rows = make_all(making, lowering, looks, steps, shop)
+    notes = (*todo.notes, _compared(items, looks.expected.result().count, data))
     report = ConversionReport(
         source=source.path,
         source_sha256=source.sha256,
@@ -174,7 +146,7 @@ def _run(
         manifest=target / todo.manifest_name,
         calibration=items.ref,
         notes=notes,
-        step_seconds=seconds,
+        step_seconds=steps.seconds,
     )
     return report, manifest.Manifest(
         schema_version=manifest.MANIFEST_SCHEMA,

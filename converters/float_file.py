@@ -8,7 +8,7 @@ from edgekit.converters.accuracy.probe import PROBED_ITEMS
 from edgekit.converters.calibration import write_calibration
 from edgekit.converters.finish import base_card
 from edgekit.converters.lower import load, lower
-from edgekit.converters.prepare import name_layers
+from edgekit.converters.prepare import name_layers, outline
 from edgekit.converters.source import open_source
 from edgekit.converters.workshop import Workshop
 from edgekit.data import Part, open_data
@@ -44,6 +44,6 @@ def write_float_file(
             folder=Path(scratch) / "samples",
             progress=silent,
         )
-        lowered = lower(source, {fmt}, Batch.STATIC, shop)
-        _, named = name_layers(source, lowered, items.samples, shop)
-        return Path(shutil.copy(named[fmt].lowered.path, folder / f"{source.name}.fp32.{fmt.value}"))
+        lowered = lower(source, fmt, Batch.STATIC, shop)
+        named = name_layers(fmt, lowered, outline(source, items.samples, shop), shop)
+        return Path(shutil.copy(named.lowered.path, folder / f"{source.name}.fp32.{fmt.value}"))

@@ -1,6 +1,6 @@
 """From a source to fp32 files of both formats, and the source's own outputs to compare with."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,25 +57,21 @@ def load(source: Source, shop: Workshop) -> Loaded:
     return Loaded(inputs=source.card.inputs, tools={})
 
 
-def lower(source: Source, formats: Collection[Format], batch: Batch, shop: Workshop) -> dict[Format, Lowered]:
-    """The fp32 file of each of ``formats``; `ConversionError` for operators that no stock runtime has."""
+def lower(source: Source, fmt: Format, batch: Batch, shop: Workshop) -> Lowered:
+    """The fp32 file of ``fmt``; `ConversionError` for operators that no stock runtime has."""
     size = 1 if batch is Batch.STATIC else None
-    lowered: dict[Format, Lowered] = {}
-    if Format.TFLITE in formats:
-        path = shop.folder / "lowered.tflite"
-        if source.kind is SourceKind.TFLITE:
-            shop.engine(Format.TFLITE, "sign", {"source": str(source.path), "path": str(path)})
-        else:
-            shop.tensorflow("lower_tflite", {"path": str(path), "batch": size})
-        lowered[Format.TFLITE] = read_lowered(path, Format.TFLITE)
-    if Format.ONNX in formats:
-        raw, path = source.path, shop.folder / "lowered.onnx"
+    path = shop.folder / f"lowered.{fmt.value}"
+    if fmt is Format.ONNX:
+        raw = source.path
         if source.kind is not SourceKind.ONNX:
             raw = shop.folder / "raw.onnx"
             shop.tensorflow("lower_onnx", {"path": str(raw), "batch": size})
-        shop.engine(Format.ONNX, "fold", {"source": str(raw), "path": str(path), "batch": size})
-        lowered[Format.ONNX] = read_lowered(path, Format.ONNX)
-    return lowered
+        shop.engine(fmt, "fold", {"source": str(raw), "path": str(path), "batch": size})
+    elif source.kind is SourceKind.TFLITE:
+        shop.engine(fmt, "sign", {"source": str(source.path), "path": str(path)})
+    else:
+        shop.tensorflow("lower_tflite", {"path": str(path), "batch": size})
+    return read_lowered(path, fmt)
 
 
 def reference(source: Source, samples: Samples, shop: Workshop) -> Samples:

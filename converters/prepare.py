@@ -61,18 +61,8 @@ class Prepared:
     note: str = ""
 
 
-def name_layers(
-    source: Source, lowered: Mapping[Format, Lowered], samples: Samples, shop: Workshop
-) -> tuple[Outline, dict[Format, Named]]:
-    """The layers of ``source``, and the lowered files with their names, found by comparing values.
-
-    The files are as they were where the source is not a graph of Keras layers.
-    """
-    outlined = _outline(source, samples, shop)
-    return outlined, {fmt: _named(fmt, low, outlined, shop) for fmt, low in lowered.items()}
-
-
-def _outline(source: Source, samples: Samples, shop: Workshop) -> Outline:
+def outline(source: Source, samples: Samples, shop: Workshop) -> Outline:
+    """The layers of ``source``."""
     if source.kind not in (SourceKind.KERAS, SourceKind.H5):
         return Outline(reason=f"a {source.kind.value} source has no Keras layers")
     path = shop.folder / "outline.npz"
@@ -82,7 +72,19 @@ def _outline(source: Source, samples: Samples, shop: Workshop) -> Outline:
     return Outline(probe=path, layers={name: tuple(members) for name, members in answer["layers"].items()})
 
 
-def _named(fmt: Format, lowered: Lowered, outlined: Outline, shop: Workshop) -> Named:
+def observe(outlined: Outline, recipe: Recipe, samples: Samples, shop: Workshop) -> Ranges:
+    """Smallest to largest value of every activation, by layer; TensorFlow looks once, however often it is asked."""
+    if outlined.probe is None:
+        return {}
+    observed = shop.tensorflow("observe", {"samples": str(samples.folder), "seed": recipe.seed})
+    return _ends(observed["ranges"])
+
+
+def name_layers(fmt: Format, lowered: Lowered, outlined: Outline, shop: Workshop) -> Named:
+    """The lowered file with the names of the layers, found by comparing values.
+
+    It is as it was where the source is not a graph of Keras layers.
+    """
     if outlined.probe is None:
         return Named(lowered=lowered)
     answer = shop.engine(fmt, "name", {"path": str(lowered.path), "probe": str(outlined.probe)})
@@ -105,8 +107,7 @@ def prepare(job: Job, named: Named, outlined: Outline, samples: Samples, shop: W
     if outlined.probe is None:
         return plain
     if reason or recipe.precision is not Precision.INT8 or not recipe.steps:
-        observed = shop.tensorflow("observe", {"samples": str(samples.folder), "seed": recipe.seed})
-        return replace(plain, ranges=_ends(observed["ranges"]))
+        return replace(plain, ranges=observe(outlined, recipe, samples, shop))
     probe, path = shop.folder / f"{job.file_name}.npz", shop.folder / f"prepared.{job.file_name}"
     answer = shop.tensorflow("prepare", _request(job.format, recipe, named, samples, probe))
     install = {

@@ -3,8 +3,10 @@
 Only this file of the package imports TensorFlow; `edgekit.workers` runs it.
 """
 
+import gc
 import json
 import re
+import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.converters.accuracy.worker import Accuracy
-from edgekit.converters.memory import give_back
+from edgekit.converters.memory import collecting, give_back
 from edgekit.converters.samples import Samples
 from edgekit.errors import ArtifactError, ConversionError, InputError
 from edgekit.workers import Json, Operation, Progress, serve
@@ -32,17 +34,27 @@ class Loaded:
         self, inputs: Sequence[Any], call: Callable[..., dict[str, Any]], variables: list[Any], recurrent: bool
     ) -> None:
         self.inputs = tuple(inputs)  # tf.TensorSpec with a batch axis of None or a fixed size
-        self.call = call
+        self._call = call
+        self._traced: dict[int | None, Any] = {}
         self.variables = variables
         self.recurrent = recurrent
         self.accuracy: Accuracy | None = None  # for models that are layers of Keras
 
     def function(self, batch: int | None) -> Any:
         """The concrete function for ``batch`` items (None: any number)."""
+        return self.traced(batch).get_concrete_function(*self.signature(batch))
+
+    def traced(self, batch: int | None) -> Any:
+        """The TensorFlow function for ``batch`` items: one for each, as a more general one would stand in for others."""
         import tensorflow as tf
 
-        specs = [tf.TensorSpec((batch, *spec.shape[1:]), spec.dtype, name=spec.name) for spec in self.inputs]
-        return tf.function(self.call).get_concrete_function(*specs)
+        return self._traced.setdefault(batch, tf.function(self._call))
+
+    def signature(self, batch: int | None) -> list[Any]:
+        """What the model takes of ``batch`` items, as TensorFlow's specs."""
+        import tensorflow as tf
+
+        return [tf.TensorSpec((batch, *spec.shape[1:]), spec.dtype, name=spec.name) for spec in self.inputs]
 
 
 _state: dict[str, Loaded] = {}
@@ -106,14 +118,15 @@ def quantize_tflite(request: Json, progress: Progress) -> Json:
 
 def lower_onnx(request: Json, _progress: Progress) -> Json:
     """Write the fp32 ONNX file ``path``; recurrent layers always with a free batch axis, which gives one LSTM node."""
-    import tensorflow as tf
     import tf2onnx
 
     loaded = _state["loaded"]
     batch = None if loaded.recurrent else request["batch"]
-    specs = [tf.TensorSpec((batch, *s.shape[1:]), s.dtype, name=s.name) for s in loaded.inputs]
     try:
-        model, _ = tf2onnx.convert.from_function(tf.function(loaded.call), input_signature=specs, opset=ONNX_OPSET)
+        with collecting():  # tf2onnx copies the graph before each of its passes, weights included
+            model, _ = tf2onnx.convert.from_function(
+                loaded.traced(batch), input_signature=loaded.signature(batch), opset=ONNX_OPSET
+            )
     except (ValueError, RuntimeError, NotImplementedError, KeyError) as error:
         raise ConversionError(f"tf2onnx cannot lower the model: {_first_line(error)}") from None
     Path(request["path"]).write_bytes(model.SerializeToString())
@@ -337,4 +350,12 @@ if __name__ == "__main__":
         "reference": reference,
         **{name: _accuracy(name) for name in ("outline", "observe", "prepare")},
     }
-    serve({name: _tidy(operation) for name, operation in operations.items()})
+    gc.disable()  # it would look for garbage among all that the package builds
+    import tensorflow  # noqa: F401 - it takes seconds, in which the parent looks at the source
+
+    gc.enable()
+    gc.freeze()
+    sys.setswitchinterval(0.0005)  # the thread that runs the source asks for Python once for every operator
+
+    # Lowering is work of Python and of one thread: beside it the source runs, and weights are prepared.
+    serve({name: _tidy(operation) for name, operation in operations.items()}, at_once=4)

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -13,10 +13,13 @@ from edgekit.workers import Json, Progress, Worker
 
 _TF_ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",
+    "TF_ENABLE_ONEDNN_OPTS": "1",  # by default on some CPUs only; it halves the memory of convolutions
     "KERAS_BACKEND": "tensorflow",
     "PYTHONHASHSEED": "0",  # tf2onnx walks sets of names
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
+
+_THREADS = 8  # lowering and a chain for each of two formats, and three looks at the source
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,16 +36,21 @@ class Workshop:
         self._progress = progress
         self._stack = contextlib.ExitStack()
         self._workers: dict[str, Worker] = {}
-        self._turns = {module: threading.Lock() for module in (_TENSORFLOW, *_ENGINES.values())}
+        self._starting = threading.Lock()
 
     def __enter__(self) -> Self:
         # Closed after the workers, whose end is what the threads wait for.
-        self._pool = self._stack.enter_context(ThreadPoolExecutor(max_workers=len(Format)))
+        self._pool = self._stack.enter_context(ThreadPoolExecutor(_THREADS))
         return self
 
     def beside(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """``function`` in a thread of its own; for work that waits for processes."""
         return self._pool.submit(function, *args, **kwargs)
+
+    def start(self, formats: Iterable[Format], *, tensorflow: bool) -> None:
+        """Start the processes that will be needed: loading their libraries takes seconds."""
+        for module in (*((_TENSORFLOW,) if tensorflow else ()), *(_ENGINES[fmt] for fmt in formats)):
+            self._worker(module)
 
     def tensorflow(self, operation: str, request: Json) -> Json:
         """Call the process that holds the source."""
@@ -58,11 +66,14 @@ class Workshop:
             return worker.call(operation, request, progress=self._progress)
 
     def _call(self, module: str, operation: str, request: Json) -> Json:
-        with self._turns[module]:
+        return self._worker(module).call(operation, request, progress=self._progress)
+
+    def _worker(self, module: str) -> Worker:
+        with self._starting:
             if module not in self._workers:
                 worker = Worker(f"edgekit.converters.{module}", env=_TF_ENVIRONMENT if module == _TENSORFLOW else None)
                 self._workers[module] = self._stack.enter_context(worker)
-            return self._workers[module].call(operation, request, progress=self._progress)
+            return self._workers[module]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

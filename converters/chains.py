@@ -1,0 +1,115 @@
+"""The steps after loading, as many at a time as wait for nothing: one chain for each format, beside the source's own.
+
+TensorFlow lowers the source to one format after the other, which is work of Python on one CPU; meanwhile the source
+runs on the data. Each lowered file goes its own way from there.
+"""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.artifact import Format
+from edgekit.card import ModelCard
+from edgekit.converters import finish
+from edgekit.converters.calibration import Calibration
+from edgekit.converters.lower import Lowered, lower, reference
+from edgekit.converters.plan import Job, Plan
+from edgekit.converters.prepare import Outline, name_layers, observe, outline, prepare
+from edgekit.converters.quantize import quantize
+from edgekit.converters.report import Converted
+from edgekit.converters.samples import Samples
+from edgekit.converters.source import Source
+from edgekit.converters.steps import Steps
+from edgekit.converters.workshop import Workshop
+from edgekit.recipe import Batch
+
+Lowering = Mapping[Format, Future[Lowered]]
+
+
+def start_lowering(source: Source, todo: Plan, batch: Batch, steps: Steps, shop: Workshop) -> Lowering:
+    """The lowered file of each format of ``todo``, when it is there."""
+    started: dict[Format, Future[Lowered]] = {}
+    for fmt in sorted({job.format for job in todo.jobs}, reverse=True):  # the faster one first
+        previous = next(reversed(started.values()), None)
+
+        def in_turn(fmt: Format = fmt, previous: Future[Lowered] | None = previous) -> Lowered:
+            if previous is not None:
+                previous.result()
+            return steps.run(f"lower {fmt.value}", lower, source, fmt, batch, shop)
+
+        started[fmt] = shop.beside(in_turn)
+    return started
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """What the source computes, when it is known: its layers, that they were observed, and its outputs."""
+
+    outlined: Future[Outline]
+    observed: Future[None]
+    expected: Future[Samples]
+
+
+def start_looking(source: Source, todo: Plan, samples: Samples, steps: Steps, shop: Workshop) -> Looks:
+    """Run ``source`` on ``samples``; what most steps wait for comes first."""
+    calibrated = [job.recipe for job in todo.jobs if job.recipe.needs_calibration]
+
+    def look() -> None:
+        found = outlined.result()
+        if calibrated:
+            steps.run("observe", observe, found, calibrated[0], samples, shop)
+
+    def compute() -> Samples:
+        observed.result()
+        return steps.run("reference", reference, source, samples, shop)
+
+    outlined = shop.beside(steps.run, "outline", outline, source, samples, shop)
+    observed = shop.beside(look)
+    return Looks(outlined=outlined, observed=observed, expected=shop.beside(compute))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """What all files of a conversion share. They are written to ``staged``, and published in ``target`` later."""
+
+    source: Source
+    todo: Plan
+    base: ModelCard
+    items: Calibration
+    tools: Mapping[str, str]
+    staged: Path
+    target: Path
+
+
+def make_all(making: Making, lowering: Lowering, looks: Looks, steps: Steps, shop: Workshop) -> list[Converted]:
+    """The rows of the report, in the order of the plan, for files that were verified."""
+    made: dict[str, Converted] = {}
+    for chain in as_completed([shop.beside(_chain, making, fmt, lowering, looks, steps, shop) for fmt in lowering]):
+        made |= chain.result()
+    return [made[job.file_name] for job in making.todo.jobs]
+
+
+def _chain(
+    making: Making, fmt: Format, lowering: Lowering, looks: Looks, steps: Steps, shop: Workshop
+) -> dict[str, Converted]:
+    lowered, outlined = lowering[fmt].result(), looks.outlined.result()
+    named = steps.run(f"name layers {fmt.value}", name_layers, fmt, lowered, outlined, shop)
+    looks.observed.result()
+    samples = making.items.samples
+
+    def make(job: Job) -> Converted:
+        started, name = time.perf_counter(), job.file_name
+        prepared = steps.run(f"prepare {name}", prepare, job, named, outlined, samples, shop)
+        draft = steps.run(f"quantize {name}", quantize, job, prepared, making.source, samples, shop)
+        done = steps.run(
+            f"embed card {name}",
+            finish.embed_card,
+            job, draft, named.lowered, making.base, making.source, making.items.ref, making.tools, making.staged,
+        )  # fmt: skip
+        expected, synthetic = looks.expected.result(), making.items.synthetic
+        parity = steps.run(f"verify {name}", finish.verify, done, samples, expected, shop, synthetic=synthetic)
+        return finish.converted(done, parity, making.target, started)
+
+    return {job.file_name: make(job) for job in making.todo.jobs if job.format is fmt}
