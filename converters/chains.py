@@ -31,15 +31,10 @@ Lowering = Mapping[Format, Future[Lowered]]
 def start_lowering(source: Source, todo: Plan, batch: Batch, steps: Steps, shop: Workshop) -> Lowering:
     """The lowered file of each format of ``todo``, when it is there."""
     started: dict[Format, Future[Lowered]] = {}
-    for fmt in sorted({job.format for job in todo.jobs}, reverse=True):  # the faster one first
-        previous = next(reversed(started.values()), None)
-
-        def in_turn(fmt: Format = fmt, previous: Future[Lowered] | None = previous) -> Lowered:
-            if previous is not None:
-                previous.result()
-            return steps.run(f"lower {fmt.value}", lower, source, fmt, batch, shop)
-
-        started[fmt] = shop.beside(in_turn)
+    previous: Future[Lowered] | None = None
+    for fmt in sorted({job.format for job in todo.jobs}, reverse=True):  # TFLite first, which is lowered in less time
+        previous = shop.after(previous, steps.run, f"lower {fmt.value}", lower, source, fmt, batch, shop)
+        started[fmt] = previous
     return started
 
 
@@ -53,21 +48,22 @@ class Looks:
 
 
 def start_looking(source: Source, todo: Plan, samples: Samples, steps: Steps, shop: Workshop) -> Looks:
-    """Run ``source`` on ``samples``; what most steps wait for comes first."""
+    """Run ``source`` on ``samples``; what the first file waits for comes first."""
     calibrated = [job.recipe for job in todo.jobs if job.recipe.needs_calibration]
 
     def look() -> None:
-        found = outlined.result()
         if calibrated:
-            steps.run("observe", observe, found, calibrated[0], samples, shop)
+            steps.run("observe", observe, outlined.result(), calibrated[0], samples, shop)
 
     def compute() -> Samples:
-        observed.result()
         return steps.run("reference", reference, source, samples, shop)
 
     outlined = shop.beside(steps.run, "outline", outline, source, samples, shop)
-    observed = shop.beside(look)
-    return Looks(outlined=outlined, observed=observed, expected=shop.beside(compute))
+    if len(calibrated) == len(todo.jobs):
+        observed = shop.after(outlined, look)
+        return Looks(outlined=outlined, observed=observed, expected=shop.after(observed, compute))
+    expected = shop.after(outlined, compute)
+    return Looks(outlined=outlined, observed=shop.after(expected, look), expected=expected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +92,11 @@ def _chain(
 ) -> dict[str, Converted]:
     lowered, outlined = lowering[fmt].result(), looks.outlined.result()
     named = steps.run(f"name layers {fmt.value}", name_layers, fmt, lowered, outlined, shop)
-    looks.observed.result()
     samples = making.items.samples
 
     def make(job: Job) -> Converted:
+        if job.recipe.needs_calibration:
+            looks.observed.result()
         started, name = time.perf_counter(), job.file_name
         prepared = steps.run(f"prepare {name}", prepare, job, named, outlined, samples, shop)
         draft = steps.run(f"quantize {name}", quantize, job, prepared, making.source, samples, shop)

@@ -134,9 +134,7 @@ def _run(
         )
     looks = start_looking(source, todo, items.samples, steps, shop)
     tools = {**_versions(), **loaded.tools}
-    making = Making(
-        source=source, todo=todo, base=base, items=items, tools=tools, staged=staged, target=target
-    )
+    making = Making(source=source, todo=todo, base=base, items=items, tools=tools, staged=staged, target=target)
     rows = make_all(making, lowering, looks, steps, shop)
     notes = (*todo.notes, _compared(items, looks.expected.result().count, data))
     report = ConversionReport(

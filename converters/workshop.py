@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from edgekit.artifact import Format
 from edgekit.workers import Json, Progress, Worker
@@ -45,7 +45,19 @@ class Workshop:
 
     def beside(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """``function`` in a thread of its own; for work that waits for processes."""
-        return self._pool.submit(function, *args, **kwargs)
+        return self.after(None, function, *args, **kwargs)
+
+    def after(
+        self, previous: Future[Any] | None, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[R]:
+        """Like `beside`, when ``previous`` has ended; if that failed, so does this."""
+
+        def call() -> R:
+            if previous is not None:
+                previous.result()
+            return function(*args, **kwargs)
+
+        return self._pool.submit(call)
 
     def start(self, formats: Iterable[Format], *, tensorflow: bool) -> None:
         """Start the processes that will be needed: loading their libraries takes seconds."""

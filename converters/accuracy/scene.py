@@ -82,4 +82,3 @@ class Scene:
         end = min(end, self._samples.count)
         for start in range(first, end, BATCH):
             yield self._samples.items(start, min(start + BATCH, end))
-

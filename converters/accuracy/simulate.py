@@ -26,7 +26,9 @@ def run(
     values: dict[str, Any] = {}
     last = last_use(network.ops, network.outputs)
     for op in network.ops:
-        inputs = [tf.convert_to_tensor(feed[op.name])] if op.kind is Kind.INPUT else [values[name] for name in op.inputs]
+        inputs = (
+            [tf.convert_to_tensor(feed[op.name])] if op.kind is Kind.INPUT else [values[name] for name in op.inputs]
+        )
         before = linear(op, inputs, (kernels or {}).get(op.name, op.kernel))
         after = rounded(rectified(op, before), (ranges or {}).get(op.name))
         if visit is not None:
