@@ -45,7 +45,7 @@ class Loaded:
         return self.traced(batch).get_concrete_function(*self.signature(batch))
 
     def traced(self, batch: int | None) -> Any:
-        """The TensorFlow function for ``batch`` items; one for each, as TensorFlow would let a general one serve all."""
+        """The TensorFlow function for ``batch`` items; one each, as a general one would serve for all."""
         import tensorflow as tf
 
         return self._traced.setdefault(batch, tf.function(self._call))

@@ -18,8 +18,8 @@ def run(
     visit: Visit | None = None,
 ) -> dict[str, Any]:
     """The outputs by operator name for a batch. ``kernels`` replace those of the network; activations of which
-    ``ranges`` holds the range, as `with_zero` gives it, are rounded to 256 levels. ``visit`` sees each operator's value before and after its
-    rectifier.
+    ``ranges`` holds the range, as `with_zero` gives it, are rounded to 256 levels. ``visit`` sees each operator's
+    value before and after its rectifier.
     """
     import tensorflow as tf
 
