@@ -63,11 +63,12 @@ fuzz: $(STAMP) ## damaged files for FUZZ_SECONDS through every reader, then 1,90
 aarch64: $(STAMP) ## an aarch64 Debian with the engines in build/, for tests and benchmarks on an emulated ARM CPU
 	$(BIN)/python benchmarks/aarch64/sysroot.py
 
-bench: $(STAMP) ## measure what the docs claim; results go to benchmarks/results/
-	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/latency_overhead.py
-	$(BIN)/python benchmarks/litert_benchmark.py
-	$(BIN)/python benchmarks/best_engine.py
-	$(BIN)/python benchmarks/engine_table.py --check
-	@if [ -e build/aarch64/built.json ]; then $(BIN)/python benchmarks/same_answers.py; \
-	else echo "same_answers.py needs an emulated ARM CPU and is left out; set it up by: make aarch64"; fi
+BENCHMARKS := startup int8_accuracy conversion_time latency_overhead litert_benchmark best_engine engine_table
+# An emulated ARM CPU, for those that need one, is set up by: make aarch64
+BENCHMARKS += $(if $(wildcard build/aarch64/built.json),same_answers)
+
+bench: $(STAMP) ## measure what the docs claim, and print it as one table; fails where a limit is exceeded
+	@failed=; for script in $(BENCHMARKS); do \
+	echo "== $$script"; $(BIN)/python benchmarks/$$script.py || failed="$$failed $$script"; done; \
+	$(BIN)/python benchmarks/table.py; \
+	if [ -n "$$failed" ]; then echo "Beyond a limit:$$failed" >&2; exit 1; fi

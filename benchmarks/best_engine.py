@@ -12,11 +12,12 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from material import made
-from saving import save
+from saving import Figure, save
 
 from edgekit.codec import to_jsonable
 from edgekit.devices import open_device
@@ -39,11 +40,11 @@ def picked(files: Sequence[Path], data: str | None, max_loss: float, attempts: i
     raise ValueError(f"There were {attempts} attempts; expected 1 or more.")
 
 
-def confirmed(files: Sequence[Path], data: str | None, max_loss: float, attempts: int, what: str) -> dict[str, object]:
+def confirmed(files: Sequence[Path], data: str | None, max_loss: float, attempts: int, what: str) -> dict[str, Any]:
     """The choice, and each candidate's time to the pick's in a run of its own."""
     choice = picked(files, data, max_loss, attempts)
     print(*sentences(choice), *choice.left_out, sep="\n")
-    result: dict[str, object] = {"name": what, "best": to_json(choice)}
+    result: dict[str, Any] = {"name": what, "best": to_json(choice)}
     if choice.pick is None:
         print(f"{what}: nothing was picked; repeat it on a quiet machine.")
         return {**result, "within": False}
@@ -69,6 +70,19 @@ def confirmed(files: Sequence[Path], data: str | None, max_loss: float, attempts
     return {**result, "confirmed": compared, "within": within}
 
 
+def line(result: dict[str, Any]) -> Figure:
+    """The line of the table for one network."""
+    others = [c["ratio_to_pick"]["value"] for c in result.get("confirmed", ()) if c["within_loss"]]
+    flags = sorted({flag for c in result.get("confirmed", ()) for flag in c["flags"]})
+    noted = f"; flagged: {', '.join(flags)}" if flags else ""
+    return Figure(
+        what=f"every file in every engine within the loss / the pick of `--best`: {result['name']}",
+        value=", ".join(f"{ratio:.2f}" for ratio in sorted(others)) + noted if others else "nothing was picked",
+        limit="1, by the interval",
+        held=result["within"],
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path)
@@ -82,7 +96,7 @@ def main() -> None:
         else:
             work = [(m.name, list(m.files), m.data) for m in made(Path(folder))]
         results = [confirmed(files, data, given.max_loss, given.attempts, what) for what, files, data in work]
-    print(f"Saved {save('best_engine', results)}.")
+    print(f"Saved {save('best_engine', results, [line(result) for result in results])}.")
     sys.exit(0 if all(r["within"] for r in results) else 1)
 
 

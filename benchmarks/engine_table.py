@@ -1,10 +1,11 @@
-"""Measure which engine makes which TFLite recipe best, operator by operator, and rewrite converters/engine_table.json.
+"""Claim: `converters/engine_table.json` names the engine that makes a TFLite recipe best, operator by operator.
 
-    python benchmarks/engine_table.py [--check]
+    python benchmarks/engine_table.py [--write]
 
 For each operator a tiny graph around it is converted by both engines. Its output on 32 seeded items is compared with
 the float graph's in the real runtime: SQNR in dB, operators left in float, or how it failed. The engines run in
-processes of their own, since some attempts crash. Takes some minutes.
+processes of their own, since some attempts crash. Takes some minutes. It exits with 1 where another engine would be
+chosen today; ``--write`` puts what was measured into the table.
 """
 
 import json
@@ -17,6 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from saving import Figure, save
 
 from edgekit.artifact import Format
 from edgekit.codec import to_jsonable
@@ -224,7 +229,7 @@ def _short(error: EdgekitError) -> str:
 
 
 def main() -> None:
-    """Rewrite the table, or with ``--check`` say whether an engine would be chosen otherwise today."""
+    """Say whether an engine would be chosen otherwise today; with ``--write`` rewrite the table."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
@@ -241,14 +246,19 @@ def main() -> None:
         "error, TFLiteConverter from smallest to largest value; per-channel weights"
     )
     table = EngineTable(schema_version=TABLE_SCHEMA, tools=tools, settings=settings, rows=tuple(rows))
-    if "--check" in sys.argv[1:]:
-        stored = {(r["operator"], r["recipe"]): r["engine"] for r in json.loads(TABLE.read_text())["rows"]}
-        changed = [r for r in rows if stored[(r.operator, r.recipe.value)] != r.engine]
-        if changed:
-            raise SystemExit(f"{len(changed)} rows would change: {[(r.operator, r.recipe.value) for r in changed]}")
-        print(f"All {len(rows)} rows would be the same.")
+    if "--write" in sys.argv[1:]:
+        TABLE.write_text(json.dumps(to_jsonable(table), indent=1) + "\n")
         return
-    TABLE.write_text(json.dumps(to_jsonable(table), indent=1) + "\n")
+    stored = {(r["operator"], r["recipe"]): r["engine"] for r in json.loads(TABLE.read_text())["rows"]}
+    changed = [f"{r.operator} {r.recipe.value}" for r in rows if stored.get((r.operator, r.recipe.value)) != r.engine]
+    figure = Figure(
+        what=f"engines that would be chosen otherwise, of {len(rows)} pairs of an operator and a recipe",
+        value=", ".join(changed) or "none",
+        limit="none",
+        held=not changed,
+    )
+    print(f"{figure.what}: {figure.value}. Saved {save('engine_table', [to_jsonable(table)], [figure])}.")
+    sys.exit(0 if figure.held else 1)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,16 @@ where a whole interval is beyond the limit.
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from material import made
-from saving import save
+from saving import Figure, save
 
 from edgekit.artifact import open_artifact
 from edgekit.codec import to_jsonable
@@ -59,7 +60,7 @@ def bare(runtime: Runtime, feed: Feed) -> Callable[[], object]:
     return run
 
 
-def measure(path: Path) -> dict[str, object]:
+def measure(path: Path) -> dict[str, Any]:
     """Times of the three calls, and what edgekit's two add."""
     feed = sample_inputs(open_artifact(path).card, seed=0)
     runtime = open_runtime(path, threads=1)
@@ -75,7 +76,7 @@ def measure(path: Path) -> dict[str, object]:
             times = time_calls(calls[name], runs=runs, min_duration_s=0, settle=1)
             rounds[name].append([t / 1e6 for t in times])
     medians = {name: float(np.median(np.concatenate(times))) for name, times in rounds.items()}
-    found: dict[str, object] = {
+    found: dict[str, Any] = {
         "artifact": path.name,
         "runtime": {"name": runtime.name, "version": runtime.version},
         "medians_ms": medians,
@@ -98,11 +99,25 @@ def measure(path: Path) -> dict[str, object]:
     return {**found, "within": kept}
 
 
+def lines(result: dict[str, Any]) -> Iterator[Figure]:
+    """The lines of the table for one file."""
+    for name, call in (("bound", "what `edgekit benchmark` times"), ("run", "`Runtime.run`")):
+        found = result[name]
+        ratio = found["ratio"]
+        yield Figure(
+            what=f"{call} / the bare interpreter: {result['artifact']}",
+            value=f"{ratio['value']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f}), {found['added_us']:+.1f} µs",
+            limit=f"{LIMIT_RATIO} or {LIMIT_US:.0f} µs",
+            held=found["within"],
+        )
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(a) for a in sys.argv[1:]] or [f for m in made(Path(folder)) for f in m.files]
         results = [measure(path) for path in paths]
-    print(f"Saved {save('latency_overhead', results)}.")
+    figures = [figure for result in results for figure in lines(result)]
+    print(f"Saved {save('latency_overhead', results, figures)}.")
     sys.exit(0 if all(r["within"] for r in results) else 1)
 
 

@@ -13,13 +13,14 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from material import made
-from saving import save
+from saving import Figure, save
 
 from edgekit.codec import to_jsonable
 from edgekit.measure.benchmark import benchmark
@@ -49,7 +50,7 @@ def theirs(path: Path) -> float:
         return float(json.loads(answer.read_text())["latency"]["median_ms"])
 
 
-def compare(path: Path) -> dict[str, object] | None:
+def compare(path: Path) -> dict[str, Any] | None:
     """Both tools on one file; None for a file that is too fast for `litert-benchmark`."""
     if theirs(path) < LEAST_MS:
         print(f"{path.name} takes less than {LEAST_MS:g} ms, which litert-benchmark tells too coarsely: left out.")
@@ -76,7 +77,16 @@ def main() -> None:
         paths = [Path(a) for a in sys.argv[1:]] or [f for m in made(Path(folder)) for f in m.files]
         found = [compare(path) for path in paths if path.suffix == ".tflite"]
     results = [result for result in found if result is not None]
-    print(f"Saved {save('litert_benchmark', results)}.")
+    figures = [
+        Figure(
+            what=f"p50 of `edgekit benchmark` / median of litert-benchmark: {r['artifact']}",
+            value=f"{r['ratio']['value']:.3f} ({r['ratio']['low']:.3f} to {r['ratio']['high']:.3f})",
+            limit=f"{1 - LIMIT} to {1 + LIMIT}",
+            held=r["within"],
+        )
+        for r in results
+    ]
+    print(f"Saved {save('litert_benchmark', results, figures)}.")
     sys.exit(0 if all(r["within"] for r in results) else 1)
 
 

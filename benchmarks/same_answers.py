@@ -9,7 +9,6 @@ costs in accuracy; and the two ONNX files are timed in turns. Needs `make aarch6
 """
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -21,7 +20,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 
 from aarch64.places import Place, arm, here, old_x86, run
-from saving import save
+from material import mobilenet_v2
+from saving import Figure, save
 
 from edgekit.artifact import Format, open_artifact
 from edgekit.codec import to_jsonable
@@ -35,13 +35,12 @@ from edgekit.measure.held_out import HeldOut
 from edgekit.measure.same import same_answers
 from edgekit.measure.settings import BenchmarkSettings
 from edgekit.measure.stats import Ratio, median_ratio
-from edgekit.models.build import build_file
-from edgekit.models.registry import find_spec
 from edgekit.recipe import Precision, Recipe
 from edgekit.runtimes import open_runtime
 
 PLACES = {"cortex-a72": arm, "cortex-a76": arm, "nehalem": lambda _: old_x86()}
-WEIGHTS = "models/mobilenet_v2_1.0_224_imagenet_float.npz"
+LEAST_AGREEMENT = 0.97
+"""Of the ordinary int8 ONNX file, whose rounding depends on the CPU's instructions."""
 
 
 def forms(model: Path, data: str, data_dir: Path | None, folder: Path) -> dict[str, Path]:
@@ -77,16 +76,6 @@ def speed(files: Mapping[str, Path]) -> Ratio:
     return median_ratio(rounds[0], rounds[1], seed=settings.seed)
 
 
-def default_model(folder: Path) -> tuple[Path, str, Path]:
-    """MobileNetV2 with ImageNet weights built into ``folder``, its data and their folder."""
-    if "EDGEKIT_DATA" not in os.environ:
-        raise EdgekitError("There is no model: name MODEL.keras and DATA, or set EDGEKIT_DATA to the real data sets.")
-    data_dir = Path(os.environ["EDGEKIT_DATA"])
-    path = folder / "mobilenet_v2.keras"
-    build_file(find_spec("mobilenet_v2"), path, overrides={}, weights=data_dir / WEIGHTS)
-    return path, "imagenet_mini", data_dir
-
-
 def measured(files: Mapping[str, Path], places: list[Place], data: Dataset, items: int) -> dict[str, dict[str, Any]]:
     """For each file, for each place, how its answers differ from those here, and what ran it."""
     found: dict[str, dict[str, Any]] = {}
@@ -107,6 +96,20 @@ def measured(files: Mapping[str, Path], places: list[Place], data: Dataset, item
     return found
 
 
+def line(row: dict[str, Any], place: str) -> Figure:
+    """The line of the table for one file in one place."""
+    there = row["elsewhere"][place]
+    metrics, exact = there["metrics"], row["name"] != "onnx int8"
+    limit = "identical" if exact else f"agreement {LEAST_AGREEMENT}"
+    same = metrics["differing"] == 0
+    return Figure(
+        what=f"{row['name']} here and on {place}, {there['n']} items",
+        value=f"{metrics['differing']} items differ, agreement {metrics['agreement']:.3f}",
+        limit=limit,
+        held=same if exact else metrics["agreement"] >= LEAST_AGREEMENT,
+    )
+
+
 def main() -> None:
     """Convert, run everywhere, compare; the figures go to the results folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -120,7 +123,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         model, data_name, data_dir = given.model, given.data, given.data_dir
         if data_name is None:
-            model, data_name, data_dir = default_model(Path(made))
+            default = mobilenet_v2(Path(made))
+            if default is None:
+                return
+            model, data_name = default.path, default.data
         files = forms(model, data_name, data_dir, Path(made))
         data = open_data(data_name, part=Part.EVALUATION, data_dir=data_dir)
         found = measured(files, places, data, given.items)
@@ -135,7 +141,9 @@ def main() -> None:
         ratio = speed(files)
         results[-1]["time_ratio"] = to_jsonable(ratio)
         print(f"time of the portable ONNX file / the other: {ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})")
-    print(f"Written to {save(f'same_answers_{model.stem}', results)}")
+    figures = [line(row, place.name) for row in results for place in places]
+    print(f"Saved {save('same_answers', results, figures)}.")
+    sys.exit(0 if all(f.held for f in figures) else 1)
 
 
 if __name__ == "__main__":

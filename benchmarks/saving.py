@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,22 @@ from edgekit.results import envelope
 FOLDER = Path(__file__).parent / "results"
 
 
-def save(claim: str, results: Sequence[dict[str, Any]]) -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One line of the table of claims: what was measured, the figure, what it may be, and whether it is."""
+
+    what: str
+    value: str
+    limit: str
+    held: bool
+
+
+def save(claim: str, results: Sequence[dict[str, Any]], figures: Sequence[Figure] = ()) -> Path:
     """Write ``results/<claim>.json``; its path."""
     path = FOLDER / f"{claim}.json"
-    data = envelope(f"benchmarks/{claim}", results, host=host_facts())
+    data = {
+        **envelope(f"benchmarks/{claim}", results, host=host_facts()),
+        "figures": [asdict(figure) for figure in figures],
+    }
     write_atomic(path, (json.dumps(data, indent=2) + "\n").encode())
     return path

@@ -1,6 +1,7 @@
 """From a trained model to verified TFLite and ONNX files: load, lower, prepare, quantize, verify, publish."""
 
 import contextlib
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -136,7 +137,7 @@ def _run(
     tools = {**_versions(), **loaded.tools}
     making = Making(source=source, todo=todo, base=base, items=items, tools=tools, staged=staged, target=target)
     rows = make_all(making, lowering, looks, steps, shop)
-    notes = (*todo.notes, _compared(items, looks.expected.result().count, data))
+    notes = (*todo.notes, _compared(items, {row.parity.count for row in rows}, data))
     report = ConversionReport(
         source=source.path,
         source_sha256=source.sha256,
@@ -157,11 +158,13 @@ def _run(
     )
 
 
-def _compared(items: calibrating.Calibration, count: int, data: Dataset | None) -> str:
+def _compared(items: calibrating.Calibration, counts: Collection[int], data: Dataset | None) -> str:
+    slow = "" if len(counts) == 1 else f", those without fast kernels on {min(counts)}"
     if data is None or items.ref is None:
-        return f"No real data was at hand: files were compared with the source on {count} synthetic inputs."
+        real = "No real data was at hand: files were compared with the source on"
+        return f"{real} {max(counts)} synthetic inputs{slow}."
     whole = f"{items.ref.count} calibration items of {items.ref.name}"
-    return f"Files were compared with the source on {count} of the {whole}."
+    return f"Files were compared with the source on {max(counts)} of the {whole}{slow}."
 
 
 def _repeated(request: Request, earlier: manifest.Manifest) -> Request:

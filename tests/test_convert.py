@@ -80,6 +80,19 @@ def test_both_formats_have_the_same_names(all_recipes: Path) -> None:
     assert [s.name for s in cards[0].inputs + cards[0].outputs] == [s.name for s in cards[1].inputs + cards[1].outputs]
 
 
+def test_files_without_fast_kernels_are_compared_on_fewer_items(models: Path, tmp_path: Path) -> None:
+    known = np.load(models / "images.npz")["x"]
+    np.savez(tmp_path / "more.npz", x=np.concatenate([known, known[:6] * 0.5]))
+    recipes = tuple(Recipe(precision=p, calibration_samples=30) for p in (Precision.FP32, Precision.DYNAMIC))
+    request = _request(models, "images", tmp_path, recipes=recipes, calibration=str(tmp_path / "more.npz"))
+    report = convert(request)
+    counts = {row.path.name: row.parity.count for row in report.artifacts}
+    assert counts == {
+        "images.fp32.tflite": 30, "images.dynamic.tflite": 30, "images.fp32.onnx": 30, "images.dynamic.onnx": 24
+    }  # fmt: skip
+    assert any("on 30 of the 30 calibration items" in note and note.endswith("kernels on 24.") for note in report.notes)
+
+
 def test_batch_norm_of_a_depthwise_layer_is_folded_in_onnx(all_recipes: Path) -> None:
     from edgekit.formats import onnx
 

@@ -1,0 +1,59 @@
+"""All figures in `results/` as one table, with the machine: python benchmarks/table.py [--write]
+
+``--write`` puts it into `docs/performance.md`, between the two marks there.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from saving import FOLDER
+
+from edgekit.files import write_atomic
+
+PAGE = Path(__file__).parent.parent / "docs/performance.md"
+SCRIPTS = (
+    "int8_accuracy", "conversion_time", "latency_overhead", "litert_benchmark", "best_engine", "engine_table",
+    "same_answers", "damaged_files", "kills", "startup",
+)  # fmt: skip
+"""In the order of the table."""
+_MARKS = re.compile(r"(<!-- figures -->\n).*(<!-- end of figures -->)", re.DOTALL)
+
+
+def table() -> str:
+    """The table in Markdown, and after it the machines that the figures are of."""
+    lines = ["| what | figure | limit | kept | script |", "|---|---|---|---|---|"]
+    machines: dict[str, list[str]] = {}
+    for script in SCRIPTS:
+        path = FOLDER / f"{script}.json"
+        if not path.is_file():
+            continue
+        found: dict[str, Any] = json.loads(path.read_text())
+        for figure in found["figures"]:
+            cells = (figure["what"], figure["value"], figure["limit"], "yes" if figure["held"] else "**no**")
+            lines.append(f"| {' | '.join(cells)} | `{script}.py` |")
+        machines.setdefault(machine(found["host"]), []).append(f"`{script}.py`")
+    return "\n".join([*lines, "", *(f"{', '.join(names)}: {host}." for host, names in machines.items()), ""])
+
+
+def machine(host: dict[str, Any]) -> str:
+    """What a figure depends on of the machine, in a few words."""
+    versions = ", ".join(f"{name} {version}" for name, version in host["packages"].items())
+    features = " ".join(host["features"])
+    return f"{host['cpu']} ({features}), {host['cores']} cores, {host['system']}, Python {host['python']}, {versions}"
+
+
+def main() -> None:
+    made = table()
+    print(made)
+    if "--write" in sys.argv[1:]:
+        page = PAGE.read_text()
+        write_atomic(PAGE, _MARKS.sub(lambda m: f"{m[1]}{made}{m[2]}", page).encode())
+
+
+if __name__ == "__main__":
+    main()
