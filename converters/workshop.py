@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from edgekit.artifact import Format
-from edgekit.workers import Json, Progress, Worker
+from edgekit.workers import Json, Progress, Worker, WorkerCrashError
 
 _TF_ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",
@@ -36,7 +36,9 @@ class Workshop:
         self._progress = progress
         self._stack = contextlib.ExitStack()
         self._workers: dict[str, Worker] = {}
-        self._starting = threading.Lock()
+        self._passing: set[Worker] = set()
+        self._ended = False
+        self._lock = threading.Lock()  # of what is started and ended
 
     def __enter__(self) -> Self:
         # Closed after the workers, whose end is what the threads wait for.
@@ -75,19 +77,36 @@ class Workshop:
     def once(self, module: str, operation: str, request: Json) -> Json:
         """Call a fresh process that ends with its answer."""
         with Worker(f"edgekit.converters.{module}") as worker:
-            return worker.call(operation, request, progress=self._progress)
+            with self._lock:
+                self._require_open()
+                self._passing.add(worker)
+            try:
+                return worker.call(operation, request, progress=self._progress)
+            finally:
+                with self._lock:
+                    self._passing.discard(worker)
 
     def _call(self, module: str, operation: str, request: Json) -> Json:
         return self._worker(module).call(operation, request, progress=self._progress)
 
     def _worker(self, module: str) -> Worker:
-        with self._starting:
+        with self._lock:
+            self._require_open()
             if module not in self._workers:
                 worker = Worker(f"edgekit.converters.{module}", env=_TF_ENVIRONMENT if module == _TENSORFLOW else None)
                 self._workers[module] = self._stack.enter_context(worker)
             return self._workers[module]
 
+    def _require_open(self) -> None:
+        """A thread that goes on while the conversion is ended starts nothing any more."""
+        if self._ended:
+            raise WorkerCrashError("the conversion was ended.")
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with self._lock:
+            self._ended = True
+            for worker in self._passing:
+                worker.kill()
         self._stack.close()

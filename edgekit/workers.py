@@ -104,9 +104,15 @@ class Worker:
         finally:
             timer.cancel()
 
+    def kill(self) -> None:
+        """End the child at once; calls that wait for it end with a `WorkerCrashError`."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):  # it may have ended in between
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def _over(self) -> None:
         self._late = True
-        self._kill()
+        self.kill()
 
     def _call(self, operation: str, request: Json, progress: Progress) -> Json:
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
@@ -167,15 +173,10 @@ class Worker:
         tail = " / ".join(self.log_tail(5 if code < 0 else 1).splitlines())
         return WorkerCrashError(f"the process of {self._module} {how}" + (f"; its last words: {tail}" if tail else ""))
 
-    def _kill(self) -> None:
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):  # it may have ended in between
-                os.killpg(self._process.pid, signal.SIGKILL)
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._kill()
+        self.kill()
         self._process.wait()
         self._reader.join()
         for stream in (self._process.stdin, self._process.stdout):
