@@ -273,3 +273,17 @@ def test_weights_that_are_fixed_leave_as_they_came(network: Network, samples: Sa
     np.testing.assert_array_equal(kept.kernel, network.by_name["logits"].kernel)
     np.testing.assert_array_equal(kept.bias, network.by_name["logits"].bias)
     assert not np.array_equal(changed.kernel, network.by_name["stem_relu"].kernel)
+
+
+def test_operators_are_corrected_on_as_many_items_as_fit_into_memory(
+    network: Network, samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def items() -> list[int]:
+        return [len(batch["image"]) for batch in Scene(network, samples, 0).for_correction()]
+
+    assert sum(items()) == 60  # all that there are
+    largest_bytes = 8 * 8 * 8 * 4  # of the stem
+    monkeypatch.setattr("edgekit.converters.accuracy.scene.CORRECTED_BYTES", 20 * largest_bytes)
+    assert items() == [4] * 5
+    monkeypatch.setattr("edgekit.converters.accuracy.scene.CORRECTED_BYTES", largest_bytes)
+    assert items() == [4] * 2

@@ -1,12 +1,13 @@
 """A float network with the real items on which it is observed, and on which each accuracy step is judged."""
 
+import functools
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from edgekit.converters.accuracy.network import Network, Weights
+from edgekit.converters.accuracy.network import Network, Op, Weights
 from edgekit.converters.accuracy.observe import Observed, observe
 from edgekit.converters.accuracy.simulate import Ranges, run, with_zero
 from edgekit.converters.samples import Samples
@@ -15,8 +16,12 @@ from edgekit.workers import Progress
 
 BATCH = 4
 """Items that run at a time."""
-CORRECTED_ITEMS = 24
-"""Items on which operators are corrected; their values of an activation are all in memory at once."""
+CORRECTED_ITEMS = 96
+"""Items on which operators are corrected, where their values of an activation fit into `CORRECTED_BYTES`."""
+CORRECTED_BYTES = 120_000_000
+"""What the values of the largest activation may take on all of these items, as they are in memory at once."""
+LEAST_CORRECTED_ITEMS = 8
+CORRECTED_BATCHES = 6
 JUDGED_ITEMS = 16
 """Items on which a step must help: others than those for the biases, where there are enough."""
 
@@ -44,13 +49,24 @@ class Scene:
 
         with self._lock:
             if not self._observed:
-                seen = observe(self.network, batches(), items=count, means_of=CORRECTED_ITEMS, seed=self._seed)
+                seen = observe(self.network, batches(), items=count, means_of=self._corrected, seed=self._seed)
                 self._observed = seen
         return self._observed
 
+    @functools.cached_property
+    def _corrected(self) -> int:
+        """On how many items operators are corrected."""
+        sizes: list[int] = []
+
+        def visit(_op: Op, _before: Any, after: Any) -> None:
+            sizes.append(after.numpy().nbytes)
+
+        run(self.network, self._samples.items(0, 1), visit=visit)
+        return min(CORRECTED_ITEMS, max(LEAST_CORRECTED_ITEMS, CORRECTED_BYTES // max(sizes)))
+
     def for_correction(self) -> list[Mapping[str, Any]]:
         """Batches of the items on which operators are corrected."""
-        return list(self._batches(0, CORRECTED_ITEMS))
+        return list(self._batches(0, self._corrected, size=max(BATCH, self._corrected // CORRECTED_BATCHES)))
 
     def sqnr_db(self, network: Network, kernels: Mapping[str, Weights], ranges: Ranges) -> float:
         """SQNR of a quantized network against the float one on the judged items; of the worst output."""
@@ -62,7 +78,7 @@ class Scene:
 
     def _outputs(self, network: Network, kernels: Mapping[str, Weights], ranges: Ranges) -> dict[str, Any]:
         """What ``network``, of the operators of the float one, computes on the judged items."""
-        first = min(CORRECTED_ITEMS, max(0, self._samples.count - JUDGED_ITEMS))
+        first = min(self._corrected, max(0, self._samples.count - JUDGED_ITEMS))
         weights = {op.name: (kernels.get(op.name, op.kernel), op.bias) for op in network.ops if op.weighted}
         batches = self._batches(first, first + JUDGED_ITEMS)
         runs = [self._judge(batch, weights, ranges) for batch in batches]
@@ -78,7 +94,7 @@ class Scene:
             )
         return self._graph(*tf.nest.map_structure(tf.constant, (dict(batch), dict(weights), dict(ranges))))
 
-    def _batches(self, first: int, end: int) -> Iterator[Mapping[str, Any]]:
+    def _batches(self, first: int, end: int, size: int = BATCH) -> Iterator[Mapping[str, Any]]:
         end = min(end, self._samples.count)
-        for start in range(first, end, BATCH):
-            yield self._samples.items(start, min(start + BATCH, end))
+        for start in range(first, end, size):
+            yield self._samples.items(start, min(start + size, end))
