@@ -13,7 +13,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,12 @@ from edgekit.converters.samples import Samples
 from edgekit.converters.workshop import Workshop
 from edgekit.errors import ConversionError, EdgekitError
 from edgekit.formats import tflite
+from edgekit.measure.host import host_facts
 from edgekit.measure.metrics import sqnr_db
 from edgekit.recipe import Precision, Recipe
 from edgekit.workers import WorkerCrashError, silent
+
+TOOLS = ("tensorflow", "tensorflow-cpu", "keras", "litert-quantizer", "ai-edge-litert")
 
 TABLE = Path(__file__).parent.parent / "converters" / "engine_table.json"
 ITEMS = 32
@@ -240,7 +242,7 @@ def main() -> None:
                     print(row.operator, row.recipe, row.engine, row.litert_quantizer, row.tflite_converter, flush=True)
         finally:
             bench.close()
-    tools = {name: version(name) for name in ("tensorflow-cpu", "keras", "litert-quantizer", "ai-edge-litert")}
+    tools = {name: found for name, found in host_facts()["packages"].items() if name in TOOLS}
     settings = (
         f"{ITEMS} normal items of 8 x 8 x 16, seed 0; the same items calibrate, litert-quantizer by least squared "
         "error, TFLiteConverter from smallest to largest value; per-channel weights"

@@ -31,11 +31,13 @@ def table() -> str:
     for script in SCRIPTS:
         path = FOLDER / f"{script}.json"
         if not path.is_file():
+            lines.append(f"| not measured | | | **no** | `{script}.py` |")
             continue
         found: dict[str, Any] = json.loads(path.read_text())
         for figure in found["figures"]:
             cells = (figure["what"], figure["value"], figure["limit"], "yes" if figure["held"] else "**no**")
-            lines.append(f"| {' | '.join(cells)} | `{script}.py` |")
+            escaped = " | ".join(cell.replace("|", "\\|") for cell in cells)
+            lines.append(f"| {escaped} | `{script}.py` |")
         machines.setdefault(machine(found["host"]), []).append(f"`{script}.py`")
     return "\n".join([*lines, "", *(f"{', '.join(names)}: {host}." for host, names in machines.items()), ""])
 
@@ -51,8 +53,10 @@ def main() -> None:
     made = table()
     print(made)
     if "--write" in sys.argv[1:]:
-        page = PAGE.read_text()
-        write_atomic(PAGE, _MARKS.sub(lambda m: f"{m[1]}{made}{m[2]}", page).encode())
+        page, found = _MARKS.subn(lambda m: f"{m[1]}{made}{m[2]}", PAGE.read_text())
+        if not found:
+            sys.exit(f"{PAGE} has no place for the table: the two marks are gone.")
+        write_atomic(PAGE, page.encode())
 
 
 if __name__ == "__main__":

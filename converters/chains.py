@@ -105,7 +105,9 @@ def _chain(
             finish.embed_card,
             job, draft, named.lowered, making.base, making.source, making.items.ref, making.tools, making.staged,
         )  # fmt: skip
+        waiting = time.perf_counter()
         expected, synthetic = looks.expected.result(), making.items.synthetic
+        started += time.perf_counter() - waiting
         parity = steps.run(f"verify {name}", finish.verify, done, samples, expected, shop, synthetic=synthetic)
         return finish.converted(done, parity, making.target, started)
 

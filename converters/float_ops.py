@@ -56,7 +56,8 @@ def float_ops(graph: Graph, layers: Layers, recipe: Recipe, fmt: Format, engine:
         case _ if fmt is Format.TFLITE:
             found = [(n, f"{engine} has no integer form of it") for n in graph.nodes if _float_tflite(graph, n)]
         case _:
-            found = [(n, f"{engine} has no integer form of it") for n in _float_onnx(graph)]
+            none = f"{engine} has no integer form of it"
+            found = [(n, none if n.op in _WEIGHTED else "its input is float") for n in _float_onnx(graph)]
     return tuple(
         FloatOp(
             name=_title(node),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from edgekit.artifact import Format
 from edgekit.converters.source import FORMATS, Source, SourceKind
@@ -14,6 +15,7 @@ RECIPES: dict[Format, tuple[Precision, ...]] = {
     Format.ONNX: (Precision.FP32, Precision.FP16, Precision.DYNAMIC, Precision.INT8),
 }
 """The recipes that each format can hold."""
+_LISTED = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,7 @@ def plan(source: Source, recipes: Sequence[Recipe], formats: Sequence[Format]) -
     for wanted in formats:
         if wanted not in possible:
             raise InputError(
-                f"{source.path} cannot become {wanted.value}: a {source.kind.value} file converts to "
+                f"{source.path} cannot become {wanted.value}: {source.kind.words} converts to "
                 f"{possible[0].value} only; start from the Keras model that it was made from."
             )
     if not recipes:
@@ -79,6 +81,13 @@ def _manifest_name(name: str, jobs: Collection[Job]) -> str:
     codes = "-".join(dict.fromkeys(job.recipe.code for job in jobs))
     formats = {job.format.value for job in jobs}
     return ".".join([name, codes, *(formats if len(formats) == 1 else ()), "manifest", "json"])
+
+
+def refuse_unmatched(option: str, pattern: str, names: Collection[str]) -> NoReturn:
+    """`InputError` for a regular expression that none of the layers ``names`` matches."""
+    listed = list(names)
+    more = f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
+    raise InputError(f"{option} {pattern!r} matches no layer; there are {', '.join(listed[:_LISTED])}{more}.")
 
 
 def matching(patterns: Sequence[str], texts: Sequence[str]) -> bool:

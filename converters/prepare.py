@@ -10,7 +10,7 @@ from edgekit.card import StepRecord
 from edgekit.converters.engines import Engine, choose_engine
 from edgekit.converters.float_ops import refuse_loops
 from edgekit.converters.lower import Lowered, read_lowered
-from edgekit.converters.plan import Job
+from edgekit.converters.plan import Job, refuse_unmatched
 from edgekit.converters.samples import Samples
 from edgekit.converters.source import Source, SourceKind
 from edgekit.converters.workshop import Workshop
@@ -64,7 +64,7 @@ class Prepared:
 def outline(source: Source, samples: Samples, shop: Workshop) -> Outline:
     """The layers of ``source``."""
     if source.kind not in (SourceKind.KERAS, SourceKind.H5):
-        return Outline(reason=f"a {source.kind.value} source has no Keras layers")
+        return Outline(reason=f"{source.kind.words} has no Keras layers")
     path = shop.folder / "outline.npz"
     answer = shop.tensorflow("outline", {"samples": str(samples.folder), "path": str(path)})
     if answer["reason"]:
@@ -140,8 +140,9 @@ def _unprepared(job: Job, lowered: Lowered, outlined: Outline) -> str:
 def _require_excluded(recipe: Recipe, outlined: Outline) -> None:
     for pattern in recipe.exclude:
         if not any(re.search(pattern, name) for op, members in outlined.layers.items() for name in (op, *members)):
-            why = f", since {outlined.reason}" if outlined.reason else "; look up the names in the Keras model"
-            raise InputError(f"--exclude {pattern!r} matches no layer of the source{why}.")
+            if outlined.reason:
+                raise InputError(f"--exclude {pattern!r} has no layer to name, since {outlined.reason}; leave it out.")
+            refuse_unmatched("--exclude", pattern, outlined.layers)
 
 
 def _ends(ranges: Mapping[str, Sequence[float]]) -> Ranges:

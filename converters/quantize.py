@@ -9,7 +9,7 @@ from edgekit.card import StepRecord
 from edgekit.converters.engines import Engine, choose_engine
 from edgekit.converters.float_ops import kept_nodes
 from edgekit.converters.lower import Lowered
-from edgekit.converters.plan import Job
+from edgekit.converters.plan import Job, refuse_unmatched
 from edgekit.converters.prepare import Prepared
 from edgekit.converters.samples import Samples
 from edgekit.converters.source import Source, SourceKind
@@ -39,7 +39,7 @@ class Draft:
 def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, shop: Workshop) -> Draft:
     """The file of ``job``; `ConversionError` when its engine cannot; there is no second try by another."""
     recipe, path, lowered = job.recipe, shop.folder / job.file_name, prepared.lowered
-    _require_kept(job, lowered, source)
+    _require_kept(job, lowered)
     request: Json = {
         "source": str(lowered.path),
         "path": str(path),
@@ -83,12 +83,18 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
     )  # fmt: skip
 
 
-def _require_kept(job: Job, lowered: Lowered, source: Source) -> None:
+def _require_kept(job: Job, lowered: Lowered) -> None:
+    nodes, layers = lowered.graph.nodes, lowered.layers
     for pattern in job.recipe.keep_float:
-        if not kept_nodes(lowered.graph, lowered.layers, [pattern]):
-            raise InputError(
-                f"--keep-float {pattern!r} matches no layer of {source.path}; look up the names with `edgekit inspect`."
-            )
+        if not kept_nodes(lowered.graph, layers, [pattern]):
+            known = [layer for node in nodes for output in node.outputs for layer in layers.get(output, ())]
+            refuse_unmatched("--keep-float", pattern, dict.fromkeys(known or [node.name for node in nodes]))
+    kept = kept_nodes(lowered.graph, layers, job.recipe.keep_float)
+    if job.recipe.needs_calibration and len(kept) == len(nodes):
+        raise InputError(
+            f"--keep-float {job.recipe.keep_float[0]!r} keeps every layer in float; take the recipe fp32, or a "
+            "narrower expression."
+        )
 
 
 def _require_tensorflow(source: Source, job: Job, operators: tuple[str, ...]) -> None:

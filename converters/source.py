@@ -20,6 +20,12 @@ class SourceKind(StrEnum):
     ONNX = "onnx"
     TFLITE = "tflite"
 
+    @property
+    def words(self) -> str:
+        """What it is called in a sentence."""
+        names = {"onnx": "an ONNX file", "tflite": "a TFLite file", "saved_model": "a SavedModel", "h5": "an .h5 file"}
+        return names.get(self.value, "a .keras file")
+
 
 FORMATS: dict[SourceKind, tuple[Format, ...]] = {
     SourceKind.KERAS: (Format.TFLITE, Format.ONNX),

@@ -334,9 +334,10 @@ def _tidy(operation: Operation) -> Operation:
     """``operation``, with its garbage given back: tf2onnx alone leaves a gigabyte."""
 
     def call(request: Json, progress: Progress) -> Json:
-        result = operation(request, progress)
-        give_back()
-        return result
+        try:
+            return operation(request, progress)
+        finally:
+            give_back()
 
     return call
 

@@ -85,11 +85,15 @@ class Recipe:
                 f"Layers in float differ between CPUs; got a portable recipe that keeps {self.keep_float[0]!r} in "
                 "float: leave one of the two out."
             )
-        for pattern in (*self.keep_float, *self.exclude):
+        options = {"--keep-float": self.keep_float, "--exclude": self.exclude}
+        for option, pattern in ((option, pattern) for option, given in options.items() for pattern in given):
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise InputError(f"{pattern!r} is not a regular expression: {error}.") from None
+                raise InputError(
+                    f"{option} {pattern!r} is not a regular expression: {error}; put a backslash before a character "
+                    "that is meant as it stands."
+                ) from None
 
     @property
     def code(self) -> str:

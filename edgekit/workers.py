@@ -58,8 +58,7 @@ class Worker:
         self._lock = threading.Lock()  # of the calls that wait
         self._writing = threading.Lock()  # of the pipe to the child, which may be full: answers come in nevertheless
         self._ended = False
-        self._limit_s = 0.0
-        self._late = False
+        self._late_s: float | None = None
         # ONNX Runtime would report to its maker what it runs, from a thread of its own beside what is measured.
         self._env = {"ORT_DISABLE_TELEMETRY": "1", **os.environ, **(env or {})}
 
@@ -77,7 +76,7 @@ class Worker:
             text=True,
             start_new_session=True,  # Ctrl-C reaches the parent, which ends the child
         )
-        self._ended = False
+        self._ended, self._late_s = False, None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         return self
@@ -95,8 +94,7 @@ class Worker:
         """
         if limit_s is None:
             return self._call(operation, request, progress)
-        self._limit_s = limit_s
-        timer = threading.Timer(limit_s, self._over)
+        timer = threading.Timer(limit_s, self._over, [limit_s])
         timer.daemon = True
         timer.start()
         try:
@@ -110,8 +108,8 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):  # it may have ended in between
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _over(self) -> None:
-        self._late = True
+    def _over(self, limit_s: float) -> None:
+        self._late_s = limit_s
         self.kill()
 
     def _call(self, operation: str, request: Json, progress: Progress) -> Json:
@@ -144,7 +142,10 @@ class Worker:
         raise self._crash()
 
     def _read(self) -> None:
-        """Hand the child's messages to the calls that wait for them; None for its end."""
+        """Hand the child's messages to the calls that wait for them; None for its end.
+
+        What is no message is the rest of one whose writer was killed, or of a child that has gone astray.
+        """
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         try:
             for line in self._process.stdout:
@@ -153,6 +154,8 @@ class Worker:
                     waiting = self._calls.get(message["number"])  # none where the caller was interrupted
                 if waiting is not None:
                     waiting.put(message)
+        except (ValueError, KeyError):
+            self.kill()
         finally:
             with self._lock:
                 self._ended = True
@@ -161,13 +164,14 @@ class Worker:
 
     def log_tail(self, lines: int = 5) -> str:
         """The last lines that the child wrote to its standard error."""
-        self._log.seek(0)
-        return "\n".join(self._log.read().decode(errors="replace").splitlines()[-lines:])
+        size = os.fstat(self._log.fileno()).st_size
+        text = os.pread(self._log.fileno(), size, 0)  # not by seeking: the child, and other threads, share the position
+        return "\n".join(text.decode(errors="replace").splitlines()[-lines:])
 
     def _crash(self) -> WorkerCrashError:
         code = self._process.wait()
-        if self._late:
-            return WorkerCrashError(f"the process of {self._module} had no result after {self._limit_s:g} s")
+        if self._late_s is not None:
+            return WorkerCrashError(f"the process of {self._module} had no result after {self._late_s:g} s")
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         # A traceback says what happened in its last line; an engine that aborts says it in a few.
         tail = " / ".join(self.log_tail(5 if code < 0 else 1).splitlines())

@@ -148,6 +148,25 @@ def test_models_without_a_graph_of_layers_are_refused() -> None:
     assert str(error.value) == "the layer lstm has 3 outputs"
 
 
+def test_sampled_values_are_of_the_channels_that_they_are_said_to_be_of(network: Network, observed: Any) -> None:
+    seen: dict[str, Any] = {}
+    run(network, {"image": ITEMS}, visit=lambda op, _before, after: seen.update({op.name: after.numpy()}))
+    for name in ("stem_relu", "project_bn", "concat", "hidden"):
+        channels = seen[name].reshape(-1, seen[name].shape[-1])
+        for value, channel in zip(observed[name].values[:200], observed[name].channels[:200], strict=True):
+            assert np.abs(channels[:, channel] - value).min() < 1e-4, name
+        assert len(set(observed[name].channels[:200].tolist())) > 1
+
+
+def test_other_seeds_sample_other_values_and_large_ones_are_seeds_too(network: Network) -> None:
+    def sampled(seed: int) -> Any:
+        return observe(network, [{"image": ITEMS}], items=48, means_of=0, seed=seed)["stem_relu"].values
+
+    np.testing.assert_array_equal(sampled(5), sampled(5))
+    for other in (6, 5 + 2**32, 2**80):
+        assert not np.array_equal(sampled(5), sampled(other))
+
+
 @pytest.mark.parametrize("rectifier", [None, 6.0])
 def test_equalization_changes_weights_and_no_output(rectifier: float | None) -> None:
     network = read_network(residual(rectifier), ["image"])
@@ -254,6 +273,19 @@ def test_steps_are_recorded_and_leave_less_noise(network: Network, samples: Samp
     observed = Scene(network, samples, 0).observed(silent)
     before = noise(network, outputs(network), extreme_ranges(network, observed), bits)
     assert noise(done.network, outputs(network), done.ranges, done.bits) < before
+
+
+def test_the_judge_sees_rounded_weights_and_ranges(network: Network, samples: Samples) -> None:
+    scene = Scene(network, samples, 0)
+    whole = {op.name: op.kernel for op in network.ops if op.kernel is not None}
+    assert scene.sqnr_db(network, whole, {}) > 100
+    rounded = rounded_kernels(network, WeightBits.EIGHT, True, ())
+    assert 20 < scene.sqnr_db(network, rounded, {}) < 60
+    coarse = {name: np.round(kernel, 0) for name, kernel in whole.items()}
+    assert scene.sqnr_db(network, coarse, {}) < 15
+    ranges = extreme_ranges(network, scene.observed(silent))
+    halved = {name: (low / 2, high / 2) for name, (low, high) in ranges.items()}
+    assert scene.sqnr_db(network, whole, halved) < scene.sqnr_db(network, whole, ranges) < 60
 
 
 def test_a_step_that_does_not_help_is_left_out(samples: Samples) -> None:

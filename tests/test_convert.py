@@ -83,12 +83,14 @@ def test_both_formats_have_the_same_names(all_recipes: Path) -> None:
 def test_files_without_fast_kernels_are_compared_on_fewer_items(models: Path, tmp_path: Path) -> None:
     known = np.load(models / "images.npz")["x"]
     np.savez(tmp_path / "more.npz", x=np.concatenate([known, known[:6] * 0.5]))
-    recipes = tuple(Recipe(precision=p, calibration_samples=30) for p in (Precision.FP32, Precision.DYNAMIC))
+    precisions = (Precision.FP32, Precision.DYNAMIC, Precision.INT16X8)
+    recipes = tuple(Recipe(precision=p, calibration_samples=30) for p in precisions)
     request = _request(models, "images", tmp_path, recipes=recipes, calibration=str(tmp_path / "more.npz"))
     report = convert(request)
     counts = {row.path.name: row.parity.count for row in report.artifacts}
     assert counts == {
-        "images.fp32.tflite": 30, "images.dynamic.tflite": 30, "images.fp32.onnx": 30, "images.dynamic.onnx": 24
+        "images.fp32.tflite": 30, "images.dynamic.tflite": 30, "images.fp32.onnx": 30, "images.dynamic.onnx": 24,
+        "images.int16x8.tflite": 24,
     }  # fmt: skip
     assert any("on 30 of the 30 calibration items" in note and note.endswith("kernels on 24.") for note in report.notes)
 
@@ -254,10 +256,10 @@ def test_a_pattern_that_matches_nothing_is_refused(models: Path, tmp_path: Path)
     recipe = Recipe(precision=Precision.INT8, keep_float=("no_such_layer",))
     with pytest.raises(InputError) as error:
         convert(_request(models, "images", tmp_path, recipes=(recipe,), formats=(Format.TFLITE,)))
-    assert str(error.value) == (
-        f"--keep-float 'no_such_layer' matches no layer of {models / 'images.keras'}; "
-        "look up the names with `edgekit inspect`."
-    )
+    assert str(error.value).startswith("--keep-float 'no_such_layer' matches no layer; there are ")
+    recipe = Recipe(precision=Precision.INT8, keep_float=(".*",))
+    with pytest.raises(InputError, match="keeps every layer in float; take the recipe fp32"):
+        convert(_request(models, "images", tmp_path, recipes=(recipe,), formats=(Format.TFLITE,)))
 
 
 @pytest.mark.slow

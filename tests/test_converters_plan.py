@@ -56,7 +56,7 @@ def test_a_recipe_that_one_format_lacks_is_left_out_with_a_note() -> None:
             SourceKind.TFLITE,
             [recipe()],
             [Format.ONNX],
-            "net.tflite cannot become onnx: a tflite file converts to tflite only; start from the Keras model that it "
+            "net.tflite cannot become onnx: a TFLite file converts to tflite only; start from the Keras model that it "
             "was made from.",
         ),
         (

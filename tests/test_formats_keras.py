@@ -52,8 +52,11 @@ def test_a_card_leaves_the_other_members_as_they_were(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"no zip", "{} is damaged: File is not a zip file; copy or save it again."),
-        (CONVNET[:-100], "{} is damaged: File is not a zip file; copy or save it again."),
+        (b"no zip", "{} is not a file that Keras 3 saved, or is cut off: it is no zip archive; copy or save it again."),
+        (
+            CONVNET[:-100],
+            "{} is not a file that Keras 3 saved, or is cut off: it is no zip archive; copy or save it again.",
+        ),
     ],
 )
 def test_a_damaged_file_is_one_sentence(data: bytes, message: str, tmp_path: Path) -> None:

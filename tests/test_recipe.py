@@ -53,7 +53,8 @@ def test_only_static_integers_need_calibration() -> None:
         ({"seed": -1}, "A seed is zero or positive; got -1."),
         (
             {"keep_float": ("conv(",)},
-            "'conv(' is not a regular expression: missing ), unterminated subpattern at position 4.",
+            "--keep-float 'conv(' is not a regular expression: missing ), unterminated subpattern at position 4; put a "
+            "backslash before a character that is meant as it stands.",
         ),
         (
             {"portable": True, "precision": Precision.FP16},

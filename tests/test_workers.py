@@ -86,6 +86,38 @@ def test_calls_of_several_threads_each_get_their_own_answer(worker: Worker, busy
             assert [f.result()["number"] for f in futures] == list(range(40))
 
 
+def test_messages_of_calls_at_the_same_time_stay_whole(busy_worker: Worker) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        steps: list[list[int]] = [[], []]
+        calls = [
+            pool.submit(
+                busy_worker.call, "chatter", {"n": i}, progress=lambda _what, done, _all, i=i: steps[i].append(done)
+            )
+            for i in range(2)
+        ]
+        assert [call.result() for call in calls] == [{"n": 0}, {"n": 1}]
+    assert steps == [list(range(200))] * 2
+
+
+def test_a_child_that_writes_what_is_no_message_is_ended(worker: Worker) -> None:
+    with pytest.raises(WorkerCrashError, match="was killed by SIGKILL"):
+        worker.call("garble", {})
+
+
+def test_calls_that_end_in_an_error_are_forgotten(worker: Worker) -> None:
+    for _ in range(3):
+        with pytest.raises(DataError):
+            worker.call("refuse", {"what": "cats"})
+    assert worker._calls == {}
+
+
+def test_every_thread_hears_the_last_words(worker: Worker) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(worker.call, "kill", {}) for _ in range(8)]
+        words = {str(call.exception()) for call in waiting}
+    assert words == {f"the process of {CHILD} was killed by SIGSEGV; its last words: about to fall"}
+
+
 def test_calls_run_beside_each_other_where_the_child_serves_so(busy_worker: Worker) -> None:
     with ThreadPoolExecutor(2) as pool:
         places = [pool.submit(busy_worker.call, "meet", {}) for _ in range(2)]

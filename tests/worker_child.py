@@ -1,5 +1,6 @@
 """The child of test_workers.py: python worker_child.py serves operations that go wrong in every way."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -18,6 +19,20 @@ def echo(request: Json, progress: Progress) -> Json:
     return request
 
 
+def chatter(request: Json, progress: Progress) -> Json:
+    for step in range(200):
+        progress("x" * 5_000, step, 200)
+    return request
+
+
+def garble(_request: Json, _progress: Progress) -> Json:
+    for number in range(3, 20):  # one of them is the pipe to the parent
+        with contextlib.suppress(OSError):
+            os.write(number, b"no message\n")
+    time.sleep(60)
+    return {}
+
+
 def refuse(request: Json, _progress: Progress) -> Json:
     raise DataError(f"No {request['what']} here.")
 
@@ -33,6 +48,7 @@ def kill(_request: Json, _progress: Progress) -> Json:
     sys.stderr.write("about to fall\n")
     sys.stderr.flush()
     os.kill(os.getpid(), signal.SIGSEGV)
+    time.sleep(60)  # another thread may take the signal
     return {}
 
 
@@ -71,6 +87,8 @@ if __name__ == "__main__":
         {
             "meet": meet,
             "echo": echo,
+            "chatter": chatter,
+            "garble": garble,
             "refuse": refuse,
             "noise": noise,
             "kill": kill,

@@ -49,7 +49,8 @@ def observe(
     totals: dict[str, _Total] = {}
     for number, batch in enumerate(batches):
         look = look or _looking(network, batch, keep)
-        for name, part in look(batch, [seed, number]).items():
+        drawn = np.random.SeedSequence([seed, number]).generate_state(2).view(np.int32)
+        for name, part in look(batch, drawn).items():
             seen = _Seen(*(value.numpy() for value in part))
             if name not in totals:
                 totals[name] = _Total(seen, capacity=keep * items, means_of=means_of)
@@ -87,7 +88,8 @@ def _looking(network: Network, example: Mapping[str, Any], keep: int) -> Any:
             shape = tuple(value.shape[1:])
             if shape not in places:
                 size = tf.size(value, out_type=tf.int64)
-                count = tf.minimum(keep * tf.shape(value, out_type=tf.int64)[0], size)
+                items = tf.shape(next(iter(batch.values())), out_type=tf.int64)[0]
+                count = tf.minimum(keep * items, size)
                 places[shape] = tf.random.stateless_uniform([count], seed, maxval=size, dtype=tf.int64)
             return places[shape]
 

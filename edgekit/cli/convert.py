@@ -77,6 +77,8 @@ def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
                 "convert the model itself instead."
             )
         return Request(source=source, output_dir=options["output_dir"], force=options["force"])
+    if options["plain"] and options["exclude"]:
+        raise InputError("--plain leaves all accuracy steps out, so that --exclude excludes nothing; leave one out.")
     codes = [*options["recipes"], *(["int8"] if options["int8"] or not options["recipes"] else [])]
     precisions = tuple(dict.fromkeys(map(parse_precision, codes)))
     if options["portable"] and Precision.INT8 not in precisions:
@@ -117,7 +119,7 @@ def _tables(results: list[dict[str, Any]]) -> None:
         for step in row["steps"]
     ]
     if rows:
-        print_table("Accuracy steps, simulated on calibration items", ["file", "after", "SQNR dB", ""], rows)
+        print_table("Accuracy steps, simulated on calibration items", ["file", "after", "SQNR dB", "note"], rows)
 
 
 def _table(results: list[dict[str, Any]]) -> None:

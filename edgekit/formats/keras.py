@@ -100,6 +100,10 @@ def _damaged(path: Path, why: object) -> NoReturn:
 def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
+    except zipfile.BadZipFile:
+        raise ArtifactError(
+            f"{path} is not a file that Keras 3 saved, or is cut off: it is no zip archive; copy or save it again."
+        ) from None
     except _BROKEN_ZIP as error:
         _damaged(path, error)
 

@@ -16,6 +16,8 @@ def sentences(choice: Choice) -> list[str]:
     """What was chosen, what is as fast, what was faster and why it was not taken, and what was not looked at."""
     said = [_accuracy(choice)]
     if choice.pick is None:
+        if choice.losses is not None:
+            said += [f"{name(candidate)}: {_loss(candidate, choice)}." for candidate in choice.candidates]
         return said
     pick = choice.pick
     said.append(

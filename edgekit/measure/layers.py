@@ -187,7 +187,7 @@ class LayerReport:
 
     def tables(self) -> list[tuple[str, list[str], list[list[str]], set[int]]]:
         """(title, columns, rows, positions of the worst rows) for people, one table for each file."""
-        columns = ["layer", "weights dB", "values dB", "own dB", "saturated %", "share of error %", ""]
+        columns = ["layer", "weights dB", "values dB", "own dB", "saturated %", "share of error %", "note"]
         return [
             (
                 f"Layers of {entry.given} beside {self.reference} on {self.count:,} items of {self.data}",
