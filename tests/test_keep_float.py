@@ -119,3 +119,12 @@ def test_a_keras_model_is_a_reference(folder: Path, tmp_path: Path) -> None:
     assert [layer["name"] for layer in result["layers"]] == [layer.name for layer in by_file.layers]
     for layer, other in zip(result["layers"], by_file.layers, strict=True):
         assert layer["activation_sqnr_db"] == pytest.approx(other.activation_sqnr_db, abs=0.01)
+
+
+def test_layers_excluded_from_no_step_are_refused(tiny_models: Path) -> None:
+    command = [sys.executable, "-m", "edgekit", "convert", str(tiny_models / "convnet.onnx"), "--plain"]
+    done = subprocess.run([*command, "--exclude", "conv"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "edgekit: --plain leaves all accuracy steps out, so that --exclude excludes nothing; leave one out.\n",
+    )
