@@ -95,7 +95,7 @@ def figures(name: str, rows: Sequence[dict[str, Any]]) -> list[Figure]:
         rounds = len(of(what, "seconds"))
         found.append(
             Figure(
-                what=f"{what} files of {name} in one call / nine stock conversions, {rounds} rounds",
+                what=f"{what} files of {name} in one call / nine stock conversions, rounds: {rounds}",
                 value=f"{own_s / stock_s:.2f} ({own_s / rounds:.0f} s / {stock_s / rounds:.0f} s)",
                 limit=f"{limit}",
                 held=own_s / stock_s <= limit,
