@@ -6,6 +6,7 @@
 import json
 import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def table() -> str:
             escaped = " | ".join(cell.replace("|", "\\|") for cell in cells)
             lines.append(f"| {escaped} | `{script}.py` |")
         machines.setdefault(machine(found["host"]), []).append(f"`{script}.py`")
-    return "\n".join([*lines, "", *(f"{', '.join(names)}: {host}." for host, names in machines.items()), ""])
+    notes = [textwrap.fill(f"{', '.join(names)}: {host}.", 130) for host, names in machines.items()]
+    return "\n".join([*lines, "", "\n\n".join(notes), ""])
 
 
 def machine(host: dict[str, Any]) -> str:
