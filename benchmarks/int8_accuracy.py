@@ -37,7 +37,7 @@ from edgekit.workers import silent
 
 STOCK = {
     "TFLiteConverter": ("int8", "tflite"),
-    "litert-quantizer": ("int8-minmax", "tflite"),
+    "litert-quantizer": ("int8-litert", "tflite"),
     "ONNX Runtime": ("int8", "onnx"),
 }
 ITEMS = 2000

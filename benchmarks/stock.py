@@ -3,7 +3,7 @@
     python benchmarks/stock.py MODEL.keras RECIPE FORMAT SAMPLES.npy OUTPUT
 
 SAMPLES holds the calibration items as the model takes them, (count, ...). TFLite by `TFLiteConverter`, or by
-litert-quantizer for the recipe `int8-minmax`; ONNX by tf2onnx and ONNX Runtime's quantizer with seven-bit weights.
+litert-quantizer for the recipe `int8-litert`; ONNX by tf2onnx and ONNX Runtime's quantizer with seven-bit weights.
 """
 
 import os
@@ -30,7 +30,7 @@ def to_tflite(model: Path, recipe: str, samples: Path, output: Path) -> None:
     import numpy as np
     import tensorflow as tf
 
-    if recipe == "int8-minmax":
+    if recipe == "int8-litert":
         to_tflite(model, "fp32", samples, output)
         _quantize_by_litert(output, samples)
         return
@@ -63,12 +63,12 @@ def _quantize_by_litert(path: Path, samples: Path) -> None:
 
     worker = quantizer.Quantizer(str(path))
     worker.load_quantization_recipe(recipe.static_wi8_ai8())
-    name = worker_input(path)
-    ranges = worker.calibrate({name[0]: [{name[1]: item[None]} for item in np.load(samples)]})
+    signature, name = _signature_and_input(path)
+    ranges = worker.calibrate({signature: [{name: item[None]} for item in np.load(samples)]})
     worker.quantize(ranges).export_model(str(path), overwrite=True)
 
 
-def worker_input(path: Path) -> tuple[str, str]:
+def _signature_and_input(path: Path) -> tuple[str, str]:
     """Name of the signature of a TFLite file, and of its input."""
     from ai_edge_litert.interpreter import Interpreter
 

@@ -17,11 +17,18 @@ from saving import FOLDER
 from edgekit.files import write_atomic
 
 PAGE = Path(__file__).parent.parent / "docs/performance.md"
-SCRIPTS = (
-    "int8_accuracy", "conversion_time", "latency_overhead", "litert_benchmark", "best_engine", "engine_table",
-    "same_answers", "damaged_files", "kills", "startup",
-)  # fmt: skip
-"""In the order of the table."""
+SCRIPTS = {
+    **{
+        name: f"{name}.py"
+        for name in (
+            "int8_accuracy", "conversion_time", "latency_overhead", "litert_benchmark", "best_engine", "engine_table",
+            "same_answers", "startup",
+        )
+    },
+    "damaged_files": "tests/fuzz/campaign.py",
+    "kills": "tests/fuzz/kills.py",
+}  # fmt: skip
+"""What writes each file of results, in the order of the table."""
 _MARKS = re.compile(r"(<!-- figures -->\n).*(<!-- end of figures -->)", re.DOTALL)
 
 
@@ -29,17 +36,17 @@ def table() -> str:
     """The table in Markdown, and after it the machines that the figures are of."""
     lines = ["| what | figure | limit | kept | script |", "|---|---|---|---|---|"]
     machines: dict[str, list[str]] = {}
-    for script in SCRIPTS:
-        path = FOLDER / f"{script}.json"
+    for name, script in SCRIPTS.items():
+        path = FOLDER / f"{name}.json"
         if not path.is_file():
-            lines.append(f"| not measured | | | **no** | `{script}.py` |")
+            lines.append(f"| not measured | | | **no** | `{script}` |")
             continue
         found: dict[str, Any] = json.loads(path.read_text())
         for figure in found["figures"]:
             cells = (figure["what"], figure["value"], figure["limit"], "yes" if figure["held"] else "**no**")
             escaped = " | ".join(cell.replace("|", "\\|") for cell in cells)
-            lines.append(f"| {escaped} | `{script}.py` |")
-        machines.setdefault(machine(found["host"]), []).append(f"`{script}.py`")
+            lines.append(f"| {escaped} | `{script}` |")
+        machines.setdefault(machine(found["host"]), []).append(f"`{script}`")
     notes = [textwrap.fill(f"{', '.join(names)}: {host}.", 130) for host, names in machines.items()]
     return "\n".join([*lines, "", "\n\n".join(notes), ""])
 

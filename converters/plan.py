@@ -15,7 +15,7 @@ RECIPES: dict[Format, tuple[Precision, ...]] = {
     Format.ONNX: (Precision.FP32, Precision.FP16, Precision.DYNAMIC, Precision.INT8),
 }
 """The recipes that each format can hold."""
-_LISTED = 12
+_LISTED = 12  # names of layers in a sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,9 @@ CORRECTED_ITEMS = 96
 CORRECTED_BYTES = 120_000_000
 """What the values of the largest activation may take on all of these items, as they are in memory at once."""
 LEAST_CORRECTED_ITEMS = 8
+"""However large the activations are: a median of fewer items would follow one of them."""
 CORRECTED_BATCHES = 6
+"""In as many parts these items run, of `BATCH` or more items: each costs a call of every operator."""
 JUDGED_ITEMS = 16
 """Items on which a step must help: others than those for the biases, where there are enough."""
 
