@@ -3,8 +3,9 @@
     python benchmarks/litert_benchmark.py [FILE.tflite ...]
 
 Both tools measure the same file alternately, in an order shuffled anew in every round, each in processes of its own
-with one thread and 50 runs or more. The ratio of the medians comes with its 95 % interval (block bootstrap over the
-rounds). It exits with 1 where the whole interval is beyond 5 %.
+with one thread and 50 runs or more. The ratio is the median of the rounds' ratios, since the speed of a shared machine
+changes between rounds; its 95 % interval is a bootstrap over the rounds. It exits with 1 where the whole interval is
+beyond 5 %.
 """
 
 import json
@@ -27,7 +28,7 @@ from edgekit.measure.benchmark import benchmark
 from edgekit.measure.settings import BenchmarkSettings
 from edgekit.measure.stats import median_ratio
 
-ROUNDS = 10
+ROUNDS = 20
 RUNS = 50
 LIMIT = 0.05
 LEAST_MS = 1.0
@@ -61,8 +62,8 @@ def compare(path: Path) -> dict[str, Any] | None:
     for _ in range(ROUNDS):
         for name in order.permutation(list(tools)):
             medians_ms[name].append(tools[name](path))
-    blocks = {name: [[value] for value in values] for name, values in medians_ms.items()}
-    ratio = median_ratio(blocks["edgekit"], blocks["litert-benchmark"], seed=0)
+    ratios = np.divide(medians_ms["edgekit"], medians_ms["litert-benchmark"])
+    ratio = median_ratio([[r] for r in ratios], [[1.0]] * ROUNDS, seed=0)
     within = ratio.low <= 1 + LIMIT and ratio.high >= 1 - LIMIT
     print(
         f"{path.name}: edgekit {np.median(medians_ms['edgekit']):.2f} ms, "
