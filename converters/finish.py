@@ -70,7 +70,9 @@ def embed_card(
     used = calibration if job.recipe.needs_calibration else None
     card = _card(base, graph, source, job.recipe, used, tools)
     float_recipe = replace(job.recipe, precision=Precision.FP32, portable=False, keep_float=(), exclude=())
-    provenance = replace(card.provenance, steps=draft.steps, channel_scales=draft.channel_scales)
+    provenance = replace(
+        card.provenance, steps=draft.steps, channel_scales=draft.channel_scales, channel_copies=draft.channel_copies
+    )
     card = replace(card, provenance=provenance)
     float_card = _card(base, lowered.graph, source, float_recipe, None, tools)
     data = with_card(draft.path.read_bytes(), card, job.format)

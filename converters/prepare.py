@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgekit.artifact import Format
-from edgekit.card import StepRecord
+from edgekit.card import ChannelCopy, StepRecord
 from edgekit.converters.engines import Engine, choose_engine
 from edgekit.converters.float_ops import refuse_loops
 from edgekit.converters.lower import Lowered, read_lowered
@@ -49,7 +49,8 @@ class Prepared:
     """The float file to quantize, known ranges by tensor, how weights are scaled, and what was done.
 
     ``pairs`` says whether weights of ONNX files use eight bits; ``scales`` are those of weights that are rounded
-    already, by layer; ``channel_scales`` are those of equalization, packed for the card.
+    already, by layer; ``channel_scales`` are those of equalization, packed for the card, and ``channel_copies`` the
+    channels that carry others, by layer.
     """
 
     lowered: Lowered
@@ -58,6 +59,7 @@ class Prepared:
     scales: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     records: tuple[StepRecord, ...] = ()
     channel_scales: str = ""
+    channel_copies: Mapping[str, tuple[ChannelCopy, ...]] = field(default_factory=dict)
     note: str = ""
 
 
@@ -124,6 +126,9 @@ def prepare(job: Job, named: Named, outlined: Outline, samples: Samples, shop: W
         scales={layer: tuple(scales) for layer, scales in answer["scales"].items()},
         records=tuple(StepRecord(**record) for record in answer["records"]),
         channel_scales=answer["channel_scales"],
+        channel_copies={
+            layer: tuple(ChannelCopy(**copy) for copy in copies) for layer, copies in answer["channel_copies"].items()
+        },
     )
 
 

@@ -1,11 +1,12 @@
 """From an fp32 file to one of another recipe, by the engine that the measured table names."""
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgekit.artifact import Format
-from edgekit.card import StepRecord
+from edgekit.card import ChannelCopy, StepRecord
 from edgekit.converters.engines import Engine, choose_engine
 from edgekit.converters.float_ops import kept_nodes
 from edgekit.converters.lower import Lowered
@@ -34,6 +35,7 @@ class Draft:
     notes: tuple[str, ...] = ()
     steps: tuple[StepRecord, ...] = ()
     channel_scales: str = ""
+    channel_copies: Mapping[str, tuple[ChannelCopy, ...]] = field(default_factory=dict)
 
 
 def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, shop: Workshop) -> Draft:
@@ -68,7 +70,7 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
         shop.engine(Format.ONNX, "quantize", {**request, "keep_float": [node.name for node in kept]})
         return Draft(
             path=path, engine="onnxruntime", reason="the only engine for ONNX", notes=notes, steps=prepared.records,
-            channel_scales=prepared.channel_scales,
+            channel_scales=prepared.channel_scales, channel_copies=prepared.channel_copies,
         )  # fmt: skip
     choice = choose_engine(lowered, recipe)
     if choice.engine is Engine.TFLITE_CONVERTER:
@@ -79,7 +81,7 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
         shop.engine(Format.TFLITE, "quantize", {**request, "keep_float": tensors})
     return Draft(
         path=path, engine=choice.engine.value, reason=choice.reason, notes=notes, steps=prepared.records,
-        channel_scales=prepared.channel_scales,
+        channel_scales=prepared.channel_scales, channel_copies=prepared.channel_copies,
     )  # fmt: skip
 
 

@@ -56,11 +56,30 @@ class StepRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelCopy:
+    """A channel of an activation that carries another: ``slot`` is ``source`` plus ``offset``, and was ``idle`` always.
+
+    ``source`` itself is less by the offsets of all its copies, so that the mean of them is what it was. Real values of
+    the file, before channel scales are undone.
+    """
+
+    slot: int
+    source: int
+    offset: float
+    idle: float
+
+    def __post_init__(self) -> None:
+        if self.slot < 0 or self.source < 0 or self.slot == self.source:
+            raise CardError(f"Channel {self.slot} cannot be a copy of channel {self.source}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """Where the file comes from: enough to make it again.
 
     ``channel_scales`` are the factors by which its activations' channels differ from the source's, by layer, as
-    `edgekit.channel_scales` packs them; empty where none does.
+    `edgekit.channel_scales` packs them; empty where none does. ``channel_copies`` are the channels that carry others,
+    by layer.
     """
 
     source_sha256: str | None = None
@@ -70,6 +89,7 @@ class Provenance:
     recipe: Recipe | None = None
     steps: tuple[StepRecord, ...] = ()
     channel_scales: str = ""
+    channel_copies: Mapping[str, tuple[ChannelCopy, ...]] = field(default_factory=dict)
     calibration: DataRef | None = None
     training: DataRef | None = None
     training_settings: Mapping[str, int | float | str | bool | None] = field(default_factory=dict)

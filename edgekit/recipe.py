@@ -30,6 +30,7 @@ class AccuracyStep(StrEnum):
     PAIRS = "pairs"  # ONNX: eight bits for weights, fewer just where a pair of products would overflow
     EQUALIZE = "equalize"  # channels of one activation equally large
     RANGES = "ranges"  # activation ranges of least squared error, not from smallest to largest value
+    SPLIT = "split"  # channels that never change carry copies of those that suffer most from rounding
     BIAS = "bias"  # biases that undo the mean shift of rounding the weights
     ROUND = "round"  # weights rounded up or down so that errors cancel; biases undo what is left, layer by layer
 

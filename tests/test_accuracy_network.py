@@ -265,7 +265,7 @@ def test_steps_are_recorded_and_leave_less_noise(network: Network, samples: Samp
     done = prepare(Scene(network, samples, 0), {}, setup, silent)
     named = [record.step for record in done.records]
     assert done.records[0].note == "5 layers merged into those before them"
-    assert named == ["fold", *(["pairs"] if fmt is Format.ONNX else []), "equalize", "ranges", "bias", "round"]
+    assert named == ["fold", *(["pairs"] if fmt is Format.ONNX else []), "equalize", "ranges", "split", "bias", "round"]
     figures = [record.sqnr_db for record in done.records]
     assert figures == sorted(figures)  # a step that does not help is left out
     assert figures[-1] > figures[0] + 1

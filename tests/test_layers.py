@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edgekit.artifact import attach_card, open_artifact
+from edgekit.card import ChannelCopy
 from edgekit.data import Dataset
 from edgekit.data.arrays import ArrayItems
 from edgekit.errors import ArtifactError, CardError, InputError
@@ -182,6 +183,37 @@ def test_recorded_scales_are_needed_and_used(fmt: str, tmp_path: Path) -> None:
     assert good.weight_sqnr_db is not None
     assert bad.weight_sqnr_db is not None
     assert good.weight_sqnr_db > bad.weight_sqnr_db + 20
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_recorded_copies_are_needed_and_used(fmt: str, tmp_path: Path) -> None:
+    """A channel that carries another is no error; a card that forgets it makes the layers around it look broken."""
+    card = open_artifact(file("int8", fmt)).card
+    assert set(card.provenance.channel_copies) == {"stem_relu", "depthwise_relu"}
+    forgetful = tmp_path / f"forgetful.{fmt}"
+    forgetful.write_bytes(file("int8", fmt).read_bytes())
+    attach_card(forgetful, replace(card, provenance=replace(card.provenance, channel_copies={})))
+    good, bad = (layers(file("fp32", fmt), path).layers for path in (file("int8", fmt), forgetful))
+    for index in (0, 1):
+        told, forgotten = good[index].activation_sqnr_db, bad[index].activation_sqnr_db
+        assert told is not None
+        assert forgotten is not None
+        assert told > forgotten + 20
+    for index in (0, 1, 2):
+        told, forgotten = good[index].weight_sqnr_db, bad[index].weight_sqnr_db
+        assert told is not None
+        assert forgotten is not None
+        assert told > max(forgotten + 10, 30)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_copies_of_channels_that_a_layer_lacks_leave_it_out(fmt: str, tmp_path: Path) -> None:
+    card = open_artifact(file("int8", fmt)).card
+    path = tmp_path / f"odd.{fmt}"
+    path.write_bytes(file("int8", fmt).read_bytes())
+    odd = {"project": (ChannelCopy(slot=8, source=0, offset=0.0, idle=0.0),)}
+    attach_card(path, replace(card, provenance=replace(card.provenance, channel_copies=odd)))
+    assert [layer.name for layer in layers(file("fp32", fmt), path).layers] == [n for n in LAYERS if n != "project"]
 
 
 def test_scales_that_cannot_be_read_are_refused(tmp_path: Path) -> None:

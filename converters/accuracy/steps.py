@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgekit.artifact import Format
-from edgekit.card import StepRecord
+from edgekit.card import ChannelCopy, StepRecord
 from edgekit.converters.accuracy.choose_ranges import extreme_ranges, least_error_ranges
 from edgekit.converters.accuracy.correct_bias import shift_of_weights
 from edgekit.converters.accuracy.equalize import equalized, find_scales, rescaled
@@ -14,6 +14,7 @@ from edgekit.converters.accuracy.kernel_scales import WeightBits, output_scales,
 from edgekit.converters.accuracy.network import Network, Weights
 from edgekit.converters.accuracy.observe import Observed
 from edgekit.converters.accuracy.scene import Scene
+from edgekit.converters.accuracy.split_channels import split_channels
 from edgekit.converters.ranges import Ends
 from edgekit.recipe import AccuracyStep
 from edgekit.workers import Progress
@@ -40,6 +41,7 @@ class Candidate:
     ranges: Ends
     kernels: Mapping[str, Weights]
     channel_scales: Mapping[str, Weights] = field(default_factory=dict)
+    channel_copies: Mapping[str, tuple[ChannelCopy, ...]] = field(default_factory=dict)
     adapted: bool = False
     note: str = ""
 
@@ -55,10 +57,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """The network to quantize, its ranges, the scales of its channels and of weights that are fixed, and the steps."""
+    """The network to quantize, its ranges, how its channels differ from the source's, the scales of weights that are
+    fixed, and the steps.
+    """
 
     network: Network
     channel_scales: Mapping[str, Weights]
+    channel_copies: Mapping[str, tuple[ChannelCopy, ...]]
     bits: WeightBits
     ranges: Ends
     scales: Mapping[str, Weights]
@@ -83,16 +88,23 @@ def prepare(scene: Scene, fixed: Mapping[str, str], setup: Setup, progress: Prog
             continue
         progress(f"{setup.format.value}: {step}", done, len(_STEPS))
         found = make(best, scene, setup)
+        if isinstance(found, str):
+            records.append(StepRecord(step=step.value, sqnr_db=best_db, note=f"left out: {found}"))
+            continue
         found_db = _judge(found, scene)
-        if found_db > best_db:
+        before, after = best_db, found_db
+        if step is AccuracyStep.SPLIT:  # finer activations, which the errors of weights still to be mended would hide
+            before, after = (scene.sqnr_db(candidate.network, {}, candidate.ranges) for candidate in (best, found))
+        if after > before:
             best, best_db = found, found_db
             records.append(StepRecord(step=step.value, sqnr_db=found_db, note=found.note))
         else:
-            note = f"left out: {found_db:.2f} dB instead of {best_db:.2f} dB"
+            note = f"left out: {after:.2f} dB instead of {before:.2f} dB"
             records.append(StepRecord(step=step.value, sqnr_db=best_db, note=note))
     return Prepared(
         network=best.network.with_kernels(_free(best)) if best.adapted else best.network,
         channel_scales=best.channel_scales,
+        channel_copies=best.channel_copies,
         bits=best.bits,
         ranges=best.ranges,
         scales=output_scales(best.network, best.bits) if best.adapted else {},
@@ -133,6 +145,21 @@ def _ranges(best: Candidate, _scene: Scene, setup: Setup) -> Candidate:
     return best.changed(setup, choose=least_error_ranges, note="")
 
 
+def _split(best: Candidate, _scene: Scene, setup: Setup) -> Candidate | str:
+    split = split_channels(best.network, best.observed, best.ranges, setup.float_ops)
+    if not split.copies:
+        return "no channel is idle"
+    slots = [copy.slot for copies in split.copies.values() for copy in copies]
+    return replace(
+        best,
+        network=split.network,
+        observed=split.observed,
+        kernels=rounded_kernels(split.network, best.bits, setup.per_channel, setup.float_ops),
+        channel_copies=split.copies,
+        note=f"{len(slots)} copies of channels in {len(split.copies)} layers",
+    )
+
+
 def _bias(best: Candidate, _scene: Scene, _setup: Setup) -> Candidate:
     biases = shift_of_weights(best.network, _free(best), best.observed)
     return replace(best, network=best.network.with_biases(biases), note="")
@@ -151,10 +178,12 @@ def _round(best: Candidate, scene: Scene, setup: Setup) -> Candidate:
     )
 
 
-_STEPS: dict[AccuracyStep, Callable[[Candidate, Scene, Setup], Candidate]] = {
+# Each gives a candidate, or the reason why there is none.
+_STEPS: dict[AccuracyStep, Callable[[Candidate, Scene, Setup], Candidate | str]] = {
     AccuracyStep.PAIRS: _pairs,
     AccuracyStep.EQUALIZE: _equalize,
     AccuracyStep.RANGES: _ranges,
+    AccuracyStep.SPLIT: _split,
     AccuracyStep.BIAS: _bias,
     AccuracyStep.ROUND: _round,
 }

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from edgekit.artifact import Format
 from edgekit.channel_scales import pack
+from edgekit.codec import to_jsonable
 from edgekit.converters.accuracy.choose_ranges import extreme_ranges
 from edgekit.converters.accuracy.from_keras import NotPreparedError, read_network
 from edgekit.converters.accuracy.kernel_scales import WeightBits
@@ -66,6 +67,7 @@ class Accuracy:
         return {
             "ranges": _with_before(done.network, done.ranges),
             "channel_scales": pack(_with_before(done.network, done.channel_scales)),
+            "channel_copies": to_jsonable(done.channel_copies),
             "pairs": done.bits is WeightBits.PAIRS,
             "scales": {name: scales.tolist() for name, scales in done.scales.items()},
             "records": [asdict(record) for record in done.records],

@@ -11,18 +11,20 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from edgekit.card import ChannelCopy
 from edgekit.channel_scales import unpack
 from edgekit.errors import InputError
-from edgekit.measure.layer_alignment import Aligned, aligned_to
+from edgekit.measure.layer_alignment import Aligned, Channels, aligned_to, changed_kernel
 from edgekit.measure.layer_segments import kernel, take_apart
 from edgekit.measure.layer_taps import Array
 from edgekit.measure.metrics import Totals, totals
 from edgekit.measure.watched import Part, Watched, open_watched
 from edgekit.workers import Json, Progress, serve
+
+_SAME = Channels()
 
 
 @dataclass(slots=True)
@@ -49,11 +51,13 @@ class Figures:
 class Pair:
     """A float file and another one with the same layers."""
 
-    def __init__(self, reference: Watched, other: Watched, names: dict[str, str], scales: Mapping[str, Array]) -> None:
+    def __init__(
+        self, reference: Watched, other: Watched, names: dict[str, str], channels: Mapping[str, Channels]
+    ) -> None:
         self.reference, self.other, self._names = reference, other, names
         # From the layer's name to that of the tap in the reference; the file's order is that of execution.
         self.layers = [name for name in other.taps if names.get(name, name) in reference.taps]
-        self.scales = scales
+        self._channels = channels
         self.figures = {name: Figures() for name in self.layers}
         self.aligned: dict[str, Aligned] = {}
         reference.watch([self.in_reference(name) for name in self.layers])
@@ -63,6 +67,10 @@ class Pair:
     def outputs(self) -> list[str]:
         """The layers that are outputs of the file."""
         return [layer for layer in self.layers if layer in self._names]
+
+    def channels(self, layer: str) -> Channels:
+        """How the layer's channels differ from the reference's."""
+        return self._channels.get(layer, _SAME)
 
     def in_reference(self, layer: str) -> str:
         """The layer's name in the reference; outputs may be named otherwise there."""
@@ -85,7 +93,7 @@ class Pair:
         """Choose for each layer the order of axes that fits; drop layers whose shapes have nothing in common."""
         kept = []
         for layer in self.layers:
-            aligned = aligned_to(wanted[layer], self.other.taps[layer].real(found[layer]), self.scales.get(layer))
+            aligned = aligned_to(wanted[layer], self.other.taps[layer].real(found[layer]), self.channels(layer))
             if aligned is not None:
                 self.aligned[layer] = aligned
                 kept.append(layer)
@@ -102,7 +110,9 @@ def measure(request: Json, progress: Progress) -> Json:
             "give the Keras model, or the fp32 file of the same conversion."
         )
     scales = unpack(request["scales"], where=f"the card in {request['path']}")
-    pair = Pair(reference, other, request["outputs"], scales)
+    copies = {layer: tuple(ChannelCopy(**copy) for copy in found) for layer, found in request["copies"].items()}
+    channels = {n: Channels(scales=scales.get(n), copies=copies.get(n, ())) for n in {**scales, **copies}}
+    pair = Pair(reference, other, request["outputs"], channels)
     if len(pair.layers) <= len(request["outputs"]) < len(reference.taps):
         raise InputError(
             f"{request['path']} and {request['reference']} have no layer of the same name; convert both with this "
@@ -251,7 +261,7 @@ def _readers(pair: Pair) -> dict[str, list[str]]:
 
 
 def _weights(pair: Pair) -> dict[str, float]:
-    """By layer, SQNR of the file's kernel against the reference's, to which the channel scales of the file are applied.
+    """By layer, SQNR of the file's kernel against the reference's, with the channels of the file.
 
     Absent where one of the two has no single kernel, or where they cannot be brought to one shape.
     """
@@ -267,28 +277,10 @@ def _weights(pair: Pair) -> dict[str, float]:
         if wanted is None or held is None or wanted.shape != held.shape:
             continue
         read = [by_tensor[name] for name in others[theirs[layer]].reads if name in by_tensor]
-        scaled = _scaled(wanted, pair.scales.get(layer), pair.scales.get(read[0]) if len(read) == 1 else None)
-        if scaled is not None and np.isfinite(held).all() and np.isfinite(scaled).all():
-            found[layer] = totals(scaled, held.astype(np.float32)).sqnr_db
+        changed = changed_kernel(wanted, pair.channels(layer), pair.channels(read[0]) if len(read) == 1 else _SAME)
+        if changed is not None and np.isfinite(held).all() and np.isfinite(changed).all():
+            found[layer] = totals(changed, held.astype(np.float32)).sqnr_db
     return found
-
-
-def _scaled(kernel: Array, made: Array | None, read: Array | None) -> Array | None:
-    """A kernel (outputs, ..., inputs) as equalization changes it; ``None`` where the scales do not fit."""
-    result: Array = kernel
-    if made is not None:
-        if made.size != len(kernel):
-            return None
-        result = result * made.reshape(-1, *[1] * (kernel.ndim - 1))
-    if read is not None:
-        depthwise = kernel.ndim == 4 and kernel.shape[-1] == 1 and read.size == len(kernel)
-        axis = 0 if depthwise else -1
-        if kernel.shape[axis] % read.size:
-            return None
-        shape: list[Any] = [1] * kernel.ndim
-        shape[axis] = -1
-        result = result / np.tile(read, kernel.shape[axis] // read.size).reshape(shape)
-    return result
 
 
 if __name__ == "__main__":

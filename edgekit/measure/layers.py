@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.artifact import Artifact, Format, open_artifact
+from edgekit.codec import to_jsonable
 from edgekit.data import Dataset, Part, open_data
 from edgekit.errors import ArtifactError, InputError
 from edgekit.feeding import Feeder, resolve_preprocessing
@@ -277,6 +278,7 @@ def compare_layers(
                 "share_count": min(SHARE_ITEMS, count),
                 "outputs": names,
                 "scales": artifact.card.provenance.channel_scales,
+                "copies": to_jsonable(artifact.card.provenance.channel_copies),
                 "threads": threads,
             }
             answer = _measured(request, given, progress)
