@@ -5,6 +5,7 @@ weights of an output are rounded one after the other, and what a rounding costs 
 weighted by how the inputs move together.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +15,10 @@ import numpy.typing as npt
 from edgekit.converters.accuracy.network import Kind, Op, Weights
 from edgekit.converters.weight_scales import LARGEST, without_overflow
 
-POSITIONS = 2048
-"""Positions whose inputs are looked at: twice the inputs of the widest layer of the zoo."""
+POSITIONS = 1024
+"""Positions whose inputs are looked at at least; twice as many as a weight has companions, where that is more."""
+MOST_POSITIONS = 2048
+"""Positions whose inputs are looked at at most: time and memory grow with them."""
 DAMPING = 0.01
 """Share of the mean power of an input that is added to each, so that few positions do not mislead (section 3.4)."""
 _BLOCK = 64
@@ -52,15 +55,18 @@ def adapted_kernel(op: Op, scales: Weights, inputs: Sequence[Any], *, pairs: boo
 
 
 def _patches(op: Op, inputs: Sequence[Any]) -> Any:
-    """What the kernel is multiplied with, (positions, weights of an output), at about `POSITIONS` positions."""
+    """What the kernel is multiplied with, (positions, weights of an output), at a part of all positions."""
     import tensorflow as tf
 
+    shape = op.kernel.shape if op.kernel is not None else (1, 1)
+    companions = math.prod(shape[:2] if op.kind is Kind.DEPTHWISE else shape[:-1])
+    wanted = min(max(POSITIONS, 2 * companions), MOST_POSITIONS)
     if op.kind is Kind.DENSE:
         rows = tf.concat([tf.reshape(value, (-1, value.shape[-1])) for value in inputs], 0)
-        return rows[:: max(1, int(rows.shape[0]) // POSITIONS)]
-    height, width = op.kernel.shape[:2] if op.kernel is not None else (1, 1)
+        return rows[:: max(1, int(rows.shape[0]) // wanted)]
+    height, width = shape[:2]
     places = sum(len(value) for value in inputs) * np.prod(inputs[0].shape[1:3]) / np.prod(op.strides)
-    sparse = max(1, int(np.sqrt(places / POSITIONS)))
+    sparse = max(1, int(np.sqrt(places / wanted)))
     steps = (sparse * op.strides[0], sparse * op.strides[1])
     if (height, width) == (1, 1):
         found = [value[:, :: steps[0], :: steps[1]] for value in inputs]

@@ -91,13 +91,13 @@ def prepare(scene: Scene, fixed: Mapping[str, str], setup: Setup, progress: Prog
         if isinstance(found, str):
             records.append(StepRecord(step=step.value, sqnr_db=best_db, note=f"left out: {found}"))
             continue
-        found_db = _judge(found, scene)
-        before, after = best_db, found_db
         if step is AccuracyStep.SPLIT:  # finer activations, which the errors of weights still to be mended would hide
             before, after = (scene.sqnr_db(candidate.network, {}, candidate.ranges) for candidate in (best, found))
+        else:
+            before, after = best_db, _judge(found, scene)
         if after > before:
-            best, best_db = found, found_db
-            records.append(StepRecord(step=step.value, sqnr_db=found_db, note=found.note))
+            best, best_db = found, _judge(found, scene) if step is AccuracyStep.SPLIT else after
+            records.append(StepRecord(step=step.value, sqnr_db=best_db, note=found.note))
         else:
             note = f"left out: {after:.2f} dB instead of {before:.2f} dB"
             records.append(StepRecord(step=step.value, sqnr_db=best_db, note=note))
