@@ -56,7 +56,7 @@ def start_looking(source: Source, todo: Plan, samples: Samples, steps: Steps, sh
             steps.run("observe", observe, outlined.result(), calibrated[0], samples, shop)
 
     def compute() -> Samples:
-        return steps.run("reference", reference, source, samples, shop)
+        return steps.run("reference", reference, source, samples, todo.jobs[0].recipe.batch, shop)
 
     outlined = shop.beside(steps.run, "outline", outline, source, samples, shop)
     if len(calibrated) == len(todo.jobs):

@@ -59,7 +59,7 @@ def load(source: Source, shop: Workshop) -> Loaded:
 
 def lower(source: Source, fmt: Format, batch: Batch, shop: Workshop) -> Lowered:
     """The fp32 file of ``fmt``; `ConversionError` for operators that no stock runtime has."""
-    size = 1 if batch is Batch.STATIC else None
+    size = _size(batch)
     path = shop.folder / f"lowered.{fmt.value}"
     if fmt is Format.ONNX:
         raw = source.path
@@ -74,12 +74,16 @@ def lower(source: Source, fmt: Format, batch: Batch, shop: Workshop) -> Lowered:
     return read_lowered(path, fmt)
 
 
-def reference(source: Source, samples: Samples, shop: Workshop) -> Samples:
+def _size(batch: Batch) -> int | None:
+    return 1 if batch is Batch.STATIC else None
+
+
+def reference(source: Source, samples: Samples, batch: Batch, shop: Workshop) -> Samples:
     """The source's outputs on the first `VERIFIED_ITEMS` of ``samples``, by output name."""
     outputs = shop.folder / "reference"
     request = {"samples": str(samples.folder), "outputs": str(outputs), "count": VERIFIED_ITEMS}
     if source.needs_tensorflow:
-        shop.tensorflow("reference", request)
+        shop.tensorflow("reference", {**request, "batch": _size(batch)})
     else:
         shop.once("run_worker", "run", {**request, "path": str(source.path)})
     return Samples.open(outputs)

@@ -31,8 +31,14 @@ class Loaded:
     """The source as one function of named tensors, with the variables that it uses."""
 
     def __init__(
-        self, inputs: Sequence[Any], call: Callable[..., dict[str, Any]], variables: list[Any], recurrent: bool
+        self,
+        path: Path,
+        inputs: Sequence[Any],
+        call: Callable[..., dict[str, Any]],
+        variables: list[Any],
+        recurrent: bool,
     ) -> None:
+        self.path = path
         self.inputs = tuple(inputs)  # tf.TensorSpec with a batch axis of None or a fixed size
         self._call = call
         self._traced: dict[int | None, Any] = {}
@@ -41,8 +47,15 @@ class Loaded:
         self.accuracy: Accuracy | None = None  # for models that are layers of Keras
 
     def function(self, batch: int | None) -> Any:
-        """The concrete function for ``batch`` items (None: any number)."""
-        return self.traced(batch).get_concrete_function(*self.signature(batch))
+        """The concrete function for ``batch`` items (None: any number); `InputError` where it draws random numbers."""
+        function = self.traced(batch).get_concrete_function(*self.signature(batch))
+        drawn = sorted({op.type for op in function.graph.get_operations() if _RANDOM.search(op.type)})
+        if drawn:
+            raise InputError(
+                f"{self.path} draws random numbers ({drawn[0]}), which a converted file would freeze to constants; "
+                "make the noise an input of the model."
+            )
+        return function
 
     def traced(self, batch: int | None) -> Any:
         """The TensorFlow function for ``batch`` items; one each, as a general one would serve for all."""
@@ -64,13 +77,6 @@ def load(request: Json, _progress: Progress) -> Json:
     """Load ``path`` of ``kind``; its inputs, batch axis first."""
     path, kind = Path(request["path"]), request["kind"]
     loaded = _load_saved_model(path) if kind == "saved_model" else _load_keras(path)
-    function = loaded.function(None if all(spec.shape[0] is None for spec in loaded.inputs) else 1)
-    drawn = sorted({op.type for op in function.graph.get_operations() if _RANDOM.search(op.type)})
-    if drawn:
-        raise InputError(
-            f"{path} draws random numbers ({drawn[0]}), which a converted file would freeze to constants; "
-            "make the noise an input of the model."
-        )
     _state["loaded"] = loaded
     return {"inputs": [_spec(s.name, s.shape, s.dtype) for s in loaded.inputs], "tools": _tools()}
 
@@ -122,6 +128,7 @@ def lower_onnx(request: Json, _progress: Progress) -> Json:
 
     loaded = _state["loaded"]
     batch = None if loaded.recurrent else request["batch"]
+    loaded.function(batch)
     try:
         with collecting():  # tf2onnx copies the graph before each of its passes, weights included
             model, _ = tf2onnx.convert.from_function(
@@ -134,17 +141,21 @@ def lower_onnx(request: Json, _progress: Progress) -> Json:
 
 
 def reference(request: Json, progress: Progress) -> Json:
-    """Write the source's outputs on the first ``count`` of ``samples`` into the folder ``outputs``."""
+    """Write the source's outputs on the first ``count`` of ``samples`` into the folder ``outputs``.
+
+    They run through the function for ``batch`` items that was lowered: tracing another one takes longer than they do.
+    """
     loaded, samples = _state["loaded"], Samples.open(Path(request["samples"]))
     fixed = any(spec.shape[0] is not None for spec in loaded.inputs)
-    function = loaded.function(1 if fixed else None)
+    batch = 1 if fixed else None if loaded.recurrent else request["batch"]
+    function = loaded.function(batch)
     names = [spec.name for spec in loaded.inputs]
     count = min(int(request["count"]), samples.count)
 
     def results() -> Any:
         import tensorflow as tf
 
-        for feed in samples.batches(1 if fixed else 16, count):
+        for feed in samples.batches(batch or 16, count):
             outputs = function(*[tf.constant(feed[name]) for name in names])
             arrays = {name: tensor.numpy() for name, tensor in outputs.items()}
             for i in range(len(next(iter(feed.values())))):
@@ -231,7 +242,7 @@ def _load_keras(path: Path) -> Loaded:
         }
 
     recurrent = config is not None and bool(re.search(r'"class_name": "(LSTM|Bidirectional)"', config))
-    loaded = Loaded(specs, call, [v.value for v in model.variables], recurrent)
+    loaded = Loaded(path, specs, call, [v.value for v in model.variables], recurrent)
     loaded.accuracy = Accuracy(model, tuple(names))
     return loaded
 
@@ -260,7 +271,7 @@ def _load_saved_model(path: Path) -> Loaded:
         return {key: tf.identity(value, name=key) for key, value in zip(keys, result.values(), strict=True)}
 
     recurrent = any(op.type in ("While", "StatelessWhile") for op in signature.graph.get_operations())
-    loaded = Loaded(specs, call, list(saved.variables) if hasattr(saved, "variables") else [], recurrent)
+    loaded = Loaded(path, specs, call, list(saved.variables) if hasattr(saved, "variables") else [], recurrent)
     loaded.variables.append(saved)  # signatures live as long as the object they came from
     return loaded
 
@@ -352,6 +363,7 @@ if __name__ == "__main__":
         **{name: _accuracy(name) for name in ("outline", "observe", "prepare")},
     }
     gc.disable()  # it would look for garbage among all that the package builds
+    sys.modules["sklearn"] = None  # type: ignore[assignment]  # Keras has wrappers for it, which take a second to load
     import tensorflow  # noqa: F401 - it takes seconds, in which the parent looks at the source
 
     gc.enable()
