@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from edgekit.artifact import Format
+from edgekit.measure.host import allowed_cpus
 from edgekit.workers import Json, Progress, Worker, WorkerCrashError
 
 _TF_ENVIRONMENT = {
@@ -17,6 +18,8 @@ _TF_ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
     "PYTHONHASHSEED": "0",  # tf2onnx walks sets of names
     "TF_CPP_MIN_LOG_LEVEL": "3",
+    # Two things run at a time, and operators that divide themselves over cores would wait for their slower part.
+    "TF_NUM_INTRAOP_THREADS": str(max(1, allowed_cpus() // 2)),
 }
 
 _THREADS = 8  # lowering and a chain for each of two formats, and three looks at the source
