@@ -12,7 +12,7 @@ from edgekit.errors import InputError
 from edgekit.files import Staging, refuse_existing
 from edgekit.formats.keras import write_card
 from edgekit.models.framework import load_keras, tool_versions
-from edgekit.models.registry import ModelSpec, Value
+from edgekit.models.spec import ModelSpec, Value
 from edgekit.models.weights import ImportedWeights, copy_weights, import_weights
 from edgekit.preprocessing import Preprocessing
 from edgekit.tasks.labels import read_labels

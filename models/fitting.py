@@ -14,7 +14,7 @@ from edgekit.errors import InputError
 from edgekit.models.batches import Augmentation, Images, training_batches
 from edgekit.models.checkpoint import Checkpoint, EpochRecord, assign, read_checkpoint, values, write_checkpoint
 from edgekit.models.framework import load_keras
-from edgekit.models.registry import Optimizer, Schedule, TrainingPreset
+from edgekit.models.spec import Optimizer, Schedule, TrainingPreset
 from edgekit.preprocessing import Preprocessing, normalize
 from edgekit.workers import Progress
 

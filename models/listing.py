@@ -7,7 +7,7 @@ from typing import Any
 from edgekit.artifact import Artifact, open_artifact
 from edgekit.codec import from_jsonable, to_jsonable
 from edgekit.models.checkpoint import EpochRecord
-from edgekit.models.registry import ModelSpec, Value
+from edgekit.models.spec import ModelSpec, Value
 from edgekit.preprocessing import Preprocessing, describe
 
 Json = dict[str, Any]

@@ -10,7 +10,7 @@ from edgekit.codec import to_jsonable
 from edgekit.errors import InputError
 from edgekit.files import refuse_existing, write_atomic
 from edgekit.models.checkpoint import Checkpoint
-from edgekit.models.registry import TrainingPreset, Value
+from edgekit.models.spec import TrainingPreset, Value
 
 MODEL = "model.keras"
 CHECKPOINT = "checkpoint.npz"  # there only while the training is unfinished

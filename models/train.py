@@ -16,8 +16,8 @@ from edgekit.models.build import build, build_with_weights, card_for, save
 from edgekit.models.checkpoint import Checkpoint, EpochRecord
 from edgekit.models.fitting import EpochReport, Fit, fit, predict
 from edgekit.models.parts import read_parts
-from edgekit.models.registry import DEFAULT_PRESET, ModelSpec, TrainingPreset, Value
 from edgekit.models.run_folder import CHECKPOINT, MODEL, RunSettings, open_run, write_history
+from edgekit.models.spec import DEFAULT_PRESET, ModelSpec, TrainingPreset, Value
 from edgekit.models.weights import ImportedWeights
 from edgekit.tasks.classification import evaluate_classification
 from edgekit.workers import Progress, silent

@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 
 from edgekit.errors import InputError
-from edgekit.models.registry import Value
+from edgekit.models.spec import Value
 
 Array = npt.NDArray[Any]
 Rule = Callable[[Array], Array]

@@ -16,7 +16,7 @@ from edgekit.errors import InputError
 from edgekit.files import sha256_file
 from edgekit.formats.keras import require_readable_weights
 from edgekit.models.framework import load_keras
-from edgekit.models.registry import ModelSpec, Value
+from edgekit.models.spec import ModelSpec, Value
 from edgekit.models.weight_sets import WEIGHT_SETS, WeightSet
 from edgekit.runtimes.keras import load_model
 

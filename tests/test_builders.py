@@ -10,7 +10,8 @@ from edgekit.artifact import open_artifact
 from edgekit.models.blocks import make_divisible
 from edgekit.models.build import build, build_file
 from edgekit.models.complexity import Complexity, complexity
-from edgekit.models.registry import ZOO, ModelSpec, find_spec
+from edgekit.models.registry import ZOO, find_spec
+from edgekit.models.spec import ModelSpec
 
 each_spec = pytest.mark.parametrize("spec", ZOO, ids=lambda s: s.name)
 

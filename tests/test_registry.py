@@ -9,7 +9,8 @@ import pytest
 
 from edgekit.data import KNOWN
 from edgekit.errors import InputError
-from edgekit.models.registry import DEFAULT_PRESET, ZOO, ModelSpec, _by_name, find_spec
+from edgekit.models.registry import ZOO, _by_name, find_spec
+from edgekit.models.spec import DEFAULT_PRESET, ModelSpec
 from edgekit.preprocessing import Colour, Resize
 
 each_spec = pytest.mark.parametrize("spec", ZOO, ids=lambda s: s.name)

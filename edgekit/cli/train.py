@@ -16,7 +16,8 @@ from edgekit.cli.common import (
     seed_option,
 )
 from edgekit.cli.tables import print_table
-from edgekit.models.registry import DEFAULT_PRESET, find_spec
+from edgekit.models.registry import find_spec
+from edgekit.models.spec import DEFAULT_PRESET
 from edgekit.results import envelope
 
 

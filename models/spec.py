@@ -1,0 +1,145 @@
+"""What an entry of the zoo says of an architecture. Importing this module loads no framework."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from edgekit.errors import InputError, suggest
+from edgekit.preprocessing import Colour, Preprocessing, Resize, preset
+
+Value = int | float | str
+DEFAULT_PRESET = "small"
+
+
+class Optimizer(StrEnum):
+    """Rules by which weights follow their gradients."""
+
+    ADAM = "adam"
+    RMSPROP = "rmsprop"
+
+
+class Schedule(StrEnum):
+    """How the learning rate goes on from its first value."""
+
+    CONSTANT = "constant"
+    COSINE = "cosine"  # half a cosine down to zero at the last step (Loshchilov and Hutter 2017, without restarts)
+    EXPONENTIAL = "exponential"  # times `decay_per_epoch` after each epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Argument:
+    """One argument of a builder: its default, and either its range or its choices."""
+
+    name: str
+    default: Value
+    low: float = 1
+    high: float = float("inf")
+    choices: tuple[str, ...] = ()
+
+    def checked(self, value: Value, *, model: str) -> Value:
+        """``value`` in the type of the default, or `InputError` saying what is allowed."""
+        if self.choices:
+            if value not in self.choices:
+                raise InputError(f"{model} has no {self.name} {value!r}; {suggest(str(value), self.choices)}")
+            return value
+        number = float(value)
+        if not self.low <= number <= self.high:
+            upper = f" to {self.high:g}" if self.high != float("inf") else " or more"
+            raise InputError(f"{model} takes {self.name} {self.low:g}{upper}; got {value}.")
+        return int(value) if isinstance(self.default, int) else number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPreset:
+    """Settings of one training. ``data`` of ``None`` means that the user must name a data set.
+
+    ``arguments`` override the builder's defaults. ``shift_pixels`` is the largest random shift of a training image in
+    each direction, ``flip`` mirrors it left to right with probability 1/2. Training stops after ``patience`` epochs
+    without a better validation loss (0: never), and the best epoch's weights are kept.
+    """
+
+    data: str | None
+    epochs: int
+    batch_size: int
+    optimizer: Optimizer
+    learning_rate: float
+    schedule: Schedule = Schedule.CONSTANT
+    decay_per_epoch: float = 1.0
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    shift_pixels: int = 0
+    flip: bool = False
+    patience: int = 0
+    validation_fraction: float = 0.1
+    resize: Resize | None = None
+    arguments: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """Figures that the source prints for the default arguments, and how closely ours must equal them.
+
+    ``macs`` are multiply-accumulate operations of one image. ``tolerance`` is relative; 0 means exactly.
+    """
+
+    parameters: int
+    macs: int | None = None
+    top1: float | None = None
+    top1_data: str | None = None
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """One architecture: ``builder`` is "module:function", called with every one of ``arguments`` by keyword.
+
+    The model takes (batch, size, size, channels) float32 and gives "logits", (batch, classes) float32, without softmax.
+    """
+
+    name: str
+    title: str
+    task: str
+    builder: str
+    channels: int
+    arguments: tuple[Argument, ...]
+    preprocess: str
+    resize: Resize
+    presets: Mapping[str, TrainingPreset]
+    source: str
+    published: Published
+
+    @property
+    def default_data(self) -> str | None:
+        """The data set of the preset that is used when none is named."""
+        return self.presets[DEFAULT_PRESET].data
+
+    @property
+    def defaults(self) -> dict[str, Value]:
+        """Every argument with its default."""
+        return {a.name: a.default for a in self.arguments}
+
+    def resolved(self, overrides: Mapping[str, Value]) -> dict[str, Value]:
+        """All arguments, with checked ``overrides``; `InputError` for a name or value that this model does not take."""
+        known = {a.name: a for a in self.arguments}
+        for name in overrides:
+            if name not in known:
+                raise InputError(f"{self.name} takes no {name!r}; {suggest(name, known)}")
+        return {
+            **self.defaults,
+            **{name: known[name].checked(value, model=self.name) for name, value in overrides.items()},
+        }
+
+    def preprocessing(self, size: int, *, affine: str | None = None, resize: Resize | None = None) -> Preprocessing:
+        """What turns an image into this model's input of ``size`` x ``size``; the defaults are the source's."""
+        spec = preset(affine or self.preprocess, size_hw=(size, size), channels=self.channels)
+        rule = resize or self.resize
+        if rule is Resize.CROP:
+            return spec
+        colour = Colour.GRAY if self.channels == 1 else Colour.RGB
+        return Preprocessing(size_hw=(size, size), resize=rule, colour=colour, scale=spec.scale, offset=spec.offset)
+
+    def preset(self, name: str) -> TrainingPreset:
+        """The training settings called ``name``."""
+        if name not in self.presets:
+            raise InputError(f"{self.name} has no preset {name!r}; {suggest(name, self.presets)}")
+        return self.presets[name]
