@@ -23,6 +23,8 @@ Step = Callable[[Array, Array], tuple[Any, Any]]
 EpochReport = Callable[[EpochRecord, int], None]
 """Called after each epoch with its figures and the number of epochs in all."""
 
+_MOMENTUM = 0.9
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
@@ -144,21 +146,31 @@ def _training_step(model: Any, optimizer: Any, label_smoothing: float) -> Step:
 def _optimizer(plan: Fit) -> Any:
     keras = load_keras()
     preset = plan.preset
+    total = plan.steps * preset.epochs
     match preset.schedule:
         case Schedule.CONSTANT:
             rate: Any = preset.learning_rate
         case Schedule.COSINE:
-            rate = keras.optimizers.schedules.CosineDecay(preset.learning_rate, plan.steps * preset.epochs)
+            rate = keras.optimizers.schedules.CosineDecay(preset.learning_rate, total)
         case Schedule.EXPONENTIAL:
             rate = keras.optimizers.schedules.ExponentialDecay(
                 preset.learning_rate, plan.steps, preset.decay_per_epoch, staircase=True
+            )
+        case Schedule.STEP:
+            # Keras changes to the next value after a boundary, not at it.
+            rate = keras.optimizers.schedules.PiecewiseConstantDecay(
+                [total * quarter // 4 - 1 for quarter in (1, 2, 3)],
+                [preset.learning_rate * preset.decay_per_step**times for times in range(4)],
             )
     decay = preset.weight_decay or None
     match preset.optimizer:
         case Optimizer.ADAM:
             return keras.optimizers.Adam(rate, weight_decay=decay)
         case Optimizer.RMSPROP:
-            return keras.optimizers.RMSprop(rate, rho=0.9, momentum=0.9, epsilon=1.0, weight_decay=decay)
+            return keras.optimizers.RMSprop(rate, rho=0.9, momentum=_MOMENTUM, epsilon=1.0, weight_decay=decay)
+        case Optimizer.SGD:
+            # Keras shrinks the weights beside the gradient, where momentum does not add up the decay as in the papers.
+            return keras.optimizers.SGD(rate, momentum=_MOMENTUM, weight_decay=decay and decay / (1 - _MOMENTUM))
 
 
 def _one_epoch(model: Any, step: Step, plan: Fit, epoch: int, progress: Progress) -> EpochRecord:

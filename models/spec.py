@@ -16,6 +16,7 @@ class Optimizer(StrEnum):
 
     ADAM = "adam"
     RMSPROP = "rmsprop"
+    SGD = "sgd"  # stochastic gradient descent with momentum 0.9
 
 
 class Schedule(StrEnum):
@@ -24,6 +25,7 @@ class Schedule(StrEnum):
     CONSTANT = "constant"
     COSINE = "cosine"  # half a cosine down to zero at the last step (Loshchilov and Hutter 2017, without restarts)
     EXPONENTIAL = "exponential"  # times `decay_per_epoch` after each epoch
+    STEP = "step"  # times `decay_per_step` when a quarter, half and three quarters of the steps are done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,8 @@ class TrainingPreset:
 
     ``arguments`` override the builder's defaults. ``shift_pixels`` is the largest random shift of a training image in
     each direction, ``flip`` mirrors it left to right with probability 1/2. Training stops after ``patience`` epochs
-    without a better validation loss (0: never), and the best epoch's weights are kept.
+    without a better validation loss (0: never), and the best epoch's weights are kept. ``weight_decay`` times the
+    weight is part of the gradient for `Optimizer.SGD`, as in the papers; the others shrink the weights beside it.
     """
 
     data: str | None
@@ -65,6 +68,7 @@ class TrainingPreset:
     learning_rate: float
     schedule: Schedule = Schedule.CONSTANT
     decay_per_epoch: float = 1.0
+    decay_per_step: float = 1.0
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     shift_pixels: int = 0

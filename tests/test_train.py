@@ -21,9 +21,10 @@ from edgekit.measure.evaluate import evaluate
 from edgekit.models.batches import Augmentation, load_images, split, training_batches
 from edgekit.models.build import build
 from edgekit.models.checkpoint import Checkpoint, EpochRecord, read_checkpoint, write_checkpoint
-from edgekit.models.fitting import Fit, cross_entropy, fit
+from edgekit.models.fitting import Fit, _optimizer, cross_entropy, fit
 from edgekit.models.parts import Parts
 from edgekit.models.registry import find_spec
+from edgekit.models.spec import Optimizer, Schedule
 from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
 from edgekit.workers import silent
 
@@ -254,6 +255,34 @@ def test_a_loss_that_is_no_number_ends_the_training(data: Path, tmp_path: Path) 
         "train with other settings, such as a larger --batch-size."
     )
     assert not (tmp_path / "c.npz").exists()
+
+
+def test_the_learning_rate_falls_in_steps(data: Path) -> None:
+    plan = on_wrong_labels(data, epochs=4, learning_rate=0.8, schedule=Schedule.STEP, decay_per_step=0.5)
+    optimizer = _optimizer(plan)
+    rates = []
+    for step in range(plan.steps * 4):
+        optimizer.iterations.assign(step)
+        rates.append(float(optimizer.learning_rate))
+    assert rates == pytest.approx([0.8] * plan.steps + [0.4] * plan.steps + [0.2] * plan.steps + [0.1] * plan.steps)
+
+
+def test_sgd_follows_the_rule_of_the_papers(data: Path) -> None:
+    import keras
+
+    rate, decay, gradient = 0.1, 2e-3, 1e-3
+    settings = {"optimizer": Optimizer.SGD, "learning_rate": rate, "weight_decay": decay}
+    optimizer = _optimizer(on_wrong_labels(data, schedule=Schedule.CONSTANT, **settings))
+    weight = keras.Variable(np.ones(1, np.float32))
+    optimizer.build([weight])
+    expected, velocity = 1.0, 0.0
+    for _ in range(600):
+        optimizer.apply([np.full(1, gradient, np.float32)], [weight])
+        # Krizhevsky, Sutskever and Hinton 2012, section 5
+        velocity = 0.9 * velocity - rate * (gradient + decay * expected)
+        expected += velocity
+        assert float(weight.numpy()[0]) == pytest.approx(expected, abs=0.02)
+    assert expected < 0.3
 
 
 def test_a_checkpoint_comes_back_whole_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
