@@ -115,11 +115,11 @@ def build_file(
     if weights is None:
         model = build(spec, seed=seed, **arguments)
         provenance = Provenance(notes=(f"weights not trained, drawn from seed {seed}",))
-        preprocessing = spec.preprocessing(int(arguments["size"]))
+        preprocessing = spec.preprocessing(arguments)
     else:
         model, imported, arguments = build_with_weights(spec, weights, seed=seed, arguments=overrides)
         provenance = imported.provenance
-        preprocessing = spec.preprocessing(int(arguments["size"]), affine=imported.preprocess)
+        preprocessing = spec.preprocessing(arguments, affine=imported.preprocess)
         labels = _with_background(labels, int(arguments["classes"]), imported)
     if labels is not None and len(labels) != arguments["classes"]:
         raise InputError(

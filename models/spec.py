@@ -98,6 +98,7 @@ class ModelSpec:
     """One architecture: ``builder`` is "module:function", called with every one of ``arguments`` by keyword.
 
     The model takes (batch, size, size, channels) float32 and gives "logits", (batch, classes) float32, without softmax.
+    An argument "channels" overrides ``channels``.
     """
 
     name: str
@@ -133,14 +134,18 @@ class ModelSpec:
             **{name: known[name].checked(value, model=self.name) for name, value in overrides.items()},
         }
 
-    def preprocessing(self, size: int, *, affine: str | None = None, resize: Resize | None = None) -> Preprocessing:
-        """What turns an image into this model's input of ``size`` x ``size``; the defaults are the source's."""
-        spec = preset(affine or self.preprocess, size_hw=(size, size), channels=self.channels)
+    def preprocessing(
+        self, arguments: Mapping[str, Value], *, affine: str | None = None, resize: Resize | None = None
+    ) -> Preprocessing:
+        """What turns an image into the input of the model that ``arguments`` give; the defaults are the source's."""
+        known = {"channels": self.channels, **self.resolved(arguments)}
+        side, channels = int(known["size"]), int(known["channels"])
+        spec = preset(affine or self.preprocess, size_hw=(side, side), channels=channels)
         rule = resize or self.resize
         if rule is Resize.CROP:
             return spec
-        colour = Colour.GRAY if self.channels == 1 else Colour.RGB
-        return Preprocessing(size_hw=(size, size), resize=rule, colour=colour, scale=spec.scale, offset=spec.offset)
+        colour = Colour.GRAY if channels == 1 else Colour.RGB
+        return Preprocessing(size_hw=(side, side), resize=rule, colour=colour, scale=spec.scale, offset=spec.offset)
 
     def preset(self, name: str) -> TrainingPreset:
         """The training settings called ``name``."""

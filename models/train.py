@@ -86,7 +86,7 @@ def train(
     parts = read_parts(str(preset.data), request.data_dir)
     model, arguments, imported = _first_model(request, preset, parts.classes)
     preprocessing = spec.preprocessing(
-        int(arguments["size"]), affine=imported.preprocess if imported else None, resize=preset.resize
+        arguments, affine=imported.preprocess if imported else None, resize=preset.resize
     )
     learn, test = parts.images(preprocessing, request.seed)
     kept, held = split(learn.labels, preset.validation_fraction, request.seed, purpose="validation")

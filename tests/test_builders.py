@@ -110,8 +110,8 @@ def test_a_file_loads_in_stock_keras_and_carries_its_card(spec: ModelSpec, tmp_p
     card = open_artifact(artifact.path).card
     assert not artifact.foreign
     assert (card.name, card.task, card.labels) == (spec.name, "classification", None)
-    assert card.preprocessing == spec.preprocessing(32)
-    assert [(t.name, t.shape, t.dtype) for t in card.inputs] == [("image", (None, 32, 32, spec.channels), "float32")]
+    assert card.preprocessing == spec.preprocessing(small(spec))
+    assert [(t.name, t.shape, t.dtype) for t in card.inputs] == [("image", (None, *model.input_shape[1:]), "float32")]
     assert [(t.name, t.shape, t.dtype) for t in card.outputs] == [("logits", (None, 7), "float32")]
     assert card.provenance.architecture == spec.name
     assert card.provenance.arguments == spec.resolved(small(spec))

@@ -87,13 +87,13 @@ def test_a_misspelt_preset_gets_a_suggestion() -> None:
 
 
 def test_preprocessing_is_the_sources() -> None:
-    photo = find_spec("mobilenet_v2").preprocessing(224)
+    photo = find_spec("mobilenet_v2").preprocessing({})
     assert (photo.size_hw, photo.short_side, photo.scale, photo.offset) == ((224, 224), 256, (1 / 127.5,), (-1.0,))
-    digit = find_spec("cnn").preprocessing(28)
+    digit = find_spec("cnn").preprocessing({})
     assert (digit.size_hw, digit.resize, digit.colour, digit.scale) == (
         (28, 28),
         Resize.STRETCH,
         Colour.GRAY,
         (1 / 255,),
     )
-    assert len(find_spec("mobilenet_v2").preprocessing(224, affine="torch").scale) == 3
+    assert len(find_spec("mobilenet_v2").preprocessing({}, affine="torch").scale) == 3

@@ -85,7 +85,7 @@ def test_a_run_leaves_a_model_that_says_how_it_was_made(finished: Path, data: Pa
     assert (training.name, training.count, training.seed, training.items) == (str(data), 90, 0, ())
     assert card.provenance.training_settings == json.loads((finished / "settings.json").read_bytes())
     assert card.provenance.training_settings["data_digest"] == training.digest
-    assert card.preprocessing == find_spec("mlp").preprocessing(28)
+    assert card.preprocessing == find_spec("mlp").preprocessing({})
 
 
 def test_the_metric_is_the_one_that_the_written_model_has(finished: Path, data: Path) -> None:
@@ -218,7 +218,7 @@ def test_early_stopping_keeps_the_best_epoch() -> None:
 
 def on_wrong_labels(data: Path, **preset: Any) -> Fit:
     """A training whose validation loss grows: the better the model, the worse on labels that are wrong."""
-    preprocessing = find_spec("mlp").preprocessing(28)
+    preprocessing = find_spec("mlp").preprocessing({})
     learn = load_images(open_data(str(data), part=Part.TRAIN, data_dir=None), preprocessing)
     return Fit(
         training=learn,
@@ -316,7 +316,7 @@ def test_the_split_takes_a_share_of_every_class() -> None:
 def images(count: int = 7) -> Any:
     pixels = np.arange(count * 5 * 4, dtype=np.uint8).reshape(count, 5, 4, 1)
     data = Dataset(name="x", items=ArrayItems(pixels), labels=np.arange(count) % 2)
-    spec = replace(find_spec("mlp").preprocessing(28), size_hw=(5, 4))
+    spec = replace(find_spec("mlp").preprocessing({}), size_hw=(5, 4))
     return load_images(data, spec), spec
 
 
@@ -377,7 +377,7 @@ def test_cross_entropy_equals_that_of_keras() -> None:
 def test_data_that_cannot_be_learned_is_refused(values: Any, labels: Any, message: str) -> None:
     data = Dataset(name="x", items=ArrayItems(values), labels=labels)
     with pytest.raises(DataError) as caught:
-        load_images(data, find_spec("mlp").preprocessing(28))
+        load_images(data, find_spec("mlp").preprocessing({}))
     assert str(caught.value) == message
 
 
@@ -387,7 +387,7 @@ def test_a_test_part_with_more_classes_than_the_training_part_is_refused() -> No
         for labels in ((0, 1, 1), (0, 1, 2))
     )
     with pytest.raises(DataError) as caught:
-        Parts(train=train, test=test).images(find_spec("mlp").preprocessing(28), 0)
+        Parts(train=train, test=test).images(find_spec("mlp").preprocessing({}), 0)
     assert str(caught.value) == "The test part of x has the class id 2; the training part has 2 classes."
 
 
