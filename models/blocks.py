@@ -1,4 +1,4 @@
-"""What the MobileNets share: rounded channel counts and normalised convolutions."""
+"""What the image classifiers share: rounded channel counts and normalised convolutions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,33 +20,41 @@ def make_divisible(channels: float, divisor: int = 8) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvNorm:
-    """Convolution without bias, batch normalisation and, where asked for, ReLU6.
+    """Convolution without bias, batch normalisation and, where asked for, a rectifier; ReLU6 with ``ceiling`` 6.
 
-    ``padding`` "same" is TensorFlow's: for stride 2 and an even size it pads below and to the right only. "torch" pads
-    one on every side, as PyTorch's ``padding=1`` does; the two are equal for stride 1.
+    ``norm`` "none" leaves the normalisation out and gives the convolution a bias. ``padding`` "same" is TensorFlow's:
+    for stride 2 and an even size it pads below and to the right only. "torch" pads 3 x 3 kernels by one on every side,
+    as PyTorch's ``padding=1`` does; the two are equal for stride 1. "valid" never pads.
     """
 
-    padding: str
-    epsilon: float
     momentum: float
+    padding: str = "same"
+    epsilon: float = 1e-3
+    norm: str = "batch"
+    ceiling: float | None = None
 
     def conv(self, x: Any, filters: int, *, kernel: int, stride: int = 1, relu: bool = True, name: str) -> Any:
         """An ordinary convolution of ``kernel`` x ``kernel``."""
         x, rule = self._padded(x, kernel, stride, name)
-        x = layers.Conv2D(filters, kernel, strides=stride, padding=rule, use_bias=False, name=name)(x)
+        bias = self.norm == "none"
+        x = layers.Conv2D(filters, kernel, strides=stride, padding=rule, use_bias=bias, name=name)(x)
         return self._normalised(x, relu, name)
 
     def depthwise(self, x: Any, *, stride: int = 1, name: str) -> Any:
         """One 3 x 3 filter for each channel."""
         x, rule = self._padded(x, 3, stride, name)
-        x = layers.DepthwiseConv2D(3, strides=stride, padding=rule, use_bias=False, name=name)(x)
+        bias = self.norm == "none"
+        x = layers.DepthwiseConv2D(3, strides=stride, padding=rule, use_bias=bias, name=name)(x)
         return self._normalised(x, True, name)
 
     def _padded(self, x: Any, kernel: int, stride: int, name: str) -> tuple[Any, str]:
-        if self.padding == "same" or kernel == 1 or stride == 1:
+        if self.padding != "torch":
+            return x, self.padding
+        if kernel == 1 or stride == 1:
             return x, "same"
         return layers.ZeroPadding2D(1, name=f"{name}_pad")(x), "valid"
 
     def _normalised(self, x: Any, relu: bool, name: str) -> Any:
-        x = layers.BatchNormalization(epsilon=self.epsilon, momentum=self.momentum, name=f"{name}_bn")(x)
-        return layers.ReLU(6.0, name=f"{name}_relu")(x) if relu else x
+        if self.norm == "batch":
+            x = layers.BatchNormalization(epsilon=self.epsilon, momentum=self.momentum, name=f"{name}_bn")(x)
+        return layers.ReLU(self.ceiling, name=f"{name}_relu")(x) if relu else x

@@ -30,7 +30,7 @@ def build(
     dropout: float,
 ) -> keras.Model:
     """(batch, size, size, 3) to logits (batch, classes); ``alpha`` scales every channel count."""
-    block = ConvNorm(padding=padding, epsilon=epsilon, momentum=momentum)
+    block = ConvNorm(padding=padding, epsilon=epsilon, momentum=momentum, ceiling=6.0)
     image = keras.Input((size, size, 3), name="image")
     x = block.conv(image, make_divisible(32 * alpha), kernel=3, stride=2, name="conv1")
     for index, (channels, stride) in enumerate(_BLOCKS, 1):

@@ -37,7 +37,7 @@ def build(
 
     The last convolution never has fewer than 1,280 channels, as the paper says of multipliers below one (section 6.1).
     """
-    block = ConvNorm(padding=padding, epsilon=epsilon, momentum=momentum)
+    block = ConvNorm(padding=padding, epsilon=epsilon, momentum=momentum, ceiling=6.0)
     image = keras.Input((size, size, 3), name="image")
     x = block.conv(image, make_divisible(32 * alpha), kernel=3, stride=2, name="stem")
     for index, (expansion, channels, stride) in enumerate(BLOCKS, 1):

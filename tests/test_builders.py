@@ -1,5 +1,6 @@
 """Contract of every architecture: figures of its source, stock Keras layers, and learning."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +18,55 @@ each_spec = pytest.mark.parametrize("spec", ZOO, ids=lambda s: s.name)
 
 
 def small(spec: ModelSpec) -> dict[str, Any]:
-    """Arguments that make the model quick to run."""
-    wanted = {"alpha": 0.25, "size": 32, "classes": 7, "momentum": 0.9}
-    return {name: value for name, value in wanted.items() if name in spec.defaults}
+    """Arguments that make the model quick to run: those of the small preset, narrowed."""
+    wanted = {"alpha": 0.25, "size": 32, "classes": 7, "momentum": 0.9, "units": 64}
+    return {**spec.presets["small"].arguments, **{n: v for n, v in wanted.items() if n in spec.defaults}}
+
+
+@cache
+def small_model(name: str) -> Any:
+    """The model of these arguments and seed 1, built once: not to be changed."""
+    spec = find_spec(name)
+    return build(spec, seed=1, **small(spec))
 
 
 def batch(model: Any, count: int = 8) -> np.ndarray[Any, Any]:
     return np.random.default_rng(0).random((count, *model.input_shape[1:]), np.float32)
 
 
+# Parameters and multiply-accumulates by default. torchvision has as many parameters for each of these networks that it
+# knows, but for GoogLeNet, which it builds with other kernels; keras.applications 3.15 has as many for the MobileNets.
+EXACT = {
+    "mlp": (269_322, 268_800),
+    "cnn": (80_266, 5_187_456),
+    "dfn": (235_146, 234_752),
+    "lenet5": (61_706, 416_520),
+    "cifar_cnn": (4_456_522, 98_896_384),
+    "mobilenet_v1": (4_231_976, 568_740_352),
+    "mobilenet_v2": (3_504_872, 300_774_272),
+}
+
+
 @each_spec
-def test_figures_equal_the_published_ones(spec: ModelSpec) -> None:
+def test_figures_are_exact_and_the_published_ones(spec: ModelSpec) -> None:
     figures = complexity(build(spec))
     published = spec.published
+    assert (figures.parameters, figures.macs) == EXACT[spec.name]
     assert figures.parameters == pytest.approx(published.parameters, rel=published.tolerance, abs=0)
     if published.macs is not None:
-        assert figures.macs == pytest.approx(published.macs, rel=0.005)
+        assert figures.macs == pytest.approx(published.macs, rel=published.macs_tolerance, abs=0)
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "parameters"),
     [
-        ("mlp", {}, 269_322),
-        ("cnn", {}, 80_266),
-        ("dfn", {}, 235_146),
-        ("mobilenet_v1", {}, 4_231_976),
         ("mobilenet_v1", {"alpha": 0.25}, 470_072),
-        ("mobilenet_v2", {}, 3_504_872),
         # Narrow ones keep 1,280 channels at the end, wide ones have more. All equal keras.applications 3.15.
         ("mobilenet_v2", {"alpha": 0.35}, 1_677_128),
         ("mobilenet_v2", {"alpha": 1.4}, 6_108_776),
     ],
 )
-def test_parameters_are_exact(name: str, arguments: dict[str, Any], parameters: int) -> None:
+def test_parameters_of_other_arguments_are_exact(name: str, arguments: dict[str, Any], parameters: int) -> None:
     assert complexity(build(find_spec(name), **arguments)).parameters == parameters
 
 
@@ -70,8 +87,8 @@ def test_channels_are_never_rounded_down_by_more_than_a_tenth() -> None:
 
 @each_spec
 def test_logits_have_the_size_of_the_classes(spec: ModelSpec) -> None:
-    model = build(spec, **small(spec))
-    logits = np.asarray(model.predict_on_batch(batch(model, 3)))
+    model = small_model(spec.name)
+    logits = np.asarray(model(batch(model, 3)))
     assert logits.shape == (3, 7)
     assert logits.dtype == np.float32
     assert not np.allclose(logits.sum(axis=1), 1)
@@ -81,19 +98,23 @@ def test_logits_have_the_size_of_the_classes(spec: ModelSpec) -> None:
 
 @each_spec
 def test_the_seed_decides_the_weights(spec: ModelSpec) -> None:
-    first, again, other = (build(spec, seed=seed, **small(spec)).get_weights() for seed in (3, 3, 4))
+    models = [small_model(spec.name), *(build(spec, seed=seed, **small(spec)) for seed in (1, 2))]
+    first, again, other = (model.get_weights() for model in models)
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+    assert len({tuple(layer.name for layer in model.layers) for model in models}) == 1
 
 
 @each_spec
 def test_training_on_one_batch_lowers_its_loss(spec: ModelSpec) -> None:
     import keras
 
-    model = build(spec, **small(spec))
+    still = {"dropout": 0.0} if "dropout" in spec.defaults else {}  # its noise is larger than what few steps bring
+    model = build(spec, **small(spec) | still)
     inputs, labels = batch(model), np.arange(8) % 7
-    model.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    losses = [float(model.train_on_batch(inputs, labels)) for _ in range(6)]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-3), loss, run_eagerly=True)  # tracing takes longer than the steps
+    losses = [float(model.train_on_batch(inputs, labels)) for _ in range(4)]
     assert min(losses[1:]) < losses[0]
 
 
@@ -104,9 +125,9 @@ def test_a_file_loads_in_stock_keras_and_carries_its_card(spec: ModelSpec, tmp_p
     artifact = build_file(spec, tmp_path / "m.keras", overrides=small(spec), seed=1)
     loaded = keras.saving.load_model(artifact.path, safe_mode=True)
     assert {type(layer).__module__.split(".")[0] for layer in loaded.layers} == {"keras"}
-    model = build(spec, seed=1, **small(spec))
+    model = small_model(spec.name)
     inputs = batch(model, 2)
-    np.testing.assert_array_equal(loaded.predict_on_batch(inputs), model.predict_on_batch(inputs))
+    np.testing.assert_array_equal(np.asarray(loaded(inputs)), np.asarray(model(inputs)))
     card = open_artifact(artifact.path).card
     assert not artifact.foreign
     assert (card.name, card.task, card.labels) == (spec.name, "classification", None)
@@ -117,6 +138,20 @@ def test_a_file_loads_in_stock_keras_and_carries_its_card(spec: ModelSpec, tmp_p
     assert card.provenance.arguments == spec.resolved(small(spec))
     assert set(card.provenance.tools) == {"edgekit", "keras", "tensorflow"}
     assert card.provenance.notes == ("weights not trained, drawn from seed 1",)
+
+
+# All have an 8-bit form in TFLite and in ONNX.
+PORTABLE = {
+    "InputLayer", "Conv2D", "DepthwiseConv2D", "Dense", "BatchNormalization", "ReLU", "MaxPooling2D",
+    "GlobalAveragePooling2D", "Add", "Concatenate", "ZeroPadding2D", "Flatten", "Dropout",
+}  # fmt: skip
+
+
+@each_spec
+def test_every_layer_can_be_quantized(spec: ModelSpec) -> None:
+    model = small_model(spec.name)
+    assert {type(layer).__name__ for layer in model.layers} <= PORTABLE
+    assert all(layer.groups == 1 for layer in model.layers if type(layer).__name__ == "Conv2D")
 
 
 def test_torch_padding_differs_from_same_for_stride_two() -> None:

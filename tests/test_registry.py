@@ -54,7 +54,8 @@ def test_entries_cannot_be_changed() -> None:
         ("mobilnet_v2", "There is no model 'mobilnet_v2' in the zoo; did you mean mobilenet_v2?"),
         (
             "xyz",
-            "There is no model 'xyz' in the zoo; choose one of: mlp, cnn, dfn, mobilenet_v1, mobilenet_v2.",
+            "There is no model 'xyz' in the zoo; choose one of: mlp, cnn, dfn, lenet5, cifar_cnn, mobilenet_v1, "
+            "mobilenet_v2.",
         ),
     ],
 )
@@ -97,3 +98,10 @@ def test_preprocessing_is_the_sources() -> None:
         (1 / 255,),
     )
     assert len(find_spec("mobilenet_v2").preprocessing({}, affine="torch").scale) == 3
+
+
+def test_preprocessing_follows_the_arguments() -> None:
+    lenet = find_spec("lenet5")
+    assert (lenet.preprocessing({}).colour, lenet.preprocessing({}).size_hw) == (Colour.GRAY, (32, 32))
+    coloured = lenet.preprocessing({"channels": 3, "size": 28})
+    assert (coloured.colour, coloured.size_hw) == (Colour.RGB, (28, 28))
