@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgekit.artifact import open_artifact
+from edgekit.errors import InputError
 from edgekit.models.blocks import make_divisible
 from edgekit.models.build import build, build_file
 from edgekit.models.complexity import Complexity, complexity
@@ -42,6 +43,9 @@ EXACT = {
     "dfn": (235_146, 234_752),
     "lenet5": (61_706, 416_520),
     "cifar_cnn": (4_456_522, 98_896_384),
+    "alexnet": (61_100_840, 714_188_480),
+    "vgg16": (138_357_544, 15_470_264_320),
+    "vgg19": (143_667_240, 19_632_062_464),
     "mobilenet_v1": (4_231_976, 568_740_352),
     "mobilenet_v2": (3_504_872, 300_774_272),
 }
@@ -64,6 +68,8 @@ def test_figures_are_exact_and_the_published_ones(spec: ModelSpec) -> None:
         # Narrow ones keep 1,280 channels at the end, wide ones have more. All equal keras.applications 3.15.
         ("mobilenet_v2", {"alpha": 0.35}, 1_677_128),
         ("mobilenet_v2", {"alpha": 1.4}, 6_108_776),
+        # Convolutions, scales and offsets of 4,224 channels, dense layers
+        ("vgg16", {"norm": "batch", "size": 32, "classes": 10, "units": 1}, 14_710_464 + 2 * 4_224 + 513 + 2 + 20),
     ],
 )
 def test_parameters_of_other_arguments_are_exact(name: str, arguments: dict[str, Any], parameters: int) -> None:
@@ -152,6 +158,32 @@ def test_every_layer_can_be_quantized(spec: ModelSpec) -> None:
     model = small_model(spec.name)
     assert {type(layer).__name__ for layer in model.layers} <= PORTABLE
     assert all(layer.groups == 1 for layer in model.layers if type(layer).__name__ == "Conv2D")
+
+
+@pytest.mark.parametrize("spec", [s for s in ZOO if "stem" in s.defaults], ids=lambda s: s.name)
+def test_the_small_stem_keeps_more_of_a_small_image(spec: ModelSpec) -> None:
+    small_stem, imagenet_stem = (
+        build(spec, **{**small(spec), "stem": stem, "size": 64}).get_layer("stem") for stem in ("small", "imagenet")
+    )
+    assert small_stem.output.shape[1:3] == (64, 64)
+    assert max(imagenet_stem.output.shape[1:3]) <= 32
+
+
+@pytest.mark.parametrize("spec", [s for s in ZOO if "norm" in s.defaults], ids=lambda s: s.name)
+def test_normalisation_takes_the_place_of_biases(spec: ModelSpec) -> None:
+    for norm, normalised in (("batch", True), ("none", False)):
+        model = build(spec, **{**small(spec), "norm": norm})
+        convolutions = [layer for layer in model.layers if type(layer).__name__ == "Conv2D"]
+        names = {layer.name for layer in model.layers}
+        assert {layer.use_bias for layer in convolutions} == {not normalised}
+        assert {f"{layer.name}_bn" in names for layer in convolutions} == {normalised}
+
+
+def test_an_image_too_small_for_alexnets_first_stride_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        build(find_spec("alexnet"), size=62)
+    assert str(caught.value) == ("alexnet with the stem imagenet takes size 63 or more; got 62: use the stem small.")
+    assert build(find_spec("alexnet"), size=63, units=8).get_layer("pool_4").output.shape[1:3] == (1, 1)
 
 
 def test_torch_padding_differs_from_same_for_stride_two() -> None:

@@ -54,8 +54,8 @@ def test_entries_cannot_be_changed() -> None:
         ("mobilnet_v2", "There is no model 'mobilnet_v2' in the zoo; did you mean mobilenet_v2?"),
         (
             "xyz",
-            "There is no model 'xyz' in the zoo; choose one of: mlp, cnn, dfn, lenet5, cifar_cnn, mobilenet_v1, "
-            "mobilenet_v2.",
+            "There is no model 'xyz' in the zoo; choose one of: mlp, cnn, dfn, lenet5, cifar_cnn, alexnet, "
+            "vgg16, vgg19, mobilenet_v1, mobilenet_v2.",
         ),
     ],
 )

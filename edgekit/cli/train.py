@@ -28,7 +28,7 @@ from edgekit.results import envelope
 @data_dir_option
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training images.")
 @click.option("--batch-size", type=click.IntRange(min=2), help="Images of one step.")
-@click.option("--alpha", type=float, help="Width multiplier of the MobileNets.")
+@click.option("--alpha", type=float, help="Width multiplier, where the architecture has one.")
 @click.option("--size", type=int, help="Side of the square input image, in pixels.")
 @click.option("--weights", type=EXISTING, metavar="FILE", help="Start from trained weights: .npz, .keras, .weights.h5.")
 @click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard into RUN_DIR/tensorboard.")

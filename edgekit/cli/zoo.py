@@ -16,7 +16,7 @@ def argument_options(command: Any) -> Any:
     for name, kind, text in (
         ("--classes", int, "Number of classes."),
         ("--size", int, "Side of the square input image, in pixels."),
-        ("--alpha", float, "Width multiplier of the MobileNets."),
+        ("--alpha", float, "Width multiplier, where the architecture has one."),
     ):
         command = click.option(name, type=kind, default=None, help=text)(command)
     return command
