@@ -47,6 +47,9 @@ EXACT = {
     "vgg16": (138_357_544, 15_470_264_320),
     "vgg19": (143_667_240, 19_632_062_464),
     "inception_v1": (6_998_552, 1_582_671_872),
+    "resnet18": (11_689_512, 1_814_073_344),
+    "resnet34": (21_797_672, 3_663_761_408),
+    "resnet50": (25_557_032, 3_857_973_248),
     "mobilenet_v1": (4_231_976, 568_740_352),
     "mobilenet_v2": (3_504_872, 300_774_272),
 }
@@ -69,6 +72,8 @@ def test_figures_are_exact_and_the_published_ones(spec: ModelSpec) -> None:
         # Narrow ones keep 1,280 channels at the end, wide ones have more. All equal keras.applications 3.15.
         ("mobilenet_v2", {"alpha": 0.35}, 1_677_128),
         ("mobilenet_v2", {"alpha": 1.4}, 6_108_776),
+        # The ResNet18 that is common for CIFAR-10 (kuangliu/pytorch-cifar)
+        ("resnet18", {"stem": "small", "size": 32, "classes": 10}, 11_173_962),
         # Convolutions, scales and offsets of 4,224 channels, dense layers
         ("vgg16", {"norm": "batch", "size": 32, "classes": 10, "units": 1}, 14_710_464 + 2 * 4_224 + 513 + 2 + 20),
     ],
@@ -185,6 +190,12 @@ def test_an_image_too_small_for_alexnets_first_stride_is_refused() -> None:
         build(find_spec("alexnet"), size=62)
     assert str(caught.value) == ("alexnet with the stem imagenet takes size 63 or more; got 62: use the stem small.")
     assert build(find_spec("alexnet"), size=63, units=8).get_layer("pool_4").output.shape[1:3] == (1, 1)
+
+
+def test_a_residual_block_projects_only_where_the_shape_changes() -> None:
+    counts = {"resnet18": 3, "resnet34": 3, "resnet50": 4}
+    for name, count in counts.items():
+        assert sum(layer.name.endswith("_shortcut") for layer in small_model(name).layers) == count
 
 
 def test_torch_padding_differs_from_same_for_stride_two() -> None:

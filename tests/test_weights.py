@@ -175,6 +175,16 @@ def test_weights_of_another_model_are_refused(
     assert str(caught.value) == message.format(path=path)
 
 
+def test_a_keras_file_with_another_stem_is_refused(tmp_path: Path) -> None:
+    spec, path = find_spec("resnet18"), tmp_path / "small.keras"
+    narrow: dict[str, Any] = {"alpha": 0.05, "size": 32, "classes": 5}
+    build_file(spec, path, overrides={**narrow, "stem": "small"})
+    with pytest.raises(InputError) as caught:
+        build_with_weights(spec, path, arguments={"stem": "imagenet"})
+    assert str(caught.value) == f"{path} was trained with stem small; got imagenet: leave stem out."
+    assert build_with_weights(spec, path, arguments={})[2] == spec.resolved({**narrow, "stem": "small"})
+
+
 def test_the_image_size_must_be_said_where_the_weights_do_not_say_it(tmp_path: Path) -> None:
     path = write(tmp_path / "w.npz", keras_named(build(find_spec("mobilenet_v1"), **V1_ARGUMENTS)))
     with pytest.raises(InputError) as caught:

@@ -1,4 +1,4 @@
-"""The classic classifiers from LeNet to Inception. Their "small" presets all learn CIFAR-10, to be compared on it."""
+"""The classic classifiers from LeNet to ResNet. Their "small" presets all learn CIFAR-10, to be compared on it."""
 
 from dataclasses import replace
 
@@ -71,6 +71,26 @@ def _vgg(depth: int, *, small: TrainingPreset, published: Published) -> ModelSpe
         source=(
             f"{_VGGS}, table 1; top-1 of table 3 with sides of 256; multiplications of the convolutions: {_RESNETS}, "
             "section 4.1"
+        ),
+        published=published,
+    )
+
+
+def _resnet(depth: int, *, small: TrainingPreset, published: Published) -> ModelSpec:
+    return ModelSpec(
+        name=f"resnet{depth}",
+        title=f"ResNet-{depth}, residual connections",
+        task="classification",
+        builder=f"edgekit.models.resnet:resnet{depth}",
+        channels=3,
+        arguments=(*_SHAPE, _STEM, _MOMENTUM),
+        preprocess="torch",
+        resize=Resize.CROP,
+        # Section 3.4: 600,000 steps of 256 images; figure 4 has the drops at about a quarter, a half and three quarters
+        presets={"small": small, "book": _paper(epochs=120, batch_size=256, learning_rate=0.1, weight_decay=1e-4)},
+        source=(
+            f"{_RESNETS}, table 1, shortcuts B; top-1 of ten crops, of ResNet-18 with shortcuts A; "
+            "parameters: torchvision"
         ),
         published=published,
     )
@@ -206,5 +226,26 @@ SPECS: tuple[ModelSpec, ...] = (
             "7 x 7 x 3 x 64 weights at 112 x 112 make 118; no response normalisation"
         ),
         published=Published(parameters=6_960_000, macs=1_502_000_000, tolerance=0.006, macs_tolerance=0.06),
+    ),
+    _resnet(
+        18,
+        small=_small(epochs=18, alpha=0.25, stem="small", momentum=0.9),
+        published=Published(
+            parameters=11_689_512, macs=1_800_000_000, top1=0.7212, top1_data="ImageNet", macs_tolerance=0.02
+        ),
+    ),
+    _resnet(
+        34,
+        small=_small(epochs=24, alpha=0.25, stem="small", momentum=0.9),
+        published=Published(
+            parameters=21_797_672, macs=3_600_000_000, top1=0.7548, top1_data="ImageNet", macs_tolerance=0.02
+        ),
+    ),
+    _resnet(
+        50,
+        small=_small(epochs=12, alpha=0.25, stem="small", momentum=0.9),
+        published=Published(
+            parameters=25_557_032, macs=3_800_000_000, top1=0.7715, top1_data="ImageNet", macs_tolerance=0.02
+        ),
     ),
 )
