@@ -151,6 +151,53 @@ def test_the_noisiest_channels_have_copies(network: Network, observed: Any) -> N
     assert sorted(steps) == pytest.approx([-0.125, 0.125, 0.375], rel=0.2)
 
 
+def test_noise_that_a_depthwise_operator_enlarges_counts(network: Network, observed: Any) -> None:
+    kernel = network.by_name["depthwise_relu"].kernel
+    assert kernel is not None
+    kernel = kernel.copy()
+    kernel[:, :, 4] *= 50
+    loud = network.with_kernels({"depthwise_relu": kernel})
+    found = split_channels(loud, observed, extreme_ranges(network, observed), ())
+    assert {copy.source for copy in found.copies["stem_relu"]} == {4}
+
+
+def test_channels_that_leave_the_network_are_left_alone() -> None:
+    model = narrow()
+    both = [model.output, model.get_layer("depthwise_relu").output]
+    network, observed = read(keras.Model(model.input, both))
+    assert not split_channels(network, observed, extreme_ranges(network, observed), ()).copies
+
+
+def test_one_layer_may_read_copies_and_make_others() -> None:
+    rng = np.random.default_rng(3)
+    image = keras.Input((8, 8, 3), name="image")
+    x = layers.Conv2D(CHANNELS, 1, activation="relu", name="first")(image)
+    x = layers.Conv2D(CHANNELS, 1, activation="relu", name="second")(x)
+    model = keras.Model(image, layers.Conv2D(4, 1, name="third")(x))
+    for layer in model.layers[1:]:
+        kernel, bias = (rng.normal(0.1, 0.4, weight.shape) for weight in layer.get_weights())
+        if layer.name != "third":
+            kernel[..., NEVER], bias[NEVER] = 0, -1
+        layer.set_weights([kernel, bias])
+    network, observed = read(model)
+    ranges = extreme_ranges(network, observed)
+    found = split_channels(network, observed, ranges, ())
+    assert slots(found, "first") == slots(found, "second") == {NEVER}
+    step = max(high - low for low, high in ranges.values()) / 255
+    assert np.abs(outputs(found.network) - outputs(network)).max() < step
+
+
+def test_copies_lie_beside_their_sources_in_every_layer(split: Split) -> None:
+    values: dict[str, Any] = {}
+    run(split.network, {"image": ITEMS}, visit=lambda op, _before, after: values.update({op.name: after.numpy()}))
+    for name, copies in split.copies.items():
+        for copy in copies:
+            apart = copy.offset + sum(other.offset for other in copies if other.source == copy.source)
+            found = values[name][..., copy.slot] - values[name][..., copy.source]
+            # Borders and rectified values, where offsets do not reach, move the median a little.
+            assert np.median(found) == pytest.approx(apart, rel=0.3), name
+
+
 def test_what_copies_do_is_known_without_running(split: Split) -> None:
     seen = observe(split.network, [{"image": ITEMS}], items=len(ITEMS), means_of=len(ITEMS), seed=0)
     for name in ("stem_relu", "depthwise_relu"):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from edgekit.card import ChannelCopy
 from edgekit.channel_copies import repeated, shared
-from edgekit.converters.accuracy.network import Kind, Network, Op, Rectifier, Weights
+from edgekit.converters.accuracy.network import Kind, Network, Op, Weights
 from edgekit.converters.accuracy.observe import Observed
 from edgekit.converters.accuracy.simulate import Ranges, with_zero
 
@@ -119,7 +119,7 @@ def _idle(path: _Path, ranges: Ranges) -> dict[int, Array]:
         if op.kernel is not None:
             low, high = _reach(op, low, high)
         ends = ranges[op.name]
-        low, high = np.clip(low, *ends), np.clip(high, *ends)
+        low, high = np.clip(low, *ends), np.clip(high, *ends)  # as its rectifier does, if it has one
         still &= high - low <= IDLE_STEPS * _step(ends)
         middles.append((low + high) / 2)
     if not path.exact:
@@ -128,18 +128,13 @@ def _idle(path: _Path, ranges: Ranges) -> dict[int, Array]:
 
 
 def _reach(op: Op, low: Array, high: Array) -> tuple[Array, Array]:
-    """The least and the largest value that each output channel can have for inputs within ``low`` and ``high``."""
+    """What each output channel is at least and at most for inputs within ``low`` and ``high``, before its rectifier."""
     kernel = _flat(op)
     ends = (
         (kernel * low, kernel * high) if op.kind is Kind.DEPTHWISE else (kernel * low[:, None], kernel * high[:, None])
     )
     outer = tuple(range(kernel.ndim - 1))
-    least, most = op.bias + np.minimum(*ends).sum(outer), op.bias + np.maximum(*ends).sum(outer)
-    if op.rectifier is not Rectifier.NONE:
-        least, most = np.maximum(least, 0), np.maximum(most, 0)
-    if op.rectifier is Rectifier.RELU6:
-        least, most = np.minimum(least, 6), np.minimum(most, 6)
-    return least, most
+    return op.bias + np.minimum(*ends).sum(outer), op.bias + np.maximum(*ends).sum(outer)
 
 
 def _flat(op: Op) -> Array:
