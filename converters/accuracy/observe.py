@@ -73,12 +73,11 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where an activation lies in `_Seen`. ``size`` is that of one item, of which up to ``keep`` values are sampled."""
+    """Where an activation lies in `_Seen`, and how many values are ``kept`` of each item."""
 
     channels: slice
     means: slice
-    size: int
-    keep: int
+    kept: int
 
     @property
     def width(self) -> int:
@@ -87,7 +86,7 @@ class _Place:
 
     def samples(self, items: int) -> int:
         """How many values are sampled from a batch of ``items``."""
-        return min(self.keep * items, self.size * items)
+        return self.kept * items
 
 
 class _Look:
@@ -143,8 +142,7 @@ class _Look:
             self.places[op.name] = _Place(
                 channels=slice(channels, channels + width),
                 means=slice(means, means + width * op.weighted),
-                size=math.prod(after.shape[1:]),
-                keep=self._keep,
+                kept=min(self._keep, math.prod(after.shape[1:])),
             )
             channels, means = channels + width, means + width * op.weighted
 

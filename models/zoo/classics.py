@@ -153,7 +153,8 @@ SPECS: tuple[ModelSpec, ...] = (
             ),
         },
         source=(
-            "Convolutions of 64-128-128-256-512 filters and dense layers of 1024-512-256; "
+            "Convolutions of 64-128-128-256-512 filters and dense layers of 1024-512-256; where it pools, and so the "
+            "count, is edgekit's choice; "
             "data: Krizhevsky 2009, Learning multiple layers of features from tiny images"
         ),
         published=Published(parameters=4_456_522),

@@ -1,11 +1,15 @@
 """Networks for MNIST and for Fashion-MNIST, which has its form."""
 
+from dataclasses import replace
+
 from edgekit.models.spec import Argument, ModelSpec, Optimizer, Published, Schedule, TrainingPreset
 from edgekit.preprocessing import Resize
 
 _CLASSES = Argument(name="classes", default=10, low=2)
 _SIZE_28 = Argument(name="size", default=28, low=1)
 _ATIENZA = "R. Atienza, Advanced Deep Learning with TensorFlow 2 and Keras, 2nd ed., Packt 2020, chapter 1"
+
+_BOOK = TrainingPreset(data="mnist", epochs=20, batch_size=128, optimizer=Optimizer.ADAM, learning_rate=1e-3)
 
 SPECS: tuple[ModelSpec, ...] = (
     ModelSpec(
@@ -33,9 +37,7 @@ SPECS: tuple[ModelSpec, ...] = (
                 shift_pixels=1,
                 validation_fraction=0.05,
             ),
-            "book": TrainingPreset(
-                data="mnist", epochs=20, batch_size=128, optimizer=Optimizer.ADAM, learning_rate=1e-3
-            ),
+            "book": _BOOK,
         },
         source=f"{_ATIENZA}, section 3",
         published=Published(parameters=269_322, top1=0.983, top1_data="mnist"),
@@ -65,9 +67,7 @@ SPECS: tuple[ModelSpec, ...] = (
                 shift_pixels=2,
                 validation_fraction=0.05,
             ),
-            "book": TrainingPreset(
-                data="mnist", epochs=10, batch_size=128, optimizer=Optimizer.ADAM, learning_rate=1e-3
-            ),
+            "book": replace(_BOOK, epochs=10),
         },
         source=f"{_ATIENZA}, section 4",
         published=Published(parameters=80_266, top1=0.994, top1_data="mnist"),
@@ -94,9 +94,7 @@ SPECS: tuple[ModelSpec, ...] = (
                 shift_pixels=1,
                 validation_fraction=0.05,
             ),
-            "book": TrainingPreset(
-                data="fashion_mnist", epochs=20, batch_size=128, optimizer=Optimizer.ADAM, learning_rate=1e-3
-            ),
+            "book": replace(_BOOK, data="fashion_mnist"),
         },
         source="A fully connected 784-256-128-10 network; data: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747",
         published=Published(parameters=235_146),

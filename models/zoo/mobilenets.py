@@ -1,5 +1,7 @@
 """The MobileNets."""
 
+from dataclasses import replace
+
 from edgekit.models.spec import Argument, ModelSpec, Optimizer, Published, Schedule, TrainingPreset
 from edgekit.preprocessing import Resize
 
@@ -26,6 +28,18 @@ _DIGITS = TrainingPreset(
     arguments={"alpha": 0.35, "size": 48, "classes": 10, "momentum": 0.9},
 )
 
+_BOOK = TrainingPreset(
+    data=None,
+    epochs=100,
+    batch_size=96,
+    optimizer=Optimizer.RMSPROP,
+    learning_rate=0.045,
+    schedule=Schedule.EXPONENTIAL,
+    decay_per_epoch=0.98,
+    flip=True,
+    patience=20,
+)
+
 SPECS: tuple[ModelSpec, ...] = (
     ModelSpec(
         name="mobilenet_v1",
@@ -38,17 +52,7 @@ SPECS: tuple[ModelSpec, ...] = (
         resize=Resize.CROP,
         presets={
             "small": _DIGITS,
-            "book": TrainingPreset(
-                data=None,
-                epochs=100,
-                batch_size=96,
-                optimizer=Optimizer.RMSPROP,
-                learning_rate=0.045,
-                schedule=Schedule.EXPONENTIAL,
-                decay_per_epoch=0.98,
-                flip=True,
-                patience=20,
-            ),
+            "book": _BOOK,
         },
         source="Howard et al. 2017, MobileNets, arXiv:1704.04861, table 1",
         published=Published(parameters=4_200_000, macs=569_000_000, top1=0.706, top1_data="ImageNet", tolerance=0.015),
@@ -64,18 +68,7 @@ SPECS: tuple[ModelSpec, ...] = (
         resize=Resize.CROP,
         presets={
             "small": _DIGITS,
-            "book": TrainingPreset(
-                data=None,
-                epochs=100,
-                batch_size=96,
-                optimizer=Optimizer.RMSPROP,
-                learning_rate=0.045,
-                schedule=Schedule.EXPONENTIAL,
-                decay_per_epoch=0.98,
-                weight_decay=4e-5,
-                flip=True,
-                patience=20,
-            ),
+            "book": replace(_BOOK, weight_decay=4e-5),
         },
         source="Sandler et al. 2018, MobileNetV2, arXiv:1801.04381, table 2; training: section 6.1",
         published=Published(parameters=3_400_000, macs=300_000_000, top1=0.720, top1_data="ImageNet", tolerance=0.035),
