@@ -25,7 +25,7 @@ class OverTimeError(BaseException):
 def broken_promise(reader: Reader, path: Path, *, time_s: float = TIME_S) -> str | None:
     """None when ``reader`` keeps its promise on the file ``path``, else what happened instead, with the traceback."""
     try:
-        with _bounded(time_s):
+        with _memory(MEMORY_BYTES), _time(time_s):  # the alarm must not keep the limit of memory from being lifted
             reader(path)
     except EdgekitError as error:
         lines = str(error).splitlines()
@@ -38,15 +38,14 @@ def broken_promise(reader: Reader, path: Path, *, time_s: float = TIME_S) -> str
 
 
 @contextlib.contextmanager
-def _bounded(time_s: float) -> Iterator[None]:
+def _time(time_s: float) -> Iterator[None]:
     def over(_signum: int, _frame: FrameType | None) -> None:
         raise OverTimeError
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, time_s)
     try:
-        with _memory(MEMORY_BYTES):
-            yield
+        signal.setitimer(signal.ITIMER_REAL, time_s)
+        yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
