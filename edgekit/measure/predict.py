@@ -120,7 +120,7 @@ def predict(
             for name, values in answer.items():
                 require_finite(values, f"Output {name!r} of {path}")
             source = names[len(predictions)]
-            predictions.append(Prediction(source=source, outputs=answer, top=_guesses(subject, answer, top)))
+            predictions.append(Prediction(source=source, outputs=answer, top=top_guesses(subject, answer, top)))
         progress("predicting", len(predictions), len(names))
     return PredictionReport(subject=subject, predictions=tuple(predictions))
 
@@ -176,7 +176,8 @@ def _load(source: Path | Item) -> Item:
     return decode_image(source, name=str(source)) if isinstance(source, Path) else source
 
 
-def _guesses(subject: Subject, outputs: dict[str, Array], top: int) -> tuple[Guess, ...]:
+def top_guesses(subject: Subject, outputs: dict[str, Array], top: int) -> tuple[Guess, ...]:
+    """The ``top`` best classes for one item's ``outputs``, best first; none where the file is no classifier."""
     card = subject.artifact.card
     vector = next(iter(outputs.values())).reshape(-1) if len(outputs) == 1 else np.empty(0)
     if len(vector) < 2 or card.task not in (None, TASK):

@@ -1,0 +1,174 @@
+"""``edgekit demo classify`` on photos, folders and clips, without a window."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgekit.demos.frames import find_source, frames
+from edgekit.errors import DataError, InputError
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 220, 30), "blue": (30, 30, 220)}
+
+
+def edgekit(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "edgekit", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def model(colour_model: Callable[..., Path]) -> Path:
+    return colour_model()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for name, colour in COLOURS.items():
+        Image.new("RGB", (40, 30), colour).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds at ten frames a second: red, then green, then blue."""
+    import cv2
+
+    path = tmp_path_factory.mktemp("clip") / "colours.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for colour in COLOURS.values():
+        for _ in range(10):
+            writer.write(np.full((48, 64, 3), colour[::-1], np.uint8))
+    writer.release()
+    return path
+
+
+def test_a_photo_is_named_with_probabilities(model: Path, photos: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "seen.png"
+    done = edgekit(
+        "demo", "classify", model, "--source", photos / "green.png", "--top", "2", "--save", saved, "--json", "-"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (row,) = json.loads(done.stdout)["results"]
+    assert [guess["label"] for guess in row["top"]] == ["green", "red"]
+    assert 0.99 < row["top"][0]["probability"] <= 1
+    assert row["input"] == str(photos / "green.png")
+    pixels = np.asarray(Image.open(saved))
+    assert pixels.shape == (30, 40, 3)
+    assert (pixels != COLOURS["green"]).any()
+    again = edgekit("demo", "classify", model, "--source", photos / "green.png", "--save", saved)
+    assert (again.returncode, again.stderr) == (
+        2,
+        f"edgekit: {saved} exists; use --force to replace it or -o to write elsewhere.\n",
+    )
+
+
+def test_a_folder_is_gone_through(model: Path, photos: Path, tmp_path: Path) -> None:
+    done = edgekit("demo", "classify", model, "--source", photos, "--top", "1", "--save", tmp_path / "seen")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(p.name for p in (tmp_path / "seen").iterdir()) == ["blue.png", "green.png", "red.png"]
+    cells = [line.split("│") for line in done.stdout.splitlines() if line.startswith("│")]
+    assert [(Path(c[1].strip()).stem, c[2].strip()) for c in cells] == [(n, n) for n in sorted(COLOURS)]
+
+
+def test_a_clip_is_told_second_by_second(model: Path, clip: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "seen.mp4"
+    done = edgekit("demo", "classify", model, "--source", clip, "--top", "1", "--save", saved)
+    assert done.returncode == 0, done.stderr
+    told = [line.split() for line in done.stderr.splitlines()]
+    assert [(words[0], words[2]) for words in told] == [("0.0", "red"), ("1.0", "green"), ("2.0", "blue")]
+    assert "30 frames" in " ".join(done.stdout.split())
+    assert done.stdout.count("33.3%") == 3
+    kept = list(frames(find_source(str(saved))))
+    assert len(kept) == 30
+    assert kept[0].pixels.shape == (48, 64, 3)
+    assert np.abs(kept[0].pixels[-8:].mean(axis=(0, 1)) - COLOURS["red"]).max() < 20
+    first = edgekit("demo", "classify", model, "--source", clip, "--frames", "3", "--json", "-")
+    assert len(json.loads(first.stdout)["results"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--source", "{tmp}/none.png"),
+            "There is no photo, folder or clip {tmp}/none.png; a number such as 0 names a camera.",
+        ),
+        (
+            ("--source", "{tmp}"),
+            "{tmp} holds no images; expected files that end in .jpg, .jpeg, .png, .bmp, .webp, .ppm, .pgm.",
+        ),
+        (("--source", "99"), "There is no camera 99; give another number, or a photo, folder or clip."),
+        (
+            ("--source", "{tmp}/x.mp4"),
+            "{tmp}/x.mp4 cannot be decoded as a clip; expected one that ends in .mp4, .avi, .mov, .mkv, .webm, .m4v.",
+        ),
+        (
+            ("--source", "{clip}", "--save", "{tmp}/a.png"),
+            "A clip is written as .mp4; got {tmp}/a.png: write --save {tmp}/a.mp4.",
+        ),
+        (
+            ("--source", "{photo}", "--save", "{tmp}/a.mp4"),
+            "A photo is written as .png or .jpg; got {tmp}/a.mp4: write --save {tmp}/a.png.",
+        ),
+        (
+            ("--source", "{photo}", "--view", "window"),
+            "There is no display for a window, or OpenCV was built without windows; use --view none.",
+        ),
+    ],
+)
+def test_wrong_usage_is_one_sentence(
+    arguments: tuple[str, ...], message: str, model: Path, photos: Path, clip: Path, tmp_path: Path
+) -> None:
+    if "{tmp}/x.mp4" in arguments:
+        (tmp_path / "x.mp4").write_bytes(b"no clip at all")
+    names = {"tmp": tmp_path, "clip": clip, "photo": photos / "red.png"}
+    done = edgekit("demo", "classify", model, *(a.format(**names) for a in arguments))
+    assert (done.returncode, done.stderr) == (2, f"edgekit: {message.format(**names)}\n")
+    assert {p.name for p in tmp_path.iterdir()} <= {"x.mp4"}
+
+
+def test_frames_of_a_clip_are_rgb_and_timed(clip: Path) -> None:
+    found = list(frames(find_source(str(clip))))
+    assert len(found) == 30
+    assert [f.time_s for f in found[:3]] == pytest.approx([0, 0.1, 0.2], abs=0.01)
+    assert found[0].pixels[20, 20, 0] > 180 > found[0].pixels[20, 20, 2]
+
+
+def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        find_source(str(tmp_path / "nothing"))
+    (tmp_path / "broken.mp4").write_bytes(b"\0" * 100)
+    with pytest.raises(DataError):
+        list(frames(find_source(str(tmp_path / "broken.mp4"))))
+
+
+def test_a_foreign_classifier_knows_photos(shared_data: Path, tmp_path: Path) -> None:
+    """Google's quantized MobileNetV1, which has no card, with ImageNet's names."""
+    with zipfile.ZipFile(shared_data / "imagenet_mini/imagenet_mini.zip") as archive:
+        rows = list(csv.DictReader(io.TextIOWrapper(archive.open("labels.csv"))))[:30]
+        for row in rows:
+            (tmp_path / Path(row["file"]).name).write_bytes(archive.read(row["file"]))
+    done = edgekit(
+        "demo", "classify", shared_data / "models/mobilenet_v1_0.5_160_quant.tflite", "--source", tmp_path,
+        "--preprocess", "tf", "--labels", shared_data / "models/labels_imagenet_1001.txt", "--json", "-",
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {Path(r["input"]).name: r["top"] for r in json.loads(done.stdout)["results"]}
+    best = [int(row["class_id"]) + 1 in [g["class_id"] for g in found[Path(row["file"]).name]] for row in rows]
+    assert sum(best) >= 24  # published: 82 % among the best five
+    assert all(0 <= g["probability"] <= 1 for top in found.values() for g in top)
+    assert sum(top[0]["probability"] > 0.5 for top in found.values()) >= 10
