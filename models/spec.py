@@ -9,6 +9,8 @@ from edgekit.preprocessing import Colour, Preprocessing, Resize, preset
 
 Value = int | float | str
 DEFAULT_PRESET = "small"
+TRANSFER_PRESET = "transfer"
+"""The preset of a training that starts from weights learned on other data."""
 
 
 class Optimizer(StrEnum):
@@ -56,9 +58,14 @@ class TrainingPreset:
     """Settings of one training. ``data`` of ``None`` means that the user must name a data set.
 
     ``arguments`` override the builder's defaults. ``shift_pixels`` is the largest random shift of a training image in
-    each direction, ``flip`` mirrors it left to right with probability 1/2. Training stops after ``patience`` epochs
-    without a better validation loss (0: never), and the best epoch's weights are kept. ``weight_decay`` times the
-    weight is part of the gradient for `Optimizer.SGD`, as in the papers; the others shrink the weights beside it.
+    each direction, ``flip`` mirrors it left to right with probability 1/2, ``zoom`` and ``brightness`` are the largest
+    relative changes of its scale and of its pixels' values. Training stops after ``patience`` epochs without a better
+    validation loss (0: never), and the best epoch's weights are kept. ``weight_decay`` times the weight is part of the
+    gradient for `Optimizer.SGD`, as in the papers; the others shrink the weights beside it.
+
+    In the first ``frozen_epochs`` only the layer "logits" learns; after them all layers do from the rate
+    ``fine_tuning_rate`` on, but for batch normalisation, which keeps the statistics and scales it came with. With
+    ``balanced`` the images of every class weigh as much together as those of any other.
     """
 
     data: str | None
@@ -73,6 +80,11 @@ class TrainingPreset:
     label_smoothing: float = 0.0
     shift_pixels: int = 0
     flip: bool = False
+    zoom: float = 0.0
+    brightness: float = 0.0
+    balanced: bool = False
+    frozen_epochs: int = 0
+    fine_tuning_rate: float = 0.0
     patience: int = 0
     validation_fraction: float = 0.1
     resize: Resize | None = None
@@ -80,11 +92,22 @@ class TrainingPreset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """Figures printed for a width and an image size: multiply-accumulates of an image, and ImageNet top-1."""
+
+    alpha: float
+    size: int
+    macs: int
+    top1: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
     """Figures that the source prints for the default arguments, and how closely ours must equal them.
 
     ``macs`` are multiply-accumulate operations of one image. The tolerances, ``tolerance`` of the parameters, are
-    relative; 0 means exactly. `ModelSpec.source` tells the reason of wide ones.
+    relative; 0 means exactly. `ModelSpec.source` tells the reason of wide ones. ``widest`` is the largest number of
+    channels between blocks by side of the activation in pixels. ``notes`` say why ours differ.
     """
 
     parameters: int
@@ -93,6 +116,9 @@ class Published:
     top1_data: str | None = None
     tolerance: float = 0.0
     macs_tolerance: float = 0.005
+    variants: tuple[Variant, ...] = ()
+    widest: Mapping[int, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +126,8 @@ class ModelSpec:
     """One architecture: ``builder`` is "module:function", called with every one of ``arguments`` by keyword.
 
     The model takes (batch, size, size, channels) float32 and gives "logits", (batch, classes) float32, without softmax.
-    An argument "channels" overrides ``channels``.
+    An argument "channels" overrides ``channels``. ``inner`` is a pattern of the names of layers inside blocks, whose
+    outputs need not be in memory as a whole.
     """
 
     name: str
@@ -114,6 +141,7 @@ class ModelSpec:
     presets: Mapping[str, TrainingPreset]
     source: str
     published: Published
+    inner: str = ""
 
     @property
     def default_data(self) -> str | None:

@@ -5,7 +5,16 @@ from typing import Any
 
 import click
 
-from edgekit.cli.common import EXISTING, emit, force_option, json_option, labels_option, seed_option
+from edgekit.cli.common import (
+    EXISTING,
+    emit,
+    force_option,
+    json_option,
+    labels_option,
+    progress_bar,
+    say,
+    seed_option,
+)
 from edgekit.cli.tables import print_table
 from edgekit.models.registry import ZOO, find_spec
 from edgekit.results import envelope
@@ -59,6 +68,53 @@ def show(name: str, alpha: float | None, size: int | None, classes: int | None, 
         json_file,
         lambda: print_table(title, ["figure", "here", "published"], figure_rows(entry)),
     )
+
+
+@command.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--plot", type=EXISTING, metavar="FILE.html", help="Measure the variants here, and draw accuracy over latency."
+)
+@json_option
+@force_option
+def compare(names: tuple[str, ...], plot: Path | None, json_file: str | None, force: bool) -> None:
+    """Put architectures side by side.
+
+    Size and computation, activations between blocks, and the published variants of width and image size. With --plot
+    each variant is converted and timed on this machine, which takes minutes.
+    """
+    from edgekit.files import refuse_existing, write_atomic
+    from edgekit.measure.host import host_facts
+    from edgekit.models import comparison_table as tables
+    from edgekit.models.comparison import compare_entries
+
+    specs = [find_spec(name) for name in names]
+    tables.require_comparable(specs, plotted=plot is not None)
+    refuse_existing([plot] if plot else [], force=force)
+    results = {}
+    with progress_bar() as progress:
+        entries = compare_entries(specs, progress=progress)
+        if plot is not None:
+            from edgekit.zoo_latency import accuracy_over_latency, measure_variants
+
+            results = measure_variants(specs, progress=progress)
+    p50_ms = {key: result.latency_ms.p50 for key, result in results.items()}
+    host = host_facts()
+    if plot is not None:
+        write_atomic(plot, accuracy_over_latency(specs, p50_ms, str(host["cpu"])).encode())
+
+    def show() -> None:
+        for table in (tables.size_table(entries), tables.activation_table(entries)):
+            print_table(*table)
+        if any(entry.variants for entry in entries):
+            print_table(*tables.variant_table(entries, p50_ms))
+        for sentence in tables.explanations(entries):
+            click.echo(sentence)
+
+    for doubt in sorted({flag for result in results.values() for flag in result.flags}):
+        say(f"Timing not valid: {doubt}")
+    found = [tables.comparison_entry(entry, p50_ms) for entry in entries]
+    emit(envelope("zoo compare", found, host=host if results else None), json_file, show)
 
 
 @command.command()

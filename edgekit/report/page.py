@@ -28,12 +28,16 @@ def render(results: Results, *, title: str) -> str:
         _host(results.host),
         _commands(results.commands),
     ]
+    return document(title, "\n".join(s for s in sections if s))
+
+
+def document(title: str, body: str) -> str:
+    """A whole page around ``body``, which is HTML, without script, font or request."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(s for s in sections if s)
-        + "\n</main>\n</body>\n</html>\n"
+        f"{body}\n</main>\n</body>\n</html>\n"
     )
 
 

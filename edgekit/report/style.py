@@ -25,14 +25,14 @@ figure svg { display: block; width: 100%; min-width: 430px; height: auto; }
 svg text { fill: var(--fg); font-size: 13px; }
 svg .tick, svg .name { fill: var(--muted); font-size: 12px; }
 svg .label { paint-order: stroke; stroke: var(--bg); stroke-width: 3px; stroke-linejoin: round; }
-svg .label.tflite { fill: var(--tflite); } svg .label.onnx { fill: var(--onnx); }
+svg .label:is(.tflite, .first) { fill: var(--tflite); } svg .label:is(.onnx, .second) { fill: var(--onnx); }
 svg .grid { stroke: var(--grid); }
 svg .axis { stroke: var(--muted); fill: none; }
 svg .leader { stroke: var(--line); }
 .mark { fill: var(--other); stroke: var(--bg); stroke-width: 1.5px; fill-opacity: .85; }
 .bar { stroke: var(--other); stroke-width: 1.5px; opacity: .35; fill: none; }
-.mark.tflite { fill: var(--tflite); } .bar.tflite { stroke: var(--tflite); }
-.mark.onnx { fill: var(--onnx); } .bar.onnx { stroke: var(--onnx); }
+.mark:is(.tflite, .first) { fill: var(--tflite); } .bar.tflite { stroke: var(--tflite); }
+.mark:is(.onnx, .second) { fill: var(--onnx); } .bar.onnx { stroke: var(--onnx); }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; }
 .legend span { display: inline-flex; align-items: center; gap: 5px; }
 .key { width: 16px; height: 16px; }

@@ -94,12 +94,12 @@ def scatter(points: Sequence[Point], *, title: str, x_label: str, y_label: str) 
 
 
 def shape(group: str, x: float, y: float) -> str:
-    """The mark of a group at (x, y): a circle for tflite, a square for onnx, a diamond for anything else."""
+    """The mark of a group at (x, y): a circle for tflite or first, a square for onnx or second, else a diamond."""
     r = RADIUS
     match group:
-        case "tflite":
+        case "tflite" | "first":
             return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r}"/>'
-        case "onnx":
+        case "onnx" | "second":
             return f'<rect x="{x - r:.1f}" y="{y - r:.1f}" width="{2 * r}" height="{2 * r}" rx="1"/>'
         case _:
             d = r * 1.3
