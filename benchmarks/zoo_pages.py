@@ -1,0 +1,44 @@
+"""Write docs/zoo/ from what `edgekit train --all` left: python benchmarks/zoo_pages.py RUNS
+
+`results.json` there gets the rows of RUNS/zoo.json with the figures of every network by default; the pages follow from
+it and from the registry.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from edgekit.codec import to_jsonable
+from edgekit.files import write_atomic
+from edgekit.models.build import build
+from edgekit.models.complexity import complexity
+from edgekit.models.pages import entry_page, index_page
+from edgekit.models.registry import ZOO
+from edgekit.train_all import RESULTS
+
+FOLDER = Path(__file__).parent.parent / "docs/zoo"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    given = parser.parse_args()
+    results = json.loads((given.runs / RESULTS).read_bytes())
+    rows = {row["name"]: row for row in results["results"]}
+    missing = [spec.name for spec in ZOO if spec.name not in rows]
+    if missing:
+        sys.exit(f"{given.runs / RESULTS} has no figures of {', '.join(missing)}; run edgekit train --all again.")
+    for spec in ZOO:
+        rows[spec.name]["default"] = to_jsonable(complexity(build(spec)))
+    FOLDER.mkdir(exist_ok=True)
+    results["results"] = [rows[spec.name] for spec in ZOO]
+    write_atomic(FOLDER / "results.json", (json.dumps(results, indent=1) + "\n").encode())
+    write_atomic(FOLDER / "README.md", index_page(ZOO, results).encode())
+    for spec in ZOO:
+        write_atomic(FOLDER / f"{spec.name}.md", entry_page(spec, results).encode())
+    print(f"Wrote {len(ZOO) + 2} files to {FOLDER}.")
+
+
+if __name__ == "__main__":
+    main()

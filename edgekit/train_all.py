@@ -1,0 +1,209 @@
+"""The whole zoo: every entry trained, converted, evaluated and timed, each verb in a process of its own.
+
+It stands above the layers that it joins, like the command line: nothing but the command line imports it.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.artifact import Format
+from edgekit.claims import sole_use
+from edgekit.errors import InputError
+from edgekit.files import sha256_file, write_atomic
+from edgekit.measure.host import host_facts
+from edgekit.recipe import Precision
+from edgekit.results import envelope
+
+if TYPE_CHECKING:
+    from edgekit.models.spec import ModelSpec
+
+RESULTS = "zoo.json"
+"""The file with one row for each entry."""
+PRECISIONS = (Precision.FP32, Precision.INT8)
+
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verb:
+    """One command of an entry: its ``arguments`` without ``--json``, and the file that takes its results."""
+
+    name: str
+    arguments: tuple[str, ...]
+    results: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What was done for one entry. ``row`` is none where a verb failed, which ``failure`` then tells."""
+
+    name: str
+    row: dict[str, Any] | None
+    failure: str = ""
+
+
+def train_all(
+    specs: "Sequence[ModelSpec]",
+    folder: Path,
+    *,
+    preset: str,
+    data_dir: Path | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    force: bool = False,
+    announce: Announce = lambda _: None,
+) -> tuple[Entry, ...]:
+    """Go through ``specs`` in the folder ``folder``; the failure of one does not stop the others.
+
+    What an earlier run in the same folder finished, with the same arguments, is not done again, unless ``force``.
+    ``folder`` gets a folder and JSON files for each entry, which `edgekit report` draws, and `RESULTS`.
+    """
+    plans = [_verbs(spec, folder, preset=preset, data_dir=data_dir, epochs=epochs, seed=seed) for spec in specs]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"Cannot write to {folder}: {error.strerror}; choose another folder with -o.") from None
+    found = []
+    with sole_use(folder):
+        for number, (spec, verbs) in enumerate(zip(specs, plans, strict=True), 1):
+            announce(f"{number}/{len(specs)} {spec.name}")
+            failure = _run(verbs, announce, force=force)
+            row = None if failure else _row(spec, verbs)
+            found.append(Entry(name=spec.name, row=row, failure=failure))
+            rows = [entry.row for entry in found if entry.row is not None]
+            data = envelope("train all", rows, host=host_facts())
+            write_atomic(folder / RESULTS, (json.dumps(data, indent=2) + "\n").encode())
+    return tuple(found)
+
+
+def _verbs(
+    spec: "ModelSpec", folder: Path, *, preset: str, data_dir: Path | None, epochs: int | None, seed: int
+) -> tuple[Verb, ...]:
+    data = spec.preset(preset).data
+    if data is None:
+        raise InputError(f"The preset {preset} of {spec.name} has no data set of its own; choose another --preset.")
+    run = folder / spec.name
+    model = str(run / "model.keras")
+    files = [str(run / f"model.{p.value}.{f.value}") for f in Format if f is not Format.KERAS for p in PRECISIONS]
+    given = ("--data-dir", str(data_dir)) if data_dir is not None else ()
+    seeded = ("--seed", str(seed))
+    shorter = ("--epochs", str(epochs)) if epochs is not None else ()
+    recipes = tuple(word for precision in PRECISIONS for word in ("-p", precision.value))
+    lines = {
+        "train": (spec.name, "--preset", preset, *given, *shorter, *seeded, "-o", str(run)),
+        "convert": (str(run), *recipes, "--calibration", data, *given, *seeded, "-o", str(run), "--force"),
+        "evaluate": (model, *files, "--data", data, *given, *seeded),
+        "benchmark": tuple(files),
+    }
+    return tuple(
+        Verb(name=name, arguments=(name, *line), results=folder / f"{spec.name}.{name}.json")
+        for name, line in lines.items()
+    )
+
+
+def _run(verbs: Sequence[Verb], announce: Announce, *, force: bool) -> str:
+    """Do what is not done yet of ``verbs``; why it failed, or nothing."""
+    fresh = force
+    for verb in verbs:
+        if not fresh and _is_done(verb):
+            announce(f"  {verb.name}: done before")
+            continue
+        announce(f"  edgekit {shlex.join(verb.arguments)}")
+        failure = _call(verb, announce, ["--force"] if force and verb.name == "train" else [])
+        fresh = True
+        if failure:
+            announce(f"  failed: {failure}")
+            return f"{verb.name}: {failure}"
+    return ""
+
+
+def _is_done(verb: Verb) -> bool:
+    """Whether the results of ``verb`` are there, from the same arguments, and the files they speak of unchanged."""
+    try:
+        data = json.loads(verb.results.read_bytes())
+        return data["verb"] == list(verb.arguments) and all(
+            sha256_file(Path(row["artifact"])) == row["sha256"] for row in data["results"]
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _call(verb: Verb, announce: Announce, more: Sequence[str]) -> str:
+    """Run ``verb``; the sentence with which it failed, or nothing. Its time and memory go into its results."""
+    command = [sys.executable, "-m", "edgekit", *verb.arguments, *more, "--json", str(verb.results)]
+    verb.results.unlink(missing_ok=True)
+    start, last = time.monotonic(), "it said nothing"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+        for line in child.stderr or ():
+            last = line.strip().removeprefix("edgekit: ")
+            announce(f"    {last}")
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        return last if child.returncode > 0 else f"ended by signal {-child.returncode} ({last})"
+    data = json.loads(verb.results.read_bytes())
+    data |= {
+        "verb": list(verb.arguments),
+        "seconds": round(time.monotonic() - start, 1),
+        "peak_rss_bytes": usage.ru_maxrss * 1024,  # Linux counts in KiB
+    }
+    write_atomic(verb.results, (json.dumps(data, indent=2) + "\n").encode())
+    return ""
+
+
+def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
+    """The figures of one entry, from the results of its verbs."""
+    told = {verb.name: json.loads(verb.results.read_bytes()) for verb in verbs}
+    (trained,) = told["train"]["results"]
+    by_kind = {
+        name: {(row["format"], row["recipe"]): row for row in told[name]["results"]}
+        for name in ("convert", "evaluate", "benchmark")
+    }
+    source = next(row for (fmt, _), row in by_kind["evaluate"].items() if fmt == Format.KERAS.value)
+    files = []
+    for (fmt, recipe), converted in by_kind["convert"].items():
+        evaluated, timed = by_kind["evaluate"][fmt, recipe], by_kind["benchmark"][fmt, recipe]
+        floating = by_kind["benchmark"][fmt, Precision.FP32.value]
+        files.append(
+            {
+                "artifact": Path(converted["artifact"]).name,
+                "sha256": converted["sha256"],
+                "format": fmt,
+                "recipe": recipe,
+                "model_bytes": converted["model_bytes"],
+                "ratio": converted["ratio"],
+                "top1": evaluated["metrics"]["top1"],
+                "agreement": evaluated["metrics"]["agreement"],
+                "max_abs": converted["metrics"]["max_abs"],
+                "sqnr_db": converted["metrics"]["sqnr_db"],
+                "float_ops": converted["float_ops"],
+                "p50_ms": timed["latency_ms"]["p50"],
+                "p50_ratio": timed["latency_ms"]["p50"] / floating["latency_ms"]["p50"],
+                "valid": timed["valid"],
+            }
+        )
+    card = trained["card"]
+    return {
+        "name": spec.name,
+        "artifact": trained["artifact"],
+        "sha256": trained["sha256"],
+        "format": trained["format"],
+        "recipe": trained["recipe"],
+        "data": trained["data"],
+        "data_digest": card["provenance"]["training"]["digest"],
+        "settings": card["provenance"]["training_settings"],
+        "metrics": {name: source["metrics"][name] for name in ("top1", "top1_low", "top1_high")},
+        "n": source["n"],
+        "files": files,
+        "train_seconds": told["train"]["seconds"],
+        "train_peak_rss_bytes": told["train"]["peak_rss_bytes"],
+        "seconds": sum(results["seconds"] for results in told.values()),
+    }
