@@ -11,19 +11,23 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import InputError
-from edgekit.models.batches import Augmentation, Images, training_batches
+from edgekit.models.augmentation import Augmentation
+from edgekit.models.batches import ALONE, Batches, Share
 from edgekit.models.checkpoint import Checkpoint, EpochRecord, assign, read_checkpoint, values, write_checkpoint
+from edgekit.models.cluster import Together
 from edgekit.models.framework import load_keras
-from edgekit.models.spec import Optimizer, Schedule, TrainingPreset
+from edgekit.models.images import Images
+from edgekit.models.phases import learning, optimizer_for, phases
+from edgekit.models.spec import TrainingPreset
 from edgekit.preprocessing import Preprocessing, normalize
 from edgekit.workers import Progress
 
 Array = npt.NDArray[Any]
-Step = Callable[[Array, Array], tuple[Any, Any]]
 EpochReport = Callable[[EpochRecord, int], None]
 """Called after each epoch with its figures and the number of epochs in all."""
 
-_MOMENTUM = 0.9
+_AHEAD = 2
+"""Batches that are made while the model learns from the one before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +40,24 @@ class Fit:
     classes: int
     preset: TrainingPreset
     seed: int
+    share: Share = ALONE
 
     @property
-    def steps(self) -> int:
-        """Batches of one epoch."""
-        full, rest = divmod(len(self.training), self.preset.batch_size)
-        return full + (rest > 1 or full == 0)
+    def batches(self) -> Batches:
+        """The batches to learn from."""
+        preset = self.preset
+        return Batches(
+            images=self.training,
+            preprocessing=self.preprocessing,
+            classes=self.classes,
+            batch_size=preset.batch_size,
+            augmentation=Augmentation(
+                shift_pixels=preset.shift_pixels, flip=preset.flip, zoom=preset.zoom, brightness=preset.brightness
+            ),
+            balanced=preset.balanced,
+            seed=self.seed,
+            share=self.share,
+        )
 
 
 def fit(
@@ -52,16 +68,18 @@ def fit(
     progress: Progress,
     on_epoch: EpochReport,
     tensorboard: Path | None = None,
-) -> Checkpoint:
-    """Train ``model`` in place and leave the best epoch's weights in it; the last state.
+    together: Together = Together(),  # noqa: B008 - frozen
+) -> tuple[Checkpoint, Any]:
+    """Train ``model`` in place; the last state, and the model with the best epoch's weights: ``model``, or its twin.
 
-    ``checkpoint`` is replaced after every epoch, and where it exists training goes on after its last epoch: the result
-    is the same as without the interruption, bit for bit on the same machine. `InputError` where memory does not do.
+    ``checkpoint`` is replaced after every epoch by the first worker, and where it exists training goes on after its
+    last epoch: the result is the same as without the interruption, bit for bit on the same machine. `InputError` where
+    memory does not do.
     """
     import tensorflow as tf
 
     try:
-        return _fit(model, plan, checkpoint, progress, on_epoch, tensorboard)
+        return _fit(model, plan, checkpoint, progress, on_epoch, tensorboard, together)
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         told = [line.partition(" on /job")[0].strip() for line in str(error).splitlines() if "allocat" in line]
         reason = f" ({told[0]})" if told else ""
@@ -71,39 +89,70 @@ def fit(
 
 
 def _fit(
-    model: Any, plan: Fit, checkpoint: Path, progress: Progress, on_epoch: EpochReport, tensorboard: Path | None
-) -> Checkpoint:
+    model: Any,
+    plan: Fit,
+    checkpoint: Path,
+    progress: Progress,
+    on_epoch: EpochReport,
+    tensorboard: Path | None,
+    together: Together,
+) -> tuple[Checkpoint, Any]:
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()
-    optimizer = _optimizer(plan)
-    optimizer.build(model.trainable_variables)
+    together.agree(0)  # the first worker may have made the folder ready a moment ago
     state = read_checkpoint(checkpoint) if checkpoint.exists() else Checkpoint()
-    if state.epoch:
-        try:
-            assign(model.variables, state.model)
-            assign(optimizer.variables, state.optimizer)
-        except ValueError:
-            raise InputError(
-                f"{checkpoint} is damaged: it does not fit {model.name}; use --force to start again."
-            ) from None
-    step = _training_step(model, optimizer, plan.preset.label_smoothing)
-    epochs, patience = plan.preset.epochs, plan.preset.patience
-    while state.epoch < epochs and not (patience and state.epochs_without_progress >= patience):
-        record = _one_epoch(model, step, plan, state.epoch + 1, progress)
-        state = state.after(record, values(model.variables), values(optimizer.variables))
-        write_checkpoint(checkpoint, state)
-        if tensorboard is not None:
-            _log(tensorboard, record)
-        on_epoch(record, epochs)
-    assign(model.variables, state.best)
-    return state
+    if not together.agree(state.epoch):
+        raise InputError(
+            f"{checkpoint} is not the same for all workers; give a RUN_DIR on a disk that they share, or use --force "
+            "to start again."
+        )
+    twin = together.twin(model)
+    _restore(model.variables, state.model, checkpoint, model.name)
+    preset, batches = plan.preset, plan.batches
+    for phase in phases(preset):
+        if state.epoch >= phase.end:
+            continue
+        with learning(model, phase):
+            with together.scope():
+                optimizer = optimizer_for(preset, phase, batches.steps)
+                optimizer.build(model.trainable_variables)
+            if state.epoch > phase.start:
+                _restore(optimizer.variables, state.optimizer, checkpoint, model.name)
+            step = _training_step(model, optimizer, preset.label_smoothing, together)
+            while state.epoch < phase.end and not _idle(state, preset.patience):
+                learned = _learn(model, step, batches, state.epoch + 1, preset.epochs, progress)
+                now = values(model.variables)
+                if twin is not model:
+                    assign(twin.variables, now)
+                record = _judged(twin, plan, learned)
+                state = state.after(record, now, values(optimizer.variables))
+                if plan.share.index == 0:
+                    write_checkpoint(checkpoint, state)
+                    if tensorboard is not None:
+                        _log(tensorboard, record)
+                on_epoch(record, preset.epochs)
+    assign(twin.variables, state.best)
+    return state, twin
+
+
+def _idle(state: Checkpoint, patience: int) -> bool:
+    return bool(patience and state.epochs_without_progress >= patience)
+
+
+def _restore(variables: Any, arrays: tuple[Array, ...], checkpoint: Path, name: str) -> None:
+    """Put the values of a checkpoint into ``variables``; nothing before the first epoch."""
+    try:
+        if arrays:
+            assign(variables, arrays)
+    except ValueError:
+        raise InputError(f"{checkpoint} is damaged: it does not fit {name}; use --force to start again.") from None
 
 
 def predict(model: Any, images: Images, preprocessing: Preprocessing, *, batch_size: int = 256) -> Array:
     """Logits (count, classes) float32 of ``images``, in order."""
     starts = range(0, len(images), batch_size)
-    batches = (normalize(images.pixels[i : i + batch_size], preprocessing) for i in starts)
+    batches = (normalize(images.at(slice(i, i + batch_size)), preprocessing) for i in starts)
     return np.concatenate([np.asarray(model.predict_on_batch(batch)) for batch in batches])
 
 
@@ -121,89 +170,84 @@ def cross_entropy(logits: Array, labels: npt.NDArray[np.int64], label_smoothing:
     return float(-((1 - label_smoothing) * of_label + label_smoothing * log_p.mean(axis=1)).mean())
 
 
-def _training_step(model: Any, optimizer: Any, label_smoothing: float) -> Step:
-    """A compiled function of (inputs, one-hot labels) that changes the weights; (mean loss, number correct) before."""
+def _training_step(model: Any, optimizer: Any, label_smoothing: float, together: Together) -> Callable[..., Any]:
+    """A compiled function of a batch that changes the weights; (sum of losses, number correct) before the change."""
     import tensorflow as tf
 
-    loss_of = load_keras().losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
+    loss_of = load_keras().losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=label_smoothing, reduction=None
+    )
     variables = model.trainable_variables
-    # One signature for every batch size: tracing a MobileNet takes seconds.
-    shapes = [tf.TensorSpec(model.inputs[0].shape, tf.float32), tf.TensorSpec(model.outputs[0].shape, tf.float32)]
 
-    @tf.function(input_signature=shapes)  # type: ignore[untyped-decorator]
-    def step(inputs: Any, targets: Any) -> tuple[Any, Any]:
+    def own(inputs: Any, targets: Any, weights: Any, size: Any) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
             logits = model(inputs, training=True)
-            loss = loss_of(targets, logits)
-        optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+            loss = tf.reduce_sum(weights * loss_of(targets, logits))
+            mean = loss / size
+        optimizer.apply(tape.gradient(mean, [v.value for v in variables]), variables)
         correct = tf.equal(tf.argmax(logits, axis=1), tf.argmax(targets, axis=1))
         return loss, tf.reduce_sum(tf.cast(correct, tf.int32))
 
-    compiled: Step = step
+    # One signature for every batch size: tracing a MobileNet takes seconds.
+    compiled: Callable[..., Any] = tf.function(together.summed(own), input_signature=_signature(model))
     return compiled
 
 
-def _optimizer(plan: Fit) -> Any:
-    keras = load_keras()
-    preset = plan.preset
-    total = plan.steps * preset.epochs
-    match preset.schedule:
-        case Schedule.CONSTANT:
-            rate: Any = preset.learning_rate
-        case Schedule.COSINE:
-            rate = keras.optimizers.schedules.CosineDecay(preset.learning_rate, total)
-        case Schedule.EXPONENTIAL:
-            rate = keras.optimizers.schedules.ExponentialDecay(
-                preset.learning_rate, plan.steps, preset.decay_per_epoch, staircase=True
-            )
-        case Schedule.STEP:
-            # Keras changes to the next value after a boundary, not at it.
-            rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-                [total * quarter // 4 - 1 for quarter in (1, 2, 3)],
-                [preset.learning_rate * preset.decay_per_step**times for times in range(4)],
-            )
-    decay = preset.weight_decay or None
-    match preset.optimizer:
-        case Optimizer.ADAM:
-            return keras.optimizers.Adam(rate, weight_decay=decay)
-        case Optimizer.RMSPROP:
-            return keras.optimizers.RMSprop(rate, rho=0.9, momentum=_MOMENTUM, epsilon=1.0, weight_decay=decay)
-        case Optimizer.SGD:
-            # Keras shrinks the weights beside the gradient, where momentum does not add up the decay as in the papers.
-            return keras.optimizers.SGD(rate, momentum=_MOMENTUM, weight_decay=decay and decay / (1 - _MOMENTUM))
+def _signature(model: Any) -> tuple[Any, ...]:
+    """Inputs, targets, weights and size of a batch for ``model``, as TensorFlow's specs."""
+    import tensorflow as tf
+
+    shapes = (model.inputs[0].shape, model.outputs[0].shape, (None,), ())
+    return tuple(tf.TensorSpec(shape, tf.float32) for shape in shapes)
 
 
-def _one_epoch(model: Any, step: Step, plan: Fit, epoch: int, progress: Progress) -> EpochRecord:
-    start = time.perf_counter()
-    what = f"epoch {epoch} of {plan.preset.epochs}"
-    batches = training_batches(
-        plan.training,
-        plan.preprocessing,
-        classes=plan.classes,
-        batch_size=plan.preset.batch_size,
-        augmentation=Augmentation(shift_pixels=plan.preset.shift_pixels, flip=plan.preset.flip),
-        seed=plan.seed,
-        epoch=epoch,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Learned:
+    """An epoch's figures on the images learned from, and when it began."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    start_s: float
+
+
+def _learn(
+    model: Any, step: Callable[..., Any], batches: Batches, epoch: int, epochs: int, progress: Progress
+) -> _Learned:
+    start_s = time.perf_counter()
     loss_sum, correct, seen = 0.0, 0, 0
-    for done, (inputs, targets) in enumerate(batches, 1):
-        loss, right = step(inputs, targets)
-        loss_sum, correct, seen = loss_sum + float(loss) * len(inputs), correct + int(right), seen + len(inputs)
-        progress(what, done, plan.steps)
+    for done, batch in enumerate(ahead(batches, epoch, model), 1):
+        loss, right = step(*batch)
+        loss_sum, correct, seen = loss_sum + float(loss), correct + int(right), seen + int(batch[-1])
+        progress(f"epoch {epoch} of {epochs}", done, batches.steps)
     if not math.isfinite(loss_sum):
         raise InputError(
             f"The loss of {model.name} became {loss_sum} in epoch {epoch}; expected a finite number: "
             "train with other settings, such as a larger --batch-size."
         )
+    return _Learned(epoch=epoch, loss=loss_sum / seen, accuracy=correct / seen, start_s=start_s)
+
+
+def _judged(model: Any, plan: Fit, learned: _Learned) -> EpochRecord:
     logits = predict(model, plan.validation, plan.preprocessing)
     return EpochRecord(
-        epoch=epoch,
-        loss=loss_sum / seen,
-        accuracy=correct / seen,
+        epoch=learned.epoch,
+        loss=learned.loss,
+        accuracy=learned.accuracy,
         val_loss=cross_entropy(logits, plan.validation.labels, plan.preset.label_smoothing),
         val_accuracy=float(np.mean(logits.argmax(axis=1) == plan.validation.labels)),
-        seconds=time.perf_counter() - start,
+        seconds=time.perf_counter() - learned.start_s,
     )
+
+
+def ahead(batches: Batches, epoch: int, model: Any) -> Any:
+    """The batches of ``epoch`` as (inputs, targets, weights, size) for ``model``, made while it learns."""
+    import tensorflow as tf
+
+    def rows() -> Any:
+        return ((b.inputs, b.targets, b.weights, float(b.size)) for b in batches.of_epoch(epoch))
+
+    return tf.data.Dataset.from_generator(rows, output_signature=_signature(model)).prefetch(_AHEAD)
 
 
 def _log(folder: Path, record: EpochRecord) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 
 from edgekit.data import Dataset, Part, item_digest, open_data
 from edgekit.errors import DataError
-from edgekit.models.batches import Images, load_images, split
+from edgekit.models.images import Images, load_images, split
 from edgekit.preprocessing import Preprocessing
+from edgekit.workers import Progress, silent
 
 TEST_FRACTION = 0.2
 """Share of every class kept for the test where the data has no test part of its own."""
@@ -35,13 +36,13 @@ class Parts:
         """What the test metric was measured on."""
         return self.train.name if self.test is not None else f"{self.train.name}, {TEST_FRACTION:.0%} held out"
 
-    def images(self, preprocessing: Preprocessing, seed: int) -> tuple[Images, Images]:
+    def images(self, preprocessing: Preprocessing, seed: int, *, progress: Progress = silent) -> tuple[Images, Images]:
         """All images to learn and validate on, and all images of the test."""
-        learn = load_images(self.train, preprocessing)
+        learn = load_images(self.train, preprocessing, progress=progress)
         if self.test is None:
             kept, held = split(learn.labels, TEST_FRACTION, seed, purpose="test")
             return learn.subset(kept), learn.subset(held)
-        test = load_images(self.test, preprocessing)
+        test = load_images(self.test, preprocessing, progress=progress)
         if test.labels.max() >= self.classes:
             raise DataError(
                 f"The test part of {self.test.name} has the class id {test.labels.max()}; "

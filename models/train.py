@@ -11,13 +11,14 @@ from edgekit.claims import sole_use
 from edgekit.data import data_ref
 from edgekit.errors import EdgekitError, InputError
 from edgekit.limits import TRAINING_BYTES, require_address_space
-from edgekit.models.batches import Images, split
 from edgekit.models.build import build, build_with_weights, card_for, save
 from edgekit.models.checkpoint import Checkpoint, EpochRecord
+from edgekit.models.cluster import read_cluster, start, working_together
 from edgekit.models.fitting import EpochReport, Fit, fit, predict
+from edgekit.models.images import Images, split
 from edgekit.models.parts import read_parts
 from edgekit.models.run_folder import CHECKPOINT, MODEL, RunSettings, open_run, write_history
-from edgekit.models.spec import DEFAULT_PRESET, ModelSpec, TrainingPreset, Value
+from edgekit.models.spec import DEFAULT_PRESET, TRANSFER_PRESET, ModelSpec, TrainingPreset, Value
 from edgekit.models.weights import ImportedWeights
 from edgekit.tasks.classification import evaluate_classification
 from edgekit.workers import Progress, silent
@@ -34,7 +35,7 @@ class TrainRequest:
     """What to train and how. A value of ``None`` is the preset's; ``arguments`` are the builder's."""
 
     spec: ModelSpec
-    preset: str = DEFAULT_PRESET
+    preset: str | None = None
     data: str | None = None
     data_dir: Path | None = None
     epochs: int | None = None
@@ -43,16 +44,24 @@ class TrainRequest:
     weights: Path | None = None
     arguments: Mapping[str, Value] = field(default_factory=dict)
 
+    @property
+    def preset_name(self) -> str:
+        """The preset asked for; else for a start from weights the one for that, where there is one."""
+        if self.preset is not None:
+            return self.preset
+        return TRANSFER_PRESET if self.weights is not None and TRANSFER_PRESET in self.spec.presets else DEFAULT_PRESET
+
     def settings(self) -> TrainingPreset:
         """The preset with this request's changes; `InputError` when no data set is named."""
-        base = self.spec.preset(self.preset)
+        base = self.spec.preset(self.preset_name)
         data = self.data or base.data
         if data is None:
             raise InputError(
-                f"The preset {self.preset} of {self.spec.name} has no data set of its own; name one with --data."
+                f"The preset {self.preset_name} of {self.spec.name} has no data set of its own; name one with --data."
             )
         if self.data is not None and self.data != base.data:
-            base = replace(base, resize=None)  # the preset's way of resizing was chosen for the preset's data
+            # The preset's way of resizing was chosen for its data; a user's own may have few images of some classes.
+            base = replace(base, resize=None, balanced=True)
         return replace(
             base,
             data=data,
@@ -83,12 +92,15 @@ def train(
     """
     require_address_space(TRAINING_BYTES, "training")
     spec, preset = request.spec, request.settings()
+    cluster = read_cluster()
     parts = read_parts(str(preset.data), request.data_dir)
-    model, arguments, imported = _first_model(request, preset, parts.classes)
+    together = start(cluster)
+    with together.scope():
+        model, arguments, imported = _first_model(request, preset, parts.classes)
     preprocessing = spec.preprocessing(
         arguments, affine=imported.preprocess if imported else None, resize=preset.resize
     )
-    learn, test = parts.images(preprocessing, request.seed)
+    learn, test = parts.images(preprocessing, request.seed, progress=progress)
     kept, held = split(learn.labels, preset.validation_fraction, request.seed, purpose="validation")
     plan = Fit(
         training=learn.subset(kept),
@@ -97,45 +109,50 @@ def train(
         classes=parts.classes,
         preset=preset,
         seed=request.seed,
+        share=cluster.share,
     )
     # The name is the one by which a conversion can open the data again. Data without a test part of its own may be
     # evaluated whole, so the card must tell which items were learned from.
     trained_on = data_ref(str(preset.data), learn.digests, seed=request.seed, keep_items=parts.test is None)
     settings = RunSettings(
         model=spec.name,
-        preset=request.preset,
+        preset=request.preset_name,
         training=preset,
         arguments=arguments,
         seed=request.seed,
         data_digest=trained_on.digest,
         weights_sha256=imported.provenance.source_sha256 if imported else None,
     )
-    with _own_folder(run_dir):
-        open_run(run_dir, settings, force=force)
+    with _own_folder(run_dir) if cluster.chief else contextlib.nullcontext():
+        if cluster.chief:
+            open_run(run_dir, settings, force=force)
+        goes_on = f"{run_dir} keeps every finished epoch: run the same command to go on"
         try:
-            state = fit(
-                model,
-                plan,
-                checkpoint=run_dir / CHECKPOINT,
-                progress=progress,
-                on_epoch=on_epoch,
-                tensorboard=run_dir / "tensorboard" if tensorboard else None,
-            )
+            with working_together(cluster, goes_on):
+                state, trained = fit(
+                    model,
+                    plan,
+                    checkpoint=run_dir / CHECKPOINT,
+                    progress=progress,
+                    on_epoch=on_epoch,
+                    tensorboard=run_dir / "tensorboard" if tensorboard else None,
+                    together=together,
+                )
         except KeyboardInterrupt:
-            raise TrainingInterruptedError(
-                f"training was interrupted; {run_dir} keeps every finished epoch: run the same command to go on."
-            ) from None
+            raise TrainingInterruptedError(f"training was interrupted; {goes_on}.") from None
+        if not cluster.chief:
+            return run_dir / MODEL
         card = card_for(
-            model,
+            trained,
             spec,
             arguments=arguments,
             preprocessing=preprocessing,
             labels=parts.train.class_names,
             provenance=_provenance(imported, state, trained_on, settings),
-            metrics=_test_metrics(model, test, plan, parts.test_name),
+            metrics=_test_metrics(trained, test, plan, parts.test_name),
         )
         write_history(run_dir, state)
-        save(model, card, run_dir / MODEL, force=True)
+        save(trained, card, run_dir / MODEL, force=True)
         (run_dir / CHECKPOINT).unlink()
     return run_dir / MODEL
 

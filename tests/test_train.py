@@ -18,14 +18,18 @@ from edgekit.data import Dataset, Part, open_data
 from edgekit.data.arrays import ArrayItems
 from edgekit.errors import DataError, InputError
 from edgekit.measure.evaluate import evaluate
-from edgekit.models.batches import Augmentation, load_images, split, training_batches
+from edgekit.models.augmentation import Augmentation
+from edgekit.models.batches import Batch, Batches, Share, class_weights
 from edgekit.models.build import build
 from edgekit.models.checkpoint import Checkpoint, EpochRecord, read_checkpoint, write_checkpoint
-from edgekit.models.fitting import Fit, _optimizer, cross_entropy, fit
+from edgekit.models.fitting import Fit, cross_entropy, fit
+from edgekit.models.images import load_images, split
 from edgekit.models.parts import Parts
+from edgekit.models.phases import optimizer_for, phases
 from edgekit.models.registry import find_spec
 from edgekit.models.spec import Optimizer, Schedule
 from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
+from edgekit.preprocessing import normalize
 from edgekit.workers import silent
 
 EPOCHS = 12
@@ -233,13 +237,14 @@ def on_wrong_labels(data: Path, **preset: Any) -> Fit:
 def test_the_best_epoch_is_kept_and_patience_ends_what_only_gets_worse(data: Path, tmp_path: Path) -> None:
     model = build(find_spec("mlp"), seed=0, units=32, classes=3)
     weights: list[Any] = []
-    state = fit(
+    state, trained = fit(
         model,
         on_wrong_labels(data, epochs=9, patience=2),
         checkpoint=tmp_path / "checkpoint.npz",
         progress=silent,
         on_epoch=lambda *_: weights.append(model.get_weights()),
     )
+    assert trained is model
     assert (state.best_epoch, state.epoch) == (1, 3)
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), weights[0], strict=True))
     assert state.history[-1].val_accuracy < 0.5 < state.history[-1].accuracy
@@ -257,14 +262,140 @@ def test_a_loss_that_is_no_number_ends_the_training(data: Path, tmp_path: Path) 
     assert not (tmp_path / "c.npz").exists()
 
 
+@pytest.fixture(scope="module")
+def transfer(data: Path) -> TrainRequest:
+    """A narrow MobileNet's transfer on the stripes, in colour: two epochs of the head, two of all."""
+    with np.load(data) as stored:
+        arrays = {k: np.repeat(v[..., None], 3, axis=3) if v.ndim == 3 else v for k, v in stored.items()}
+    path = data.parent / "coloured.npz"
+    np.savez(path, **arrays)
+    spec = find_spec("mobilenet_v1")
+    preset = replace(spec.presets["transfer"], epochs=4, frozen_epochs=2, batch_size=30, shift_pixels=1)
+    return TrainRequest(
+        spec=replace(spec, presets={"transfer": preset}),
+        preset="transfer",
+        data=str(path),
+        arguments={"alpha": 0.1, "size": 32, "momentum": 0.5},
+    )
+
+
+def variables_of(model: Any) -> dict[str, Any]:
+    return {v.path: v.numpy() for v in model.variables}
+
+
+def plan_of(request: TrainRequest, **preset: Any) -> tuple[Any, Fit]:
+    settings = replace(request.settings(), **preset)
+    model = build(request.spec, seed=0, **{**request.arguments, "classes": 3})
+    preprocessing = request.spec.preprocessing(request.arguments)
+    learn = load_images(open_data(str(settings.data), part=Part.TRAIN, data_dir=None), preprocessing)
+    for _ in range(5):  # statistics of a batch, without which an untrained network lets nothing through
+        model(normalize(learn.at(slice(60)), preprocessing), training=True)
+    kept, held = split(learn.labels, 0.2, 0, purpose="validation")
+    return model, Fit(
+        training=learn.subset(kept),
+        validation=learn.subset(held),
+        preprocessing=preprocessing,
+        classes=3,
+        preset=settings,
+        seed=0,
+    )
+
+
+def test_the_head_learns_alone_then_all_but_normalisation_does(transfer: TrainRequest, tmp_path: Path) -> None:
+    model, plan = plan_of(transfer)
+    before, after = variables_of(model), []
+    fit(
+        model,
+        plan,
+        checkpoint=tmp_path / "c.npz",
+        progress=silent,
+        on_epoch=lambda *_: after.append(variables_of(model)),
+    )
+    changed = [{name for name, value in now.items() if not np.array_equal(value, before[name])} for now in after]
+    assert changed[1] <= {"logits/kernel", "logits/bias"} | {n for n in before if "seed" in n}
+    assert changed[1] >= {"logits/kernel", "logits/bias"}
+    assert {n for n in changed[3] if "_bn/" in n} == set()
+    assert {n for n in before if n.endswith("kernel")} <= changed[3]
+    assert all(layer.trainable for layer in model.layers)
+
+
+@pytest.mark.parametrize("stopped", [1, 2, 3])
+def test_a_transfer_goes_on_in_any_phase_to_the_same_weights(
+    transfer: TrainRequest, stopped: int, tmp_path: Path
+) -> None:
+    whole, plan = plan_of(transfer)
+    fit(whole, plan, checkpoint=tmp_path / "whole.npz", progress=silent, on_epoch=lambda *_: None)
+
+    def stop(record: EpochRecord, _epochs: int) -> None:
+        if record.epoch == stopped:
+            raise KeyboardInterrupt
+
+    model, plan = plan_of(transfer)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, plan, checkpoint=tmp_path / "c.npz", progress=silent, on_epoch=stop)
+    model, plan = plan_of(transfer)
+    fit(model, plan, checkpoint=tmp_path / "c.npz", progress=silent, on_epoch=lambda *_: None)
+    for value, other in zip(whole.variables, model.variables, strict=True):
+        assert np.array_equal(value.numpy(), other.numpy()), value.path
+
+
+def test_rare_classes_are_learned_where_classes_are_balanced(data: Path, tmp_path: Path) -> None:
+    """Two of three classes have a tenth of the images: what is learned of them shows in the recall of each."""
+    with np.load(data) as stored:
+        x, y = stored["x_train"], stored["y_train"]
+    kept = np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:3], np.flatnonzero(y == 2)[:3]])
+    path = tmp_path / "rare.npz"
+    np.savez(path, x_train=x[kept], y_train=y[kept])
+    shares = []
+    for balanced in (False, True):
+        preset = replace(request(path).settings(), balanced=balanced, epochs=1)
+        images = load_images(open_data(str(path), part=Part.TRAIN, data_dir=None), find_spec("mlp").preprocessing({}))
+        batches = Fit(
+            training=images,
+            validation=images,
+            preprocessing=find_spec("mlp").preprocessing({}),
+            classes=3,
+            preset=preset,
+            seed=0,
+        ).batches
+        weights = np.zeros(3)
+        for batch in batches.of_epoch(1):
+            np.add.at(weights, batch.targets.argmax(axis=1), batch.weights)
+        shares.append((weights / weights.sum()).round(2).tolist())
+    assert shares[0][0] > 0.8
+    assert shares[1] == pytest.approx([0.33, 0.33, 0.33], abs=0.03)
+
+
+def test_a_users_own_data_is_balanced_and_weights_start_a_transfer(data: Path, tmp_path: Path) -> None:
+    spec = find_spec("mobilenet_v2")
+    assert not TrainRequest(spec=spec).settings().balanced
+    assert TrainRequest(spec=spec, data=str(data)).settings().balanced
+    assert TrainRequest(spec=spec).preset_name == "small"
+    assert TrainRequest(spec=spec, weights=tmp_path / "w.npz").preset_name == "transfer"
+    assert TrainRequest(spec=find_spec("mlp"), weights=tmp_path / "w.npz").preset_name == "small"
+
+
+def test_many_pixels_are_kept_in_a_file(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = find_spec("mlp").preprocessing({})
+    opened = open_data(str(data), part=Part.TRAIN, data_dir=None)
+    in_memory = load_images(opened, spec)
+    monkeypatch.setattr("edgekit.models.images.IN_MEMORY_BYTES", 1000)
+    in_file = load_images(opened, spec)
+    assert isinstance(in_file.pixels, np.memmap)
+    some = in_file.subset(np.array([5, 1, 7])).subset(np.array([2, 0]))
+    assert np.array_equal(some.at(slice(None)), in_memory.pixels[[7, 5]])
+    assert np.shares_memory(some.pixels, in_file.pixels)
+
+
 def test_the_learning_rate_falls_in_steps(data: Path) -> None:
     plan = on_wrong_labels(data, epochs=4, learning_rate=0.8, schedule=Schedule.STEP, decay_per_step=0.5)
-    optimizer = _optimizer(plan)
+    steps = plan.batches.steps
+    optimizer = optimizer_for(plan.preset, phases(plan.preset)[0], steps)
     rates = []
-    for step in range(plan.steps * 4):
+    for step in range(steps * 4):
         optimizer.iterations.assign(step)
         rates.append(float(optimizer.learning_rate))
-    assert rates == pytest.approx([0.8] * plan.steps + [0.4] * plan.steps + [0.2] * plan.steps + [0.1] * plan.steps)
+    assert rates == pytest.approx([0.8] * steps + [0.4] * steps + [0.2] * steps + [0.1] * steps)
 
 
 def test_sgd_follows_the_rule_of_the_papers(data: Path) -> None:
@@ -272,7 +403,8 @@ def test_sgd_follows_the_rule_of_the_papers(data: Path) -> None:
 
     rate, decay, gradient = 0.1, 2e-3, 1e-3
     settings = {"optimizer": Optimizer.SGD, "learning_rate": rate, "weight_decay": decay}
-    optimizer = _optimizer(on_wrong_labels(data, schedule=Schedule.CONSTANT, **settings))
+    preset = on_wrong_labels(data, schedule=Schedule.CONSTANT, **settings).preset
+    optimizer = optimizer_for(preset, phases(preset)[0], 1)
     weight = keras.Variable(np.ones(1, np.float32))
     optimizer.build([weight])
     expected, velocity = 1.0, 0.0
@@ -320,21 +452,53 @@ def images(count: int = 7) -> Any:
     return load_images(data, spec), spec
 
 
-def epoch_of(number: int, *, seed: int = 0, **augmentation: Any) -> Iterator[tuple[Any, Any]]:
+ALONE = Share()
+
+
+def epoch_of(
+    number: int, *, seed: int = 0, share: Share = ALONE, balanced: bool = False, **augmentation: Any
+) -> Iterator[Batch]:
     held, spec = images()
-    return training_batches(
-        held, spec, classes=2, batch_size=3, augmentation=Augmentation(**augmentation), seed=seed, epoch=number
-    )
+    return Batches(
+        images=held,
+        preprocessing=spec,
+        classes=2,
+        batch_size=3,
+        augmentation=Augmentation(**augmentation),
+        balanced=balanced,
+        seed=seed,
+        share=share,
+    ).of_epoch(number)
 
 
 def test_the_order_of_images_depends_on_the_seed_and_the_epoch_and_nothing_else() -> None:
     first, again, second, other = (
-        np.concatenate([x for x, _ in epoch_of(n, seed=seed, shift_pixels=1)]).tolist()
+        np.concatenate([batch.inputs for batch in epoch_of(n, seed=seed, shift_pixels=1)]).tolist()
         for n, seed in ((1, 0), (1, 0), (2, 0), (1, 1))
     )
     assert first == again != second
     assert other not in (first, second)
-    assert [len(x) for x, _ in epoch_of(1)] == [3, 3]  # a batch of one is left out
+    assert [len(batch.inputs) for batch in epoch_of(1)] == [3, 3]  # a batch of one is left out
+
+
+def test_workers_share_every_batch_among_them() -> None:
+    whole = list(epoch_of(1, shift_pixels=1, zoom=0.3))
+    parts = [list(epoch_of(1, shift_pixels=1, zoom=0.3, share=Share(index=i, count=2))) for i in (0, 1)]
+    for batch, first, second in zip(whole, *parts, strict=True):
+        assert batch.size == first.size == second.size == 3
+        assert np.array_equal(batch.inputs[::2], first.inputs)
+        assert np.array_equal(batch.inputs[1::2], second.inputs)
+        assert np.array_equal(batch.targets[1::2], second.targets)
+
+
+def test_balanced_classes_weigh_the_same_together() -> None:
+    weights = class_weights(np.array([0] * 6 + [1] * 3 + [2]), 4)
+    assert (weights[:3] * [6, 3, 1]).tolist() == pytest.approx([2.5, 2.5, 2.5])
+    assert all(batch.weights.tolist() == [1, 1, 1] for batch in epoch_of(1))
+    drawn = [
+        w for batch in epoch_of(1, balanced=True) for w in zip(batch.targets.argmax(1), batch.weights, strict=True)
+    ]
+    assert dict(drawn) == pytest.approx({0: 7 / 8, 1: 7 / 6})
 
 
 def test_shifts_move_and_mirrors_turn_each_image_as_a_whole() -> None:
@@ -351,6 +515,20 @@ def test_shifts_move_and_mirrors_turn_each_image_as_a_whole() -> None:
             (3, 4, 3, 4), (3, 3, 3, 3), (4, 4, 4, 4),
         )
     }  # fmt: skip
+
+
+def test_zoom_and_brightness_change_an_image_about_its_middle() -> None:
+    picture = np.zeros((1, 9, 9, 1), np.uint8)
+    picture[0, 3:6, 3:6] = 100
+    many = np.repeat(picture, 200, axis=0)
+    sizes = [int((im > 0).sum()) for im in Augmentation(zoom=0.5).apply(many, np.random.default_rng(0))]
+    assert set(sizes) == {9, 25}
+    assert all(
+        (im[::-1] == im).all() and (im[:, ::-1] == im).all()
+        for im in Augmentation(zoom=0.5).apply(many, np.random.default_rng(1))
+    )
+    bright = Augmentation(brightness=0.4).apply(many, np.random.default_rng(0)).max(axis=(1, 2, 3))
+    assert (bright.min(), bright.max()) == (pytest.approx(60, abs=4), pytest.approx(139, abs=4))
 
 
 def test_cross_entropy_equals_that_of_keras() -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,14 +17,20 @@ from edgekit.cli.common import (
     seed_option,
 )
 from edgekit.cli.tables import print_table
-from edgekit.models.registry import find_spec
+from edgekit.errors import CheckFailedError, InputError
+from edgekit.models.registry import ZOO, find_spec
 from edgekit.models.spec import DEFAULT_PRESET
 from edgekit.results import envelope
 
 
 @click.command("train")
-@click.argument("name")
-@click.option("--preset", default=DEFAULT_PRESET, show_default=True, metavar="small|book", help="Training settings.")
+@click.argument("name", required=False)
+@click.option("--all", "every", is_flag=True, help="Train, convert, evaluate and time every architecture of the zoo.")
+@click.option(
+    "--preset",
+    metavar="small|book|transfer",
+    help="Training settings. [default: small; with --weights transfer, where the architecture has it]",
+)
 @click.option("--data", metavar="DATA", help="Data set to learn; the default is the preset's.")
 @data_dir_option
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training images.")
@@ -37,8 +44,9 @@ from edgekit.results import envelope
 @force_option
 @click.option("-o", "--output", type=EXISTING, required=True, metavar="RUN_DIR", help="Folder of the run.")
 def command(
-    name: str,
-    preset: str,
+    name: str | None,
+    every: bool,
+    preset: str | None,
     data: str | None,
     data_dir: Path | None,
     epochs: int | None,
@@ -55,7 +63,15 @@ def command(
     """Train an architecture of the zoo, and measure it on the test part of the data.
 
     RUN_DIR gets model.keras, history.json and settings.json. The same command goes on where a stopped run ended.
+    Several machines train together where TF_CONFIG names them.
     """
+    if every:
+        others = {"NAME": name, "--data": data, "--batch-size": batch_size, "--alpha": alpha, "--size": size}
+        _all(output, preset or DEFAULT_PRESET, data_dir, epochs, seed, force, {**others, "--weights": weights})
+        return
+    if name is None:
+        raise InputError("Name an architecture to train, or use --all; edgekit zoo list shows them.")
+    from edgekit.models.cluster import read_cluster
     from edgekit.models.listing import epoch_line, train_entry, train_rows
     from edgekit.models.train import TrainRequest, train
 
@@ -80,9 +96,29 @@ def command(
             progress=progress,
             on_epoch=lambda record, epochs: None if quiet else say(epoch_line(record, epochs)),
         )
+    if not read_cluster().chief:
+        say(f"Trained; the first worker writes {model}.")
+        return
     entry = train_entry(model)
     emit(
         envelope("train", [entry]),
         json_file,
         lambda: print_table(f"Wrote {model}", ["of the model", "is"], train_rows(entry)),
     )
+
+
+def _all(
+    output: Path, preset: str, data_dir: Path | None, epochs: int | None, seed: int, force: bool, others: dict[str, Any]
+) -> None:
+    from edgekit.train_all import RESULTS, train_all
+
+    for option, value in others.items():
+        if value is not None:
+            raise InputError(f"--all trains every architecture as its preset says; leave {option} out.")
+    entries = train_all(
+        ZOO, output, preset=preset, data_dir=data_dir, epochs=epochs, seed=seed, force=force, announce=say
+    )
+    failed = [f"{entry.name} ({entry.failure})" for entry in entries if entry.failure]
+    say(f"Wrote {output / RESULTS}.")
+    if failed:
+        raise CheckFailedError(f"{len(failed)} of {len(entries)} architectures failed: {'; '.join(failed)}")

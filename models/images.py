@@ -1,0 +1,110 @@
+"""The images of a training as its model sees them, and their division into parts."""
+
+import math
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.data import Dataset, item_digest
+from edgekit.errors import DataError
+from edgekit.measure.host import allowed_cpus
+from edgekit.preprocessing import Preprocessing, resize
+from edgekit.workers import Progress, silent
+
+Indices = npt.NDArray[np.int64]
+
+IN_MEMORY_BYTES = 512 << 20
+"""Pixels of more bytes are kept in a temporary file, of which memory holds what it has room for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """Some of the resized images ``pixels`` (all, height, width, channels) uint8: those at ``places`` (count,).
+
+    ``labels`` (count,) int64; ``digests`` recognise the items as they were before resizing.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    places: Indices
+    labels: Indices
+    digests: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def at(self, indices: Indices | slice) -> npt.NDArray[np.uint8]:
+        """The pixels of the images at ``indices``, in that order."""
+        found: npt.NDArray[np.uint8] = np.asarray(self.pixels[self.places[indices]])
+        return found
+
+    def subset(self, indices: Indices) -> "Images":
+        """The images at ``indices``, in that order; the pixels are not copied."""
+        return replace(
+            self,
+            places=self.places[indices],
+            labels=self.labels[indices],
+            digests=tuple(self.digests[i] for i in indices),
+        )
+
+
+def load_images(data: Dataset, preprocessing: Preprocessing, *, progress: Progress = silent) -> Images:
+    """All items of ``data``, each decoded and resized once; `DataError` for items that are not labelled images."""
+    if data.labels is None:
+        raise DataError(f"{data.name} has no labels; training needs a class for each image.")
+    if len(data) == 0:
+        raise DataError(f"{data.name} is empty; training needs labelled images.")
+    height, width = preprocessing.size_hw
+    pixels = _room((len(data), height, width, preprocessing.channels))
+    digests: list[str] = []
+    for index, (digest, image) in enumerate(_read(data, preprocessing)):
+        pixels[index] = image
+        digests.append(digest)
+        progress(f"reading {data.name}", index + 1, len(data))
+    return Images(pixels=pixels, places=np.arange(len(data)), labels=data.labels, digests=tuple(digests))
+
+
+def _read(data: Dataset, preprocessing: Preprocessing) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
+    """Digest and resized pixels of every item, in order, decoded by as many threads as there are CPUs."""
+
+    def read(index: int) -> tuple[str, npt.NDArray[np.uint8]]:
+        item = data.items[index]
+        if not isinstance(item, np.ndarray) or item.dtype != np.uint8 or item.ndim != 3:
+            got = f"{item.shape} {item.dtype}" if isinstance(item, np.ndarray) else "several arrays"
+            raise DataError(f"{data.name} holds {got}; training takes images of (height, width, channels) uint8.")
+        return item_digest(item), resize(item, preprocessing)
+
+    with ThreadPoolExecutor(allowed_cpus()) as threads:
+        try:
+            yield from threads.map(read, range(len(data)))
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _room(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    if math.prod(shape) <= IN_MEMORY_BYTES:
+        return np.empty(shape, np.uint8)
+    with tempfile.TemporaryFile() as file:  # without a name: gone when nothing maps it any more
+        return np.memmap(file, np.uint8, "w+", shape=shape)
+
+
+def split(
+    labels: npt.NDArray[np.int64], fraction: float, seed: int, *, purpose: str
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Sorted indices (kept, set aside): ``fraction`` of every class, at least one of each, is set aside.
+
+    The choice depends on ``seed`` and ``purpose`` alone.
+    """
+    random = np.random.default_rng([seed, *purpose.encode()])
+    held: list[npt.NDArray[np.int64]] = []
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        if len(members) < 2:
+            raise DataError(f"Class {label} has too few images to set one aside for {purpose}; add some of that class.")
+        held.append(members[: max(1, round(len(members) * fraction))])
+    aside = np.sort(np.concatenate(held))
+    return np.setdiff1d(np.arange(len(labels)), aside), aside

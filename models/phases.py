@@ -1,0 +1,83 @@
+"""The phases of a training: which layers learn, until when, and by which rule."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from edgekit.models.framework import load_keras
+from edgekit.models.spec import Optimizer, Schedule, TrainingPreset
+
+HEAD = "logits"
+"""The layer that learns alone while the others are frozen."""
+
+_MOMENTUM = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """The epochs after ``start`` up to ``end``: ``learning`` is "all", "head" or "all but normalisation"."""
+
+    start: int
+    end: int
+    learning_rate: float
+    learning: str
+
+
+def phases(preset: TrainingPreset) -> tuple[Phase, ...]:
+    """One phase, or with frozen epochs two."""
+    frozen = min(preset.frozen_epochs, preset.epochs)
+    if not frozen:
+        return (Phase(start=0, end=preset.epochs, learning_rate=preset.learning_rate, learning="all"),)
+    head = Phase(start=0, end=frozen, learning_rate=preset.learning_rate, learning="head")
+    rest = Phase(
+        start=frozen, end=preset.epochs, learning_rate=preset.fine_tuning_rate, learning="all but normalisation"
+    )
+    return (head, rest) if rest.end > rest.start else (head,)
+
+
+@contextlib.contextmanager
+def learning(model: Any, phase: Phase) -> Iterator[None]:
+    """Inside the block only the layers of ``phase`` learn; frozen batch normalisation keeps its statistics."""
+    norm = load_keras().layers.BatchNormalization
+    before = [layer.trainable for layer in model.layers]
+    for layer in model.layers:
+        if phase.learning == "head":
+            layer.trainable = layer.name == HEAD
+        elif phase.learning != "all":
+            layer.trainable = not isinstance(layer, norm)
+    try:
+        yield
+    finally:
+        for layer, trainable in zip(model.layers, before, strict=True):
+            layer.trainable = trainable
+
+
+def optimizer_for(preset: TrainingPreset, phase: Phase, steps_per_epoch: int) -> Any:
+    """The Keras optimizer of ``phase``; its schedule ends with the phase."""
+    keras = load_keras()
+    total = steps_per_epoch * (phase.end - phase.start)
+    match preset.schedule:
+        case Schedule.CONSTANT:
+            rate: Any = phase.learning_rate
+        case Schedule.COSINE:
+            rate = keras.optimizers.schedules.CosineDecay(phase.learning_rate, total)
+        case Schedule.EXPONENTIAL:
+            rate = keras.optimizers.schedules.ExponentialDecay(
+                phase.learning_rate, steps_per_epoch, preset.decay_per_epoch, staircase=True
+            )
+        case Schedule.STEP:
+            # Keras changes to the next value after a boundary, not at it.
+            rate = keras.optimizers.schedules.PiecewiseConstantDecay(
+                [total * quarter // 4 - 1 for quarter in (1, 2, 3)],
+                [phase.learning_rate * preset.decay_per_step**times for times in range(4)],
+            )
+    decay = preset.weight_decay or None
+    match preset.optimizer:
+        case Optimizer.ADAM:
+            return keras.optimizers.Adam(rate, weight_decay=decay)
+        case Optimizer.RMSPROP:
+            return keras.optimizers.RMSprop(rate, rho=0.9, momentum=_MOMENTUM, epsilon=1.0, weight_decay=decay)
+        case Optimizer.SGD:
+            # Keras shrinks the weights beside the gradient, where momentum does not add up the decay as in the papers.
+            return keras.optimizers.SGD(rate, momentum=_MOMENTUM, weight_decay=decay and decay / (1 - _MOMENTUM))
