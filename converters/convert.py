@@ -23,6 +23,8 @@ from edgekit.files import Staging, refuse_existing, scratch_folder
 from edgekit.recipe import Precision, Recipe
 from edgekit.workers import Progress, silent
 
+FEW_ITEMS = 32
+"""Fewer calibration items are learned by heart: what files do on them says little of others."""
 _TOOLS = ("edgekit-ml", "onnx", "onnxruntime", "ai-edge-litert", "litert-quantizer")
 
 
@@ -164,7 +166,8 @@ def _compared(items: calibrating.Calibration, counts: Collection[int], data: Dat
         real = "No real data was at hand: files were compared with the source on"
         return f"{real} {max(counts)} synthetic inputs{slow}."
     whole = f"{items.ref.count} calibration items of {items.ref.name}"
-    return f"Files were compared with the source on {max(counts)} of the {whole}{slow}."
+    few = "" if items.ref.count >= FEW_ITEMS else f", too few to tell how they do on others: take {FEW_ITEMS} or more"
+    return f"Files were compared with the source on {max(counts)} of the {whole}{slow}{few}."
 
 
 def _repeated(request: Request, earlier: manifest.Manifest) -> Request:

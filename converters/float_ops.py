@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from edgekit.artifact import Format
+from edgekit.converters.onnx_kept import KEEPER
 from edgekit.converters.plan import matching
 from edgekit.converters.report import FloatOp
 from edgekit.errors import ConversionError
@@ -100,7 +101,7 @@ def _float_onnx(graph: Graph) -> list[Node]:
     producer = {output: node for node in graph.nodes for output in node.outputs}
     found = []
     for node in graph.nodes:
-        if node.op in _CONVERSIONS:
+        if node.op in _CONVERSIONS or node.name.endswith(KEEPER):
             continue
         known = {t: graph.tensors[t] for t in node.inputs if t in graph.tensors}
         live = [t for t in node.inputs if t in known and not known[t].constant and known[t].dtype == "float32"]

@@ -1,7 +1,6 @@
 """The process that prepares and quantizes ONNX files by ONNX Runtime's tools, without TensorFlow."""
 
 import logging
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from edgekit.converters import onnx_edit
 from edgekit.converters.accuracy.probe import Probe, name_tensors
 from edgekit.converters.layers import layer_values, match_weights, require_values
+from edgekit.converters.onnx_kept import stay_float
 from edgekit.converters.onnx_names import canonical
 from edgekit.converters.portable import portable_overrides, require_portable
 from edgekit.converters.ranges import Ends, RangeFinder, known_ranges
@@ -88,13 +88,10 @@ def _float16(request: Json, _path: Path, _progress: Progress) -> Any:
     onnx = need("onnx", extra="convert")
     float16 = need("onnxruntime.transformers.float16", extra="convert")
     model = onnx.load(request["source"])
-    return float16.convert_float_to_float16(
-        model, keep_io_types=True, node_block_list=_matching(model, request["keep_float"])
-    )
+    return float16.convert_float_to_float16(model, keep_io_types=True, node_block_list=request["keep_float"])
 
 
 def _dynamic(request: Json, path: Path, _progress: Progress) -> None:
-    onnx = need("onnx", extra="convert")
     quantization = need("onnxruntime.quantization", extra="convert")
     quantization.quantize_dynamic(
         request["source"],
@@ -102,11 +99,11 @@ def _dynamic(request: Json, path: Path, _progress: Progress) -> None:
         weight_type=quantization.QuantType.QInt8,
         per_channel=request["granularity"] == "per-channel",
         reduce_range=True,
-        nodes_to_exclude=_matching(onnx.load(request["source"]), request["keep_float"]),
+        nodes_to_exclude=request["keep_float"],
     )
 
 
-def _static(request: Json, path: Path, progress: Progress) -> None:
+def _static(request: Json, path: Path, progress: Progress) -> Any:
     onnx = need("onnx", extra="convert")
     quantization = need("onnxruntime.quantization", extra="convert")
     per_channel = request["granularity"] == "per-channel"
@@ -131,11 +128,14 @@ def _static(request: Json, path: Path, progress: Progress) -> None:
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=quantization.CalibrationMethod.MinMax,
-        nodes_to_exclude=_matching(model, request["keep_float"]),
+        nodes_to_exclude=request["keep_float"],
         extra_options={"TensorQuantOverrides": overrides},
     )
+    made = onnx.load(str(path))
+    stay_float(made, request["keep_float"])
     if request["portable"]:
-        require_portable(onnx.load(str(path)), Path(request["path"]).name)
+        require_portable(made, Path(request["path"]).name)
+    return made
 
 
 def _ranges(request: Json, progress: Progress) -> Ends:
@@ -156,15 +156,6 @@ def _ranges(request: Json, progress: Progress) -> Ends:
 
 
 _MAKERS = {"fp16": _float16, "dynamic": _dynamic, "int8": _static}
-
-
-def _matching(model: Any, patterns: list[str]) -> list[str]:
-    """Names of the nodes whose name or output matches one of ``patterns``."""
-    return [
-        node.name
-        for node in model.graph.node
-        if any(re.search(p, text) for p in patterns for text in (node.name, *node.output))
-    ]
 
 
 def _at_least(model: Any, opset: int) -> Any:

@@ -161,6 +161,7 @@ def _request(fmt: Format, recipe: Recipe, named: Named, samples: Samples, probe:
         "steps": [step.value for step in recipe.steps],
         "keep_float": list(recipe.keep_float),
         "exclude": list(recipe.exclude),
+        "portable": recipe.portable,
         "fixed": dict(named.missing),
         "samples": str(samples.folder),
         "seed": recipe.seed,

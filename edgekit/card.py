@@ -55,6 +55,9 @@ class StepRecord:
     note: str = ""
 
 
+_MOST_CHANNELS = 1 << 20
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelCopy:
     """A channel of an activation that carries another: ``slot`` is ``source`` plus ``offset``, and was ``idle`` always.
@@ -69,8 +72,10 @@ class ChannelCopy:
     idle: float
 
     def __post_init__(self) -> None:
-        if self.slot < 0 or self.source < 0 or self.slot == self.source:
-            raise CardError(f"Channel {self.slot} cannot be a copy of channel {self.source}.")
+        if not (0 <= self.slot < _MOST_CHANNELS and 0 <= self.source < _MOST_CHANNELS):
+            raise CardError(f"A copied channel has a number outside 0 to {_MOST_CHANNELS - 1}.")
+        if self.slot == self.source:
+            raise CardError(f"Channel {self.slot} cannot be a copy of itself.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +100,12 @@ class Provenance:
     training_settings: Mapping[str, int | float | str | bool | None] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for layer, copies in self.channel_copies.items():
+            slots = {copy.slot for copy in copies}
+            if len(slots) < len(copies) or slots & {copy.source for copy in copies}:
+                raise CardError(f"The copied channels of {layer!r} overwrite each other.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

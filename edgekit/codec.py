@@ -7,6 +7,7 @@ Field types understood: ``str int float bool``, unions, enums, dataclasses, ``tu
 import dataclasses
 import enum
 import math
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from edgekit.errors import CardError
 
 T = TypeVar("T")
 _PRIMITIVES: tuple[type, ...] = (str, int, float, bool)
+_LARGEST_FLOAT = int(sys.float_info.max)
+_LONGEST = 60
 
 
 def to_jsonable(value: Any) -> Any:
@@ -87,7 +90,7 @@ def _decode_tuple(items: tuple[Any, ...], value: Any, where: str) -> tuple[Any, 
 
 def _decode_primitive(kind: Any, value: Any, where: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) <= _LARGEST_FLOAT else math.inf
     if kind not in _PRIMITIVES or type(value) is not kind:
         raise CardError(f"{where} is {_kind(value)}; expected {getattr(kind, '__name__', kind)}.")
     if kind is float and not math.isfinite(value):
@@ -96,4 +99,9 @@ def _decode_primitive(kind: Any, value: Any, where: str) -> Any:
 
 
 def _kind(value: Any) -> str:
-    return {dict: "an object", list: "a list", type(None): "null"}.get(type(value), repr(value))
+    named = {dict: "an object", list: "a list", type(None): "null"}
+    return named[type(value)] if type(value) in named else _short(repr(value))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -87,3 +87,17 @@ def test_what_does_not_fit_is_named(data: Any, message: str) -> None:
 def test_a_message_is_one_line_whatever_it_quotes() -> None:
     told = str(CardError("The file a\r\nb\x1b[2J é holds \u2028 no card."))
     assert told == "The file a b\ufffd[2J é holds   no card."
+
+
+def test_numbers_beyond_any_float_are_refused_in_few_words() -> None:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Real:
+        value: float
+
+    for value in (10**400, -(10**400)):
+        with pytest.raises(CardError) as caught:
+            from_jsonable(Real, {"value": value}, where="x")
+        assert str(caught.value) == "x.value is inf; expected a finite number."
+    with pytest.raises(CardError) as caught:
+        from_jsonable(Real, {"value": "9" * 3000}, where="x")
+    assert len(str(caught.value)) < 150

@@ -128,3 +128,78 @@ def test_layers_excluded_from_no_step_are_refused(tiny_models: Path) -> None:
         2,
         "edgekit: --plain leaves all accuracy steps out, so that --exclude excludes nothing; leave one out.\n",
     )
+
+
+def test_a_layer_between_integers_is_float_when_the_file_runs(folder: Path, tmp_path: Path) -> None:
+    """ONNX Runtime rounds the weights of a float convolution between integers when it loads a file, unless stopped."""
+    import onnx
+    import onnxruntime
+
+    recipe = Recipe(precision=Precision.INT8, calibration_samples=16, keep_float=("^mix$",))
+    request = Request(
+        source=folder / "small.keras",
+        recipes=(recipe,),
+        formats=(Format.ONNX,),
+        calibration=str(folder / "data.npz"),
+        output_dir=tmp_path,
+    )
+    (row,) = convert(request).artifacts
+    assert [(f.op, f.reason) for f in row.float_ops if f.op in ("Conv", "Max")] == [("Conv", "kept by --keep-float")]
+    plain = onnx.load(str(row.path))
+    (guard,) = (node for node in plain.graph.node if node.op_type == "Max")
+    (reader,) = (node for node in plain.graph.node if guard.output[0] in node.input)
+    reader.input[0] = guard.input[0]
+    plain.graph.node.remove(guard)
+    answers = {}
+    for name, model in (("kept", onnx.load(str(row.path))), ("unguarded", plain)):
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / f"{name}.optimized.onnx")
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.log_severity_level = 3
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        loaded = onnx.load(str(tmp_path / f"{name}.optimized.onnx"))
+        (conv,) = (n for n in loaded.graph.node if n.op_type == "Conv" and n.output[0].startswith("mix"))
+        floats = {t.name for t in loaded.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
+        answers[name] = conv.input[1] in floats
+    assert answers == {"kept": True, "unguarded": False}
+    entry = _layers(folder, row.path)
+    (mix,) = (layer for layer in entry.layers if layer.name == "mix")
+    assert mix.integer  # as its reader gets it
+    assert (mix.weight_sqnr_db or 0) > 100
+    assert [layer.name for layer in entry.layers] == [
+        layer.name for layer in _layers(folder, folder / "small.fp32.onnx").layers
+    ]
+
+
+def test_operators_whose_names_begin_alike_are_told_apart(tmp_path: Path) -> None:
+    """ONNX nodes are called Conv, Conv.1, ..., Conv.10: keeping one keeps no other."""
+    import keras
+
+    image = keras.Input((8, 8, 3), name="image")
+    x = image
+    for number in range(12):
+        x = keras.layers.Conv2D(4, 1, name=f"c{number}")(x)
+    keras.Model(image, x).save(tmp_path / "many.keras")
+    np.savez(tmp_path / "x.npz", x=np.random.default_rng(0).uniform(0, 1, (16, 8, 8, 3)).astype(np.float32))
+    recipe = Recipe(precision=Precision.INT8, calibration_samples=16, keep_float=("^c1$",))
+    report = convert(Request(source=tmp_path / "many.keras", recipes=(recipe,), calibration=str(tmp_path / "x.npz")))
+    for row in report.artifacts:
+        assert sum(f.op in ("Conv", "CONV_2D") for f in row.float_ops) == 1, row.path.name
+
+
+def test_networks_with_inner_values_as_outputs_are_compared(tmp_path: Path) -> None:
+    import keras
+
+    image = keras.Input((8, 8, 3), name="image")
+    inner = keras.layers.Conv2D(4, 3, activation="relu", name="first")(image)
+    last = keras.layers.Conv2D(2, 3, name="last")(keras.layers.Conv2D(4, 3, activation="relu", name="second")(inner))
+    keras.Model(image, [last, inner]).save(tmp_path / "two.keras")
+    data = str(tmp_path / "x.npz")
+    np.savez(data, x=np.random.default_rng(0).uniform(0, 1, (40, 8, 8, 3)).astype(np.float32))
+    recipes = tuple(Recipe(precision=p, calibration_samples=16) for p in (Precision.FP32, Precision.INT8))
+    report = convert(Request(source=tmp_path / "two.keras", recipes=recipes, calibration=data))
+    files = {row.path.name: row.path for row in report.artifacts}
+    for name in ("two.int8.tflite", "two.int8.onnx"):
+        (entry,) = compare_layers(files["two.fp32.tflite"], [files[name]], data).entries
+        assert [layer.name for layer in entry.layers] == ["first", "second", "last"]
+        assert entry.metrics["sqnr_db"] > 20

@@ -1,5 +1,6 @@
 """Copies of channels in idle ones: which channels are idle, that the network stays what it was, and what it gains."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,18 +10,20 @@ import numpy as np
 import pytest
 
 from edgekit.artifact import Format
-from edgekit.card import ChannelCopy
+from edgekit.card import ChannelCopy, Provenance
 from edgekit.channel_copies import joined, repeated, shared
 from edgekit.converters.accuracy.choose_ranges import extreme_ranges
 from edgekit.converters.accuracy.from_keras import read_network
+from edgekit.converters.accuracy.kernel_scales import WeightBits, rounded_kernels
 from edgekit.converters.accuracy.network import Network
 from edgekit.converters.accuracy.observe import Observed, observe
 from edgekit.converters.accuracy.scene import Scene
 from edgekit.converters.accuracy.simulate import run, with_zero
-from edgekit.converters.accuracy.split_channels import Split, split_channels
+from edgekit.converters.accuracy.split_channels import Split, _sources, split_channels
 from edgekit.converters.accuracy.steps import Setup, prepare
 from edgekit.converters.samples import Samples
 from edgekit.errors import CardError
+from edgekit.measure.layer_alignment import Channels, changed_kernel
 from edgekit.recipe import AccuracyStep
 from edgekit.workers import silent
 
@@ -33,7 +36,7 @@ NEVER, BELOW_ZERO, CONSTANT, RARE = 1, 3, 5, 6
 """Channels of no weight; of a bias too low for any input; always 2; and idle on the items, not on all inputs."""
 
 
-def narrow(reader: int = 1, pooled: bool = False) -> Any:
+def narrow(reader: int = 1, pooled: bool = False, padding: str = "same") -> Any:
     """Two convolutions with idle channels between them."""
     rng = np.random.default_rng(1)
     image = keras.Input((8, 8, 3), name="image")
@@ -43,7 +46,7 @@ def narrow(reader: int = 1, pooled: bool = False) -> Any:
         x = layers.MaxPooling2D(2, name="pool")(x)
     x = layers.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
     x = layers.ReLU(6.0, name="depthwise_relu")(x)
-    x = layers.Conv2D(4, reader, padding="same", name="project")(x)
+    x = layers.Conv2D(4, reader, padding=padding, name="project")(x)
     model = keras.Model(image, layers.GlobalAveragePooling2D(name="mean")(x))
     kernel = rng.normal(0, 0.4, (3, 3, 3, CHANNELS))
     bias = rng.uniform(1, 3, CHANNELS)
@@ -139,6 +142,128 @@ def test_a_constant_that_borders_would_show_is_not_idle() -> None:
     assert slots(split_channels(network, observed, extreme_ranges(network, observed), ())) == {NEVER, BELOW_ZERO}
 
 
+def plain(padding: str, value: float, through: str) -> Any:
+    """A convolution without rectifier whose channel NEVER is always ``value``, read by one that may have borders."""
+    rng = np.random.default_rng(2)
+    image = keras.Input((8, 8, 3), name="image")
+    x = layers.Conv2D(CHANNELS, 1, name="make")(image)
+    if through == "depthwise":
+        x = layers.DepthwiseConv2D(3, padding=padding, name="carry")(x)
+    model = keras.Model(image, layers.Conv2D(4, 1 if through == "depthwise" else 3, padding=padding, name="sum")(x))
+    for layer in model.layers[1:]:
+        layer.set_weights([rng.normal(0, 0.5, weight.shape) for weight in layer.get_weights()])
+    kernel, bias = model.get_layer("make").get_weights()
+    kernel[..., NEVER], bias[NEVER] = 0, value
+    model.get_layer("make").set_weights([kernel, bias])
+    return model
+
+
+@pytest.mark.parametrize("through", ["nothing", "depthwise"])
+@pytest.mark.parametrize("value", [-2.0, -0.05, 0.05, 2.0])
+def test_a_constant_of_either_sign_is_idle_only_where_no_border_shows_it(value: float, through: str) -> None:
+    for padding in ("same", "valid"):
+        network, observed = read(plain(padding, value, through))
+        ranges = extreme_ranges(network, observed)
+        split = split_channels(network, observed, ranges, ())
+        assert slots(split, "make") == ({NEVER} if padding == "valid" else set())
+        step = max(high - low for low, high in ranges.values()) / 255
+        assert np.abs(outputs(split.network) - outputs(network)).max() < 0.1 * step
+
+
+def test_a_channel_that_moves_by_part_of_a_step_is_not_idle(network: Network, observed: Any) -> None:
+    kernel = network.by_name["stem_relu"].kernel
+    assert kernel is not None
+    for step, idle in ((0.5, False), (0.005, True)):
+        moved = kernel.copy()
+        moved[1, 1, 0, CONSTANT] = step * 6 / 255 / 2  # its input lies between -1 and 1
+        changed = network.with_kernels({"stem_relu": moved})
+        found = split_channels(changed, observed, extreme_ranges(network, observed), ())
+        assert (CONSTANT in slots(found)) == idle
+
+
+def test_idle_is_what_the_range_leaves_no_way_out_of(network: Network, observed: Any) -> None:
+    """Zero belongs to every range, and what is cut off at the upper end is as constant as what is rectified."""
+    ranges = {**extreme_ranges(network, observed), "image": (0.5, 1.0)}
+    kernel, bias = network.by_name["stem_relu"].kernel, network.by_name["stem_relu"].bias
+    assert kernel is not None
+    assert bias is not None
+    kernel, bias = kernel.copy(), bias.copy()
+    kernel[..., RARE], bias[RARE] = 0, 0
+    kernel[1, 1, 0, RARE], bias[RARE] = -1, 0.4  # zero for inputs from 0.4 on
+    assert RARE not in slots(split_channels(_with(network, kernel, bias), observed, ranges, ()))
+    bias[RARE] = -0.1
+    assert RARE in slots(split_channels(_with(network, kernel, bias), observed, ranges, ()))
+    bias[RARE] = 20
+    always_six = split_channels(_with(network, kernel, bias, depthwise=0), observed, ranges, ())
+    (idle,) = (copy.idle for copy in always_six.copies["stem_relu"] if copy.slot == RARE)
+    assert idle == pytest.approx(ranges["stem_relu"][1], rel=0.01)
+
+
+def _with(network: Network, kernel: Any, bias: Any, depthwise: float = 1.0) -> Network:
+    reader = network.by_name["depthwise_relu"]
+    assert reader.kernel is not None
+    assert reader.bias is not None
+    carried = reader.kernel.copy()
+    carried[:, :, RARE] *= depthwise
+    return network.with_weights({"stem_relu": (kernel, bias), "depthwise_relu": (carried, reader.bias)})
+
+
+def test_operators_of_an_unknown_or_wider_range_are_left_alone(network: Network, observed: Any) -> None:
+    ranges = extreme_ranges(network, observed)
+    for name in ("image", "stem_relu", "depthwise_relu"):
+        without = {other: ends for other, ends in ranges.items() if other != name}
+        assert not split_channels(network, observed, without, ()).copies
+        assert not split_channels(network, observed, ranges, (), {name}).copies
+    assert split_channels(network, observed, ranges, (), {"mean"}).copies
+
+
+def test_channels_that_flattening_repeats_are_left_alone() -> None:
+    model = narrow()
+    flat = layers.Dense(4, name="flat")(layers.Flatten(name="flatten")(model.get_layer("depthwise_relu").output))
+    network, observed = read(keras.Model(model.input, flat))
+    assert not split_channels(network, observed, extreme_ranges(network, observed), ()).copies
+
+
+def test_sources_are_those_whose_noise_falls_most() -> None:
+    # From one copy to two a channel loses three quarters of its noise, from two to three 5/36.
+    assert _sources([2, 3], np.array([10.0, 2.0, 0.0, 0.0])) == {2: 0, 3: 1}
+    assert _sources([2, 3], np.array([10.0, 1.5, 0.0, 0.0])) == {2: 0, 3: 0}
+    assert _sources([0, 1], np.zeros(2)) == {}
+
+
+def test_noise_counts_beside_what_its_reader_carries(network: Network, observed: Any) -> None:
+    """A hundred times the weight in an output of a hundred times the size is no more noise."""
+    kernel = np.full((1, 1, CHANNELS, 4), 1e-3, np.float32)
+    kernel[..., 2, 0], kernel[..., 4, 1] = 100, 1
+    changed = network.with_kernels({"project": kernel})
+    seen = observe(changed, [{"image": ITEMS}], items=len(ITEMS), means_of=len(ITEMS), seed=0)
+    found = split_channels(changed, seen, extreme_ranges(changed, seen), ())
+    assert {copy.source for copy in found.copies["stem_relu"]} == {2, 4}
+
+
+def test_noise_of_every_carrier_counts(network: Network, observed: Any) -> None:
+    """A channel that the depthwise operator nearly drops still has the noise of its own rounding."""
+    carried, kernel = network.by_name["depthwise_relu"].kernel, network.by_name["project"].kernel
+    assert carried is not None
+    assert kernel is not None
+    carried, kernel = carried.copy(), kernel.copy()
+    carried[:, :, 4] *= 0.05
+    kernel[..., 4, :] *= 20
+    changed = network.with_kernels({"depthwise_relu": carried, "project": kernel})
+    seen = observe(changed, [{"image": ITEMS}], items=len(ITEMS), means_of=len(ITEMS), seed=0)
+    found = split_channels(changed, seen, extreme_ranges(network, observed), ())
+    assert {copy.source for copy in found.copies["stem_relu"]} == {4}
+
+
+def test_offsets_are_parts_of_the_steps_of_each_carrier(network: Network, observed: Any) -> None:
+    ranges = {**extreme_ranges(network, observed), "depthwise_relu": (0.0, 3.0)}
+    found = split_channels(network, observed, ranges, ())
+    for first, second in zip(found.copies["stem_relu"], found.copies["depthwise_relu"], strict=True):
+        high = ranges["stem_relu"][1]
+        assert (first.slot, first.source) == (second.slot, second.source)
+        assert first.offset / high == pytest.approx(second.offset / 3.0)
+
+
 def test_the_noisiest_channels_have_copies(network: Network, observed: Any) -> None:
     kernel = network.by_name["project"].kernel
     assert kernel is not None
@@ -205,6 +330,15 @@ def test_what_copies_do_is_known_without_running(split: Split) -> None:
         for told, found in ((split.observed[name].mean, seen[name].mean), (split.observed[name].high, seen[name].high)):
             np.testing.assert_allclose(told, found, atol=step)
         assert not set(split.observed[name].channels.tolist()) & slots(split)
+    linear, watched = read(plain("valid", 2.0, "nothing"))
+    moved = split_channels(linear, watched, extreme_ranges(linear, watched), ())
+    seen = observe(moved.network, [{"image": ITEMS}], items=len(ITEMS), means_of=len(ITEMS), seed=0)
+    (copy,) = moved.copies["make"]
+    assert moved.observed["make"].low[copy.slot] == pytest.approx(
+        seen["make"].low[copy.slot], abs=abs(copy.offset) + 1e-4
+    )
+    assert moved.observed["make"].low[copy.slot] < 0 < copy.idle
+    seen = observe(split.network, [{"image": ITEMS}], items=len(ITEMS), means_of=len(ITEMS), seed=0)
     # Borders, where the padding lacks the offset of what the depthwise operator reads, are off by a part of a step.
     for told, found in zip(split.observed["stem_relu"].item_means, seen["stem_relu"].item_means, strict=True):
         np.testing.assert_allclose(told, found, atol=1e-3)
@@ -229,8 +363,47 @@ def test_the_step_is_recorded_with_its_copies(network: Network, tmp_path: Path) 
     setup = Setup(format=Format.TFLITE, per_channel=True, steps=(AccuracyStep.SPLIT, AccuracyStep.ROUND))
     done = prepare(Scene(network, samples, 0), {}, setup, silent)
     assert [record.step for record in done.records] == ["fold", "split", "round"]
-    assert done.records[1].note == "6 copies of channels in 2 layers"
+    assert re.fullmatch(
+        r"copies: 6, layers: 2; [\d.]+ dB instead of [\d.]+ dB with exact weights", done.records[1].note
+    )
     assert set(done.channel_copies) == {"stem_relu", "depthwise_relu"}
+
+
+@pytest.mark.parametrize("more", [(), (AccuracyStep.BIAS,), (AccuracyStep.ROUND,)])
+def test_what_is_recorded_is_what_the_network_has(
+    network: Network, more: tuple[AccuracyStep, ...], tmp_path: Path
+) -> None:
+    samples = Samples.write(tmp_path / "samples", ({"image": item} for item in ITEMS), len(ITEMS))
+    scene = Scene(network, samples, 0)
+    setup = Setup(format=Format.TFLITE, per_channel=True, steps=(AccuracyStep.SPLIT, *more))
+    done = prepare(scene, {}, setup, silent)
+    assert done.channel_copies
+    kernels = rounded_kernels(done.network, WeightBits.EIGHT, True, frozenset())
+    found_db = scene.sqnr_db(done.network, kernels, done.ranges)
+    assert done.records[-1].sqnr_db == pytest.approx(found_db, abs=0.01)
+    # Copies have the kernels of their sources but for rounding, and biases that keep the means.
+    first = done.network.by_name["stem_relu"]
+    assert first.kernel is not None
+    for copy in done.channel_copies["stem_relu"]:
+        scale = np.abs(first.kernel[..., copy.source]).max() / 127
+        np.testing.assert_allclose(first.kernel[..., copy.slot], first.kernel[..., copy.source], atol=2.1 * scale)
+    means = [run(net, {"image": ITEMS})[network.outputs[0]].numpy().mean(axis=0) for net in (network, done.network)]
+    np.testing.assert_allclose(*means, atol=0.05)
+
+
+def test_layers_in_float_and_those_whose_range_is_widened_take_no_part(network: Network, tmp_path: Path) -> None:
+    samples = Samples.write(tmp_path / "samples", ({"image": item} for item in ITEMS), len(ITEMS))
+    for setup in (
+        Setup(format=Format.ONNX, per_channel=True, steps=(AccuracyStep.SPLIT,), float_ops=frozenset({"stem_relu"})),
+        Setup(format=Format.ONNX, per_channel=True, steps=(AccuracyStep.SPLIT,), portable=True),
+    ):
+        network_of = network
+        if setup.portable:  # a second branch that is added to what the first convolution reads
+            model = narrow()
+            twice = layers.Add(name="add")([model.input, model.input])
+            network_of = read_network(keras.Model(model.input, [model.output, twice]), ["image"])
+        done = prepare(Scene(network_of, samples, 0), {}, setup, silent)
+        assert done.records[1].note == "left out: no idle channel that could carry a copy"
 
 
 def test_a_network_without_idle_channels_says_so(network: Network, tmp_path: Path) -> None:
@@ -240,7 +413,7 @@ def test_a_network_without_idle_channels_says_so(network: Network, tmp_path: Pat
         {"stem_relu": np.random.default_rng(0).normal(0, 0.4, (3, 3, 3, CHANNELS)).astype(np.float32)}
     )
     done = prepare(Scene(busy, samples, 0), {}, setup, silent)
-    assert done.records[1].note == "left out: no channel is idle"
+    assert done.records[1].note == "left out: no idle channel that could carry a copy"
     assert not done.channel_copies
 
 
@@ -262,7 +435,42 @@ def test_copies_are_put_in_place_and_undone() -> None:
     np.testing.assert_array_equal(repeated(kernel, COPIES, 0, offsets=False)[[1, 3]], kernel[[0, 0]])
 
 
-@pytest.mark.parametrize(("slot", "source"), [(-1, 0), (0, -1), (2, 2)])
-def test_copies_that_cannot_be_are_refused(slot: int, source: int) -> None:
-    with pytest.raises(CardError, match=f"Channel {slot} cannot be a copy of channel {source}"):
+@pytest.mark.parametrize(
+    ("slot", "source", "message"),
+    [
+        (-1, 0, "A copied channel has a number outside 0 to 1048575."),
+        (0, 1 << 20, "A copied channel has a number outside 0 to 1048575."),
+        (2, 2, "Channel 2 cannot be a copy of itself."),
+    ],
+)
+def test_copies_that_cannot_be_are_refused(slot: int, source: int, message: str) -> None:
+    with pytest.raises(CardError) as caught:
         ChannelCopy(slot=slot, source=source, offset=0.0, idle=0.0)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("pairs", [((1, 0), (0, 1)), ((1, 0), (1, 2)), ((1, 0), (2, 1))])
+def test_copies_that_overwrite_each_other_are_refused(pairs: tuple[tuple[int, int], ...]) -> None:
+    copies = tuple(ChannelCopy(slot=slot, source=source, offset=0.0, idle=0.0) for slot, source in pairs)
+    with pytest.raises(CardError) as caught:
+        Provenance(channel_copies={"conv": copies})
+    assert str(caught.value) == "The copied channels of 'conv' overwrite each other."
+
+
+def test_kernels_are_compared_with_the_channels_of_the_file() -> None:
+    kernel = np.arange(1.0, 33.0, dtype=np.float32).reshape(4, 1, 1, 8)
+    made, read = Channels(copies=COPIES), Channels(copies=(ChannelCopy(slot=7, source=2, offset=0.5, idle=0.0),))
+    found = changed_kernel(kernel, made, read)
+    assert found is not None
+    np.testing.assert_array_equal(found[3], found[0])  # no offset: it lies in the bias
+    np.testing.assert_array_equal(found[0, 0, 0, [2, 7]], kernel[0, 0, 0, 2] / 2)
+    assert changed_kernel(kernel[:3], made, Channels()) is None
+    assert changed_kernel(kernel[..., :7], Channels(), read) is None
+    depthwise = kernel.reshape(8, 2, 2, 1)
+    np.testing.assert_array_equal(changed_kernel(depthwise, Channels(), read), depthwise)
+    assert changed_kernel(depthwise[:7], Channels(), read) is None
+    assert Channels(copies=COPIES).fit(4)
+    assert not Channels(copies=COPIES).fit(3)
+    assert not Channels(copies=(ChannelCopy(slot=0, source=5, offset=0.0, idle=0.0),)).fit(5)
+    value = np.arange(8.0).reshape(2, 4)
+    np.testing.assert_array_equal(Channels(copies=COPIES).done(value, -1), repeated(value, COPIES, -1))

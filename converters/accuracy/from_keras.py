@@ -184,7 +184,7 @@ def _kind(call: _Call) -> tuple[Kind, int]:
     from keras import layers
 
     layer = call.layer
-    same = call.channels == call.channels_in
+    same = call.channels == call.channels_in and getattr(layer, "data_format", None) != "channels_first"
     if isinstance(layer, (layers.ReLU, layers.Activation)):
         rectifier = _rectifier(layer)
         if rectifier is None:

@@ -83,6 +83,14 @@ def with_zero(ranges: Ranges) -> dict[str, tuple[float, float]]:
     return {name: (min(float(low), 0.0), max(float(high), 0.0)) for name, (low, high) in ranges.items() if low < high}
 
 
+def levels(ends: tuple[float, float]) -> tuple[float, float]:
+    """The lowest and the highest level of the 8-bit range ``ends``, which holds zero: moved so that zero is a level."""
+    low, high = ends
+    step = (high - low) / 255
+    below = round(-low / step)
+    return -below * step, (255 - below) * step
+
+
 def rounded(value: Any, ends: tuple[Any, Any] | None) -> Any:
     """``value`` on the 256 levels of the range ``ends``, which is moved so that zero is a level."""
     import tensorflow as tf

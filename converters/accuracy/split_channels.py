@@ -18,10 +18,11 @@ from edgekit.card import ChannelCopy
 from edgekit.channel_copies import repeated, shared
 from edgekit.converters.accuracy.network import Kind, Network, Op, Weights
 from edgekit.converters.accuracy.observe import Observed
-from edgekit.converters.accuracy.simulate import Ranges, with_zero
+from edgekit.converters.accuracy.simulate import Ranges, levels, with_zero
 
 IDLE_STEPS = 0.01
-"""A channel that no input moves by more than this many steps of its 8-bit range is idle."""
+"""A channel that no input moves by more than this many steps of its 8-bit range is idle, and then as good as zero
+where it is no further from it."""
 LEAST_VARIANCE = 1e-3
 """Share of the largest variance of an output channel below which noise in it counts no more."""
 
@@ -55,17 +56,25 @@ class _Path:
 
 
 def split_channels(
-    network: Network, observed: Mapping[str, Observed], ranges: Ranges, float_ops: Collection[str]
+    network: Network,
+    observed: Mapping[str, Observed],
+    ranges: Ranges,
+    float_ops: Collection[str],
+    widened: Collection[str] = (),
 ) -> Split:
     """``network`` with a copy in every idle channel that can carry one of a channel that is rounded to ``ranges``.
 
-    Means and extremes of the copies follow from those of their sources; sampled values lack them.
+    It computes what it did for values within ``ranges``. Means and extremes of the copies follow from those of their
+    sources; sampled values lack them. The file may round the operators ``widened`` to a wider range, which would prove
+    nothing.
     """
     ranges = with_zero(ranges)
     seen, found, copies = dict(observed), network, dict[str, tuple[ChannelCopy, ...]]()
     for path in _paths(network, {*network.fixed, *float_ops}):
         names = (path.carriers[0].inputs[0], *(op.name for op in path.carriers))
         if any(name not in ranges or name not in observed for name in (*names, path.reader.name)):
+            continue
+        if any(name in widened for name in names):
             continue
         idle = _idle(path, ranges)
         sources = _sources(list(idle), _noise(path, observed, ranges))
@@ -92,9 +101,7 @@ def _paths(network: Network, closed: Collection[str]) -> Iterator[_Path]:
         if maker.kind not in _SUMMING or maker.name in closed:
             continue
         carriers, reader = [maker], only_reader(maker)
-        while reader is not None and (
-            reader.kind is Kind.DEPTHWISE or (reader.kind is Kind.HANDED and reader.repeat == 1)
-        ):
+        while reader is not None and reader.kind in (Kind.DEPTHWISE, Kind.HANDED):
             carriers.append(reader)
             reader = only_reader(reader)
         if reader is not None and reader.kind in _SUMMING and _read(reader) == maker.channels:
@@ -111,20 +118,21 @@ def _step(ends: tuple[float, float]) -> float:
 
 def _idle(path: _Path, ranges: Ranges) -> dict[int, Array]:
     """The channels that are constant in every carrier whatever the input is, and their value in each."""
-    low, high = (np.full(_read(path.carriers[0]), end, np.float64) for end in ranges[path.carriers[0].inputs[0]])
+    low, high = (np.full(_read(path.carriers[0]), end) for end in levels(ranges[path.carriers[0].inputs[0]]))
     still = np.ones(path.carriers[0].channels, np.bool_)
-    middles = []
+    values = []
     for op in path.carriers:
-        low, high = np.minimum(low, 0), np.maximum(high, 0)  # for borders
+        if op.kind is Kind.HANDED or op.padding != "valid":  # borders are zero
+            low, high = np.minimum(low, 0), np.maximum(high, 0)
         if op.kernel is not None:
             low, high = _reach(op, low, high)
-        ends = ranges[op.name]
+        ends = levels(ranges[op.name])
         low, high = np.clip(low, *ends), np.clip(high, *ends)  # as its rectifier does, if it has one
         still &= high - low <= IDLE_STEPS * _step(ends)
-        middles.append((low + high) / 2)
+        values.append(low)
     if not path.exact:
-        still &= (low <= 0) & (high <= 0)
-    return {int(channel): np.array([middle[channel] for middle in middles]) for channel in np.flatnonzero(still)}
+        still &= np.abs(low) <= IDLE_STEPS * _step(ranges[path.carriers[-1].name])
+    return {int(channel): np.array([value[channel] for value in values]) for channel in np.flatnonzero(still)}
 
 
 def _reach(op: Op, low: Array, high: Array) -> tuple[Array, Array]:
@@ -171,7 +179,7 @@ def _moments(values: Weights, channels: npt.NDArray[np.int32], count: int) -> Ar
 
 def _sources(idle: Sequence[int], noise: Array) -> dict[int, int]:
     """The channel that each idle one copies, so that the most noise is lost: n copies leave 1/n^2 of it."""
-    counts = {int(channel): 1 for channel in np.flatnonzero(noise > 0) if channel not in idle}
+    counts = {channel: 1 for channel in range(len(noise)) if channel not in idle}
     if not counts:
         return {}
     sources: dict[int, int] = {}

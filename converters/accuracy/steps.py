@@ -11,7 +11,7 @@ from edgekit.converters.accuracy.correct_bias import shift_of_weights
 from edgekit.converters.accuracy.equalize import equalized, find_scales, rescaled
 from edgekit.converters.accuracy.in_sequence import correct
 from edgekit.converters.accuracy.kernel_scales import WeightBits, output_scales, rounded_kernels
-from edgekit.converters.accuracy.network import Network, Weights
+from edgekit.converters.accuracy.network import Kind, Network, Weights, origin
 from edgekit.converters.accuracy.observe import Observed
 from edgekit.converters.accuracy.scene import Scene
 from edgekit.converters.accuracy.split_channels import split_channels
@@ -22,12 +22,15 @@ from edgekit.workers import Progress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What the steps must know of the file to be made. The weights of ``float_ops`` are not quantized."""
+    """What the steps must know of the file to be made. The weights of ``float_ops`` are not quantized. A ``portable``
+    one has wider ranges around additions and means.
+    """
 
     format: Format
     per_channel: bool
     steps: tuple[AccuracyStep, ...]
     float_ops: frozenset[str] = frozenset()
+    portable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,7 @@ def prepare(scene: Scene, fixed: Mapping[str, str], setup: Setup, progress: Prog
         kernels={},
     ).changed(setup)
     best_db = _judge(best, scene)
+    mended = bool({AccuracyStep.BIAS, AccuracyStep.ROUND} & set(setup.steps))
     folded = sum(len(op.members[1:]) for op in best.network.ops)
     records = [StepRecord(step="fold", sqnr_db=best_db, note=f"{folded} layers merged into those before them")]
     for done, (step, make) in enumerate(_STEPS.items()):
@@ -91,16 +95,17 @@ def prepare(scene: Scene, fixed: Mapping[str, str], setup: Setup, progress: Prog
         if isinstance(found, str):
             records.append(StepRecord(step=step.value, sqnr_db=best_db, note=f"left out: {found}"))
             continue
-        if step is AccuracyStep.SPLIT:  # finer activations, which the errors of weights still to be mended would hide
-            before, after = (scene.sqnr_db(candidate.network, {}, candidate.ranges) for candidate in (best, found))
-        else:
-            before, after = best_db, _judge(found, scene)
+        # Split makes activations finer, which the errors of weights that are still to be mended would hide.
+        exact = step is AccuracyStep.SPLIT and mended
+        after = _judge(found, scene, exact=exact)
+        before = best_db
+        gain = f"{after:.2f} dB instead of {before:.2f} dB{' with exact weights' if exact else ''}"
         if after > before:
-            best, best_db = found, _judge(found, scene) if step is AccuracyStep.SPLIT else after
-            records.append(StepRecord(step=step.value, sqnr_db=best_db, note=found.note))
+            best, best_db = found, _judge(found, scene) if exact else after
+            note = f"{found.note}; {gain}" if exact else found.note
         else:
-            note = f"left out: {after:.2f} dB instead of {before:.2f} dB"
-            records.append(StepRecord(step=step.value, sqnr_db=best_db, note=note))
+            note = f"left out: {gain}" if f"{after:.2f}" != f"{before:.2f}" else "left out: no gain"
+        records.append(StepRecord(step=step.value, sqnr_db=best_db, note=note))
     return Prepared(
         network=best.network.with_kernels(_free(best)) if best.adapted else best.network,
         channel_scales=best.channel_scales,
@@ -112,8 +117,9 @@ def prepare(scene: Scene, fixed: Mapping[str, str], setup: Setup, progress: Prog
     )
 
 
-def _judge(candidate: Candidate, scene: Scene) -> float:
-    return scene.sqnr_db(candidate.network, candidate.kernels, candidate.ranges)
+def _judge(candidate: Candidate, scene: Scene, *, exact: bool = False) -> float:
+    """How near the candidate comes to the float network, in dB; ``exact`` weights are not rounded."""
+    return scene.sqnr_db(candidate.network, {} if exact else candidate.kernels, candidate.ranges)
 
 
 def _free(candidate: Candidate) -> dict[str, Weights]:
@@ -131,7 +137,8 @@ def _equalize(best: Candidate, _scene: Scene, setup: Setup) -> Candidate:
     note = f"{weighted - len(found.skipped)} of {weighted} layers"
     if found.skipped:
         name, reason = next(iter(found.skipped.items()))
-        note += f"; not {name}, since {reason}"
+        more = f" and {len(found.skipped) - 1} more" if len(found.skipped) > 1 else ""
+        note += f"; not {name}{more}, since {reason}"
     return best.changed(
         setup,
         network=equalized(best.network, found.scales),
@@ -146,18 +153,29 @@ def _ranges(best: Candidate, _scene: Scene, setup: Setup) -> Candidate:
 
 
 def _split(best: Candidate, _scene: Scene, setup: Setup) -> Candidate | str:
-    split = split_channels(best.network, best.observed, best.ranges, setup.float_ops)
+    widened = _widened(best.network) if setup.portable else ()
+    split = split_channels(best.network, best.observed, best.ranges, setup.float_ops, widened)
     if not split.copies:
-        return "no channel is idle"
-    slots = [copy.slot for copies in split.copies.values() for copy in copies]
+        return "no idle channel that could carry a copy"
+    slots = sum(len(copies) for copies in split.copies.values())
     return replace(
         best,
         network=split.network,
         observed=split.observed,
         kernels=rounded_kernels(split.network, best.bits, setup.per_channel, setup.float_ops),
         channel_copies=split.copies,
-        note=f"{len(slots)} copies of channels in {len(split.copies)} layers",
+        note=f"copies: {slots}, layers: {len(split.copies)}",
     )
+
+
+def _widened(network: Network) -> set[str]:
+    """The operators around additions, means and the like, whose ranges in a portable file may be wider than chosen."""
+    names = {
+        name for op in network.ops if op.kind in (Kind.ADD, Kind.AVERAGE, Kind.OTHER) for name in (op.name, *op.inputs)
+    }
+    return {op.name for op in network.ops if {op.name, origin(op.name, network.by_name)} & names} | {
+        origin(name, network.by_name) for name in names
+    }
 
 
 def _bias(best: Candidate, _scene: Scene, _setup: Setup) -> Candidate:

@@ -61,6 +61,7 @@ class Accuracy:
             per_channel=request["per_channel"],
             steps=tuple(AccuracyStep(step) for step in request["steps"]),
             float_ops=frozenset(kept),
+            portable=request["portable"],
         )
         done = prepare(scene, {**excluded, **request["fixed"]}, setup, progress)
         probe_of(done.network, Samples.open(Path(request["samples"]))).save(Path(request["path"]))

@@ -83,6 +83,10 @@ def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
     precisions = tuple(dict.fromkeys(map(parse_precision, codes)))
     if options["portable"] and Precision.INT8 not in precisions:
         raise InputError(f"--portable is for int8; got {', '.join(codes)}: add --int8, or leave it out.")
+    if options["exclude"] and Precision.INT8 not in precisions:
+        raise InputError(
+            f"--exclude is for the accuracy steps of int8; got {', '.join(codes)}: add --int8, or leave it out."
+        )
     recipes = tuple(
         Recipe(
             precision=precision,

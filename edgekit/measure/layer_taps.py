@@ -15,6 +15,7 @@ Constant = Callable[[str], Array | None]
 
 QUANTIZING = frozenset({"QUANTIZE", "QuantizeLinear"})
 DEQUANTIZING = frozenset({"DEQUANTIZE", "DequantizeLinear"})
+_LOWEST = float(np.finfo(np.float32).min)
 _FLOAT = frozenset({"float32", "float16"})
 _INTEGER = frozenset({"int8", "uint8", "int16", "uint16"})
 _RECTIFIERS = frozenset({"Relu", "Clip", "RELU", "RELU6"})
@@ -64,13 +65,16 @@ def find_taps(graph: Graph, constant: Constant) -> dict[str, Tap]:
     """
     makers = {out: node for node in graph.nodes if not node.subgraph for out in node.outputs}
     readers: dict[str, list[Node]] = {}
-    for node in graph.nodes:
+    for node in reversed(graph.nodes):
+        if _idle(node, constant):  # who reads what it gives reads what it takes
+            readers[node.inputs[0]] = readers.get(node.outputs[0], [])
+            continue
         for name in node.inputs:
-            readers.setdefault(name, []).append(node)
+            readers[name] = [node, *readers.get(name, [])]
     finals = {tensor: name for name, tensor in graph.output_tensors.items()}
     taps: dict[str, Tap] = {}
     for node in graph.nodes:
-        if node.subgraph or node.op in QUANTIZING:
+        if node.subgraph or node.op in QUANTIZING or _idle(node, constant):
             continue
         for out in node.outputs:
             read = readers.get(out, [])
@@ -83,6 +87,14 @@ def find_taps(graph: Graph, constant: Constant) -> dict[str, Tap]:
                 if tap is not None:
                     taps[out] = tap
     return taps
+
+
+def _idle(node: Node, constant: Constant) -> bool:
+    """Whether a node gives what it takes: a maximum with the lowest float, which keeps an operator of ONNX in float."""
+    if node.op != "Max" or len(node.inputs) != 2:
+        return False
+    other = constant(node.inputs[1])
+    return other is not None and other.size == 1 and float(other.reshape(-1)[0]) == _LOWEST
 
 
 def _fused(node: Node, readers: Sequence[Node]) -> bool:

@@ -55,8 +55,10 @@ class Pair:
         self, reference: Watched, other: Watched, names: dict[str, str], channels: Mapping[str, Channels]
     ) -> None:
         self.reference, self.other, self._names = reference, other, names
-        # From the layer's name to that of the tap in the reference; the file's order is that of execution.
-        self.layers = [name for name in other.taps if names.get(name, name) in reference.taps]
+        # In the reference's order of execution: the file may make an output, which others read there, at its end.
+        place = {name: position for position, name in enumerate(reference.taps)}
+        known = [name for name in other.taps if names.get(name, name) in place]
+        self.layers = sorted(known, key=lambda name: place[names.get(name, name)])
         self._channels = channels
         self.figures = {name: Figures() for name in self.layers}
         self.aligned: dict[str, Aligned] = {}
@@ -97,6 +99,12 @@ class Pair:
             if aligned is not None:
                 self.aligned[layer] = aligned
                 kept.append(layer)
+        for layer in self.outputs:
+            if layer not in self.aligned:
+                raise InputError(
+                    f"The output {layer!r} has not the shape {wanted[layer].shape} of the reference's, or not the "
+                    "channels that its card tells of; compare files of one model."
+                )
         self.layers = kept
 
 

@@ -1,0 +1,43 @@
+"""Operators that are kept in float between integers, so that they are float when the file runs too."""
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+KEEPER = "/kept"
+"""Ends the name of what stands between a kept operator and the integers that follow it."""
+_REQUANTIZED = frozenset(("Conv", "ConvTranspose", "Gemm"))
+_PASSED = frozenset(("Relu", "Clip"))
+
+
+def stay_float(model: Any, kept: Collection[str]) -> None:
+    """Put a maximum with the lowest float, which changes nothing, behind the nodes ``kept`` that integers surround.
+
+    ONNX Runtime takes a float convolution between DequantizeLinear and QuantizeLinear for one that was forgotten, and
+    rounds its weights to 8 bits with one scale for all channels when it loads the file (its WeightBiasQuantization).
+    """
+    from onnx import helper, numpy_helper
+
+    graph = model.graph
+    readers: dict[str, list[Any]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    lowest = f"lowest{KEEPER}"
+    found = [_quantized(node, readers) for node in graph.node if node.name in kept and node.op_type in _REQUANTIZED]
+    for quantize in (node for node in found if node is not None):
+        tensor = quantize.input[0]
+        quantize.input[0] = f"{tensor}{KEEPER}"
+        graph.node.append(helper.make_node("Max", [tensor, lowest], [quantize.input[0]], name=f"{tensor}{KEEPER}"))
+    if any(lowest in node.input for node in graph.node):
+        value = np.array(np.finfo(np.float32).min, np.float32)
+        graph.initializer.append(numpy_helper.from_array(value, lowest))
+
+
+def _quantized(node: Any, readers: dict[str, list[Any]]) -> Any:
+    """The one QuantizeLinear that reads ``node``, behind rectifiers too; ``None`` where there is no such one."""
+    following = readers.get(node.output[0], [])
+    while len(following) == 1 and following[0].op_type in _PASSED:
+        following = readers.get(following[0].output[0], [])
+    return following[0] if len(following) == 1 and following[0].op_type == "QuantizeLinear" else None
