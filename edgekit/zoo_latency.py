@@ -39,9 +39,11 @@ def measure_variants(specs: "Sequence[ModelSpec]", *, progress: Progress = silen
     wanted = [(spec, variant) for spec in specs for variant in spec.published.variants]
     keys: dict[Path, Key] = {}
     with scratch_folder() as scratch:
+        folder = Path(scratch) / "variants"  # as a conversion wants its folder for itself
+        folder.mkdir()
         for done, (spec, variant) in enumerate(wanted):
             progress("converting", done, len(wanted))
-            source = Path(scratch) / f"{spec.name}_{variant.alpha:g}_{variant.size}.keras"
+            source = folder / f"{spec.name}_{variant.alpha:g}_{variant.size}.keras"
             build_file(spec, source, overrides={"alpha": variant.alpha, "size": variant.size})
             recipes = (Recipe(precision=Precision.FP32),)
             (made,) = convert(Request(source=source, recipes=recipes, formats=(Format.TFLITE,))).artifacts

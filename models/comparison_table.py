@@ -92,7 +92,8 @@ def activation_table(entries: Sequence[EntryFigures]) -> Table:
     largest = ["largest"]
     for entry in entries:
         printed_kb = max((kilobytes_of(s, c) for s, c in entry.spec.published.widest.items()), default=None)
-        largest += ["", f"{max(kilobytes_of(s, c) for s, c in entry.widest.items()):,.0f}"]
+        here_kb = max((kilobytes_of(s, c) for s, c in entry.widest.items()), default=None)
+        largest += ["", "–" if here_kb is None else f"{here_kb:,.0f}"]
         largest.append("" if printed_kb is None else f"{printed_kb:,.0f} kB")
     return "Activations between blocks", columns, [*rows, largest]
 

@@ -98,7 +98,7 @@ def prepare(scene: Scene, fixed: Mapping[str, str], setup: Setup, progress: Prog
         # Split makes activations finer, which the errors of weights that are still to be mended would hide.
         exact = step is AccuracyStep.SPLIT and mended
         after = _judge(found, scene, exact=exact)
-        before = best_db
+        before = _judge(best, scene, exact=True) if exact else best_db
         gain = f"{after:.2f} dB instead of {before:.2f} dB{' with exact weights' if exact else ''}"
         if after > before:
             best, best_db = found, _judge(found, scene) if exact else after

@@ -57,8 +57,8 @@ class Pair:
         self.reference, self.other, self._names = reference, other, names
         # In the reference's order of execution: the file may make an output, which others read there, at its end.
         place = {name: position for position, name in enumerate(reference.taps)}
-        known = [name for name in other.taps if names.get(name, name) in place]
-        self.layers = sorted(known, key=lambda name: place[names.get(name, name)])
+        known = [name for name in other.taps if self.in_reference(name) in place]
+        self.layers = sorted(known, key=lambda name: place[self.in_reference(name)])
         self._channels = channels
         self.figures = {name: Figures() for name in self.layers}
         self.aligned: dict[str, Aligned] = {}
