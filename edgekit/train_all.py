@@ -92,7 +92,7 @@ def _verbs(
         raise InputError(f"The preset {preset} of {spec.name} has no data set of its own; choose another --preset.")
     run = folder / spec.name
     model = str(run / "model.keras")
-    files = [str(run / f"model.{p.value}.{f.value}") for f in Format if f is not Format.KERAS for p in PRECISIONS]
+    files = [str(run / f"{spec.name}.{p.value}.{f.value}") for f in Format if f is not Format.KERAS for p in PRECISIONS]
     given = ("--data-dir", str(data_dir)) if data_dir is not None else ()
     seeded = ("--seed", str(seed))
     shorter = ("--epochs", str(epochs)) if epochs is not None else ()

@@ -38,7 +38,7 @@ def test_one_failure_does_not_stop_the_rest_and_nothing_is_done_twice(tmp_path: 
     told.clear()
     train_all(specs[1:], tmp_path, preset="small", epochs=12, announce=told.append)
     assert told == ["1/1 mobilenet_v2", *(f"  {v}: done before" for v in ("train", "convert", "evaluate", "benchmark"))]
-    (tmp_path / "mobilenet_v2/model.int8.onnx").unlink()
+    (tmp_path / "mobilenet_v2/mobilenet_v2.int8.onnx").unlink()
     told.clear()
     train_all(specs[1:], tmp_path, preset="small", epochs=12, announce=told.append)
     assert told[:2] == ["1/1 mobilenet_v2", "  train: done before"]
