@@ -139,7 +139,7 @@ def _run(
     tools = {**_versions(), **loaded.tools}
     making = Making(source=source, todo=todo, base=base, items=items, tools=tools, staged=staged, target=target)
     rows = make_all(making, lowering, looks, steps, shop)
-    notes = (*todo.notes, _compared(items, {row.parity.count for row in rows}, data))
+    notes = (*todo.notes, _compared(items, {row.parity.count for row in rows}, data), *_few(items, request.recipes))
     report = ConversionReport(
         source=source.path,
         source_sha256=source.sha256,
@@ -166,8 +166,15 @@ def _compared(items: calibrating.Calibration, counts: Collection[int], data: Dat
         real = "No real data was at hand: files were compared with the source on"
         return f"{real} {max(counts)} synthetic inputs{slow}."
     whole = f"{items.ref.count} calibration items of {items.ref.name}"
-    few = "" if items.ref.count >= FEW_ITEMS else f", too few to tell how they do on others: take {FEW_ITEMS} or more"
-    return f"Files were compared with the source on {max(counts)} of the {whole}{slow}{few}."
+    return f"Files were compared with the source on {max(counts)} of the {whole}{slow}."
+
+
+def _few(items: calibrating.Calibration, recipes: Collection[Recipe]) -> tuple[str, ...]:
+    """What is to be said of few calibration items."""
+    count = items.ref.count if items.ref is not None else FEW_ITEMS
+    if count >= FEW_ITEMS or not any(recipe.needs_calibration for recipe in recipes):
+        return ()
+    return (f"{count} calibration items say little of how files do on others: take {FEW_ITEMS} or more.",)
 
 
 def _repeated(request: Request, earlier: manifest.Manifest) -> Request:

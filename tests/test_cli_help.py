@@ -12,8 +12,9 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("zoo",): (),
     ("zoo", "list"): EVERYWHERE,
     ("zoo", "show"): EVERYWHERE,
+    ("zoo", "compare"): ("--plot", "--json", "--force"),
     ("zoo", "build"): ("--alpha", "--size", "--classes", "--weights", "--seed", "-o"),
-    ("train",): ("--preset", "--data", "--data-dir", "--epochs", "--seed", "--weights", "-o"),
+    ("train",): ("--all", "--preset", "--data", "--data-dir", "--epochs", "--seed", "--weights", "-o"),
     ("convert",): (
         *("--int8", "-p", "-f", "--calibration", "--samples", "--preprocess", "--labels", "--data-dir", "--seed"),
         *("-o", "--force", "--json", "--portable"),
@@ -28,6 +29,11 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("benchmark",): (
         *("--device", "--threads", "--runs", "--warmup", "--min-secs", "--profile", "--seed", "--json"),
         *("--engine", "--best", "--max-loss", "--data", "--samples"),
+    ),
+    ("demo",): (),
+    ("demo", "classify"): (
+        *("--source", "--top", "--view", "--save", "--frames", "--preprocess", "--labels", "--threads", "--engine"),
+        *("--force", "--json"),
     ),
     ("report",): ("-o", "--force"),
     ("doctor",): EVERYWHERE,

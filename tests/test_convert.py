@@ -93,6 +93,10 @@ def test_files_without_fast_kernels_are_compared_on_fewer_items(models: Path, tm
         "images.int16x8.tflite": 24,
     }  # fmt: skip
     assert any("on 30 of the 30 calibration items" in note and note.endswith("kernels on 24.") for note in report.notes)
+    few = "30 calibration items say little of how files do on others: take 32 or more."
+    assert few in report.notes
+    float_only = replace(request, recipes=recipes[:1], output_dir=tmp_path / "float")
+    assert not any("say little" in note for note in convert(float_only).notes)
 
 
 def test_batch_norm_of_a_depthwise_layer_is_folded_in_onnx(all_recipes: Path) -> None:

@@ -80,8 +80,10 @@ def test_a_folder_is_gone_through(model: Path, photos: Path, tmp_path: Path) -> 
     done = edgekit("demo", "classify", model, "--source", photos, "--top", "1", "--save", tmp_path / "seen")
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(p.name for p in (tmp_path / "seen").iterdir()) == ["blue.png", "green.png", "red.png"]
-    cells = [line.split("│") for line in done.stdout.splitlines() if line.startswith("│")]
-    assert [(Path(c[1].strip()).stem, c[2].strip()) for c in cells] == [(n, n) for n in sorted(COLOURS)]
+    assert "3 photos" in " ".join(done.stdout.split())
+    done = edgekit("demo", "classify", model, "--source", photos, "--top", "1", "--json", "-")
+    rows = json.loads(done.stdout)["results"]
+    assert [(Path(r["input"]).stem, r["top"][0]["label"]) for r in rows] == [(n, n) for n in sorted(COLOURS)]
 
 
 def test_a_clip_is_told_second_by_second(model: Path, clip: Path, tmp_path: Path) -> None:

@@ -22,9 +22,12 @@ HEAVY = {
 ENGINES = {"ai_edge_litert", "onnxruntime", "flatbuffers", "google", "PIL"}
 """What a verb may load when it runs a model or reads an image."""
 
-DEVICE_VERBS = ("inspect", "predict", "evaluate", "compare", "benchmark", "card", "doctor", "report", "zoo")
+DEVICE_VERBS = ("inspect", "predict", "evaluate", "compare", "benchmark", "card", "doctor", "report", "zoo", "demo")
 
 FOLDERS = {"models": "edgekit.models", "converters": "edgekit.converters", "demos": "edgekit.demos"}
+
+JOINING = ("edgekit.quickstart", "edgekit.train_all", "edgekit.zoo_latency")
+"""What joins training, conversion and measuring: only the command line stands above."""
 
 MAY_IMPORT = {
     "edgekit.models": {"edgekit", "edgekit.models"},
@@ -36,9 +39,9 @@ MAY_IMPORT = {
         "edgekit.models",
         "edgekit.converters",
         "edgekit.demos",
-        "edgekit.quickstart",
+        *JOINING,
     },
-    "edgekit.quickstart": {"edgekit", "edgekit.models", "edgekit.converters"},
+    **{module: {"edgekit", "edgekit.models", "edgekit.converters"} for module in JOINING},
     "edgekit": {"edgekit"},
 }
 """Which layers the files of a layer may import."""
