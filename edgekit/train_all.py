@@ -142,10 +142,14 @@ def _call(verb: Verb, announce: Announce, more: Sequence[str]) -> str:
     verb.results.unlink(missing_ok=True)
     start, last = time.monotonic(), "it said nothing"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
-        for line in child.stderr or ():
-            last = line.strip().removeprefix("edgekit: ")
-            announce(f"    {last}")
-        _, status, usage = os.wait4(child.pid, 0)
+        try:
+            for line in child.stderr or ():
+                last = line.strip().removeprefix("edgekit: ")
+                announce(f"    {last}")
+            _, status, usage = os.wait4(child.pid, 0)
+        except BaseException:
+            child.terminate()  # it keeps what it can go on from
+            raise
         child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         return last if child.returncode > 0 else f"ended by signal {-child.returncode} ({last})"
@@ -153,7 +157,7 @@ def _call(verb: Verb, announce: Announce, more: Sequence[str]) -> str:
     data |= {
         "verb": list(verb.arguments),
         "seconds": round(time.monotonic() - start, 1),
-        "peak_rss_bytes": usage.ru_maxrss * 1024,  # Linux counts in KiB
+        "peak_rss_bytes": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
     }
     write_atomic(verb.results, (json.dumps(data, indent=2) + "\n").encode())
     return ""

@@ -119,7 +119,7 @@ def _fit(
                 optimizer.build(model.trainable_variables)
             if state.epoch > phase.start:
                 _restore(optimizer.variables, state.optimizer, checkpoint, model.name)
-            step = _training_step(model, optimizer, preset.label_smoothing, together)
+            step = training_step(model, optimizer, preset.label_smoothing, together)
             while state.epoch < phase.end and not _idle(state, preset.patience):
                 learned = _learn(model, step, batches, state.epoch + 1, preset.epochs, progress)
                 now = values(model.variables)
@@ -170,7 +170,7 @@ def cross_entropy(logits: Array, labels: npt.NDArray[np.int64], label_smoothing:
     return float(-((1 - label_smoothing) * of_label + label_smoothing * log_p.mean(axis=1)).mean())
 
 
-def _training_step(model: Any, optimizer: Any, label_smoothing: float, together: Together) -> Callable[..., Any]:
+def training_step(model: Any, optimizer: Any, label_smoothing: float, together: Together) -> Callable[..., Any]:
     """A compiled function of a batch that changes the weights; (sum of losses, number correct) before the change."""
     import tensorflow as tf
 

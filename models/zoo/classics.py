@@ -21,14 +21,14 @@ _RESNETS = "He, Zhang, Ren and Sun 2015, Deep residual learning, arXiv:1512.0338
 _VGGS = "Simonyan and Zisserman 2014, Very deep convolutional networks, arXiv:1409.1556"
 
 
-def _small(*, epochs: int, **arguments: Value) -> TrainingPreset:
+def _small(*, epochs: int, learning_rate: float = 0.05, **arguments: Value) -> TrainingPreset:
     """CIFAR-10 in minutes on two cores."""
     return TrainingPreset(
         data="cifar10",
         epochs=epochs,
         batch_size=64,
         optimizer=Optimizer.SGD,
-        learning_rate=0.05,
+        learning_rate=learning_rate,
         schedule=Schedule.COSINE,
         weight_decay=5e-4,
         flip=True,
@@ -147,7 +147,7 @@ SPECS: tuple[ModelSpec, ...] = (
         preprocess="tf",
         resize=Resize.STRETCH,
         presets={
-            "small": _small(epochs=20, alpha=0.5, momentum=0.9, dropout=0.3),
+            "small": _small(epochs=30, learning_rate=0.02, alpha=0.5, momentum=0.9, dropout=0.2),
             "book": TrainingPreset(
                 data="cifar10", epochs=50, batch_size=128, optimizer=Optimizer.ADAM, learning_rate=1e-3
             ),
@@ -169,7 +169,16 @@ SPECS: tuple[ModelSpec, ...] = (
         preprocess="torch",
         resize=Resize.CROP,
         presets={
-            "small": _small(epochs=24, alpha=0.375, stem="small", norm="batch", momentum=0.9, units=256, dropout=0.3),
+            "small": _small(
+                epochs=25,
+                learning_rate=0.02,
+                alpha=0.375,
+                stem="small",
+                norm="batch",
+                momentum=0.9,
+                units=256,
+                dropout=0.2,
+            ),
             # Section 5
             "book": _paper(
                 epochs=90, batch_size=128, learning_rate=1e-2, weight_decay=5e-4, decay_per_step=250 ** (-1 / 3)
@@ -186,14 +195,14 @@ SPECS: tuple[ModelSpec, ...] = (
     ),
     _vgg(
         16,
-        small=_small(epochs=18, alpha=0.25, norm="batch", momentum=0.9, units=256, dropout=0.3),
+        small=_small(epochs=30, learning_rate=0.02, alpha=0.25, norm="batch", momentum=0.9, units=256, dropout=0.2),
         published=Published(
             parameters=138_357_544, macs=15_300_000_000, top1=0.730, top1_data="ImageNet", macs_tolerance=0.015
         ),
     ),
     _vgg(
         19,
-        small=_small(epochs=18, alpha=0.25, norm="batch", momentum=0.9, units=256, dropout=0.3),
+        small=_small(epochs=30, learning_rate=0.02, alpha=0.25, norm="batch", momentum=0.9, units=256, dropout=0.2),
         published=Published(parameters=143_667_240, macs=19_600_000_000, top1=0.727, top1_data="ImageNet"),
     ),
     ModelSpec(
@@ -206,7 +215,7 @@ SPECS: tuple[ModelSpec, ...] = (
         preprocess="torch",
         resize=Resize.CROP,
         presets={
-            "small": _small(epochs=16, alpha=0.25, stem="small", norm="batch", momentum=0.9, dropout=0.2),
+            "small": _small(epochs=14, alpha=0.25, stem="small", norm="batch", momentum=0.9, dropout=0.2),
             # Section 6 has the fall of the rate, 4 % in 8 epochs, and the momentum; the rest is BVLC GoogLeNet's.
             "book": TrainingPreset(
                 data=None,
@@ -237,7 +246,7 @@ SPECS: tuple[ModelSpec, ...] = (
     ),
     _resnet(
         34,
-        small=_small(epochs=24, alpha=0.25, stem="small", momentum=0.9),
+        small=_small(epochs=14, alpha=0.25, stem="small", momentum=0.9),
         published=Published(
             parameters=21_797_672, macs=3_600_000_000, top1=0.7548, top1_data="ImageNet", macs_tolerance=0.02
         ),
