@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edgekit.demos.frames import Frame, Source, frames
 from edgekit.errors import InputError
@@ -23,21 +25,20 @@ class Seen:
     @property
     def words(self) -> str:
         """The classes with their probabilities, best first."""
-        return ", ".join(f"{name_of(guess)} {guess.probability:.2f}" for guess in self.top)
+        return ", ".join(f"{guess.title} {guess.probability:.2f}" for guess in self.top)
+
+    def without_pixels(self) -> "Seen":
+        """The same without the picture, which would fill the memory where many are kept."""
+        return replace(self, frame=replace(self.frame, pixels=np.empty((0, 0, 3), np.uint8)))
 
     def to_json(self) -> dict[str, Any]:
         """One object of ``--json``."""
         return {
             "input": self.frame.name,
             "time_s": self.frame.time_s,
-            "top": [{"class_id": g.class_id, "label": g.label, "probability": g.probability} for g in self.top],
+            "top": [guess.to_json() for guess in self.top],
             "latency_ms": self.latency_ms,
         }
-
-
-def name_of(guess: Guess) -> str:
-    """What a class is called."""
-    return guess.label or f"class {guess.class_id}"
 
 
 def open_classifier(

@@ -10,13 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.demos.classify import Seen, name_of
+from edgekit.demos.classify import Seen
 from edgekit.demos.frames import Source
 from edgekit.errors import InputError, need
 from edgekit.files import Staging, refuse_existing
 
 Pixels = npt.NDArray[np.uint8]
 
+_PHOTOS = (".png", ".jpg", ".jpeg")
 _BAR = (29, 99, 200)
 
 
@@ -39,7 +40,7 @@ def labelled(seen: Seen) -> Pixels:
     for row, guess in enumerate(seen.top):
         y = 4 + row * (size + 6)
         draw.rectangle((0, y, int(width * guess.probability), y + size + 3), fill=(*_BAR, 200))
-        draw.text((4, y), f"{guess.probability:4.0%} {name_of(guess)}", font=font, fill="white")
+        draw.text((4, y), f"{guess.probability:4.0%} {guess.title}", font=font, fill="white")
     return np.asarray(image)
 
 
@@ -51,7 +52,7 @@ def saving(target: Path | None, source: Source, *, force: bool) -> Iterator[Show
         return
     if source.moving and target.suffix.lower() != ".mp4":
         raise InputError(f"A clip is written as .mp4; got {target}: write --save {target.with_suffix('.mp4')}.")
-    if not source.moving and len(source.paths) == 1 and target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+    if not source.moving and len(source.paths) == 1 and target.suffix.lower() not in _PHOTOS:
         raise InputError(
             f"A photo is written as .png or .jpg; got {target}: write --save {target.with_suffix('.png')}."
         )
@@ -73,11 +74,15 @@ def _photos(target: Path, source: Source) -> Iterator[Show]:
         target.mkdir()
 
     def show(pixels: Pixels, seen: Seen) -> bool:
-        name = target / f"{Path(seen.frame.name).stem}.png" if several else target
-        Image.fromarray(pixels).save(name)
+        Image.fromarray(pixels).save(target / _saved_as(Path(seen.frame.name)) if several else target)
         return True
 
     yield show
+
+
+def _saved_as(photo: Path) -> str:
+    """A name that no other photo of the folder gets."""
+    return photo.name if photo.suffix.lower() in _PHOTOS else f"{photo.name}.png"
 
 
 @contextlib.contextmanager

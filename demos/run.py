@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.demos.classify import Seen, classify, name_of, open_classifier
+from edgekit.demos.classify import Seen, classify, open_classifier
 from edgekit.demos.drawing import labelled, saving, window
 from edgekit.demos.frames import find_source
 from edgekit.measure.subjects import Subject
@@ -40,7 +40,7 @@ class ClassifyReport:
     latencies_ms: tuple[float, ...]
 
     def results(self) -> list[dict[str, Any]]:
-        """One JSON object for each photo, or for the last frame of each second."""
+        """One JSON object for each photo, or for the first frame of each second."""
         return [{**self.subject.describe(), **seen.to_json()} for seen in self.seen]
 
     def table(self) -> tuple[str, list[str], list[list[str]]]:
@@ -55,7 +55,7 @@ class ClassifyReport:
             rows = [[name, f"{n / count:.1%}"] for name, n in self.counts.most_common(10)]
             return title, ["class", "frames in which it is the best"], rows
         rows = [
-            [seen.frame.name if row == 0 else "", name_of(guess), f"{guess.class_id}", f"{guess.probability:.4f}"]
+            [seen.frame.name if row == 0 else "", guess.title, f"{guess.class_id}", f"{guess.probability:.4f}"]
             for seen in self.seen
             for row, guess in enumerate(seen.top)
         ]
@@ -78,7 +78,6 @@ def run_classify(
     kept: list[Seen] = []
     counts: Counter[str] = Counter()
     latencies_ms: list[float] = []
-    last_s = 0.0
     wanted = {"auto": None, "window": True, "none": False}[options.view]
     with contextlib.ExitStack() as stack:
         show = stack.enter_context(window(f"edgekit: {file.name}", wanted=wanted))
@@ -87,16 +86,18 @@ def run_classify(
             for seen in classify(subject, source, top=options.top):
                 pixels = labelled(seen)
                 save(pixels, seen)
-                counts[name_of(seen.top[0])] += 1
+                counts[seen.top[0].title] += 1
                 latencies_ms.append(seen.latency_ms)
                 now_s = seen.frame.time_s
-                if now_s is None or not kept or now_s - last_s >= TOLD_EVERY_S:
-                    kept.append(seen)
-                if now_s is not None and kept[-1] is seen:
-                    last_s = now_s
-                    tell(f"{now_s:7.1f} s  {seen.words}")
+                last_s = kept[-1].frame.time_s if kept else None
+                if now_s is None or last_s is None or now_s - last_s >= TOLD_EVERY_S:
+                    kept.append(seen.without_pixels())
+                    if now_s is not None:
+                        tell(f"{now_s:7.1f} s  {seen.words}")
                 if not show(pixels, seen) or len(latencies_ms) == options.frames:
                     break
+    if not latencies_ms:  # interrupted before the first frame
+        raise KeyboardInterrupt
     return ClassifyReport(
         subject=subject, moving=source.moving, seen=tuple(kept), counts=counts, latencies_ms=tuple(latencies_ms)
     )

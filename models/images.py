@@ -77,12 +77,11 @@ def _read(data: Dataset, preprocessing: Preprocessing) -> Iterator[tuple[str, np
             raise DataError(f"{data.name} holds {got}; training takes images of (height, width, channels) uint8.")
         return item_digest(item), resize(item, preprocessing)
 
-    with ThreadPoolExecutor(allowed_cpus()) as threads:
-        try:
-            yield from threads.map(read, range(len(data)))
-        except BaseException:
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
+    threads = ThreadPoolExecutor(allowed_cpus())
+    try:
+        yield from threads.map(read, range(len(data)))
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _room(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:

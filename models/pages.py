@@ -7,8 +7,6 @@ from edgekit.models.spec import ModelSpec
 
 Json = Mapping[str, Any]
 
-_COMMAND = "edgekit train --all --preset small --data-dir DATA -o RUNS"
-
 
 def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
     """``docs/zoo/README.md``: the table of all entries."""
@@ -36,7 +34,7 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         "",
         "<!-- not run: takes hours -->",
         "```sh",
-        _COMMAND,
+        "edgekit train --all --preset small --data-dir DATA -o RUNS",
         "edgekit report RUNS -o zoo.html",
         "```",
     ]
@@ -66,8 +64,9 @@ def entry_page(spec: ModelSpec, results: Json) -> str:
     ]
     small = spec.presets["small"]
     for argument in spec.arguments:
-        default = f"{argument.default}"
-        lines.append(f"| {argument.name} | {default} | {small.arguments.get(argument.name, argument.default)} |")
+        lines.append(
+            f"| {argument.name} | {argument.default} | {small.arguments.get(argument.name, argument.default)} |"
+        )
     lines += ["", "## Trained here", "", _training(spec, row), ""]
     lines += [
         "| file | top-1, % | agreement, % | bytes | ratio | p50, ms | max-abs | SQNR, dB |",

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from edgekit.models.framework import load_keras
@@ -14,25 +15,31 @@ HEAD = "logits"
 _MOMENTUM = 0.9
 
 
+class Learning(StrEnum):
+    """Which layers learn."""
+
+    ALL = "all"
+    HEAD = "head"
+    UNNORMALISED = "all but normalisation"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """The epochs after ``start`` up to ``end``: ``learning`` is "all", "head" or "all but normalisation"."""
+    """The epochs after ``start`` up to ``end``, and which layers learn in them."""
 
     start: int
     end: int
     learning_rate: float
-    learning: str
+    layers: Learning
 
 
 def phases(preset: TrainingPreset) -> tuple[Phase, ...]:
     """One phase, or with frozen epochs two."""
     frozen = min(preset.frozen_epochs, preset.epochs)
     if not frozen:
-        return (Phase(start=0, end=preset.epochs, learning_rate=preset.learning_rate, learning="all"),)
-    head = Phase(start=0, end=frozen, learning_rate=preset.learning_rate, learning="head")
-    rest = Phase(
-        start=frozen, end=preset.epochs, learning_rate=preset.fine_tuning_rate, learning="all but normalisation"
-    )
+        return (Phase(start=0, end=preset.epochs, learning_rate=preset.learning_rate, layers=Learning.ALL),)
+    head = Phase(start=0, end=frozen, learning_rate=preset.learning_rate, layers=Learning.HEAD)
+    rest = Phase(start=frozen, end=preset.epochs, learning_rate=preset.fine_tuning_rate, layers=Learning.UNNORMALISED)
     return (head, rest) if rest.end > rest.start else (head,)
 
 
@@ -42,9 +49,9 @@ def learning(model: Any, phase: Phase) -> Iterator[None]:
     norm = load_keras().layers.BatchNormalization
     before = [layer.trainable for layer in model.layers]
     for layer in model.layers:
-        if phase.learning == "head":
+        if phase.layers is Learning.HEAD:
             layer.trainable = layer.name == HEAD
-        elif phase.learning != "all":
+        elif phase.layers is not Learning.ALL:
             layer.trainable = not isinstance(layer, norm)
     try:
         yield

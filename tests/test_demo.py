@@ -143,6 +143,25 @@ def test_wrong_usage_is_one_sentence(
     assert {p.name for p in tmp_path.iterdir()} <= {"x.mp4"}
 
 
+def test_what_is_no_classifier_of_images_is_refused(colour_model: Callable[..., Path], photos: Path) -> None:
+    silent, single = colour_model(card=None), colour_model(np.ones((3, 1)), labels=None)
+    for file, message in (
+        (silent, f"Nothing says how images become the input of {silent}: say it with --preprocess."),
+        (single, f"{single} is no classifier; expected one output with a score for each class."),
+    ):
+        done = edgekit("demo", "classify", file, "--source", photos / "red.png")
+        assert (done.returncode, done.stderr) == (2, f"edgekit: {message}\n")
+
+
+def test_photos_that_differ_in_their_ending_only_are_all_kept(model: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "a.bmp", "a.jpg"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        Image.new("RGB", (40, 30), COLOURS["red"]).save(tmp_path / "in" / name)
+    done = edgekit("demo", "classify", model, "--source", tmp_path / "in", "--save", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.bmp.png", "a.jpg", "a.png"]
+
+
 def test_frames_of_a_clip_are_rgb_and_timed(clip: Path) -> None:
     found = list(frames(find_source(str(clip))))
     assert len(found) == 30

@@ -21,8 +21,9 @@ from edgekit.converters.accuracy.observe import Observed
 from edgekit.converters.accuracy.simulate import Ranges, levels, with_zero
 
 IDLE_STEPS = 0.01
-"""A channel that no input moves by more than this many steps of its 8-bit range is idle, and then as good as zero
-where it is no further from it."""
+"""A channel that no input moves by more than this many steps of its 8-bit range is idle; one within as many of zero is
+zero.
+"""
 LEAST_VARIANCE = 1e-3
 """Share of the largest variance of an output channel below which noise in it counts no more."""
 

@@ -32,6 +32,15 @@ class Guess:
     label: str | None
     probability: float
 
+    @property
+    def title(self) -> str:
+        """What the class is called."""
+        return self.label or f"class {self.class_id}"
+
+    def to_json(self) -> dict[str, Any]:
+        """One object of a list of best classes."""
+        return {"class_id": self.class_id, "label": self.label, "probability": self.probability}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
@@ -57,7 +66,7 @@ class PredictionReport:
                 "input": p.source,
                 "n": 1,
                 "metrics": {},
-                "top": [{"class_id": g.class_id, "label": g.label, "probability": g.probability} for g in p.top],
+                "top": [guess.to_json() for guess in p.top],
                 "outputs": {name: _statistics(values) for name, values in p.outputs.items()},
             }
             for p in self.predictions
@@ -68,7 +77,7 @@ class PredictionReport:
         title = f"{self.subject.given} on {self.subject.engine}"
         if all(p.top for p in self.predictions):
             rows = [
-                [p.source if i == 0 else "", g.label or f"class {g.class_id}", str(g.class_id), f"{g.probability:.4f}"]
+                [p.source if i == 0 else "", g.title, str(g.class_id), f"{g.probability:.4f}"]
                 for p in self.predictions
                 for i, g in enumerate(p.top)
             ]
