@@ -1,9 +1,13 @@
 """Every reader keeps its promise on damaged files: a few hundred here, more in `make fuzz`; and detectors detect."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,12 +26,22 @@ REFUSED = ("weights.h5", "weights.npz", "quoted.csv", "preprocessing.npz")
 FOUND = sorted(CORPUS.glob("*/found-*"))
 
 
+Apart = Callable[..., str | None]
+
+
+@pytest.fixture(scope="module")
+def apart() -> Iterator[Apart]:
+    """Calls in a process of their own: limits and alarms must not meet the threads of engines that other tests left."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        yield lambda function, *args: pool.submit(function, *args).result()
+
+
 @pytest.mark.parametrize("reader", TARGETS)
-def test_a_damaged_file_is_read_or_refused_in_a_sentence(reader: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_read_or_refused_in_a_sentence(reader: str, apart: Apart, tmp_path: Path) -> None:
     count = FEW.get(reader, COUNT)
     seeds = len(TARGETS[reader].seeds)
     broken = {case: report for case in (Case(reader=reader, seed_file=i % seeds, seed=i) for i in range(count))
-              if (report := try_case(case, tmp_path)) is not None}  # fmt: skip
+              if (report := apart(try_case, case, tmp_path)) is not None}  # fmt: skip
     assert not broken, "\n".join(f"{case}: {report}" for case, report in broken.items())
 
 
@@ -42,8 +56,8 @@ def test_whole_files_are_read(reader: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: f"{path.parent.name}-{path.name}")
-def test_what_once_broke_a_reader_does_not_any_more(path: Path, tmp_path: Path) -> None:
-    assert try_content(TARGETS[path.parent.name], path.read_bytes(), tmp_path) is None
+def test_what_once_broke_a_reader_does_not_any_more(path: Path, apart: Apart, tmp_path: Path) -> None:
+    assert apart(try_content, TARGETS[path.parent.name], path.read_bytes(), tmp_path) is None
 
 
 def test_damage_is_the_same_for_a_seed_and_changes_the_file() -> None:
@@ -83,15 +97,15 @@ def _two_lines(_path: Path) -> None:
     ("reader", "told"),
     [(_value_error, "ValueError: a bug"), (_endless, "no end within"), (_two_lines, "an error of 2 lines")],
 )
-def test_a_broken_promise_is_noticed(reader: object, told: str, tmp_path: Path) -> None:
-    report = broken_promise(reader, tmp_path, time_s=0.2)  # type: ignore[arg-type]
+def test_a_broken_promise_is_noticed(reader: object, told: str, apart: Apart, tmp_path: Path) -> None:
+    report = apart(partial(broken_promise, time_s=0.2), reader, tmp_path)
     assert report is not None
     assert told in report
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a process to its size")
-def test_greed_is_noticed(tmp_path: Path) -> None:
-    report = broken_promise(_greedy, tmp_path)
+def test_greed_is_noticed(apart: Apart, tmp_path: Path) -> None:
+    report = apart(broken_promise, _greedy, tmp_path)
     assert report is not None
     assert "MemoryError" in report
 
