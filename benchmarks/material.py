@@ -6,6 +6,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.artifact import open_artifact
+from edgekit.data import Dataset
+from edgekit.feeding import Feeder
+from edgekit.measure.held_out import HeldOut
+from edgekit.runtimes import open_runtime
 
 V1_WEIGHTS = "models/mobilenet_v1_0.25_128_imagenet_float.npz"
 V2_WEIGHTS = "models/mobilenet_v2_1.0_224_imagenet_float.npz"
@@ -76,6 +85,13 @@ def trained(folder: Path) -> Iterator[Trained]:
         yield Trained(name="MobileNetV1 0.25-128", path=path, data="imagenet_mini", labels=names)
     if v2 is not None:
         yield v2
+
+
+def held_out_inputs(path: Path, paths: list[Path], data: Dataset, items: int) -> dict[str, Any]:
+    """``items`` held-out items as the file at ``path`` takes them, (items, ...) of each input."""
+    feeder = Feeder(open_runtime(path).inputs, open_artifact(path).card.preprocessing)
+    fed = [feeder.feed(item) for item in HeldOut(data, [open_artifact(p) for p in paths], samples=items, seed=0)]
+    return {name: np.stack([feed[name] for feed in fed]) for name in fed[0]}
 
 
 def _data_file(name: str) -> Path | None:

@@ -15,28 +15,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).parent))
 
 from aarch64.places import Place, arm, here, old_x86, run
-from material import mobilenet_v2
+from material import held_out_inputs, mobilenet_v2
 from saving import Figure, save
 
-from edgekit.artifact import Format, open_artifact
+from edgekit.artifact import Format
 from edgekit.codec import to_jsonable
 from edgekit.converters import Request, convert
 from edgekit.data import Dataset, Part, open_data
 from edgekit.errors import EdgekitError
-from edgekit.feeding import Feeder
 from edgekit.measure.benchmark import benchmark
 from edgekit.measure.compare import compare
-from edgekit.measure.held_out import HeldOut
 from edgekit.measure.same import same_answers
 from edgekit.measure.settings import BenchmarkSettings
 from edgekit.measure.stats import Ratio, median_ratio
 from edgekit.recipe import Precision, Recipe
-from edgekit.runtimes import open_runtime
 
 PLACES = {"cortex-a72": arm, "cortex-a76": arm, "nehalem": lambda _: old_x86()}
 LEAST_AGREEMENT = 0.97
@@ -61,13 +56,6 @@ def forms(model: Path, data: str, data_dir: Path | None, folder: Path) -> dict[s
     return made
 
 
-def inputs(path: Path, paths: list[Path], data: Dataset, items: int) -> dict[str, Any]:
-    """``items`` held-out items as the file at ``path`` takes them, (items, ...) of each input."""
-    feeder = Feeder(open_runtime(path).inputs, open_artifact(path).card.preprocessing)
-    fed = [feeder.feed(item) for item in HeldOut(data, [open_artifact(p) for p in paths], samples=items, seed=0)]
-    return {name: np.stack([feed[name] for feed in fed]) for name in fed[0]}
-
-
 def speed(files: Mapping[str, Path]) -> Ratio:
     """How much longer the portable ONNX file takes than the ordinary one on this CPU."""
     settings = BenchmarkSettings()
@@ -80,7 +68,7 @@ def measured(files: Mapping[str, Path], places: list[Place], data: Dataset, item
     """For each file, for each place, how its answers differ from those here, and what ran it."""
     found: dict[str, dict[str, Any]] = {}
     for name, path in files.items():
-        given = inputs(path, list(files.values()), data, items)
+        given = held_out_inputs(path, list(files.values()), data, items)
         reference = run(here(), path, given)
         found[name] = {}
         for place in places:

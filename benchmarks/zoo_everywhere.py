@@ -1,0 +1,85 @@
+"""Claim: the zoo's files hold built-in operators alone, run where their engine is all there is, and choose the same
+class on an ARM CPU.
+
+    python benchmarks/zoo_everywhere.py RUNS [--data-dir DIR] [--items N]
+
+RUNS is what `edgekit train --all` left. Each file runs on N held-out items here, in an environment that has one engine,
+and on an emulated Cortex-A72, the core of a Raspberry Pi 4; `RUNS/everywhere.json` gets a row for each. Needs
+`make aarch64`.
+"""
+
+import argparse
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from aarch64.places import Place, arm, here, run
+from alone import alone
+from material import held_out_inputs
+
+from edgekit.artifact import Format, open_artifact
+from edgekit.data import Part, open_data
+from edgekit.errors import EdgekitError
+from edgekit.files import write_atomic
+from edgekit.measure.host import host_facts
+from edgekit.measure.inspect import inspect
+from edgekit.measure.same import same_answers
+from edgekit.results import envelope
+from edgekit.train_all import RESULTS
+
+EVERYWHERE = "everywhere.json"
+EXTRAS = {Format.TFLITE: "litert", Format.ONNX: "onnx"}
+
+
+def row(path: Path, places: list[Place], inputs: dict[str, Any]) -> dict[str, Any]:
+    """What `RESULTS` of this script says of one file."""
+    reference = run(here(), path, inputs).outputs
+    found = {place.name: same_answers(reference, run(place, path, inputs).outputs) for place in places}
+    return {
+        "artifact": path.name,
+        "sha256": open_artifact(path).sha256,
+        "custom_operators": list(inspect(path).custom_operators),
+        "elsewhere": {name: {"n": s.count, "metrics": s.metrics()} for name, s in found.items()},
+    }
+
+
+def holds(found: dict[str, Any]) -> bool:
+    """Whether the claim is true of one row."""
+    return not found["custom_operators"] and all(e["metrics"]["agreement"] == 1 for e in found["elsewhere"].values())
+
+
+def main() -> None:
+    """Run every file everywhere; 1 where the claim does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--items", type=int, default=100)
+    given = parser.parse_args()
+    entries = json.loads((given.runs / RESULTS).read_bytes())["results"]
+    pi, found = arm("cortex-a72"), []
+    with contextlib.ExitStack() as stack:
+        devices = {fmt: stack.enter_context(alone(extra)) for fmt, extra in EXTRAS.items()}
+        for entry in entries:
+            data = open_data(entry["data"], part=Part.EVALUATION, data_dir=given.data_dir)
+            paths = [given.runs / entry["name"] / file["artifact"] for file in entry["files"]]
+            for path in paths:
+                places = [devices[open_artifact(path).format], pi]
+                found.append(row(path, places, held_out_inputs(path, paths, data, given.items)))
+                told = {name: e["metrics"]["agreement"] for name, e in found[-1]["elsewhere"].items()}
+                print(f"{path.name}: {'holds' if holds(found[-1]) else 'FAILS'} {told}", flush=True)
+    text = json.dumps(envelope("benchmarks/zoo_everywhere", found, host=host_facts()), indent=2) + "\n"
+    write_atomic(given.runs / EVERYWHERE, text.encode())
+    failing = [entry["artifact"] for entry in found if not holds(entry)]
+    print(f"{len(found)} files, {given.items} items each; the claim fails for {len(failing)}: {', '.join(failing)}")
+    sys.exit(1 if failing else 0)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except EdgekitError as error:
+        sys.exit(str(error))
