@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aarch64.places import Place
+
 from edgekit.errors import CheckFailedError
 
 _ROOT = Path(__file__).parents[1]
