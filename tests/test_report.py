@@ -15,9 +15,9 @@ import pytest
 from edgekit.errors import InputError
 from edgekit.report import read_results, render, write_report
 from edgekit.report.layer_plot import LayerBar, profile
-from edgekit.report.page import kilobytes, milliseconds
 from edgekit.report.read import Accuracy, Results, Row, Timing
 from edgekit.report.svg import Point, scatter
+from edgekit.report.words import kilobytes, milliseconds
 
 SHA = {"int8": "a" * 64, "fp32": "b" * 64}
 
@@ -47,7 +47,7 @@ def results(tmp_path: Path) -> Path:
         entry(r, model_bytes=size, ratio=ratio, metrics={"sqnr_db": db, "agreement": 0.99}, notes=[])
         for r, size, ratio, db in (("fp32", 400_000, 1.0, 120.0), ("int8", 120_000, 3.33, 24.5))
     ]
-    evaluated = [entry(r, metrics={"top1": v}, n=360) for r, v in (("fp32", 0.975), ("int8", 0.9722))]
+    evaluated = [entry(r, metrics={"top1": v}, n=360, data="digits") for r, v in (("fp32", 0.975), ("int8", 0.9722))]
     timed = [
         entry(
             r,
@@ -121,8 +121,8 @@ def test_an_invalid_timing_is_never_called_the_fastest(results: Path, tmp_path: 
     assert fastest[1] == "m.fp32.tflite"
 
 
-def row(name: str, size: int, top1: float, fmt: str = "tflite") -> Row:
-    accuracy = Accuracy(value=top1, low=top1 - 0.02, high=top1 + 0.01, count=360)
+def row(name: str, size: int, top1: float, fmt: str = "tflite", data: str = "digits") -> Row:
+    accuracy = Accuracy(value=top1, low=top1 - 0.02, high=top1 + 0.01, count=360, data=data)
     return Row(artifact=name, sha256=name, format=fmt, recipe="int8", model_bytes=size, top1=accuracy)
 
 
@@ -145,9 +145,46 @@ def test_bars_show_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
         drawn.extend(points)
         return scatter(points, **labels)
 
-    monkeypatch.setattr("edgekit.report.page.scatter", recorded)
+    monkeypatch.setattr("edgekit.report.accuracy.scatter", recorded)
     render(Results(rows=(row("m", 120_000, 0.97),), commands=(), verdicts=(), host=None), title="t")
     assert [(p.x, p.y, p.low, p.high) for p in drawn] == [pytest.approx((120.0, 97.0, 95.0, 98.0))]
+
+
+def test_only_what_was_measured_on_the_same_data_is_compared() -> None:
+    rows = (row("easy.int8.tflite", 400, 0.97, data="digits"), row("hard.int8.tflite", 800, 0.76, data="<cifar>"))
+    page = render(Results(rows=rows, commands=(), verdicts=(), host=None), title="t")
+    found = re.findall(r'<h2>([^<]*)</h2>(?:<p class="big">([^<]*)<)?', page)
+    smallest = "Smallest within 1 point of the best"
+    assert found[:4] == [
+        ("On digits", ""), (smallest, "easy.int8.tflite"), ("On &lt;cifar&gt;", ""), (smallest, "hard.int8.tflite")
+    ]  # fmt: skip
+    assert page.count("<figcaption>Accuracy against size") == 2
+    assert page.count("Up and to the left is better.") == 1
+
+
+def test_points_are_named_by_recipe_or_where_there_are_several_by_model() -> None:
+    def labels(*rows: Row) -> list[str]:
+        page = render(Results(rows=rows, commands=(), verdicts=(), host=None), title="t")
+        return re.findall(r'<text class="label [^>]*>([^<]*)<', page)
+
+    one = (row("a.int8.tflite", 120, 0.96), replace(row("a.fp32.onnx", 400, 0.97), recipe="fp32"))
+    assert labels(*one) == ["int8", "fp32"]
+    assert labels(*one, row("b.int8.tflite", 300, 0.9)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("artifact", "recipe", "name", "model"),
+    [
+        ("runs/vgg16/model.keras", "source", "vgg16/model.keras", "vgg16"),
+        ("runs\\vgg16\\vgg16.int8.tflite", "int8", "vgg16.int8.tflite", "vgg16"),
+        ("model.keras", "source", "model.keras", "model"),
+        ("net_0.25_128.onnx", "unknown", "net_0.25_128.onnx", "net_0.25_128"),
+        ("net", "unknown", "net", "net"),
+    ],
+)
+def test_files_of_one_training_have_one_name(artifact: str, recipe: str, name: str, model: str) -> None:
+    found = Row(artifact=artifact, sha256="0", format="x", recipe=recipe)
+    assert (found.name, found.model) == (name, model)
 
 
 def test_the_fewest_threads_are_compared() -> None:
@@ -176,7 +213,7 @@ def test_the_same_results_give_the_same_bytes(results: Path) -> None:
 def test_hostile_names_are_shown_and_do_nothing(results: Path, tmp_path: Path) -> None:
     name = '"><script>alert(1)</script>.tflite'
     hostile = {"artifact": name, "recipe": name, "format": name, "sha256": name}
-    evil = {**hostile, "metrics": {"top1": 0.5}, "n": 2}
+    evil = {**hostile, "metrics": {"top1": 0.5}, "n": 2, "data": name}
     timed = {
         **hostile,
         "latency_ms": {"p50": 1, "p90": 1},

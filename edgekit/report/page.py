@@ -1,27 +1,21 @@
 """Results as one HTML page that needs nothing else: no script, no font, no request. Everything shown is escaped."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from edgekit.report.accuracy import accuracy_sections
 from edgekit.report.layer_plot import LayerBar, profile
 from edgekit.report.read import Results, Row, Timing
 from edgekit.report.style import CSS
-from edgekit.report.svg import Point, scatter, shape
-
-KEPT = 0.01
-"""A file keeps the accuracy when its top-1 is at most this fraction below the best one measured."""
-
-NOTHING = "–"
+from edgekit.report.words import NOTHING, kilobytes, milliseconds, percent
 
 
 def render(results: Results, *, title: str) -> str:
     """The page for ``results``; the same bytes for the same results."""
     sections = [
         _header(results, title),
-        _choices(results.rows),
-        _plots(results.rows),
+        accuracy_sections(results.rows),
         _table(results.rows),
         _layers(results.rows),
         _verdicts(results),
@@ -41,33 +35,6 @@ def document(title: str, body: str) -> str:
     )
 
 
-def kilobytes(size: float) -> str:
-    """A number of bytes for people, in decimal units.
-
-    >>> kilobytes(845), kilobytes(84_512), kilobytes(3_900_000)
-    ('845 B', '84.5 kB', '3.90 MB')
-    """
-    for unit, one, decimals in (("GB", 1e9, 2), ("MB", 1e6, 2), ("kB", 1e3, 1)):
-        if size >= one:
-            return f"{size / one:.{decimals}f} {unit}"
-    return f"{size:.0f} B"
-
-
-def milliseconds(value: float) -> str:
-    """A time with three figures.
-
-    >>> milliseconds(0.045), milliseconds(6.123), milliseconds(253.2)
-    ('0.0450', '6.12', '253')
-    """
-    decimals = 2 - math.floor(math.log10(value)) if value > 0 else 0
-    return f"{value:.{max(0, decimals)}f}"
-
-
-def percent(fraction: float) -> str:
-    """A fraction as percent with two decimals, without the sign."""
-    return f"{100 * fraction:.2f}"
-
-
 def _header(results: Results, title: str) -> str:
     rows = results.rows
     counts = {r.top1.count for r in rows if r.top1}
@@ -81,87 +48,6 @@ def _header(results: Results, title: str) -> str:
     if results.host and isinstance(results.host.get("cpu"), str):
         facts.append(results.host["cpu"])
     return f"<header><h1>{escape(title)}</h1><p>{escape(' · '.join(facts))}</p></header>"
-
-
-def _choices(rows: Sequence[Row]) -> str:
-    """The two files that most people look for: the smallest and the fastest of those that keep the accuracy."""
-    judged = [(r, r.top1.value) for r in rows if r.top1]
-    if not judged:
-        return ""
-    best = max(value for _, value in judged)
-    kept = [r for r, value in judged if value >= best - KEPT]
-    cards = []
-    sized = [(r.model_bytes, r) for r in kept if r.model_bytes and r.format != "keras"]
-    if sized:
-        cards.append(("Smallest", min(sized, key=lambda s: s[0])[1]))
-    timed = [(r.timing.p50_ms, r) for r in kept if r.timing and r.timing.valid]
-    if timed:
-        cards.append(("Fastest", min(timed, key=lambda t: t[0])[1]))
-    body = "".join(
-        f'<div class="card"><h2>{kind} within {100 * KEPT:g} point of the best</h2>'
-        f'<p class="big">{escape(row.name)}</p><p>{escape(_summary(row))}</p></div>'
-        for kind, row in cards
-    )
-    return f'<section class="cards">{body}</section>' if body else ""
-
-
-def _summary(row: Row) -> str:
-    facts = []
-    if row.top1:
-        facts.append(f"top-1 {percent(row.top1.value)} % ({percent(row.top1.low)}–{percent(row.top1.high)})")
-    if row.model_bytes:
-        facts.append(kilobytes(row.model_bytes))
-    if row.timing:
-        facts.append(f"median {milliseconds(row.timing.p50_ms)} ms, 90 % within {milliseconds(row.timing.p90_ms)} ms")
-        if not row.timing.valid:
-            facts.append("timing not valid: " + "; ".join(row.timing.flags))
-    return " · ".join(facts)
-
-
-def _plots(rows: Sequence[Row]) -> str:
-    figures = [
-        _figure(rows, "Accuracy against latency", "median latency, ms per item", lambda r: _p50(r.timing)),
-        _figure(
-            rows, "Accuracy against size", "file size, kB", lambda r: r.model_bytes / 1000 if r.model_bytes else None
-        ),
-    ]
-    figures = [f for f in figures if f]
-    if not figures:
-        return ""
-    groups = sorted({r.format for r in rows})
-    legend = "".join(
-        f'<span><svg viewBox="0 0 16 16" class="key"><g class="mark {escape(g)}">{shape(g, 8, 8)}</g></svg>'
-        f"{escape(g)}</span>"
-        for g in groups
-    )
-    note = "Up and to the left is better. Bars: 95 % interval."
-    return f'<section class="plots">{"".join(figures)}</section><p class="legend">{legend}<span>{note}</span></p>'
-
-
-def _p50(timing: Timing | None) -> float | None:
-    return timing.p50_ms if timing else None
-
-
-def _figure(rows: Sequence[Row], title: str, x_label: str, x_of: Callable[[Row], float | None]) -> str:
-    points = []
-    for row in rows:
-        x = x_of(row)
-        if x and row.top1:
-            points.append(
-                Point(
-                    x=x,
-                    y=100 * row.top1.value,
-                    low=100 * row.top1.low,
-                    high=100 * row.top1.high,
-                    label=row.recipe,
-                    group=row.format if row.format in ("tflite", "onnx") else "other",
-                    tooltip=f"{row.name}: {_summary(row)}",
-                )
-            )
-    if not points:
-        return ""
-    drawn = scatter(points, title=title, x_label=x_label, y_label="top-1, %")
-    return f"<figure><figcaption>{title}</figcaption>{drawn}</figure>"
 
 
 _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (

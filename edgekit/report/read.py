@@ -15,15 +15,18 @@ from edgekit.results import SCHEMA_VERSION
 READ = ("train", "convert", "evaluate", "compare", "benchmark")
 """Commands whose results make a report; of ``compare``, those with layers."""
 
+_TRAINED = "model.keras"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """A fraction of ``count`` items, with its 95 % interval."""
+    """A fraction of ``count`` items of the data set ``data``, with its 95 % interval."""
 
     value: float
     low: float
     high: float
     count: int
+    data: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +71,15 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The file's name without its folders, on any system."""
-        return self.artifact.replace("\\", "/").rstrip("/").rpartition("/")[2]
+        """The file's name without its folders, on any system; a training's file keeps the folder, which names it."""
+        *folders, name = self.artifact.replace("\\", "/").rstrip("/").split("/")
+        return f"{folders[-1]}/{name}" if name == _TRAINED and folders else name
+
+    @property
+    def model(self) -> str:
+        """What the files of one training have in common: the name without format and recipe."""
+        folder, _, name = self.name.rpartition("/")
+        return folder or (name.rpartition(".")[0] or name).removesuffix(f".{self.recipe}")
 
     @property
     def timing(self) -> Timing | None:
@@ -236,7 +246,7 @@ def _add_evaluation(row: Row, fields: Fields) -> Row:
             f"{fields.path} has top1 = {value:g} of {count} items; expected a fraction of 1 or more items."
         )
     low, high = wilson_interval(round(value * count), count)
-    return replace(row, top1=Accuracy(value=value, low=low, high=high, count=count))
+    return replace(row, top1=Accuracy(value=value, low=low, high=high, count=count, data=fields.text("data")))
 
 
 def _add_comparison(row: Row, fields: Fields) -> Row:

@@ -15,7 +15,10 @@ LOG_FROM = 20.0  # an axis whose values span more than this factor is logarithmi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One mark: ``low`` and ``high`` draw an error bar over y; ``group`` is its CSS class and chooses its shape."""
+    """One mark: ``low`` and ``high`` draw an error bar over y; ``group`` is its CSS class and chooses its shape.
+
+    An empty ``label`` draws none.
+    """
 
     x: float
     y: float
@@ -161,7 +164,7 @@ def _labels(points: Sequence[Point], places: Sequence[tuple[float, float]]) -> l
     """Each label on the side of its point where it covers least of what is there already; a line joins distant ones."""
     taken = [Box(x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS) for x, y in places]
     parts = []
-    for point, (x, y) in zip(points, places, strict=True):
+    for point, (x, y) in ((p, place) for p, place in zip(points, places, strict=True) if p.label):
         box = min(_candidates(point.label, x, y), key=lambda b: _cost(b, x, y, taken))
         taken.append(box)
         middle_x, middle_y = (box.left + box.right) / 2, (box.top + box.bottom) / 2

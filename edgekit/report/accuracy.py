@@ -1,0 +1,112 @@
+"""The part of a report on accuracy: which files to take, and plots against latency and size, for each data set."""
+
+from collections.abc import Callable, Sequence
+from html import escape
+
+from edgekit.report.read import Row, Timing
+from edgekit.report.svg import Point, scatter, shape
+from edgekit.report.words import kilobytes, milliseconds, percent
+
+KEPT = 0.01
+"""A file keeps the accuracy when its top-1 is at most this fraction below the best one measured on the same data."""
+
+
+def accuracy_sections(rows: Sequence[Row]) -> str:
+    """Choices and plots of the files whose top-1 was measured; only what was measured on the same data is compared."""
+    by_data: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.top1:
+            by_data.setdefault(row.top1.data, []).append(row)
+    if not by_data:
+        return ""
+    groups = [
+        (f"<h2>On {escape(data)}</h2>" if len(by_data) > 1 else "") + _choices(group) + _plots(group)
+        for data, group in by_data.items()
+    ]
+    return "".join(groups) + _legend(sorted({_group(row) for group in by_data.values() for row in group}))
+
+
+def _choices(rows: Sequence[Row]) -> str:
+    """The two files that most people look for: the smallest and the fastest of those that keep the accuracy."""
+    judged = [(r, r.top1.value) for r in rows if r.top1]
+    best = max(value for _, value in judged)
+    kept = [r for r, value in judged if value >= best - KEPT]
+    cards = []
+    sized = [(r.model_bytes, r) for r in kept if r.model_bytes and r.format != "keras"]
+    if sized:
+        cards.append(("Smallest", min(sized, key=lambda s: s[0])[1]))
+    timed = [(r.timing.p50_ms, r) for r in kept if r.timing and r.timing.valid]
+    if timed:
+        cards.append(("Fastest", min(timed, key=lambda t: t[0])[1]))
+    body = "".join(
+        f'<div class="card"><h2>{kind} within {100 * KEPT:g} point of the best</h2>'
+        f'<p class="big">{escape(row.name)}</p><p>{escape(_summary(row))}</p></div>'
+        for kind, row in cards
+    )
+    return f'<section class="cards">{body}</section>' if body else ""
+
+
+def _summary(row: Row) -> str:
+    facts = []
+    if row.top1:
+        facts.append(f"top-1 {percent(row.top1.value)} % ({percent(row.top1.low)}–{percent(row.top1.high)})")
+    if row.model_bytes:
+        facts.append(kilobytes(row.model_bytes))
+    if row.timing:
+        facts.append(f"median {milliseconds(row.timing.p50_ms)} ms, 90 % within {milliseconds(row.timing.p90_ms)} ms")
+        if not row.timing.valid:
+            facts.append("timing not valid: " + "; ".join(row.timing.flags))
+    return " · ".join(facts)
+
+
+def _plots(rows: Sequence[Row]) -> str:
+    figures = [
+        _figure(rows, "Accuracy against latency", "median latency, ms per item", lambda r: _p50(r.timing)),
+        _figure(
+            rows, "Accuracy against size", "file size, kB", lambda r: r.model_bytes / 1000 if r.model_bytes else None
+        ),
+    ]
+    return f'<section class="plots">{"".join(figures)}</section>'
+
+
+def _legend(groups: Sequence[str]) -> str:
+    marks = "".join(
+        f'<span><svg viewBox="0 0 16 16" class="key"><g class="mark {g}">{shape(g, 8, 8)}</g></svg>{g}</span>'
+        for g in groups
+    )
+    return f'<p class="legend">{marks}<span>Up and to the left is better. Bars: 95 % interval.</span></p>'
+
+
+def _group(row: Row) -> str:
+    """The CSS class of the row's mark."""
+    return row.format if row.format in ("tflite", "onnx") else "other"
+
+
+def _p50(timing: Timing | None) -> float | None:
+    return timing.p50_ms if timing else None
+
+
+def _figure(rows: Sequence[Row], title: str, x_label: str, x_of: Callable[[Row], float | None]) -> str:
+    points: list[Point] = []
+    several, named = len({row.model for row in rows}) > 1, set[str]()
+    for x, row in sorted(((x_of(row) or 0.0, row) for row in rows), key=lambda pair: pair[0]):
+        if x and row.top1:
+            label = row.recipe
+            if several:  # one name for all files of a model, at the leftmost: so many recipes would cover each other
+                label = "" if row.model in named else row.model
+                named.add(row.model)
+            points.append(
+                Point(
+                    x=x,
+                    y=100 * row.top1.value,
+                    low=100 * row.top1.low,
+                    high=100 * row.top1.high,
+                    label=label,
+                    group=_group(row),
+                    tooltip=f"{row.name}: {_summary(row)}",
+                )
+            )
+    if not points:
+        return ""
+    drawn = scatter(points, title=title, x_label=x_label, y_label="top-1, %")
+    return f"<figure><figcaption>{title}</figcaption>{drawn}</figure>"
