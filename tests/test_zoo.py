@@ -43,6 +43,16 @@ def test_show_puts_figures_beside_the_published_ones() -> None:
     assert rows["alpha"] == ["0.5", "1.0"]
 
 
+def test_a_preset_shows_and_builds_what_it_trains(tmp_path: Path) -> None:
+    done = edgekit("zoo", "show", "lenet5", "--preset", "small", "--json", "-")
+    (entry,) = json.loads(done.stdout)["results"]
+    assert (entry["arguments"]["channels"], entry["metrics"]["parameters"]) == (3, 62_006)
+    done = edgekit("zoo", "build", "lenet5", "--preset", "small", "--classes", "3", "-o", tmp_path / "m.keras")
+    assert done.returncode == 0, done.stderr
+    card = open_artifact(tmp_path / "m.keras").card
+    assert (card.inputs[0].shape, card.outputs[0].shape) == ((None, 32, 32, 3), (None, 3))
+
+
 def _cells(line: str) -> list[str]:
     return line.split("│") if line.startswith("│") else []
 
@@ -53,6 +63,7 @@ def _cells(line: str) -> list[str]:
         (("zoo", "show", "mobilnet_v2"), "There is no model 'mobilnet_v2' in the zoo; did you mean mobilenet_v2?"),
         (("zoo", "build", "cn", "-o", "{tmp}/m.keras"), "There is no model 'cn' in the zoo; did you mean cnn?"),
         (("zoo", "build", "cnn", "--alpha", "0.5", "-o", "{tmp}/m.keras"), "cnn takes no 'alpha'; choose one of: "),
+        (("zoo", "show", "vgg16", "--preset", "smal"), "vgg16 has no preset 'smal'; did you mean small?"),
         (("zoo", "build", "cnn", "-o", "{tmp}/m.tflite"), "A model is written as a .keras file; got {tmp}/m.tflite: "),
         (("train", "mlpp", "-o", "{tmp}/run"), "There is no model 'mlpp' in the zoo; did you mean mlp?"),
         (("train", "mlp", "--preset", "bok", "-o", "{tmp}/run"), "mlp has no preset 'bok'; did you mean book?"),

@@ -17,12 +17,14 @@ from edgekit.cli.common import (
 )
 from edgekit.cli.tables import print_table
 from edgekit.models.registry import ZOO, find_spec
+from edgekit.models.spec import ModelSpec
 from edgekit.results import envelope
 
 
 def argument_options(command: Any) -> Any:
-    """The builder's arguments that people change: width, image size and number of classes."""
+    """The builder's arguments that people change: a training preset's, width, image size and number of classes."""
     for name, kind, text in (
+        ("--preset", str, "Build what this training preset trains: small, book. [default: what the source describes]"),
         ("--classes", int, "Number of classes."),
         ("--size", int, "Side of the square input image, in pixels."),
         ("--alpha", float, "Width multiplier, where the architecture has one."),
@@ -31,9 +33,10 @@ def argument_options(command: Any) -> Any:
     return command
 
 
-def given(**arguments: Any) -> dict[str, Any]:
-    """Those of ``arguments`` that the user gave."""
-    return {name: value for name, value in arguments.items() if value is not None}
+def overrides(spec: ModelSpec, preset: str | None, **arguments: Any) -> dict[str, Any]:
+    """The arguments of ``preset``, and those of ``arguments`` that the user gave."""
+    base = spec.preset(preset).arguments if preset is not None else {}
+    return {**base, **{name: value for name, value in arguments.items() if value is not None}}
 
 
 @click.group("zoo")
@@ -56,12 +59,19 @@ def list_(json_file: str | None) -> None:
 @click.argument("name")
 @argument_options
 @json_option
-def show(name: str, alpha: float | None, size: int | None, classes: int | None, json_file: str | None) -> None:
+def show(
+    name: str,
+    preset: str | None,
+    alpha: float | None,
+    size: int | None,
+    classes: int | None,
+    json_file: str | None,
+) -> None:
     """Show an architecture's figures beside the published ones."""
     from edgekit.models.listing import figure_rows, show_entry
 
     spec = find_spec(name)
-    entry = show_entry(spec, given(alpha=alpha, size=size, classes=classes))
+    entry = show_entry(spec, overrides(spec, preset, alpha=alpha, size=size, classes=classes))
     title = f"{spec.title}\n{spec.source}"
     emit(
         envelope("zoo show", [entry]),
@@ -128,6 +138,7 @@ def compare(names: tuple[str, ...], plot: Path | None, json_file: str | None, fo
 @click.option("-o", "--output", type=EXISTING, required=True, help="The .keras file to write.")
 def build(
     name: str,
+    preset: str | None,
     alpha: float | None,
     size: int | None,
     classes: int | None,
@@ -142,10 +153,11 @@ def build(
     from edgekit.models.build import build_file
     from edgekit.models.listing import build_entry, build_rows
 
+    spec = find_spec(name)
     artifact = build_file(
-        find_spec(name),
+        spec,
         output,
-        overrides=given(alpha=alpha, size=size, classes=classes),
+        overrides=overrides(spec, preset, alpha=alpha, size=size, classes=classes),
         weights=weights,
         labels_file=labels,
         seed=seed,
