@@ -2,20 +2,14 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command import edgekit
 
 from edgekit.artifact import open_artifact
 
 LABELS = ["a", "b", "c", "d", "e"]
-
-
-def edgekit(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edgekit", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """The command line as others rely on it: verbs, options, suggestions and exit codes."""
 
-import subprocess
-import sys
-
 import pytest
+from command import edgekit
 
 from edgekit.cli import VERBS
 
@@ -42,13 +40,9 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
 """The options of each verb that its users may count on."""
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "edgekit", *arguments], capture_output=True, text=True, check=False)
-
-
 @pytest.mark.parametrize("verb", OPTIONS, ids=" ".join)
 def test_help_lists_the_promised_options(verb: tuple[str, ...]) -> None:
-    done = run(*verb, "--help")
+    done = edgekit(*verb, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     words = done.stdout.replace(",", " ").split()
     assert [o for o in (*OPTIONS[verb], "--help") if o not in words] == []
@@ -60,7 +54,7 @@ def test_every_verb_is_in_the_table() -> None:
 
 
 def test_the_root_lists_every_verb_with_its_help() -> None:
-    done = run("--help")
+    done = edgekit("--help")
     assert (done.returncode, done.stderr) == (0, "")
     for name, (_, text) in VERBS.items():
         assert f"  {name} " in done.stdout
@@ -68,20 +62,20 @@ def test_the_root_lists_every_verb_with_its_help() -> None:
 
 
 def test_a_misspelt_verb_is_suggested() -> None:
-    done = run("benchmrk", "m.tflite")
+    done = edgekit("benchmrk", "m.tflite")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == "edgekit: There is no command 'benchmrk'; did you mean benchmark?"
 
 
 def test_an_unlike_verb_lists_all() -> None:
-    done = run("xyzzy")
+    done = edgekit("xyzzy")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (f"edgekit: There is no command 'xyzzy'; choose one of: {', '.join(VERBS)}.")
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_misspelt_option_is_refused(verb: str) -> None:
-    done = run(verb, "--jsn", "x")
+    done = edgekit(verb, "--jsn", "x")
     assert (done.returncode, done.stdout) == (2, "")
     assert "No such option" in done.stderr or "no such option" in done.stderr.lower()
     assert "Traceback" not in done.stderr
@@ -90,4 +84,4 @@ def test_a_misspelt_option_is_refused(verb: str) -> None:
 def test_the_version_is_the_distributions() -> None:
     from edgekit import __version__
 
-    assert run("--version").stdout == f"edgekit, version {__version__}\n"
+    assert edgekit("--version").stdout == f"edgekit, version {__version__}\n"

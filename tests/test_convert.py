@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import edgekit
 
 from edgekit.artifact import Format, open_artifact
 from edgekit.converters import Request, convert
@@ -324,7 +325,7 @@ def test_a_model_of_nan_is_refused_and_nothing_is_written(models: Path, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lambda.keras", "lambda.h5"])
 def test_a_lambda_layer_is_refused(models: Path, tmp_path: Path, name: str) -> None:
-    result = _edgekit("convert", str(models / name), "-p", "fp32", "-o", str(tmp_path / "out"))
+    result = edgekit("convert", str(models / name), "-p", "fp32", "-o", str(tmp_path / "out"))
     assert result.returncode == 2
     assert result.stderr == (
         f"edgekit: {models / name} has a Lambda layer, which is arbitrary Python code and is not run: replace it by "
@@ -352,14 +353,14 @@ def test_a_lambda_layer_is_refused(models: Path, tmp_path: Path, name: str) -> N
     ],
 )
 def test_models_that_no_engine_could_run_are_refused(models: Path, tmp_path: Path, name: str, sentence: str) -> None:
-    result = _edgekit("convert", str(models / name), "-p", "fp32", "-o", str(tmp_path / "out"))
+    result = edgekit("convert", str(models / name), "-p", "fp32", "-o", str(tmp_path / "out"))
     assert (result.returncode, result.stderr) == (2, f"edgekit: {sentence.format(path=models / name)}\n")
     assert not (tmp_path / "out").exists()
 
 
 def test_an_existing_target_is_refused_before_any_work(all_recipes: Path, models: Path) -> None:
     start = time.perf_counter()
-    result = _edgekit("convert", str(models / "images.keras"), "-p", "fp32", "-o", str(all_recipes))
+    result = edgekit("convert", str(models / "images.keras"), "-p", "fp32", "-o", str(all_recipes))
     assert time.perf_counter() - start < 4
     assert result.returncode == 2
     assert result.stderr == (
@@ -368,7 +369,7 @@ def test_an_existing_target_is_refused_before_any_work(all_recipes: Path, models
 
 
 def test_the_table_of_the_command_as_json(all_recipes: Path, models: Path, tmp_path: Path) -> None:
-    result = _edgekit(
+    result = edgekit(
         "convert", str(models / "images.keras"), "--calibration", str(models / "images.npz"), "-f", "tflite",
         "-o", str(tmp_path), "--json", "-",
     )  # fmt: skip
@@ -412,7 +413,3 @@ def test_an_interrupt_leaves_nothing(models: Path, tmp_path: Path, wanted: signa
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors.lstrip()) == (130, "edgekit: interrupted; nothing unfinished was left behind.\n")
     assert not target.exists()
-
-
-def _edgekit(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "edgekit", *arguments], capture_output=True, text=True, check=False)

@@ -1,13 +1,12 @@
 """Scales at which every CPU rounds alike: proven on all pairs of bytes, against exact fractions."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from command import edgekit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -239,13 +238,9 @@ def test_a_mean_over_an_unknown_number_of_values_is_refused() -> None:
         require_portable(made, "x")
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "edgekit", *arguments], capture_output=True, text=True, check=False)
-
-
 def test_the_flag_makes_int8_portable_and_other_recipes_as_ever(tiny_models: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", x=np.random.default_rng(0).uniform(0, 1, (20, 6, 4, 3)).astype(np.float32))
-    done = command(
+    done = edgekit(
         "convert", str(tiny_models / "convnet.onnx"), "--portable", "--int8", "-p", "fp32", "--calibration",
         str(tmp_path / "x.npz"), "-o", str(tmp_path),
     )  # fmt: skip
@@ -256,7 +251,7 @@ def test_the_flag_makes_int8_portable_and_other_recipes_as_ever(tiny_models: Pat
 
 
 def test_the_flag_without_int8_is_refused(tiny_models: Path) -> None:
-    done = command("convert", str(tiny_models / "convnet.onnx"), "--portable", "-p", "fp16", "-p", "fp32")
+    done = edgekit("convert", str(tiny_models / "convnet.onnx"), "--portable", "-p", "fp16", "-p", "fp32")
     assert (done.returncode, done.stderr) == (
         2,
         "edgekit: --portable is for int8; got fp16, fp32: add --int8, or leave it out.\n",

@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command import edgekit
 
 from edgekit.card import DataRef, Provenance
 from edgekit.data import Part, item_digest, open_data
@@ -140,15 +139,10 @@ def test_what_cannot_be_evaluated_is_refused(colour_model: Make, colour_photos: 
     )
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The real command."""
-    return subprocess.run([sys.executable, "-m", "edgekit", *arguments], capture_output=True, text=True, check=False)
-
-
 def test_the_command_writes_the_agreed_json(colour_model: Make, colour_photos: Path, tmp_path: Path) -> None:
     model, other = str(colour_model()), str(colour_model(np.zeros((3, 3))))
     out = tmp_path / "out.json"
-    done = run("evaluate", model, other, "--data", str(colour_photos), "--json", str(out))
+    done = edgekit("evaluate", model, other, "--data", str(colour_photos), "--json", str(out))
     assert (done.returncode, done.stderr) == (0, "")
     assert "Accuracy on 24 items of photos" in done.stdout
     data = json.loads(out.read_text())
@@ -176,13 +170,13 @@ def test_the_command_writes_the_agreed_json(colour_model: Make, colour_photos: P
 
 
 def test_bad_input_is_one_sentence_and_exit_code_2(colour_model: Make, colour_photos: Path) -> None:
-    done = run("evaluate", str(colour_model(card=None)), "--data", str(colour_photos))
+    done = edgekit("evaluate", str(colour_model(card=None)), "--data", str(colour_photos))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "edgekit: The data holds images and nothing says how they become the model's float32 input 'image': "
         "say it with --preprocess unit|tf|torch|raw or a card file, or attach a card.\n"
     )
-    done = run("evaluate", str(colour_model()), "--data", "mnits", "--json", "-")
+    done = edgekit("evaluate", str(colour_model()), "--data", "mnits", "--json", "-")
     assert (done.returncode, done.stderr) == (
         2,
         "edgekit: There is no data set or path 'mnits'; did you mean mnist?\n",

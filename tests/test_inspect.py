@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from command import edgekit
 
 from edgekit.artifact import Format
 from edgekit.errors import CheckFailedError, InputError
@@ -191,10 +192,6 @@ def test_a_misspelt_target_is_one_sentence() -> None:
         find_target("litert-js")
     assert str(caught.value) == "There is no target 'litert-js'; did you mean litertjs?"
     assert len({t.name for t in TARGETS}) == len(TARGETS)
-
-
-def edgekit(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "edgekit", *arguments], capture_output=True, text=True, check=False)
 
 
 def test_the_command_writes_json_and_exits_1_when_the_target_refuses(tiny_models: Path) -> None:

@@ -1,14 +1,13 @@
 """Predictions for a few inputs, through the real engines."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command import edgekit
 
 from edgekit.errors import DataError, InputError
 from edgekit.measure.predict import predict, save_outputs
@@ -114,16 +113,9 @@ def test_what_cannot_be_predicted_is_refused(colour_model: Make, colour_photos: 
     )
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The real command."""
-    return subprocess.run(
-        [sys.executable, "-m", "edgekit", "predict", *arguments], capture_output=True, text=True, check=False
-    )
-
-
 def test_the_command_writes_the_agreed_json_and_arrays(colour_model: Make, colour_photos: Path, tmp_path: Path) -> None:
     model, image, out = str(colour_model()), str(colour_photos / "blue" / "3.png"), tmp_path / "out.npz"
-    done = run(model, image, "--json", "-", "-o", str(out), "--top", "2")
+    done = edgekit("predict", model, image, "--json", "-", "-o", str(out), "--top", "2")
     data = json.loads(done.stdout)
     (result,) = data["results"]
     assert (data["command"], result["artifact"], result["input"], result["n"]) == ("predict", model, image, 1)
@@ -131,12 +123,12 @@ def test_the_command_writes_the_agreed_json_and_arrays(colour_model: Make, colou
     assert len(result["top"]) == 2
     assert result["outputs"]["scores"]["shape"] == [3]
     assert out.exists()
-    again = run(model, image, "-o", str(out))
+    again = edgekit("predict", model, image, "-o", str(out))
     assert (again.returncode, again.stdout, again.stderr) == (
         2,
         "",
         f"edgekit: {out} exists; use --force to replace it or -o to write elsewhere.\n",
     )
-    table = run(model, image, "-o", str(out), "--force")
+    table = edgekit("predict", model, image, "-o", str(out), "--force")
     assert (table.returncode, table.stderr) == (0, "")
     assert "blue" in table.stdout

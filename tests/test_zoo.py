@@ -1,25 +1,14 @@
 """``edgekit zoo`` and ``edgekit train`` as commands."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command import edgekit
 
 from edgekit.artifact import open_artifact
 from edgekit.models.registry import ZOO
-
-
-def edgekit(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "edgekit", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 def test_list_names_every_entry() -> None:

@@ -1,26 +1,15 @@
 """``edgekit zoo compare``: the MobileNets' tables from their graphs, beside what is published."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command import edgekit
 
 from edgekit.models.build import build
 from edgekit.models.comparison import compare_entries, kilobytes_of, widest
 from edgekit.models.comparison_table import explanations, variant_table
 from edgekit.models.registry import find_spec
-
-
-def edgekit(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "edgekit", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
 
 
 def test_activations_between_blocks_are_those_of_the_paper() -> None:
