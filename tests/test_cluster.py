@@ -138,3 +138,25 @@ def test_the_others_say_so_when_a_worker_goes(stripes: Path, tmp_path: Path) -> 
         f"edgekit: A worker of the 2 in TF_CONFIG has gone or cannot be reached; {tmp_path / 'run'} keeps every "
         "finished epoch: run the same command to go on."
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_workers_that_do_not_see_one_checkpoint_are_refused(stripes: Path, tmp_path: Path) -> None:
+    runs = (tmp_path / "begun", tmp_path / "new")
+    alone = start(stripes, runs[0], workers=[], index=0, epochs=400)
+    assert alone.stderr is not None
+    for line in alone.stderr:
+        if line.startswith("epoch 2/"):
+            break
+    alone.kill()
+    alone.communicate()
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    both = [start(stripes, run, workers=addresses, index=i, epochs=400) for i, run in enumerate(runs)]
+    told = [worker.communicate(timeout=200)[1] for worker in both]
+    assert [worker.returncode for worker in both] == [2, 2], told
+    for run, words in zip(runs, told, strict=True):
+        assert words.splitlines()[-1].startswith(f"edgekit: {run}/"), words
+        assert words.splitlines()[-1].endswith(
+            " is not the same for all workers; give a RUN_DIR on a disk that they share, or use --force to start again."
+        ), words
