@@ -1,13 +1,17 @@
 """Write docs/zoo/ from what `edgekit train --all` left: python benchmarks/zoo_pages.py RUNS
 
-`results.json` there gets the rows of RUNS/zoo.json with the figures of every network by default; the pages follow from
-it and from the registry.
+`results.json` there gets the rows of RUNS/zoo.json, what `zoo_everywhere.py` found of the files, and the figures of
+every network by default; the pages follow from it and from the registry.
 """
 
 import argparse
 import json
 import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from zoo_everywhere import EVERYWHERE
 
 from edgekit.codec import to_jsonable
 from edgekit.files import write_atomic
@@ -29,6 +33,11 @@ def main() -> None:
     missing = [spec.name for spec in ZOO if spec.name not in rows]
     if missing:
         sys.exit(f"{given.runs / RESULTS} has no figures of {', '.join(missing)}; run edgekit train --all again.")
+    everywhere = {file["sha256"]: file for file in json.loads((given.runs / EVERYWHERE).read_bytes())["results"]}
+    for file in (file for row in rows.values() for file in row["files"]):
+        if file["sha256"] not in everywhere:
+            sys.exit(f"{given.runs / EVERYWHERE} knows nothing of {file['artifact']}; run zoo_everywhere.py again.")
+        file |= {key: everywhere[file["sha256"]][key] for key in ("custom_operators", "elsewhere")}
     for spec in ZOO:
         rows[spec.name]["default"] = to_jsonable(complexity(build(spec)))
     FOLDER.mkdir(exist_ok=True)

@@ -197,7 +197,7 @@ def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
     card = trained["card"]
     return {
         "name": spec.name,
-        "artifact": trained["artifact"],
+        "artifact": f"{spec.name}/{Path(trained['artifact']).name}",
         "sha256": trained["sha256"],
         "format": trained["format"],
         "recipe": trained["recipe"],

@@ -1,11 +1,18 @@
 """The pages of the zoo: one for each entry and a table of all, from the registry and a file of results."""
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgekit.models.spec import ModelSpec
 
 Json = Mapping[str, Any]
+
+PARITY = (("close", 0.99), ("near", 0.95), ("apart", 0.0))
+"""Classes of int8 files by the least fraction of held-out items that they put where the float model does."""
+LOSS = 0.01
+"""An int8 file whose top-1 is lower by more is pointed out."""
+ARM = "cortex-a72"
 
 
 def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
@@ -16,8 +23,9 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         "",
         "Written by `benchmarks/zoo_pages.py` from the registry and [results.json](results.json), never by hand.",
         "",
-        "| model | data | top-1 float, % | published | int8 TFLite | int8 ONNX | size ratio | p50 ratio | parity |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| model | data | top-1 float, % | published | int8 TFLite | int8 ONNX | size ratio | p50 ratio | parity "
+        "| training |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_index_row(spec, rows[spec.name]) for spec in specs]
     lines += [
@@ -28,7 +36,12 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         "- **Size ratio** and **p50 ratio**: the int8 file over the fp32 file of the same format, TFLite and ONNX;",
         "  the smaller the better. Times of one thread, all four files in turns.",
         "- **Parity**: the largest difference of the fp32 files' outputs, and the SQNR of the int8 files', both",
-        "  against the Keras model.",
+        "  against the Keras model; int8 is "
+        + ", ".join(f"*{name}* from {100 * least:g} %" for name, least in PARITY[:-1])
+        + f" of held-out items in the same class on, else *{PARITY[-1][0]}*.",
+        "- **Training**: minutes and the largest memory of the process.",
+        "",
+        _everywhere(results),
         "",
         f"Measured on {_host(results)}. Repeat it, in about {_minutes(results):.0f} minutes on two cores:",
         "",
@@ -49,7 +62,7 @@ def entry_page(spec: ModelSpec, results: Json) -> str:
     lines = [
         f"# {spec.name}",
         "",
-        f"{spec.title}. Source: {spec.source}.",
+        _prose(f"{spec.title}. Source: {spec.source}."),
         "",
         "| by default | here | published |",
         "|---|---|---|",
@@ -69,12 +82,12 @@ def entry_page(spec: ModelSpec, results: Json) -> str:
         )
     lines += ["", "## Trained here", "", _training(spec, row), ""]
     lines += [
-        "| file | top-1, % | agreement, % | bytes | ratio | p50, ms | max-abs | SQNR, dB |",
-        "|---|---|---|---|---|---|---|---|",
+        "| file | top-1, % | agreement, % | bytes | ratio | p50, ms | max-abs | SQNR, dB | same class on Cortex-A72 |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    lines.append(f"| model.keras | {_percent(row['metrics']['top1'])} | | | | | | |")
+    lines.append(f"| model.keras | {_percent(row['metrics']['top1'])} | | | | | | | |")
     lines += [_file_row(file) for file in row["files"]]
-    lines += ["", *_floats(row)]
+    lines += ["", *_losses(row)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -90,10 +103,42 @@ def _index_row(spec: ModelSpec, row: Json) -> str:
         *(_percent(int8[fmt]["top1"]) for fmt in ("tflite", "onnx")),
         " / ".join(f"{1 / int8[fmt]['ratio']:.2f}" for fmt in ("tflite", "onnx")),
         " / ".join(f"{int8[fmt]['p50_ratio']:.2f}{'' if int8[fmt]['valid'] else '?'}" for fmt in ("tflite", "onnx")),
-        f"{max(file['max_abs'] for file in fp32):.0e}, "
-        + " / ".join(f"{int8[fmt]['sqnr_db']:.1f} dB" for fmt in ("tflite", "onnx")),
+        f"{_parity(int8.values())}: {max(file['max_abs'] for file in fp32):.0e}, "
+        + " / ".join(f"{int8[fmt]['sqnr_db']:.1f}" for fmt in ("tflite", "onnx"))
+        + " dB",
+        f"{row['train_seconds'] / 60:.1f} min, {row['train_peak_rss_bytes'] / 1e9:.1f} GB",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _parity(files: Iterable[Json]) -> str:
+    """The class of the worse file."""
+    agreement = min(file["agreement"] for file in files)
+    return next(name for name, least in PARITY if agreement >= least)
+
+
+def _everywhere(results: Json) -> str:
+    """What was found of all files where one engine is installed, and on ARM."""
+    files = [file for row in results["results"] for file in row["files"]]
+    custom = sorted({name for file in files for name in file["custom_operators"]})
+    alone = sum(e["metrics"]["identical"] == 1 for f in files for name, e in f["elsewhere"].items() if name != ARM)
+    there = [file["elsewhere"][ARM] for file in files]
+    items, same = sum(e["n"] for e in there), sum(_same_class(e) for e in there)
+    bits = sum(e["metrics"]["identical"] == 1 for e in there)
+    held = f"custom operators: {', '.join(custom)}" if custom else "no custom operator"
+    return _prose(
+        f"The {len(files)} files hold {held}. With `[litert]` or `[onnx]` alone installed, {alone} of them give the "
+        f"same bits as here. On an emulated Cortex-A72, the core of a Raspberry Pi 4, {same:,} of {items:,} items get "
+        f"the same class, and {bits} files give the same bits."
+    )
+
+
+def _prose(text: str) -> str:
+    return textwrap.fill(text, 140, break_long_words=False, break_on_hyphens=False)
+
+
+def _same_class(elsewhere: Json) -> int:
+    return round(elsewhere["metrics"]["agreement"] * elsewhere["n"])
 
 
 def _published(spec: ModelSpec) -> str:
@@ -107,7 +152,7 @@ def _percent(fraction: float) -> str:
 
 def _training(spec: ModelSpec, row: Json) -> str:
     settings = row["settings"]
-    return (
+    return _prose(
         f"`edgekit train {spec.name}` on {row['data']}: {settings['epochs']} epochs of batches of "
         f"{settings['batch_size']}, {settings['optimizer']} from {settings['learning_rate']:g}, seed "
         f"{settings['seed']}; "
@@ -118,21 +163,29 @@ def _training(spec: ModelSpec, row: Json) -> str:
 
 def _file_row(file: Json) -> str:
     doubt = "" if file["valid"] else " ?"
+    there = file["elsewhere"][ARM]
+    bits = ", same bits" if there["metrics"]["identical"] else ""
     return (
         f"| {file['artifact']} | {_percent(file['top1'])} | {_percent(file['agreement'])} | {file['model_bytes']:,} | "
-        f"{file['ratio']:.2f} | {file['p50_ms']:.3f}{doubt} | {file['max_abs']:.1e} | {file['sqnr_db']:.1f} |"
+        f"{file['ratio']:.2f} | {file['p50_ms']:.3f}{doubt} | {file['max_abs']:.1e} | {file['sqnr_db']:.1f} | "
+        f"{_same_class(there)} of {there['n']}{bits} |"
     )
 
 
-def _floats(row: Json) -> list[str]:
-    """What computes in float in the int8 files, and why."""
-    lines = [
+def _losses(row: Json) -> list[str]:
+    """The int8 files that lose more than they should, and what computes in float in the int8 files, and why."""
+    int8 = [file for file in row["files"] if file["recipe"] == "int8"]
+    losing = [
+        f"- **{file['artifact']} loses {100 * (row['metrics']['top1'] - file['top1']):.2f} points.**"
+        for file in int8
+        if row["metrics"]["top1"] - file["top1"] > LOSS
+    ]
+    floats = [
         f"- {file['artifact']}: {op['name']} ({op['op']}) computes in float, since {op['reason']}."
-        for file in row["files"]
-        if file["recipe"] == "int8"
+        for file in int8
         for op in file["float_ops"]
     ]
-    return lines or ["Every operator of the int8 files computes in integers."]
+    return [*losing, *floats] or ["Every operator of the int8 files computes in integers."]
 
 
 def _host(results: Json) -> str:

@@ -1,15 +1,14 @@
 """`edgekit train --all`: what is done, what is not done twice, and what a failure leaves."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command import edgekit
 
-from edgekit.models.pages import entry_page, index_page
+from edgekit.models.pages import ARM, entry_page, index_page
 from edgekit.models.registry import find_spec
 from edgekit.report import read_results
 from edgekit.train_all import RESULTS, train_all
@@ -48,7 +47,11 @@ def test_one_failure_does_not_stop_the_rest_and_nothing_is_done_twice(tmp_path: 
 def _pages_tell_it(results: dict[str, Any]) -> None:
     spec = find_spec("mobilenet_v2")
     (row,) = results["results"]
+    assert row["artifact"] == "mobilenet_v2/model.keras"
     row["default"] = {"parameters": 3_504_872, "macs": 300_774_272}
+    for file in row["files"]:
+        same = {"identical": 1.0, "agreement": 0.98}
+        file |= {"custom_operators": [], "elsewhere": {ARM: {"n": 100, "metrics": same}}}
     page, index = entry_page(spec, results), index_page([spec], results)
     top1 = f"{100 * row['metrics']['top1']:.2f}"
     assert f"Top-1 on 360 held-out items: {top1} %." in page
@@ -59,6 +62,10 @@ def _pages_tell_it(results: dict[str, Any]) -> None:
     int8 = [f for f in row["files"] if f["recipe"] == "int8"]
     assert all(f"{100 * f['top1']:.2f}" in line and f"{f['sqnr_db']:.1f} dB" in line for f in int8)
     assert f"{top1} (" in line
+    assert page.count("| 98 of 100, same bits |") == 4
+    told = " ".join(index.split())
+    assert "392 of 400 items get the same class, and 4 files give the same bits." in told
+    assert "The 4 files hold no custom operator." in told
     assert "72.00 on ImageNet" in line
 
 
@@ -78,9 +85,6 @@ def _pages_tell_it(results: dict[str, Any]) -> None:
     ],
 )
 def test_wrong_usage_is_one_sentence(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "edgekit", *arguments, "-o", str(tmp_path / "runs")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = edgekit(*arguments, "-o", tmp_path / "runs")
     assert (done.returncode, done.stderr) == (2, message)
     assert not (tmp_path / "runs").exists()
