@@ -52,37 +52,45 @@ def saving(target: Path | None, source: Source, *, force: bool) -> Iterator[Show
         return
     if source.moving and target.suffix.lower() != ".mp4":
         raise InputError(f"A clip is written as .mp4; got {target}: write --save {target.with_suffix('.mp4')}.")
-    if not source.moving and len(source.paths) == 1 and target.suffix.lower() not in _PHOTOS:
+    several = len(source.paths) > 1
+    if not source.moving and not several and target.suffix.lower() not in _PHOTOS:
         raise InputError(
             f"A photo is written as .png or .jpg; got {target}: write --save {target.with_suffix('.png')}."
         )
-    refuse_existing([target], force=force)
-    with Staging(target.parent) as stage:
-        staged = stage.path / target.name
-        with _clip(staged) if source.moving else _photos(staged, source) as show:
+    shown = {path.resolve() for path in (*source.paths, *([source.clip] if source.clip is not None else []))}
+    if target.resolve() in shown | ({path.parent for path in shown} if several else set()):
+        raise InputError(f"{target} is what is shown; choose another place with --save.")
+    refuse_existing([target], force=force, option="--save")
+    # A folder that is there keeps what is in it; photos of the same name are replaced.
+    with Staging(target if several else target.parent, option="--save") as stage:
+        with _clip(stage.path / target.name) if source.moving else _photos(stage.path, target, source) as show:
             yield show
-        if staged.exists():
-            stage.publish(target.name, force=force)
+        stage.publish(*sorted(path.name for path in stage.path.iterdir()), force=force or several)
 
 
 @contextlib.contextmanager
-def _photos(target: Path, source: Source) -> Iterator[Show]:
+def _photos(folder: Path, target: Path, source: Source) -> Iterator[Show]:
     from PIL import Image
 
     several = len(source.paths) > 1
-    if several:
-        target.mkdir()
+    names = _saved_as(source.paths) if several else {}
 
     def show(pixels: Pixels, seen: Seen) -> bool:
-        Image.fromarray(pixels).save(target / _saved_as(Path(seen.frame.name)) if several else target)
+        Image.fromarray(pixels).save(folder / (names[seen.frame.name] if several else target.name))
         return True
 
     yield show
 
 
-def _saved_as(photo: Path) -> str:
-    """A name that no other photo of the folder gets."""
-    return photo.name if photo.suffix.lower() in _PHOTOS else f"{photo.name}.png"
+def _saved_as(photos: tuple[Path, ...]) -> dict[str, str]:
+    """For each photo the name that it is saved by, which no other one gets."""
+    names: dict[str, str] = {}
+    for photo in sorted(photos, key=lambda path: path.suffix.lower() not in _PHOTOS):  # those that keep theirs first
+        name = photo.name
+        while name in names.values() or not name.lower().endswith(_PHOTOS):
+            name += ".png"
+        names[str(photo)] = name
+    return names
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ from edgekit.errors import DataError, InputError, need
 
 USUAL_RATE_HZ = 25.0
 """For sources that do not tell theirs."""
+CAMERAS = 1000
+"""Numbers of cameras are smaller."""
 CLIPS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 
 
@@ -47,9 +49,9 @@ class Source:
 
 def find_source(text: str) -> Source:
     """What ``--source`` names; `InputError` where there is no such thing."""
-    if text.isdigit():
-        return Source(camera=int(text))
     path = Path(text)
+    if not path.exists() and text.isascii() and text.isdecimal() and int(text) < CAMERAS:
+        return Source(camera=int(text))
     if path.is_dir():
         paths = image_paths(path, deep=False)
         if not paths:

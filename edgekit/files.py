@@ -24,12 +24,12 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def refuse_existing(paths: Iterable[Path], *, force: bool) -> None:
-    """`InputError` for the first of ``paths`` that exists, unless ``force``."""
+def refuse_existing(paths: Iterable[Path], *, force: bool, option: str = "-o") -> None:
+    """`InputError` for the first of ``paths`` that exists, unless ``force``; ``option`` is what named them."""
     for path in paths:
         if path.exists() and not force:
             remove_abandoned(path.parent, STAGING_PREFIX)  # that of a run which was killed after it had published
-            raise InputError(f"{path} exists; use --force to replace it or -o to write elsewhere.")
+            raise InputError(f"{path} exists; use --force to replace it or {option} to write elsewhere.")
 
 
 def require_writable(path: Path) -> None:
@@ -94,8 +94,9 @@ class Staging:
             stage.publish("model.tflite")
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, *, option: str = "-o") -> None:
         self.target = target
+        self._option = option
         self._created: list[Path] = []
 
     def __enter__(self) -> Self:
@@ -114,7 +115,7 @@ class Staging:
         except OSError as error:
             self._remove_created()
             raise InputError(
-                f"Cannot write to {self.target}: {error.strerror}; choose another folder with -o."
+                f"Cannot write to {self.target}: {error.strerror}; choose another folder with {self._option}."
             ) from None
         except BaseException:  # an interrupt, after which nobody would leave the block
             self._remove_created()

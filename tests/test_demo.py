@@ -3,8 +3,11 @@
 import csv
 import io
 import json
+import shutil
 import zipfile
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +15,14 @@ import pytest
 from command import edgekit
 from PIL import Image
 
-from edgekit.demos.frames import find_source, frames
+from edgekit.data.images import decode_image
+from edgekit.demos.classify import Seen
+from edgekit.demos.drawing import labelled, saving
+from edgekit.demos.frames import Frame, find_source, frames
+from edgekit.demos.run import ClassifyReport
 from edgekit.errors import DataError, InputError
+from edgekit.measure.predict import Guess
+from edgekit.measure.subjects import open_subjects
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 220, 30), "blue": (30, 30, 220)}
 
@@ -61,7 +70,7 @@ def test_a_photo_is_named_with_probabilities(model: Path, photos: Path, tmp_path
     again = edgekit("demo", "classify", model, "--source", photos / "green.png", "--save", saved)
     assert (again.returncode, again.stderr) == (
         2,
-        f"edgekit: {saved} exists; use --force to replace it or -o to write elsewhere.\n",
+        f"edgekit: {saved} exists; use --force to replace it or --save to write elsewhere.\n",
     )
 
 
@@ -73,6 +82,62 @@ def test_a_folder_is_gone_through(model: Path, photos: Path, tmp_path: Path) -> 
     done = edgekit("demo", "classify", model, "--source", photos, "--top", "1", "--json", "-")
     rows = json.loads(done.stdout)["results"]
     assert [(Path(r["input"]).stem, r["top"][0]["label"]) for r in rows] == [(n, n) for n in sorted(COLOURS)]
+
+
+def test_saved_photos_take_the_place_of_their_like_alone(model: Path, photos: Path, tmp_path: Path) -> None:
+    shown, target = tmp_path / "shown", tmp_path / "kept"
+    shutil.copytree(photos, shown)
+    target.mkdir()
+    (target / "diary.txt").write_text("mine")
+    (target / "red.png").write_bytes(b"old")
+    command = ("demo", "classify", model, "--source", shown, "--top", "1", "--save")
+    refused = edgekit(*command, target)
+    assert refused.stderr == f"edgekit: {target} exists; use --force to replace it or --save to write elsewhere.\n"
+    done = edgekit(*command, target, "--force")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {p.name for p in target.iterdir()} == {"diary.txt", "red.png", "green.png", "blue.png"}
+    assert decode_image(target / "red.png", name="red").shape == (30, 40, 3)
+    before = {p.name: p.read_bytes() for p in shown.iterdir()}
+    for again in (shown, shown / ".." / "shown", "."):
+        done = edgekit(*command, again, "--force", cwd=shown)
+        assert (done.returncode, done.stderr) == (
+            2, f"edgekit: {again} is what is shown; choose another place with --save.\n",
+        )  # fmt: skip
+    assert {p.name: p.read_bytes() for p in shown.iterdir()} == before
+
+
+def test_photos_of_one_name_are_saved_apart(tmp_path: Path) -> None:
+    photos = tuple(tmp_path / name for name in ("a.bmp", "a.bmp.png", "b.JPG", "c.webp"))
+    for photo in photos:
+        Image.new("RGB", (4, 4)).save(photo, format="PNG")
+    source = find_source(str(tmp_path))
+    with saving(tmp_path / "out", source, force=False) as save:
+        for frame in frames(source):
+            save(np.full((4, 4, 3), 7, np.uint8), Seen(frame=frame, top=(), latency_ms=1.0))
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"a.bmp.png", "a.bmp.png.png", "b.JPG", "c.webp.png"}
+
+
+def test_bars_are_as_long_as_the_classes_are_probable() -> None:
+    pixels = np.zeros((120, 200, 3), np.uint8)
+    top = tuple(Guess(class_id=i, label=n, probability=p) for i, (n, p) in enumerate((("one", 0.75), ("two", 0.25))))
+    seen = Seen(frame=Frame(name="x", pixels=pixels), top=top, latency_ms=1.0)
+    drawn = labelled(seen)
+    blue = (drawn[..., 2] > 100) & (drawn[..., 0] < 100)
+    rows = [blue[row].sum() for row in (5, 4 + max(11, 120 // 24) + 6 + 1)]
+    assert rows == pytest.approx([75, 25], abs=3)
+    blank = labelled(replace(seen, top=tuple(replace(g, label=" ") for g in top)))
+    letters = [int((picture[:40, :, 0] > 150).sum()) for picture in (drawn, blank)]
+    assert letters[0] > letters[1] + 20
+
+
+def test_the_table_tells_the_percentiles(model: Path) -> None:
+    (subject,) = open_subjects([model], preprocess=None, labels=None, threads=1)
+    report = ClassifyReport(
+        subject=subject, moving=True, seen=(), counts=Counter(red=3, blue=1), latencies_ms=(1.0, 2.0, 3.0, 44.0, 5.0)
+    )
+    title, _, rows = report.table()
+    assert "5 frames, p50 3.0 ms, p90 28.4 ms with preprocessing" in title
+    assert rows == [["red", "60.0%"], ["blue", "20.0%"]]
 
 
 def test_a_clip_is_told_second_by_second(model: Path, clip: Path, tmp_path: Path) -> None:
@@ -101,6 +166,15 @@ def test_a_clip_is_told_second_by_second(model: Path, clip: Path, tmp_path: Path
         (
             ("--source", "{tmp}"),
             "{tmp} holds no images; expected files that end in .jpg, .jpeg, .png, .bmp, .webp, .ppm, .pgm.",
+        ),
+        (("--source", "²"), "There is no photo, folder or clip ²; a number such as 0 names a camera."),
+        (
+            ("--source", "99999999999"),
+            "There is no photo, folder or clip 99999999999; a number such as 0 names a camera.",
+        ),
+        (
+            ("--source", "{photo}", "--save", "{photo}", "--force"),
+            "{photo} is what is shown; choose another place with --save.",
         ),
         (("--source", "99"), "There is no camera 99; give another number, or a photo, folder or clip."),
         (

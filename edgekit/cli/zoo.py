@@ -93,14 +93,16 @@ def compare(names: tuple[str, ...], plot: Path | None, json_file: str | None, fo
     Size and computation, activations between blocks, and the published variants of width and image size. With --plot
     each variant is converted and timed on this machine, which takes minutes.
     """
-    from edgekit.files import refuse_existing, write_atomic
+    from edgekit.files import refuse_existing, require_writable, write_atomic
     from edgekit.measure.host import host_facts
     from edgekit.models import comparison_table as tables
     from edgekit.models.comparison import compare_entries
 
     specs = [find_spec(name) for name in names]
     tables.require_comparable(specs, plotted=plot is not None)
-    refuse_existing([plot] if plot else [], force=force)
+    refuse_existing([plot] if plot else [], force=force, option="--plot")
+    if plot is not None:
+        require_writable(plot)
     results = {}
     with progress_bar() as progress:
         entries = compare_entries(specs, progress=progress)
