@@ -123,7 +123,7 @@ def test_an_invalid_timing_is_never_called_the_fastest(results: Path, tmp_path: 
 
 def row(name: str, size: int, top1: float, fmt: str = "tflite", data: str = "digits") -> Row:
     accuracy = Accuracy(value=top1, low=top1 - 0.02, high=top1 + 0.01, count=360, data=data)
-    return Row(artifact=name, sha256=name, format=fmt, recipe="int8", model_bytes=size, top1=accuracy)
+    return Row(artifact=name, sha256=name, format=fmt, recipe="int8", model_bytes=size, accuracies=(accuracy,))
 
 
 def test_the_smallest_is_one_that_keeps_the_accuracy_and_can_be_shipped() -> None:
@@ -187,14 +187,67 @@ def test_files_of_one_training_have_one_name(artifact: str, recipe: str, name: s
     assert (found.name, found.model) == (name, model)
 
 
-def test_the_fewest_threads_are_compared() -> None:
-    def timing(threads: int) -> Timing:
-        return Timing(
-            device="d", engine=None, threads=threads, p50_ms=1.0, p90_ms=1.0, rss_bytes=None, valid=True, flags=()
+def test_a_file_evaluated_on_two_data_sets_is_drawn_on_both(results: Path) -> None:
+    for number, (name, top1) in enumerate((("cifar", 0.5), ("digits", 0.9))):
+        evaluated = [entry("int8", metrics={"top1": top1}, n=100, data=name)]
+        (results / f"more{number}.json").write_text(
+            json.dumps({"schema_version": 1, "command": "evaluate", "results": evaluated})
         )
+    read = read_results(results)
+    (int8,) = (row for row in read.rows if row.recipe == "int8")
+    assert {a.data: a.value for a in int8.accuracies} == {"digits": 0.9, "cifar": 0.5}  # the later one of a data set
+    page = render(read, title="t")
+    assert re.findall(r"<h2>On ([^<]*)</h2>", page) == ["digits", "cifar"]
+    assert "90.00 (digits), 50.00 (cifar)" in page or "50.00 (cifar), 90.00 (digits)" in page
 
-    timed = replace(row("m", 1, 1.0), timings=(timing(4), timing(1), timing(2)))
-    assert timed.timing == timing(1)
+
+def timing(p50_ms: float = 1.0, p90_ms: float = 1.0, threads: int = 1, device: str = "d") -> Timing:
+    return Timing(
+        device=device, engine=None, threads=threads, p50_ms=p50_ms, p90_ms=p90_ms, rss_bytes=None, valid=True, flags=()
+    )
+
+
+def test_the_plot_and_the_choice_are_by_the_median(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Point] = []
+
+    def recorded(points: list[Point], **labels: str) -> str:
+        drawn.extend(points)
+        return scatter(points, **labels)
+
+    monkeypatch.setattr("edgekit.report.accuracy.scatter", recorded)
+    rows = (
+        replace(row("slow", 120, 0.97), timings=(timing(p50_ms=4.0, p90_ms=4.1),)),
+        replace(row("quick", 400, 0.97), timings=(timing(p50_ms=2.0, p90_ms=9.0),)),
+    )
+    page = render(Results(rows=rows, commands=(), verdicts=(), host=None), title="t")
+    assert [point.x for point in drawn[:2]] == [2.0, 4.0]
+    assert re.findall(r'<h2>Fastest[^<]*</h2><p class="big">([^<]*)<', page) == ["quick"]
+
+
+def test_every_timing_is_listed_and_the_last_machine_named(results: Path, tmp_path: Path) -> None:
+    timed = [
+        entry(
+            "fp32",
+            latency_ms={"p50": 7.25, "p90": 8.5},
+            device="ssh://pi",
+            threads=4,
+            valid=True,
+            flags=[],
+        )
+    ]
+    (results / "z.json").write_text(
+        json.dumps({"schema_version": 1, "command": "benchmark", "results": timed, "host": {"cpu": "Another CPU"}})
+    )
+    page = Page(write_report(results, tmp_path / "r.html").read_text())
+    assert "Another CPU" in page.text
+    assert "A CPU" not in page.text
+    for cell in ("ssh://pi", "7.25", "8.50", "0.500"):
+        assert cell in page.text, cell
+
+
+def test_the_fewest_threads_are_compared() -> None:
+    timed = replace(row("m", 1, 1.0), timings=(timing(threads=4), timing(threads=1), timing(threads=2)))
+    assert timed.timing == timing(threads=1)
 
 
 def test_the_page_needs_nothing_else(results: Path, tmp_path: Path) -> None:

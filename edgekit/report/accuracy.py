@@ -1,6 +1,7 @@
 """The part of a report on accuracy: which files to take, and plots against latency and size, for each data set."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from html import escape
 
 from edgekit.report.read import Row, Timing
@@ -15,15 +16,15 @@ def accuracy_sections(rows: Sequence[Row]) -> str:
     """Choices and plots of the files whose top-1 was measured; only what was measured on the same data is compared."""
     by_data: dict[str, list[Row]] = {}
     for row in rows:
-        if row.top1:
-            by_data.setdefault(row.top1.data, []).append(row)
+        for accuracy in row.accuracies:
+            by_data.setdefault(accuracy.data, []).append(replace(row, accuracies=(accuracy,)))
     if not by_data:
         return ""
     groups = [
         (f"<h2>On {escape(data)}</h2>" if len(by_data) > 1 else "") + _choices(group) + _plots(group)
         for data, group in by_data.items()
     ]
-    return "".join(groups) + _legend(sorted({_group(row) for group in by_data.values() for row in group}))
+    return "".join(groups) + _legend(sorted({mark_class(row) for group in by_data.values() for row in group}))
 
 
 def _choices(rows: Sequence[Row]) -> str:
@@ -77,7 +78,7 @@ def _legend(groups: Sequence[str]) -> str:
     return f'<p class="legend">{marks}<span>Up and to the left is better. Bars: 95 % interval.</span></p>'
 
 
-def _group(row: Row) -> str:
+def mark_class(row: Row) -> str:
     """The CSS class of the row's mark."""
     return row.format if row.format in ("tflite", "onnx") else "other"
 
@@ -102,7 +103,7 @@ def _figure(rows: Sequence[Row], title: str, x_label: str, x_of: Callable[[Row],
                     low=100 * row.top1.low,
                     high=100 * row.top1.high,
                     label=label,
-                    group=_group(row),
+                    group=mark_class(row),
                     tooltip=f"{row.name}: {_summary(row)}",
                 )
             )

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from edgekit.report.accuracy import accuracy_sections
+from edgekit.report.accuracy import accuracy_sections, mark_class
 from edgekit.report.layer_plot import LayerBar, profile
-from edgekit.report.read import Results, Row, Timing
+from edgekit.report.read import Accuracy, Results, Row, Timing
 from edgekit.report.style import CSS
 from edgekit.report.words import NOTHING, kilobytes, milliseconds, percent
 
@@ -55,8 +55,8 @@ _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("recipe", lambda r: r.recipe),
     ("size", lambda r: kilobytes(r.model_bytes) if r.model_bytes else NOTHING),
     ("ratio", lambda r: f"{r.ratio:.2f} ×" if r.ratio else NOTHING),
-    ("top-1, %", lambda r: percent(r.top1.value) if r.top1 else NOTHING),
-    ("95 % interval", lambda r: f"{percent(r.top1.low)}–{percent(r.top1.high)}" if r.top1 else NOTHING),
+    ("top-1, %", lambda r: _each_accuracy(r, lambda a: percent(a.value))),
+    ("95 % interval", lambda r: _each_accuracy(r, lambda a: f"{percent(a.low)}–{percent(a.high)}")),
     ("agreement, %", lambda r: percent(r.agreement) if r.agreement is not None else NOTHING),
     ("SQNR, dB", lambda r: f"{r.sqnr_db:.1f}" if r.sqnr_db is not None else NOTHING),
     ("p50, ms", lambda r: milliseconds(r.timing.p50_ms) if r.timing else NOTHING),
@@ -73,6 +73,12 @@ COLUMNS = tuple(name for name, _ in _COLUMNS)
 def cells(row: Row) -> list[str]:
     """The line of ``row`` under `COLUMNS`, as text."""
     return [cell(row) for _, cell in _COLUMNS]
+
+
+def _each_accuracy(row: Row, told: Callable[[Accuracy], str]) -> str:
+    if len(row.accuracies) < 2:
+        return told(row.accuracies[0]) if row.accuracies else NOTHING
+    return ", ".join(f"{told(accuracy)} ({accuracy.data})" for accuracy in row.accuracies)
 
 
 def _validity(timing: Timing | None) -> str:
@@ -126,7 +132,7 @@ def _layers(rows: Sequence[Row]) -> str:
         + profile(
             [LayerBar(name=la.name, db=la.sqnr_db, share=la.share) for la in row.layers],
             title=f"SQNR of the layers of {row.name}",
-            group=row.format if row.format in ("tflite", "onnx") else "other",
+            group=mark_class(row),
         )
         + "</figure>"
         for row in rows

@@ -64,7 +64,7 @@ class Row:
     ratio: float | None = None
     sqnr_db: float | None = None
     agreement: float | None = None
-    top1: Accuracy | None = None
+    accuracies: tuple[Accuracy, ...] = ()
     timings: tuple[Timing, ...] = ()
     layers: tuple[Layer, ...] = ()
     notes: tuple[str, ...] = ()
@@ -80,6 +80,11 @@ class Row:
         """What the files of one training have in common: the name without format and recipe."""
         folder, _, name = self.name.rpartition("/")
         return folder or (name.rpartition(".")[0] or name).removesuffix(f".{self.recipe}")
+
+    @property
+    def top1(self) -> Accuracy | None:
+        """The accuracy on the first data set."""
+        return self.accuracies[0] if self.accuracies else None
 
     @property
     def timing(self) -> Timing | None:
@@ -246,7 +251,8 @@ def _add_evaluation(row: Row, fields: Fields) -> Row:
             f"{fields.path} has top1 = {value:g} of {count} items; expected a fraction of 1 or more items."
         )
     low, high = wilson_interval(round(value * count), count)
-    return replace(row, top1=Accuracy(value=value, low=low, high=high, count=count, data=fields.text("data")))
+    found = Accuracy(value=value, low=low, high=high, count=count, data=fields.text("data"))
+    return replace(row, accuracies=(*(a for a in row.accuracies if a.data != found.data), found))
 
 
 def _add_comparison(row: Row, fields: Fields) -> Row:
