@@ -27,17 +27,23 @@ if TYPE_CHECKING:
 
 RESULTS = "zoo.json"
 """The file with one row for each entry."""
+HISTORY = "history.json"
+"""The file of a training with the figures of its epochs."""
 PRECISIONS = (Precision.FP32, Precision.INT8)
 
 Announce = Callable[[str], None]
 
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError)
+"""What results of another edgekit, or damaged ones, raise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
-    """One command of an entry: its ``arguments`` without ``--json``, and the file that takes its results."""
+    """One command of an entry: its ``arguments`` without ``--json``, the folder of its files, its file of results."""
 
     name: str
     arguments: tuple[str, ...]
+    home: Path
     results: Path
 
 
@@ -73,15 +79,33 @@ def train_all(
         raise InputError(f"Cannot write to {folder}: {error.strerror}; choose another folder with -o.") from None
     found = []
     with sole_use(folder):
+        rows = {spec.name: _earlier_row(spec, verbs) for spec, verbs in zip(specs, plans, strict=True)}
         for number, (spec, verbs) in enumerate(zip(specs, plans, strict=True), 1):
             announce(f"{number}/{len(specs)} {spec.name}")
             failure = _run(verbs, announce, force=force)
-            row = None if failure else _row(spec, verbs)
+            row = None
+            if not failure:
+                try:
+                    row = _row(spec, verbs)
+                except _UNREADABLE as error:
+                    failure = f"the results cannot be read ({type(error).__name__}: {error}); remove {folder}/*.json"
             found.append(Entry(name=spec.name, row=row, failure=failure))
-            rows = [entry.row for entry in found if entry.row is not None]
-            data = envelope("train all", rows, host=host_facts())
+            rows[spec.name] = row
+            data = envelope("train all", [r for r in rows.values() if r is not None], host=host_facts())
             write_atomic(folder / RESULTS, (json.dumps(data, indent=2) + "\n").encode())
     return tuple(found)
+
+
+def results_table(rows: Sequence[dict[str, Any]]) -> tuple[str, list[str], list[list[str]]]:
+    """(title, columns, rows) for people: top-1 of every entry and of its int8 files."""
+    lines = []
+    for row in rows:
+        int8 = {f["format"]: f["top1"] for f in row["files"] if f["recipe"] == Precision.INT8.value}
+        figures = (row["metrics"]["top1"], *(int8[fmt.value] for fmt in (Format.TFLITE, Format.ONNX)))
+        minutes = f"{row['seconds'] / 60:.1f}"
+        lines.append([row["name"], row["data"], *(f"{100 * figure:.2f}" for figure in figures), minutes])
+    columns = ["name", "data", "top-1 %", "int8 TFLite", "int8 ONNX", "minutes"]
+    return "The zoo, trained here", columns, lines
 
 
 def _verbs(
@@ -104,7 +128,7 @@ def _verbs(
         "benchmark": tuple(files),
     }
     return tuple(
-        Verb(name=name, arguments=(name, *line), results=folder / f"{spec.name}.{name}.json")
+        Verb(name=name, arguments=(name, *line), home=run, results=folder / f"{spec.name}.{name}.json")
         for name, line in lines.items()
     )
 
@@ -129,19 +153,36 @@ def _is_done(verb: Verb) -> bool:
     """Whether the results of ``verb`` are there, from the same arguments, and the files they speak of unchanged."""
     try:
         data = json.loads(verb.results.read_bytes())
-        return data["verb"] == list(verb.arguments) and all(
-            sha256_file(Path(row["artifact"])) == row["sha256"] for row in data["results"]
+        return all(_mean_the_same(a, b) for a, b in zip(data["verb"], verb.arguments, strict=True)) and all(
+            sha256_file(verb.home / Path(row["artifact"]).name) == row["sha256"] for row in data["results"]
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except _UNREADABLE:
         return False
+
+
+def _mean_the_same(argument: str, other: str) -> bool:
+    """Whether two arguments are equal, or paths of one and the same file or folder."""
+    if argument == other:
+        return True
+    return Path(argument).exists() and Path(other).exists() and Path(argument).samefile(other)
+
+
+def _earlier_row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any] | None:
+    """The row of an entry that an earlier run finished."""
+    try:
+        return _row(spec, verbs) if all(map(_is_done, verbs)) else None
+    except _UNREADABLE:
+        return None
 
 
 def _call(verb: Verb, announce: Announce, more: Sequence[str]) -> str:
     """Run ``verb``; the sentence with which it failed, or nothing. Its time and memory go into its results."""
-    command = [sys.executable, "-m", "edgekit", *verb.arguments, *more, "--json", str(verb.results)]
-    verb.results.unlink(missing_ok=True)
+    told = verb.results.with_suffix(".part")  # those of an earlier run stay until there are new ones
+    command = [sys.executable, "-m", "edgekit", *verb.arguments, *more, "--json", str(told)]
     start, last = time.monotonic(), "it said nothing"
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as child:
         try:
             for line in child.stderr or ():
                 last = line.strip().removeprefix("edgekit: ")
@@ -153,13 +194,14 @@ def _call(verb: Verb, announce: Announce, more: Sequence[str]) -> str:
         child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         return last if child.returncode > 0 else f"ended by signal {-child.returncode} ({last})"
-    data = json.loads(verb.results.read_bytes())
+    data = json.loads(told.read_bytes())
     data |= {
         "verb": list(verb.arguments),
         "seconds": round(time.monotonic() - start, 1),
         "peak_rss_bytes": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
     }
     write_atomic(verb.results, (json.dumps(data, indent=2) + "\n").encode())
+    told.unlink()
     return ""
 
 
@@ -195,6 +237,9 @@ def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
             }
         )
     card = trained["card"]
+    epochs = json.loads((verbs[0].home / HISTORY).read_bytes())["epochs"]
+    # A training that went on after a stop took longer than its last process.
+    train_seconds = max(told["train"]["seconds"], round(sum(epoch["seconds"] for epoch in epochs), 1))
     return {
         "name": spec.name,
         "artifact": f"{spec.name}/{Path(trained['artifact']).name}",
@@ -207,7 +252,7 @@ def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
         "metrics": {name: source["metrics"][name] for name in ("top1", "top1_low", "top1_high")},
         "n": source["n"],
         "files": files,
-        "train_seconds": told["train"]["seconds"],
+        "train_seconds": train_seconds,
         "train_peak_rss_bytes": told["train"]["peak_rss_bytes"],
-        "seconds": sum(results["seconds"] for results in told.values()),
+        "seconds": round(train_seconds + sum(told[verb.name]["seconds"] for verb in verbs[1:]), 1),
     }

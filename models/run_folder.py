@@ -1,7 +1,7 @@
 """The folder of one training: what is in it, and whether a run in it may go on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,19 +38,30 @@ class RunSettings:
         return {**data, **training, **arguments}
 
 
-def open_run(run_dir: Path, settings: RunSettings, *, force: bool) -> None:
-    """Make ``run_dir`` ready for a training with ``settings``: new, or going on where the same one stopped.
+def open_run(run_dir: Path, settings: RunSettings, *, force: bool) -> bool:
+    """Make ``run_dir`` ready for a training with ``settings``; whether the very same one is finished there already.
 
-    `InputError` where it holds a finished run, or an unfinished one with other settings; with ``force`` both give way.
+    It is new, or goes on where the same one stopped. `InputError` where the folder holds a training with other
+    settings, which with ``force`` gives way.
     """
-    checkpoint, stored = run_dir / CHECKPOINT, run_dir / SETTINGS
+    stored = run_dir / SETTINGS
     if force:
-        checkpoint.unlink(missing_ok=True)
-    elif checkpoint.exists():
-        _refuse_difference(run_dir, _read_settings(stored), settings.flat())
-        return
-    refuse_existing([run_dir / MODEL], force=force)
+        (run_dir / CHECKPOINT).unlink(missing_ok=True)
+    elif _holds_a_training(run_dir):
+        _refuse_difference(run_dir, settings.flat())
+        return not (run_dir / CHECKPOINT).exists()
     write_atomic(stored, _as_json(settings.flat()))
+    return False
+
+
+def refuse_other_run(run_dir: Path, settings: RunSettings) -> None:
+    """The `InputError` of `open_run`, before the data are read: ``settings`` without their digest."""
+    if _holds_a_training(run_dir):
+        _refuse_difference(run_dir, settings.flat(), leave_out=("data_digest",))
+
+
+def _holds_a_training(run_dir: Path) -> bool:
+    return (run_dir / CHECKPOINT).exists() or (run_dir / MODEL).exists()
 
 
 def write_history(run_dir: Path, state: Checkpoint) -> None:
@@ -59,12 +70,16 @@ def write_history(run_dir: Path, state: Checkpoint) -> None:
     write_atomic(run_dir / HISTORY, _as_json(data))
 
 
-def _refuse_difference(run_dir: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+def _refuse_difference(run_dir: Path, new: Mapping[str, Any], *, leave_out: Sequence[str] = ()) -> None:
+    if not (run_dir / SETTINGS).exists():
+        refuse_existing([run_dir / MODEL], force=False)
+    old = _read_settings(run_dir / SETTINGS)
     differences = [f"{k} {old.get(k, 'unset')}, now {v}" for k, v in new.items() if k not in old or old[k] != v]
     differences += [f"{k} {v}, now unset" for k, v in old.items() if k not in new]
+    differences = [text for text in differences if text.partition(" ")[0] not in leave_out]
     if differences:
         raise InputError(
-            f"{run_dir} holds an unfinished training with other settings ({'; '.join(differences)}): "
+            f"{run_dir} holds a training with other settings ({'; '.join(differences)}): "
             "use --force to start again or -o to write elsewhere."
         )
 

@@ -10,13 +10,16 @@ from command import edgekit
 
 from edgekit.models.pages import ARM, entry_page, index_page
 from edgekit.models.registry import find_spec
+from edgekit.models.spec import ModelSpec
 from edgekit.report import read_results
 from edgekit.train_all import RESULTS, train_all
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_one_failure_does_not_stop_the_rest_and_nothing_is_done_twice(tmp_path: Path) -> None:
+def test_one_failure_does_not_stop_the_rest_and_nothing_is_done_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # The command line knows the entries of the registry only, so one that it does not have fails by itself.
     specs = [replace(find_spec("mlp"), name="unknown"), find_spec("mobilenet_v2")]
     told: list[str] = []
@@ -42,6 +45,36 @@ def test_one_failure_does_not_stop_the_rest_and_nothing_is_done_twice(tmp_path: 
     train_all(specs[1:], tmp_path, preset="small", epochs=12, announce=told.append)
     assert told[:2] == ["1/1 mobilenet_v2", "  train: done before"]
     assert told[2].startswith("  edgekit convert ")
+    monkeypatch.chdir(tmp_path.parent)
+    _goes_on(specs, Path(tmp_path.name))
+
+
+def _goes_on(specs: list[ModelSpec], runs: Path) -> None:
+    """What was done before, in other words, after other wishes, and after a stop between two files."""
+    told: list[str] = []
+    before = {path.name: path.read_bytes() for path in runs.glob("*.json") if path.name != RESULTS}
+    again = train_all(specs[1:], runs, preset="small", epochs=12, announce=told.append)
+    assert told[1:] == [f"  {v}: done before" for v in ("train", "convert", "evaluate", "benchmark")]
+    (refused,) = train_all(specs[1:], runs, preset="small", epochs=13, announce=told.append)
+    assert refused.failure == (
+        f"train: {runs / 'mobilenet_v2'} holds a training with other settings (epochs 12, now 13): use --force to "
+        "start again or -o to write elsewhere."
+    )
+    assert json.loads((runs / RESULTS).read_bytes())["results"] == []
+    assert {path.name: path.read_bytes() for path in runs.glob("*.json") if path.name != RESULTS} == before
+    told.clear()
+    assert train_all(specs[1:], runs, preset="small", epochs=12, announce=told.append) == again
+    assert told[1] == "  train: done before"
+    (runs / "mobilenet_v2.train.json").unlink()  # killed after the model was written, before its figures were
+    (row,) = (entry.row for entry in train_all(specs[1:], runs, preset="small", epochs=12, announce=told.append))
+    assert row is not None
+    history = json.loads((runs / "mobilenet_v2/history.json").read_bytes())["epochs"]
+    assert row["train_seconds"] >= round(sum(epoch["seconds"] for epoch in history), 1) > 5
+    (runs / "mobilenet_v2.convert.json").write_text("{}")
+    told.clear()
+    (entry,) = train_all(specs[1:], runs, preset="small", epochs=12, announce=told.append)
+    assert told[2].startswith("  edgekit convert ")
+    assert entry.failure == ""
 
 
 def _pages_tell_it(results: dict[str, Any]) -> None:

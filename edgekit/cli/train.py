@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +21,9 @@ from edgekit.errors import CheckFailedError, InputError
 from edgekit.models.registry import ZOO, find_spec
 from edgekit.models.spec import DEFAULT_PRESET
 from edgekit.results import envelope
+
+if TYPE_CHECKING:
+    from edgekit.models.checkpoint import EpochRecord
 
 
 @click.command("train")
@@ -66,8 +69,11 @@ def command(
     Several machines train together where TF_CONFIG names them.
     """
     if every:
-        others = {"NAME": name, "--data": data, "--batch-size": batch_size, "--alpha": alpha, "--size": size}
-        _all(output, preset or DEFAULT_PRESET, data_dir, epochs, seed, force, {**others, "--weights": weights})
+        others: dict[str, object] = {
+            "NAME": name, "--data": data, "--batch-size": batch_size, "--alpha": alpha, "--size": size,
+            "--weights": weights, "--tensorboard": tensorboard or None,
+        }  # fmt: skip
+        _all(output, preset or DEFAULT_PRESET, data_dir, epochs, seed, force, json_file, others)
         return
     if name is None:
         raise InputError("Name an architecture to train, or use --all; edgekit zoo list shows them.")
@@ -87,6 +93,13 @@ def command(
         arguments={k: v for k, v in (("alpha", alpha), ("size", size)) if v is not None},
     )
     quiet = sys.stderr.isatty()  # the bar tells it there
+    learned: list[int] = []
+
+    def tell(record: "EpochRecord", epochs: int) -> None:
+        learned.append(record.epoch)
+        if not quiet:
+            say(epoch_line(record, epochs))
+
     with progress_bar() as progress:
         model = train(
             request,
@@ -94,8 +107,10 @@ def command(
             tensorboard=tensorboard,
             force=force,
             progress=progress,
-            on_epoch=lambda record, epochs: None if quiet else say(epoch_line(record, epochs)),
+            on_epoch=tell,
         )
+    if not learned:
+        say(f"{output} holds this very training, finished; --force trains anew.")
     if not read_cluster().chief:
         say(f"Trained; the first worker writes {model}.")
         return
@@ -108,9 +123,17 @@ def command(
 
 
 def _all(
-    output: Path, preset: str, data_dir: Path | None, epochs: int | None, seed: int, force: bool, others: dict[str, Any]
+    output: Path,
+    preset: str,
+    data_dir: Path | None,
+    epochs: int | None,
+    seed: int,
+    force: bool,
+    json_file: str | None,
+    others: dict[str, object],
 ) -> None:
-    from edgekit.train_all import RESULTS, train_all
+    from edgekit.measure.host import host_facts
+    from edgekit.train_all import RESULTS, results_table, train_all
 
     for option, value in others.items():
         if value is not None:
@@ -118,7 +141,9 @@ def _all(
     entries = train_all(
         ZOO, output, preset=preset, data_dir=data_dir, epochs=epochs, seed=seed, force=force, announce=say
     )
-    failed = [f"{entry.name} ({entry.failure})" for entry in entries if entry.failure]
     say(f"Wrote {output / RESULTS}.")
+    rows = [entry.row for entry in entries if entry.row is not None]
+    emit(envelope("train all", rows, host=host_facts()), json_file, lambda: print_table(*results_table(rows)))
+    failed = [f"{entry.name} ({entry.failure})" for entry in entries if entry.failure]
     if failed:
         raise CheckFailedError(f"{len(failed)} of {len(entries)} architectures failed: {'; '.join(failed)}")
