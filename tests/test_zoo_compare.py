@@ -1,15 +1,26 @@
 """``edgekit zoo compare``: the MobileNets' tables from their graphs, beside what is published."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command import edgekit
 
 from edgekit.models.build import build
-from edgekit.models.comparison import compare_entries, kilobytes_of, widest
-from edgekit.models.comparison_table import explanations, variant_table
+from edgekit.models.comparison import EntryFigures, VariantFigures, compare_entries, kilobytes_of, widest
+from edgekit.models.comparison_table import (
+    activation_table,
+    comparison_entry,
+    explanations,
+    size_table,
+    variant_table,
+)
+from edgekit.models.complexity import Complexity
 from edgekit.models.registry import find_spec
+from edgekit.models.spec import Published, Variant
+from edgekit.report.svg import Point, scatter
+from edgekit.zoo_latency import accuracy_over_latency
 
 
 def test_activations_between_blocks_are_those_of_the_paper() -> None:
@@ -54,6 +65,55 @@ def test_networks_without_variants_are_compared_too() -> None:
     assert "Activations between blocks" in edgekit("zoo", "compare", "mlp", "cnn").stdout
 
 
+@pytest.fixture
+def figures() -> EntryFigures:
+    """Made-up figures of an entry with one variant."""
+    variant = Variant(alpha=0.5, size=96, macs=20_000_000, top1=0.6)
+    published = Published(
+        parameters=2_000_000, macs=300_000_000, widest={8: 50}, variants=(variant,), notes=("it is older",)
+    )
+    return EntryFigures(
+        spec=replace(find_spec("mlp"), name="net", published=published),
+        default=Complexity(parameters=2_100_000, statistics=0, macs=294_000_000, peak_activations=123_000),
+        widest={8: 50, 4: 100},
+        variants=(VariantFigures(published=variant, parameters=1_234_567, macs=25_000_000),),
+    )
+
+
+def test_each_figure_stands_under_its_name(figures: EntryFigures) -> None:
+    _, columns, rows = size_table([figures])
+    assert dict(zip(columns[:2], rows[0][:2], strict=True)) == {"model": "net", "parameters, M": "2.10"}
+    assert rows == [["net", "2.10", "2 (+5.0%)", "294.00", "300 (-2.0%)", "123"]]
+    _, columns, rows = activation_table([figures])
+    assert columns == ["side, pixels", "net, channels", "kB of 16 bits", "published, channels"]
+    assert rows == [["8", "50", "6", "50"], ["4", "100", "3", ""], ["largest", "", "6", "6 kB"]]
+    assert kilobytes_of(8, 50) == pytest.approx(8 * 8 * 50 * 2 / 1000)
+    _, columns, rows = variant_table([figures], {("net", 0.5, 96): 7.125})
+    assert columns[-1] == "p50, ms"
+    assert rows == [["net", "0.5", "96", "60.0", "25.0", "20 (+25.0%)", "1.23", "7.12"]]
+    assert explanations([figures]) == [
+        "net: it is older", "net: the page of checkpoints has other multiply-accumulates for 0.5-96.",
+    ]  # fmt: skip
+    told = comparison_entry(figures, {("net", 0.5, 96): 7.125})
+    (variant,) = told["variants"]
+    assert (variant["p50_ms"], variant["macs"], variant["published_macs"], variant["parameters"]) == (
+        7.125, 25_000_000, 20_000_000, 1_234_567,
+    )  # fmt: skip
+    assert told["metrics"]["activation_bytes_int8"] == 123_000
+
+
+def test_the_plot_puts_accuracy_over_latency(figures: EntryFigures, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Point] = []
+
+    def recorded(points: list[Point], **labels: str) -> str:
+        drawn.extend(points)
+        return scatter(points, **labels)
+
+    monkeypatch.setattr("edgekit.zoo_latency.scatter", recorded)
+    accuracy_over_latency([figures.spec], {("net", 0.5, 96): 7.125}, "cpu")
+    assert [(p.x, p.y, p.label) for p in drawn] == [(7.125, pytest.approx(60), "0.5-96")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -74,9 +134,7 @@ def test_wrong_usage_is_one_sentence(arguments: tuple[str, ...], message: str, t
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_plot_has_a_mark_for_each_variant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
-    from edgekit.zoo_latency import accuracy_over_latency, measure_variants
+    from edgekit.zoo_latency import measure_variants
 
     specs = []
     for name in ("mobilenet_v1", "mobilenet_v2"):
