@@ -135,9 +135,11 @@ class Staging:
                     raise InputError(f"{self.target / name} is a folder; give the name of a file to write.")
             for name in names:
                 final = self.target / name
+                _to_disk(self.path / name)
                 if final.is_dir() and not final.is_symlink():
                     shutil.rmtree(final)
                 os.replace(self.path / name, final)
+            _to_disk(self.target)
         return tuple(self.target / n for n in names)
 
     def __exit__(
@@ -154,6 +156,16 @@ class Staging:
                 continue
             except OSError:  # something was published into it
                 return
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until the file or folder is on its disk, so that a power cut leaves no empty file under a new name."""
+    with contextlib.suppress(OSError):  # not every file system can say
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
