@@ -20,17 +20,21 @@ def one_hot(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float
     >>> one_hot(np.array([1, 0]), 2).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
-    return np.eye(classes, dtype=np.float32)[labels]
+    found = np.zeros((len(labels), classes), np.float32)
+    found[np.arange(len(labels)), labels] = 1
+    return found
 
 
 def class_weights(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:
-    """What an item of each class weighs so that all classes weigh the same together, (classes,) float32, 1 on average.
+    """What an item of each class weighs so that all classes weigh the same together, (classes,) float32.
+
+    The items weigh 1 on average; a class without any counts for nothing.
 
     >>> class_weights(np.array([0, 0, 0, 1]), 2).round(3).tolist()
     [0.667, 2.0]
     """
     counts = np.bincount(labels, minlength=classes)
-    return (len(labels) / (classes * np.maximum(counts, 1))).astype(np.float32)
+    return (len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from edgekit.formats.keras import write_card
 from edgekit.models.framework import load_keras, tool_versions
 from edgekit.models.spec import ModelSpec, Value
 from edgekit.models.weights import ImportedWeights, copy_weights, import_weights
-from edgekit.preprocessing import Preprocessing
+from edgekit.preprocessing import Preprocessing, Resize
 from edgekit.tasks.labels import read_labels
 
 __all__ = ["build", "build_file", "build_with_weights", "card_for", "save"]
@@ -35,19 +35,22 @@ def build_with_weights(
     *,
     seed: int = 0,
     classes: int | None = None,
+    labels: tuple[str, ...] | None = None,
     defaults: Mapping[str, Value] | None = None,
     arguments: Mapping[str, Value],
 ) -> tuple[Any, ImportedWeights, dict[str, Value]]:
     """The model of ``spec`` holding the values of the file ``weights``, what that file says, and all arguments.
 
     What the file implies (width, classes, padding, epsilon) wins over ``defaults``; where ``arguments`` contradict it,
-    that is an `InputError`. With ``classes`` other than the file's, the last layer starts anew from ``seed``.
+    that is an `InputError`. With ``classes`` or ``labels`` other than the file's, the last layer starts anew from
+    ``seed``.
     """
     imported = import_weights(spec, weights, arguments)
     resolved = spec.resolved({**(defaults or {}), **imported.arguments, **arguments})
     source = build(spec, seed=seed, **resolved)
     imported.apply(source)
-    if classes is None or classes == resolved["classes"]:
+    others = labels is not None and imported.labels is not None and labels != imported.labels
+    if classes is None or (classes == resolved["classes"] and not others):
         return source, imported, resolved
     resolved["classes"] = classes
     model = build(spec, seed=seed, **resolved)
@@ -103,23 +106,29 @@ def build_file(
     path: Path,
     *,
     overrides: Mapping[str, Value],
+    resize: Resize | None = None,
     weights: Path | None = None,
     labels_file: Path | None = None,
     seed: int = 0,
     force: bool = False,
 ) -> Artifact:
-    """Build ``spec``, with the values of ``weights`` where given, and `save` it; checks come before the work."""
+    """Build ``spec``, with the values of ``weights`` where given, and `save` it; checks come before the work.
+
+    ``resize`` replaces the rule of the source, or of the weights.
+    """
     _check_target(path, force=force)
     arguments = spec.resolved(overrides)
     labels = None if labels_file is None else read_labels(labels_file)
     if weights is None:
         model = build(spec, seed=seed, **arguments)
         provenance = Provenance(notes=(f"weights not trained, drawn from seed {seed}",))
-        preprocessing = spec.preprocessing(arguments)
+        preprocessing = spec.preprocessing(arguments, resize=resize)
     else:
         model, imported, arguments = build_with_weights(spec, weights, seed=seed, arguments=overrides)
         provenance = imported.provenance
-        preprocessing = spec.preprocessing(arguments, affine=imported.preprocess)
+        preprocessing = spec.preprocessing(
+            arguments, affine=imported.preprocess, like=imported.preprocessing, resize=resize
+        )
         labels = _with_background(labels, int(arguments["classes"]), imported)
     if labels is not None and len(labels) != arguments["classes"]:
         raise InputError(

@@ -31,6 +31,11 @@ class Cluster:
         return Share(index=self.index, count=len(self.workers))
 
     @property
+    def shared(self) -> bool:
+        """Whether there are other processes."""
+        return len(self.workers) > 1
+
+    @property
     def chief(self) -> bool:
         """Whether this process writes the files."""
         return self.index == 0
@@ -83,13 +88,14 @@ class Together:
         return together
 
     def agree(self, value: int) -> bool:
-        """Whether all workers give the same ``value``; each waits here for the others."""
+        """Whether all workers give the same ``value`` below 2 ** 24; each waits here for the others."""
         if self.strategy is None:
             return True
         import tensorflow as tf
 
-        mine = self.strategy.run(lambda: tf.constant(float(value)))
-        return float(self.strategy.reduce("MEAN", mine, axis=None)) == value
+        mine = self.strategy.run(lambda: tf.constant([value, value**2], tf.float64))
+        mean, mean_of_squares = self.strategy.reduce("MEAN", mine, axis=None).numpy()
+        return bool(mean_of_squares == mean**2)  # the variance is zero, exactly: squares have 48 bits
 
     def twin(self, model: Any) -> Any:
         """A model like ``model`` for this process alone, or itself where there is no other process.
@@ -107,7 +113,7 @@ def working_together(cluster: Cluster, goes_on: str) -> Iterator[None]:
     try:
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError):
-        if len(cluster.workers) == 1:
+        if not cluster.shared:
             raise
         raise InputError(
             f"A worker of the {len(cluster.workers)} in {VARIABLE} has gone or cannot be reached; {goes_on}."
@@ -116,7 +122,7 @@ def working_together(cluster: Cluster, goes_on: str) -> Iterator[None]:
 
 def start(cluster: Cluster) -> Together:
     """Join the other workers, which waits for them; nothing for a single process."""
-    if len(cluster.workers) == 1:
+    if not cluster.shared:
         return Together()
     load_keras()  # quietly, which TensorFlow by itself is not
     import tensorflow as tf

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgekit.errors import InputError
 from edgekit.models.augmentation import Augmentation
-from edgekit.models.batches import ALONE, Batches, Share
+from edgekit.models.batches import ALONE, Batches, Share, class_weights
 from edgekit.models.checkpoint import Checkpoint, EpochRecord, assign, read_checkpoint, values, write_checkpoint
 from edgekit.models.cluster import Together
 from edgekit.models.framework import load_keras
@@ -132,7 +132,7 @@ def _fit(
                     if tensorboard is not None:
                         _log(tensorboard, record)
                 on_epoch(record, preset.epochs)
-    assign(twin.variables, state.best)
+    _restore(twin.variables, state.best, checkpoint, model.name)
     return state, twin
 
 
@@ -156,8 +156,12 @@ def predict(model: Any, images: Images, preprocessing: Preprocessing, *, batch_s
     return np.concatenate([np.asarray(model.predict_on_batch(batch)) for batch in batches])
 
 
-def cross_entropy(logits: Array, labels: npt.NDArray[np.int64], label_smoothing: float = 0.0) -> float:
+def cross_entropy(
+    logits: Array, labels: npt.NDArray[np.int64], label_smoothing: float = 0.0, weights: Array | None = None
+) -> float:
     """Mean of -sum(q log softmax(logits)), where q gives the label 1 - s, and each class s / classes besides.
+
+    ``weights`` (count,) tell how much each item counts.
 
     Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7, with s for their epsilon.
 
@@ -167,7 +171,8 @@ def cross_entropy(logits: Array, labels: npt.NDArray[np.int64], label_smoothing:
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     of_label = np.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
-    return float(-((1 - label_smoothing) * of_label + label_smoothing * log_p.mean(axis=1)).mean())
+    losses = -((1 - label_smoothing) * of_label + label_smoothing * log_p.mean(axis=1))
+    return float(np.average(losses, weights=weights))
 
 
 def training_step(model: Any, optimizer: Any, label_smoothing: float, together: Together) -> Callable[..., Any]:
@@ -220,21 +225,30 @@ def _learn(
         loss, right = step(*batch)
         loss_sum, correct, seen = loss_sum + float(loss), correct + int(right), seen + int(batch[-1])
         progress(f"epoch {epoch} of {epochs}", done, batches.steps)
-    if not math.isfinite(loss_sum):
+    _require_finite(loss_sum, model, epoch)
+    return _Learned(epoch=epoch, loss=loss_sum / seen, accuracy=correct / seen, start_s=start_s)
+
+
+def _require_finite(loss: float, model: Any, epoch: int) -> None:
+    if not math.isfinite(loss):
         raise InputError(
-            f"The loss of {model.name} became {loss_sum} in epoch {epoch}; expected a finite number: "
+            f"The loss of {model.name} became {loss} in epoch {epoch}; expected a finite number: "
             "train with other settings, such as a larger --batch-size."
         )
-    return _Learned(epoch=epoch, loss=loss_sum / seen, accuracy=correct / seen, start_s=start_s)
 
 
 def _judged(model: Any, plan: Fit, learned: _Learned) -> EpochRecord:
     logits = predict(model, plan.validation, plan.preprocessing)
+    labels, weights = plan.validation.labels, None
+    if plan.preset.balanced:
+        weights = class_weights(labels, plan.classes)[labels]
+    loss = cross_entropy(logits, labels, plan.preset.label_smoothing, weights)
+    _require_finite(loss, model, learned.epoch)
     return EpochRecord(
         epoch=learned.epoch,
         loss=learned.loss,
         accuracy=learned.accuracy,
-        val_loss=cross_entropy(logits, plan.validation.labels, plan.preset.label_smoothing),
+        val_loss=loss,
         val_accuracy=float(np.mean(logits.argmax(axis=1) == plan.validation.labels)),
         seconds=time.perf_counter() - learned.start_s,
     )

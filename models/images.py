@@ -1,6 +1,7 @@
 """The images of a training as its model sees them, and their division into parts."""
 
 import math
+import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,11 @@ class Images:
         """The pixels of the images at ``indices``, in that order."""
         found: npt.NDArray[np.uint8] = np.asarray(self.pixels[self.places[indices]])
         return found
+
+    def apart_from(self, held_out: "Images") -> "Images":
+        """Those that are not the same picture as one of ``held_out``."""
+        seen = set(held_out.digests)
+        return self.subset(np.array([i for i, digest in enumerate(self.digests) if digest not in seen], np.int64))
 
     def subset(self, indices: Indices) -> "Images":
         """The images at ``indices``, in that order; the pixels are not copied."""
@@ -88,11 +94,13 @@ def _room(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     if math.prod(shape) <= IN_MEMORY_BYTES:
         return np.empty(shape, np.uint8)
     with tempfile.TemporaryFile() as file:  # without a name: gone when nothing maps it any more
+        if hasattr(os, "posix_fallocate"):  # a disk that is full says so now, and not by a signal at some page
+            os.posix_fallocate(file.fileno(), 0, math.prod(shape))
         return np.memmap(file, np.uint8, "w+", shape=shape)
 
 
 def split(
-    labels: npt.NDArray[np.int64], fraction: float, seed: int, *, purpose: str
+    labels: npt.NDArray[np.int64], fraction: float, seed: int, *, purpose: str, names: tuple[str, ...] | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Sorted indices (kept, set aside): ``fraction`` of every class, at least one of each, is set aside.
 
@@ -103,7 +111,10 @@ def split(
     for label in np.unique(labels):
         members = random.permutation(np.flatnonzero(labels == label))
         if len(members) < 2:
-            raise DataError(f"Class {label} has too few images to set one aside for {purpose}; add some of that class.")
+            called = names[label] if names is not None else label
+            raise DataError(
+                f"Class {called} has too few images to set one aside for {purpose}; add some of that class."
+            )
         held.append(members[: max(1, round(len(members) * fraction))])
     aside = np.sort(np.concatenate(held))
     return np.setdiff1d(np.arange(len(labels)), aside), aside

@@ -138,7 +138,7 @@ def _prose(text: str) -> str:
 
 
 def _same_class(elsewhere: Json) -> int:
-    return round(elsewhere["metrics"]["agreement"] * elsewhere["n"])
+    return round(float(elsewhere["metrics"]["agreement"]) * int(elsewhere["n"]))
 
 
 def _published(spec: ModelSpec) -> str:

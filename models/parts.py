@@ -11,6 +11,8 @@ from edgekit.models.images import Images, load_images, split
 from edgekit.preprocessing import Preprocessing
 from edgekit.workers import Progress, silent
 
+MOST_EMPTY = 1000
+"""Class ids without an image that are taken for classes which happen to have none, beside as many as have some."""
 TEST_FRACTION = 0.2
 """Share of every class kept for the test where the data has no test part of its own."""
 
@@ -29,7 +31,13 @@ class Parts:
             raise DataError(f"{self.train.name} has no labels; training needs a class for each image.")
         if self.train.class_names is not None:
             return len(self.train.class_names)
-        return int(self.train.labels.max()) + 1
+        classes, there = int(self.train.labels.max()) + 1, len(np.unique(self.train.labels))
+        if classes > MOST_EMPTY + 2 * there:
+            raise DataError(
+                f"{self.train.name} has {there} classes with ids up to {classes - 1}; expected 0 to {there - 1}: "
+                "number them anew."
+            )
+        return classes
 
     @property
     def test_name(self) -> str:
@@ -37,18 +45,23 @@ class Parts:
         return self.train.name if self.test is not None else f"{self.train.name}, {TEST_FRACTION:.0%} held out"
 
     def images(self, preprocessing: Preprocessing, seed: int, *, progress: Progress = silent) -> tuple[Images, Images]:
-        """All images to learn and validate on, and all images of the test."""
+        """All images to learn and validate on, and all images of the test; of copies in both, the test has its own."""
         learn = load_images(self.train, preprocessing, progress=progress)
         if self.test is None:
-            kept, held = split(learn.labels, TEST_FRACTION, seed, purpose="test")
-            return learn.subset(kept), learn.subset(held)
+            kept, held = split(learn.labels, TEST_FRACTION, seed, purpose="test", names=self.train.class_names)
+            return learn.subset(kept).apart_from(learn.subset(held)), learn.subset(held)
         test = load_images(self.test, preprocessing, progress=progress)
+        if self.test.class_names != self.train.class_names:
+            raise DataError(
+                f"The training part of {self.train.name} has the classes {', '.join(self.train.class_names or ())}, "
+                f"its test part {', '.join(self.test.class_names or ())}; expected the same."
+            )
         if test.labels.max() >= self.classes:
             raise DataError(
                 f"The test part of {self.test.name} has the class id {test.labels.max()}; "
                 f"the training part has {self.classes} classes."
             )
-        return learn, test
+        return learn.apart_from(test), test
 
 
 def read_parts(data: str, data_dir: Path | None) -> Parts:

@@ -1,7 +1,7 @@
 """What an entry of the zoo says of an architecture. Importing this module loads no framework."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from edgekit.errors import InputError, suggest
@@ -165,13 +165,24 @@ class ModelSpec:
         }
 
     def preprocessing(
-        self, arguments: Mapping[str, Value], *, affine: str | None = None, resize: Resize | None = None
+        self,
+        arguments: Mapping[str, Value],
+        *,
+        affine: str | None = None,
+        like: Preprocessing | None = None,
+        resize: Resize | None = None,
     ) -> Preprocessing:
-        """What turns an image into the input of the model that ``arguments`` give; the defaults are the source's."""
+        """What turns an image into the input of the model that ``arguments`` give; the defaults are the source's.
+
+        Values become what the preset ``affine`` makes of them, or what they become in ``like``, whose resize rule is
+        taken too; ``resize`` wins over both.
+        """
         known = {"channels": self.channels, **self.resolved(arguments)}
         side, channels = int(known["size"]), int(known["channels"])
         spec = preset(affine or self.preprocess, size_hw=(side, side), channels=channels)
-        rule = resize or self.resize
+        if like is not None:
+            spec = replace(spec, scale=like.scale, offset=like.offset)
+        rule = resize or (like.resize if like is not None else self.resize)
         if rule is Resize.CROP:
             return spec
         colour = Colour.GRAY if channels == 1 else Colour.RGB

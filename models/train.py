@@ -1,6 +1,7 @@
 """Training of a zoo model: resumable, reproducible, ending in a `.keras` file with its measured accuracy."""
 
 import contextlib
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,14 +11,15 @@ from edgekit.card import DataRef, Metric, Provenance
 from edgekit.claims import sole_use
 from edgekit.data import data_ref
 from edgekit.errors import EdgekitError, InputError
+from edgekit.files import refuse_existing
 from edgekit.limits import TRAINING_BYTES, require_address_space
 from edgekit.models.build import build, build_with_weights, card_for, save
 from edgekit.models.checkpoint import Checkpoint, EpochRecord
-from edgekit.models.cluster import read_cluster, start, working_together
+from edgekit.models.cluster import Together, read_cluster, start, working_together
 from edgekit.models.fitting import EpochReport, Fit, fit, predict
 from edgekit.models.images import Images, split
-from edgekit.models.parts import read_parts
-from edgekit.models.run_folder import CHECKPOINT, MODEL, RunSettings, open_run, write_history
+from edgekit.models.parts import Parts, read_parts
+from edgekit.models.run_folder import CHECKPOINT, MODEL, RunSettings, open_run, refuse_other_run, write_history
 from edgekit.models.spec import DEFAULT_PRESET, TRANSFER_PRESET, ModelSpec, TrainingPreset, Value
 from edgekit.models.weights import ImportedWeights
 from edgekit.tasks.classification import evaluate_classification
@@ -54,6 +56,10 @@ class TrainRequest:
     def settings(self) -> TrainingPreset:
         """The preset with this request's changes; `InputError` when no data set is named."""
         base = self.spec.preset(self.preset_name)
+        if base.frozen_epochs and self.weights is None:
+            raise InputError(
+                f"The preset {self.preset_name} starts from trained weights; give them with --weights, or leave it out."
+            )
         data = self.data or base.data
         if data is None:
             raise InputError(
@@ -86,25 +92,48 @@ def train(
     """Train, test and write ``run_dir``: ``model.keras`` with its card, ``history.json``, ``settings.json``.
 
     The path of the model. A run that was stopped goes on after its last finished epoch when the same request comes
-    again; other settings in the same folder are an `InputError` unless ``force``, which starts anew. The validation
+    again, and one that is finished stays as it is; other settings in the same folder are an `InputError` unless
+    ``force``, which starts anew. The validation
     images are a seeded, stratified share of the training part. The test metric is measured once, at the end, on the
     evaluation part, or where the data has none, on a fifth of every class that training never saw.
     """
     require_address_space(TRAINING_BYTES, "training")
     spec, preset = request.spec, request.settings()
     cluster = read_cluster()
+    if preset.batch_size < 2 * len(cluster.workers):
+        raise InputError(
+            f"A batch of {preset.batch_size} images is too small for {len(cluster.workers)} workers; give --batch-size "
+            f"{2 * len(cluster.workers)} or more."
+        )
     parts = read_parts(str(preset.data), request.data_dir)
     together = start(cluster)
     with together.scope():
-        model, arguments, imported = _first_model(request, preset, parts.classes)
+        model, arguments, imported = _first_model(request, preset, parts)
     preprocessing = spec.preprocessing(
-        arguments, affine=imported.preprocess if imported else None, resize=preset.resize
+        arguments,
+        affine=imported.preprocess if imported else None,
+        like=imported.preprocessing if imported else None,
+        resize=preset.resize,
     )
+    settings = RunSettings(
+        model=spec.name,
+        preset=request.preset_name,
+        training=preset,
+        arguments=arguments,
+        seed=request.seed,
+        data_digest="",
+        weights_sha256=imported.provenance.source_sha256 if imported else None,
+    )
+    if cluster.chief and not force:
+        refuse_other_run(run_dir, settings)
     learn, test = parts.images(preprocessing, request.seed, progress=progress)
-    kept, held = split(learn.labels, preset.validation_fraction, request.seed, purpose="validation")
+    kept, held = split(
+        learn.labels, preset.validation_fraction, request.seed, purpose="validation", names=parts.train.class_names
+    )
+    validation = learn.subset(held)
     plan = Fit(
-        training=learn.subset(kept),
-        validation=learn.subset(held),
+        training=learn.subset(kept).apart_from(validation),
+        validation=validation,
         preprocessing=preprocessing,
         classes=parts.classes,
         preset=preset,
@@ -114,21 +143,16 @@ def train(
     # The name is the one by which a conversion can open the data again. Data without a test part of its own may be
     # evaluated whole, so the card must tell which items were learned from.
     trained_on = data_ref(str(preset.data), learn.digests, seed=request.seed, keep_items=parts.test is None)
-    settings = RunSettings(
-        model=spec.name,
-        preset=request.preset_name,
-        training=preset,
-        arguments=arguments,
-        seed=request.seed,
-        data_digest=trained_on.digest,
-        weights_sha256=imported.provenance.source_sha256 if imported else None,
-    )
+    settings = replace(settings, data_digest=trained_on.digest)
     with _own_folder(run_dir) if cluster.chief else contextlib.nullcontext():
-        if cluster.chief:
-            open_run(run_dir, settings, force=force)
+        if cluster.chief and open_run(run_dir, settings, force=force):
+            if cluster.shared:
+                refuse_existing([run_dir / MODEL], force=False)
+            return run_dir / MODEL
         goes_on = f"{run_dir} keeps every finished epoch: run the same command to go on"
         try:
             with working_together(cluster, goes_on):
+                _require_agreement(together, settings)
                 state, trained = fit(
                     model,
                     plan,
@@ -157,6 +181,16 @@ def train(
     return run_dir / MODEL
 
 
+def _require_agreement(together: Together, settings: RunSettings) -> None:
+    """`InputError` in every worker unless all of them do the same training on the same data."""
+    digest = hashlib.sha256(repr(sorted(settings.flat().items())).encode()).digest()
+    if not together.agree(int.from_bytes(digest[:3])):
+        raise InputError(
+            "The workers do not do the same training: give all of them the same command, the same data and the same "
+            "edgekit."
+        )
+
+
 @contextlib.contextmanager
 def _own_folder(run_dir: Path) -> Iterator[None]:
     """``run_dir``, made where it is not there, for this training alone; one that stays empty is removed."""
@@ -173,15 +207,21 @@ def _own_folder(run_dir: Path) -> Iterator[None]:
 
 
 def _first_model(
-    request: TrainRequest, preset: TrainingPreset, classes: int
+    request: TrainRequest, preset: TrainingPreset, parts: Parts
 ) -> tuple[Any, dict[str, Value], ImportedWeights | None]:
     """The model before its first step, its builder's arguments, and the weights that were taken over."""
     spec, chosen = request.spec, request.arguments
     if request.weights is None:
-        arguments = spec.resolved({**preset.arguments, **chosen, "classes": classes})
+        arguments = spec.resolved({**preset.arguments, **chosen, "classes": parts.classes})
         return build(spec, seed=request.seed, **arguments), arguments, None
     model, imported, arguments = build_with_weights(
-        spec, request.weights, seed=request.seed, classes=classes, defaults=preset.arguments, arguments=chosen
+        spec,
+        request.weights,
+        seed=request.seed,
+        classes=parts.classes,
+        labels=parts.train.class_names,
+        defaults=preset.arguments,
+        arguments=chosen,
     )
     return model, arguments, imported
 

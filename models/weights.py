@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.artifact import open_artifact
-from edgekit.card import ModelCard, Provenance
+from edgekit.card import Provenance
 from edgekit.data import npy
 from edgekit.errors import InputError
 from edgekit.files import sha256_file
@@ -18,6 +18,7 @@ from edgekit.formats.keras import require_readable_weights
 from edgekit.models.framework import load_keras
 from edgekit.models.spec import ModelSpec, Value
 from edgekit.models.weight_sets import WEIGHT_SETS, WeightSet
+from edgekit.preprocessing import Preprocessing
 from edgekit.runtimes.keras import load_model
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -27,16 +28,18 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 class ImportedWeights:
     """A file of weights: the arguments it implies, and ``apply``, which puts its values into a model built so.
 
-    ``preprocess`` names the preset that the weights were trained with, where the file tells. ``card`` is the file's.
-    ``background``: class 0 stands for none of the others.
+    ``preprocess`` names the preset that the weights were trained with, ``preprocessing`` is what the file's card
+    states, ``labels`` are the names of its classes; each is none where the file does not tell. ``background``: class 0
+    stands for none of the others.
     """
 
     arguments: Mapping[str, Value]
     apply: Callable[[Any], None]
     provenance: Provenance
     preprocess: str | None = None
+    preprocessing: Preprocessing | None = None
+    labels: tuple[str, ...] | None = None
     background: bool = False
-    card: ModelCard | None = field(default=None)
 
 
 def import_weights(spec: ModelSpec, path: Path, arguments: Mapping[str, Value]) -> ImportedWeights:
@@ -145,7 +148,11 @@ def _from_keras(spec: ModelSpec, path: Path, arguments: Mapping[str, Value]) -> 
         copy_weights(load_model(load_keras(), path), model, where=str(path))
 
     return ImportedWeights(
-        arguments=implied, apply=apply, provenance=_provenance(path, "keras", "weights of a .keras file"), card=card
+        arguments=implied,
+        apply=apply,
+        provenance=_provenance(path, "keras", "weights of a .keras file"),
+        preprocessing=card.preprocessing,
+        labels=card.labels,
     )
 
 

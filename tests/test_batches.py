@@ -77,7 +77,7 @@ def test_workers_share_every_batch_among_them() -> None:
 
 def test_balanced_classes_weigh_the_same_together() -> None:
     weights = class_weights(np.array([0] * 6 + [1] * 3 + [2]), 4)
-    assert (weights[:3] * [6, 3, 1]).tolist() == pytest.approx([2.5, 2.5, 2.5])
+    assert (weights[:3] * [6, 3, 1]).tolist() == pytest.approx([10 / 3] * 3)
     assert all(batch.weights.tolist() == [1, 1, 1] for batch in epoch_of(1))
     drawn = [
         w for batch in epoch_of(1, balanced=True) for w in zip(batch.targets.argmax(1), batch.weights, strict=True)

@@ -12,6 +12,8 @@ import pytest
 
 from edgekit.errors import InputError
 from edgekit.models.cluster import Cluster, read_cluster
+from edgekit.models.registry import find_spec
+from edgekit.models.train import TrainRequest, train
 
 PAIR = ["10.0.0.1:2222", "10.0.0.2:2222"]
 
@@ -90,9 +92,12 @@ def stripes(tmp_path: Path) -> Path:
     return path
 
 
-def start(data: Path, run: Path, *, workers: list[str], index: int, epochs: int = 3) -> "subprocess.Popen[str]":
+def start(
+    data: Path, run: Path, *, workers: list[str], index: int, epochs: int = 3, batch: int = 16
+) -> "subprocess.Popen[str]":
     environment = {**os.environ, **(config({"worker": workers}, index=index) if workers else {})}
-    arguments = ["train", "lenet5", "--data", str(data), "--epochs", str(epochs), "--batch-size", "16", "-o", str(run)]
+    arguments = ["train", "lenet5", "--data", str(data), "--epochs", str(epochs), "--batch-size", str(batch)]
+    arguments += ["-o", str(run)]
     return subprocess.Popen(
         [sys.executable, "-m", "edgekit", *arguments],
         env=environment,
@@ -160,3 +165,28 @@ def test_workers_that_do_not_see_one_checkpoint_are_refused(stripes: Path, tmp_p
         assert words.splitlines()[-1].endswith(
             " is not the same for all workers; give a RUN_DIR on a disk that they share, or use --force to start again."
         ), words
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_workers_with_other_settings_are_refused(stripes: Path, tmp_path: Path) -> None:
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    both = [start(stripes, tmp_path / "run", workers=addresses, index=i, batch=16 * (i + 1)) for i in range(2)]
+    told = [worker.communicate(timeout=200)[1] for worker in both]
+    assert [worker.returncode for worker in both] == [2, 2], told
+    for words in told:
+        assert words.splitlines()[-1] == (
+            "edgekit: The workers do not do the same training: give all of them the same command, the same data and "
+            "the same edgekit."
+        )
+    assert not (tmp_path / "run/checkpoint.npz").exists()
+
+
+def test_a_batch_that_leaves_a_worker_one_image_is_refused(
+    stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in config({"worker": ["a:1", "b:2", "c:3"]}, index=0).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError) as caught:
+        train(TrainRequest(spec=find_spec("lenet5"), data=str(stripes), batch_size=5), tmp_path / "run")
+    assert str(caught.value) == "A batch of 5 images is too small for 3 workers; give --batch-size 6 or more."

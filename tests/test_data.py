@@ -329,10 +329,14 @@ def test_npz_by_input_name(tmp_path: Path) -> None:
     assert data.labels.tolist() == [0, 1, 0]
 
 
+def test_an_npz_of_test_items_alone_trains_nothing(tmp_path: Path) -> None:
+    path = save(tmp_path / "s.npz", x_test=np.ones(2))
+    assert refused(path, Part.TRAIN) == f"{path} has no x_train or x; it holds: x_test."
+
+
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
-        ({"x_train": np.ones(2)}, "{} has no x_test or x; it holds: x_train."),
         ({}, "{} has no x_test or x; it holds: nothing."),
         ({"x": np.ones((0, 3))}, "x in {} has shape (0, 3), which holds no items; expected one item a row."),
         ({"x": np.array(["a"])}, "x in {} is <U1; expected numbers."),

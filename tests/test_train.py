@@ -161,7 +161,7 @@ def test_ctrl_c_keeps_the_finished_epochs_and_other_settings_are_refused(data: P
     with pytest.raises(InputError) as refused:
         train(request(data, batch_size=8), run)
     assert str(refused.value) == (
-        f"{run} holds an unfinished training with other settings (batch_size 16, now 8): "
+        f"{run} holds a training with other settings (batch_size 16, now 8): "
         "use --force to start again or -o to write elsewhere."
     )
     seen: list[int] = []
@@ -169,14 +169,31 @@ def test_ctrl_c_keeps_the_finished_epochs_and_other_settings_are_refused(data: P
     assert seen[0] == 1
 
 
-def test_a_finished_run_is_not_overwritten(finished: Path, data: Path) -> None:
-    before = (finished / "model.keras").read_bytes()
+def test_a_finished_run_stays_as_it_is(finished: Path, data: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in finished.iterdir()}
+    told: list[EpochRecord] = []
+    model = train(request(data), finished, on_epoch=lambda record, _: told.append(record))
+    assert (model, told) == (finished / "model.keras", [])
     with pytest.raises(InputError) as caught:
-        train(request(data), finished)
+        train(request(data, epochs=EPOCHS + 1), finished)
     assert str(caught.value) == (
-        f"{finished / 'model.keras'} exists; use --force to replace it or -o to write elsewhere."
+        f"{finished} holds a training with other settings (epochs {EPOCHS}, now {EPOCHS + 1}): "
+        "use --force to start again or -o to write elsewhere."
     )
-    assert (finished / "model.keras").read_bytes() == before
+    assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
+    foreign = tmp_path / "model.keras"
+    foreign.write_bytes(before["model.keras"])
+    with pytest.raises(InputError) as caught:
+        train(request(data), tmp_path)
+    assert str(caught.value) == f"{foreign} exists; use --force to replace it or -o to write elsewhere."
+
+
+def test_other_settings_are_refused_before_the_data_are_read(
+    finished: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgekit.models.parts.load_images", lambda *_, **__: pytest.fail("the images were read"))
+    with pytest.raises(InputError, match=r"holds a training with other settings \(seed 0, now 5\)"):
+        train(request(data, seed=5), finished)
 
 
 def test_data_without_a_test_part_is_tested_on_items_never_learned(data: Path, tmp_path: Path) -> None:
@@ -272,6 +289,7 @@ def transfer(data: Path) -> TrainRequest:
         spec=replace(spec, presets={"transfer": preset}),
         preset="transfer",
         data=str(path),
+        weights=path.with_name("some.npz"),  # plans are made without reading them
         arguments={"alpha": 0.1, "size": 32, "momentum": 0.5},
     )
 

@@ -44,7 +44,7 @@ def classify(
 ) -> None:
     """Tell what a classifier sees, its best classes with their probabilities.
 
-    In a window q or Esc ends it; without a display a line is told for each photo and each second.
+    In a window q or Esc ends it. Of a clip or camera a line is told each second.
     """
     from edgekit.demos.run import Options, run_classify
     from edgekit.results import envelope

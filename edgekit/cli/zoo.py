@@ -24,7 +24,7 @@ from edgekit.results import envelope
 def argument_options(command: Any) -> Any:
     """The builder's arguments that people change: a training preset's, width, image size and number of classes."""
     for name, kind, text in (
-        ("--preset", str, "Build what this training preset trains: small, book. [default: what the source describes]"),
+        ("--preset", str, "Build what this preset trains: small, book, transfer. [default: what the source describes]"),
         ("--classes", int, "Number of classes."),
         ("--size", int, "Side of the square input image, in pixels."),
         ("--alpha", float, "Width multiplier, where the architecture has one."),
@@ -160,6 +160,7 @@ def build(
         spec,
         output,
         overrides=overrides(spec, preset, alpha=alpha, size=size, classes=classes),
+        resize=spec.preset(preset).resize if preset is not None else None,
         weights=weights,
         labels_file=labels,
         seed=seed,

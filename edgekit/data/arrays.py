@@ -87,6 +87,8 @@ def dataset_of(
         return _single(values, labels, name, where, class_names, f"x_{split}")
     if "x" in arrays and not extra:
         return _single(arrays["x"], arrays.get("y"), name, where, class_names, "x")
+    if part is Part.EVALUATION and "x_train" in arrays and not extra:  # one part serves for all, as a folder does
+        return _single(arrays["x_train"], arrays.get("y_train"), name, where, class_names, "x_train")
     if not extra:
         raise DataError(f"{where} has no x_{split} or x; it holds: {', '.join(sorted(arrays)) or 'nothing'}.")
     return _named(

@@ -1,6 +1,7 @@
 """Image files, decoded when they are asked for."""
 
 import io
+import math
 import os
 import struct
 import warnings
@@ -43,12 +44,13 @@ def decode_image(source: Path | bytes, *, name: str) -> npt.NDArray[np.uint8]:
     try:
         # From memory, since Pillow asks for as many bytes as a damaged file claims, and a file reserves them first.
         stream = io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # metadata oddities of other people's files
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(stream, formats=_FORMATS) as opened:
-                return _pixels(ImageOps.exif_transpose(opened), name)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        # Pillow warns of oddities in the metadata of other people's files. Filters are the process's, not a thread's.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        with Image.open(stream, formats=_FORMATS) as opened:
+            if opened.width * opened.height > (Image.MAX_IMAGE_PIXELS or math.inf):
+                raise Image.DecompressionBombError
+            return _pixels(ImageOps.exif_transpose(opened), name)
+    except Image.DecompressionBombError:
         limit = Image.MAX_IMAGE_PIXELS
         raise DataError(f"{name} is larger than {limit} pixels; expected a photo: scale it down first.") from None
     except UnidentifiedImageError:

@@ -1,5 +1,6 @@
 """One word or path to a data set: by name, by what kind of folder or file it is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from edgekit.data.arrays import read_npz
@@ -14,7 +15,8 @@ from edgekit.errors import DataError, suggest
 def open_data(spec: str, *, part: Part, data_dir: Path | None) -> Dataset:
     """The ``part`` of the data set that ``spec`` names: a name of `KNOWN`, a folder, a ``.zip``, ``.csv`` or ``.npz``.
 
-    Known sets and ``.npz`` files have parts of their own; folders, zips and tables give all their items for every part.
+    Known sets, ``.npz`` files, and folders with ``train`` and ``test`` (or ``val``) in them, have parts of their own;
+    other folders, zips and tables give all their items for every part.
     Known sets are looked for in ``data_dir``, then in the folder that ``EDGEKIT_DATA`` names, then in Keras' cache.
     `DataError` says what is wrong with the data.
     """
@@ -26,7 +28,7 @@ def open_data(spec: str, *, part: Part, data_dir: Path | None) -> Dataset:
             raise DataError(f"There is no file or folder {spec}.")
         raise DataError(f"There is no data set or path {spec!r}; {suggest(spec, KNOWN)}")
     if path.is_dir():
-        return read_folder(path)
+        return replace(read_folder(_part_of(path, part)), name=path.resolve().name)
     match path.suffix.lower():
         case ".npz":
             return read_npz(path, part)
@@ -37,3 +39,11 @@ def open_data(spec: str, *, part: Part, data_dir: Path | None) -> Dataset:
     if is_image_name(path.name):
         raise DataError(f"{spec} is one image; expected a data set: give the folder that it is in.")
     raise DataError(f"{spec} is no data set; expected a folder, a .zip, a .csv, an .npz or one of: {', '.join(KNOWN)}.")
+
+
+def _part_of(folder: Path, part: Part) -> Path:
+    """The folder inside ``folder`` that holds the ``part``, or ``folder`` itself where it is not divided."""
+    tests = [folder / name for name in ("test", "val", "valid", "validation") if (folder / name).is_dir()]
+    if not tests or not (folder / "train").is_dir():
+        return folder
+    return tests[0] if part is Part.EVALUATION else folder / "train"
