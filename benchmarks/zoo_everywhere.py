@@ -28,6 +28,7 @@ from edgekit.files import write_atomic
 from edgekit.measure.host import host_facts
 from edgekit.measure.inspect import inspect
 from edgekit.measure.same import same_answers
+from edgekit.models.pages import ARM
 from edgekit.results import envelope
 from edgekit.train_all import RESULTS
 
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100)
     given = parser.parse_args()
     entries = json.loads((given.runs / RESULTS).read_bytes())["results"]
-    pi, found = arm("cortex-a72"), []
+    pi, found = arm(ARM), []
     with contextlib.ExitStack() as stack:
         devices = {fmt: stack.enter_context(alone(extra)) for fmt, extra in EXTRAS.items()}
         for entry in entries:
@@ -71,8 +72,8 @@ def main() -> None:
                 found.append(row(path, places, held_out_inputs(path, paths, data, given.items)))
                 told = {name: e["metrics"]["agreement"] for name, e in found[-1]["elsewhere"].items()}
                 print(f"{path.name}: {'holds' if holds(found[-1]) else 'FAILS'} {told}", flush=True)
-    text = json.dumps(envelope("benchmarks/zoo_everywhere", found, host=host_facts()), indent=2) + "\n"
-    write_atomic(given.runs / EVERYWHERE, text.encode())
+                text = json.dumps(envelope("benchmarks/zoo_everywhere", found, host=host_facts()), indent=2) + "\n"
+                write_atomic(given.runs / EVERYWHERE, text.encode())
     failing = [entry["artifact"] for entry in found if not holds(entry)]
     print(f"{len(found)} files, {given.items} items each; the claim fails for {len(failing)}: {', '.join(failing)}")
     sys.exit(1 if failing else 0)
