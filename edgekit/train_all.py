@@ -19,6 +19,7 @@ from edgekit.claims import sole_use
 from edgekit.errors import InputError
 from edgekit.files import sha256_file, write_atomic
 from edgekit.measure.host import host_facts
+from edgekit.models.run_folder import HISTORY, MODEL
 from edgekit.recipe import Precision
 from edgekit.results import envelope
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 RESULTS = "zoo.json"
 """The file with one row for each entry."""
-HISTORY = "history.json"
-"""The file of a training with the figures of its epochs."""
 PRECISIONS = (Precision.FP32, Precision.INT8)
 
 Announce = Callable[[str], None]
@@ -115,7 +114,7 @@ def _verbs(
     if data is None:
         raise InputError(f"The preset {preset} of {spec.name} has no data set of its own; choose another --preset.")
     run = folder / spec.name
-    model = str(run / "model.keras")
+    model = str(run / MODEL)
     files = [str(run / f"{spec.name}.{p.value}.{f.value}") for f in Format if f is not Format.KERAS for p in PRECISIONS]
     given = ("--data-dir", str(data_dir)) if data_dir is not None else ()
     seeded = ("--seed", str(seed))

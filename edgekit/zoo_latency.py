@@ -3,7 +3,7 @@
 It stands above the layers that it joins, like the command line: nothing but the command line imports it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from edgekit.artifact import Format
 from edgekit.files import scratch_folder
 from edgekit.measure.benchmark import benchmark
 from edgekit.measure.settings import BenchmarkResult, BenchmarkSettings
+from edgekit.models.comparison_table import Key, Latencies
 from edgekit.recipe import Precision, Recipe
 from edgekit.report.page import document
 from edgekit.report.svg import Point, scatter, shape
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from edgekit.models.spec import ModelSpec
 
 SETTINGS = BenchmarkSettings(runs=30, warmup=5, min_duration_s=0.3, rounds=10)
-
-Key = tuple[str, float, int]
-"""Name, width and size of a variant."""
 
 _GROUPS = ("first", "second", "third")
 
@@ -53,7 +51,7 @@ def measure_variants(specs: "Sequence[ModelSpec]", *, progress: Progress = silen
     return {keys[result.timing.artifact.path]: result for result in results}
 
 
-def accuracy_over_latency(specs: "Sequence[ModelSpec]", p50_ms: Mapping[Key, float], cpu: str) -> str:
+def accuracy_over_latency(specs: "Sequence[ModelSpec]", p50_ms: Latencies, cpu: str) -> str:
     """A page with the plot of published top-1 over the latencies measured on ``cpu``."""
     points = [
         Point(

@@ -17,8 +17,10 @@ AGREED = 0.02
 PRINTED = 1e6
 """Multiply-accumulates of variants are printed in whole millions, cut off or rounded."""
 
-Latencies = Mapping[tuple[str, float, int], float]
-"""Milliseconds by name, width and size."""
+Key = tuple[str, float, int]
+"""Name, width and size of a variant."""
+Latencies = Mapping[Key, float]
+"""Milliseconds."""
 
 
 def require_comparable(specs: Sequence[ModelSpec], *, plotted: bool) -> None:
@@ -130,7 +132,7 @@ def explanations(entries: Sequence[EntryFigures]) -> list[str]:
     return found
 
 
-def _key(entry: EntryFigures, variant: VariantFigures) -> tuple[str, float, int]:
+def _key(entry: EntryFigures, variant: VariantFigures) -> Key:
     return entry.spec.name, variant.published.alpha, variant.published.size
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgekit.models.spec import ModelSpec
+from edgekit.report.words import percent
 
 Json = Mapping[str, Any]
 
@@ -43,7 +44,7 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         "",
         _everywhere(results),
         "",
-        f"Measured on {_host(results)}. Repeat it, in about {_minutes(results):.0f} minutes on two cores:",
+        f"Measured on {_host(results)}. Repeat it, in about {_minutes(results):.0f} minutes there:",
         "",
         "<!-- not run: takes hours -->",
         "```sh",
@@ -85,7 +86,7 @@ def entry_page(spec: ModelSpec, results: Json) -> str:
         "| file | top-1, % | agreement, % | bytes | ratio | p50, ms | max-abs | SQNR, dB | same class on Cortex-A72 |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    lines.append(f"| model.keras | {_percent(row['metrics']['top1'])} | | | | | | | |")
+    lines.append(f"| model.keras | {percent(row['metrics']['top1'])} | | | | | | | |")
     lines += [_file_row(file) for file in row["files"]]
     lines += ["", *_losses(row)]
     return "\n".join(lines).rstrip() + "\n"
@@ -98,9 +99,9 @@ def _index_row(spec: ModelSpec, row: Json) -> str:
     cells = [
         f"[{spec.name}]({spec.name}.md)",
         row["data"],
-        f"{_percent(metrics['top1'])} ({_percent(metrics['top1_low'])}–{_percent(metrics['top1_high'])})",
+        f"{percent(metrics['top1'])} ({percent(metrics['top1_low'])}–{percent(metrics['top1_high'])})",
         _published(spec),
-        *(_percent(int8[fmt]["top1"]) for fmt in ("tflite", "onnx")),
+        *(percent(int8[fmt]["top1"]) for fmt in ("tflite", "onnx")),
         " / ".join(f"{1 / int8[fmt]['ratio']:.2f}" for fmt in ("tflite", "onnx")),
         " / ".join(f"{int8[fmt]['p50_ratio']:.2f}{'' if int8[fmt]['valid'] else '?'}" for fmt in ("tflite", "onnx")),
         f"{_parity(int8.values())}: {max(file['max_abs'] for file in fp32):.0e}, "
@@ -143,11 +144,7 @@ def _same_class(elsewhere: Json) -> int:
 
 def _published(spec: ModelSpec) -> str:
     published = spec.published
-    return "" if published.top1 is None else f"{_percent(published.top1)} on {published.top1_data}"
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f}"
+    return "" if published.top1 is None else f"{percent(published.top1)} on {published.top1_data}"
 
 
 def _training(spec: ModelSpec, row: Json) -> str:
@@ -157,7 +154,7 @@ def _training(spec: ModelSpec, row: Json) -> str:
         f"{settings['batch_size']}, {settings['optimizer']} from {settings['learning_rate']:g}, seed "
         f"{settings['seed']}; "
         f"{row['train_seconds'] / 60:.1f} minutes and {row['train_peak_rss_bytes'] / 1e9:.2f} GB. Top-1 on "
-        f"{row['n']:,} held-out items: {_percent(row['metrics']['top1'])} %."
+        f"{row['n']:,} held-out items: {percent(row['metrics']['top1'])} %."
     )
 
 
@@ -166,7 +163,7 @@ def _file_row(file: Json) -> str:
     there = file["elsewhere"][ARM]
     bits = ", same bits" if there["metrics"]["identical"] else ""
     return (
-        f"| {file['artifact']} | {_percent(file['top1'])} | {_percent(file['agreement'])} | {file['model_bytes']:,} | "
+        f"| {file['artifact']} | {percent(file['top1'])} | {percent(file['agreement'])} | {file['model_bytes']:,} | "
         f"{file['ratio']:.2f} | {file['p50_ms']:.3f}{doubt} | {file['max_abs']:.1e} | {file['sqnr_db']:.1f} | "
         f"{_same_class(there)} of {there['n']}{bits} |"
     )
