@@ -140,7 +140,7 @@ def _run(verbs: Sequence[Verb], announce: Announce, *, force: bool) -> str:
             announce(f"  {verb.name}: done before")
             continue
         announce(f"  edgekit {shlex.join(verb.arguments)}")
-        failure = _call(verb, announce, ["--force"] if force and verb.name == "train" else [])
+        failure = call(verb, announce, ["--force"] if force and verb.name == "train" else [])
         fresh = True
         if failure:
             announce(f"  failed: {failure}")
@@ -174,7 +174,7 @@ def _earlier_row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any] | N
         return None
 
 
-def _call(verb: Verb, announce: Announce, more: Sequence[str]) -> str:
+def call(verb: Verb, announce: Announce, more: Sequence[str] = ()) -> str:
     """Run ``verb``; the sentence with which it failed, or nothing. Its time and memory go into its results."""
     told = verb.results.with_suffix(".part")  # those of an earlier run stay until there are new ones
     command = [sys.executable, "-m", "edgekit", *verb.arguments, *more, "--json", str(told)]

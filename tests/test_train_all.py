@@ -12,7 +12,7 @@ from edgekit.models.pages import ARM, entry_page, index_page
 from edgekit.models.registry import find_spec
 from edgekit.models.spec import ModelSpec
 from edgekit.report import read_results
-from edgekit.train_all import RESULTS, train_all
+from edgekit.train_all import RESULTS, Verb, call, train_all
 
 
 @pytest.mark.slow
@@ -100,6 +100,29 @@ def _pages_tell_it(results: dict[str, Any]) -> None:
     assert "392 of 400 items get the same class, and 4 files give the same bits." in told
     assert "The 4 files hold no custom operator." in told
     assert "72.00 on ImageNet" in line
+
+
+@pytest.mark.parametrize(
+    ("script", "failure"),
+    [
+        ("echo 'edgekit: no such thing' >&2; exit 2", "no such thing"),
+        ("printf 'caf\\351\\n' >&2; exit 1", "caf\N{REPLACEMENT CHARACTER}"),
+        ("kill -9 $$", "ended by signal 9 (it said nothing)"),
+    ],
+)
+def test_a_verb_that_fails_is_told_and_leaves_earlier_results(
+    script: str, failure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in = tmp_path / "python"
+    stand_in.write_text(f"#!/bin/sh\n{script}\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(stand_in))
+    results = tmp_path / "x.train.json"
+    results.write_text("earlier")
+    verb = Verb(name="train", arguments=("train", "x"), home=tmp_path / "x", results=results)
+    told: list[str] = []
+    assert call(verb, told.append) == failure
+    assert results.read_text() == "earlier"
 
 
 @pytest.mark.parametrize(

@@ -100,3 +100,6 @@ def test_train_tells_each_epoch_and_the_test_metric(tmp_path: Path) -> None:
     low, high = entry["intervals"]["top1"]
     assert low <= entry["metrics"]["top1"] <= high
     assert (tmp_path / "run" / "model.keras").is_file()
+    again = edgekit("train", "dfn", "--data", data, "--epochs", "2", "-o", tmp_path / "run", "--json", "-")
+    assert again.stderr == f"{tmp_path / 'run'} holds this very training, finished; --force trains anew.\n"
+    assert json.loads(again.stdout)["results"] == [entry]
