@@ -147,7 +147,7 @@ SPECS: tuple[ModelSpec, ...] = (
         preprocess="tf",
         resize=Resize.STRETCH,
         presets={
-            "small": _small(epochs=30, learning_rate=0.02, alpha=0.5, momentum=0.9, dropout=0.2),
+            "small": _small(epochs=26, learning_rate=0.02, alpha=0.5, momentum=0.9, dropout=0.2),
             "book": TrainingPreset(
                 data="cifar10", epochs=50, batch_size=128, optimizer=Optimizer.ADAM, learning_rate=1e-3
             ),
@@ -202,7 +202,7 @@ SPECS: tuple[ModelSpec, ...] = (
     ),
     _vgg(
         19,
-        small=_small(epochs=30, learning_rate=0.02, alpha=0.25, norm="batch", momentum=0.9, units=256, dropout=0.2),
+        small=_small(epochs=26, learning_rate=0.02, alpha=0.25, norm="batch", momentum=0.9, units=256, dropout=0.2),
         published=Published(parameters=143_667_240, macs=19_600_000_000, top1=0.727, top1_data="ImageNet"),
     ),
     ModelSpec(
@@ -215,7 +215,7 @@ SPECS: tuple[ModelSpec, ...] = (
         preprocess="torch",
         resize=Resize.CROP,
         presets={
-            "small": _small(epochs=14, alpha=0.25, stem="small", norm="batch", momentum=0.9, dropout=0.2),
+            "small": _small(epochs=13, alpha=0.25, stem="small", norm="batch", momentum=0.9, dropout=0.2),
             # Section 6 has the fall of the rate, 4 % in 8 epochs, and the momentum; the rest is BVLC GoogLeNet's.
             "book": TrainingPreset(
                 data=None,
