@@ -163,10 +163,6 @@ def test_folders_that_are_no_data_set_are_refused(class_folders: Path, tmp_path:
     assert refused(class_folders) == (
         f"{class_folders} has images both beside and inside its sub-folders; expected a sub-folder for each class."
     )
-    (empty / "instances.json").write_text("{}")
-    assert refused(empty) == (
-        f"{empty} holds boxes (instances.json), not classes; expected a sub-folder for each class, or images."
-    )
 
 
 def test_an_unreadable_image_is_named(class_folders: Path) -> None:
@@ -281,7 +277,10 @@ def test_labelled_folders_that_do_not_fit_are_refused(tmp_path: Path, name: str,
 
 def test_zips_that_do_not_fit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = as_zip(tmp_path, {"a.png": png()})
-    assert refused(path) == f"{path} has no labels.csv; expected a zip with images and labels.csv (file,class_id)."
+    assert (
+        refused(path)
+        == f"{path} has neither labels.csv nor instances.json; expected a zip with images and one of them."
+    )
     path = as_zip(tmp_path, labelled_files() | {"labels.csv": b"file,class_id\n../a.png,0\n"})
     assert refused(path) == f"{path} has no member ../a.png, which its labels.csv lists."
     path.write_bytes(path.read_bytes()[:100])

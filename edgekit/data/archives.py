@@ -39,18 +39,16 @@ class ZipReader:
         """Whether there is a member called ``name``."""
         return name in self._names
 
-    def folder_of(self, name: str) -> str:
-        """The prefix under which ``name`` stands: none, or one folder that holds everything."""
+    def folder_of(self, name: str) -> str | None:
+        """The prefix under which ``name`` stands: "", or one folder that holds everything; none where it is not."""
         places = sorted(n[: -len(name)] for n in self._names if PurePosixPath(n).name == name and n.count("/") <= 1)
-        if not places:
-            raise DataError(f"{self.path} has no {name}; expected a zip with images and {name} (file,class_id).")
-        return places[0]
+        return places[0] if places else None
 
-    def members(self, prefix: str, names: Sequence[str]) -> tuple[str, ...]:
+    def members(self, prefix: str, names: Sequence[str], *, listed_in: str) -> tuple[str, ...]:
         """The full names of members listed relative to ``prefix``; `DataError` for one that is not there."""
         for name in names:
             if prefix + name not in self._names:
-                raise DataError(f"{self.path} has no member {prefix + name}, which its labels.csv lists.")
+                raise DataError(f"{self.path} has no member {prefix + name}, which its {listed_in} lists.")
         return tuple(prefix + name for name in names)
 
     def read(self, name: str) -> bytes:

@@ -33,12 +33,30 @@ class Items(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Boxes:
+    """The objects of one image of ``image_hw`` pixels.
+
+    ``corners`` (count, 4) float32 are left, top, right, bottom in fractions of the image; ``classes`` (count,) int64
+    are class ids; ``crowd`` (count,) bool marks groups, which count neither as found nor as missed.
+    """
+
+    image_hw: tuple[int, int]
+    corners: npt.NDArray[np.float32]
+    classes: npt.NDArray[np.int64]
+    crowd: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """Decoded items, with class ids ``labels`` (count,) int64 and ``class_names[id]`` where they are known."""
+    """Decoded items with class ids ``labels`` (count,) int64 or ``boxes``, and ``class_names[id]``, where known."""
 
     name: str
     items: Items
     labels: npt.NDArray[np.int64] | None = None
+    boxes: tuple[Boxes, ...] | None = None
     class_names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
@@ -50,7 +68,9 @@ class Dataset:
     def subset(self, indices: Sequence[int]) -> "Dataset":
         """The items at ``indices``, in that order, still decoded only on use."""
         labels = None if self.labels is None else self.labels[np.asarray(indices, np.int64)]
-        return replace(self, items=_Chosen(self.items, tuple(int(i) for i in indices)), labels=labels)
+        boxes = None if self.boxes is None else tuple(self.boxes[i] for i in indices)
+        items = _Chosen(self.items, tuple(int(i) for i in indices))
+        return replace(self, items=items, labels=labels, boxes=boxes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,13 @@
-"""Folders of images: one sub-folder for each class, or plain."""
+"""Folders of images: one sub-folder for each class, plain, or with boxes."""
 
 from pathlib import Path
 
 from edgekit.data.base import Dataset
+from edgekit.data.coco import INSTANCES, read_coco_folder
 from edgekit.data.images import SUFFIXES, ImageFiles, class_labels, image_paths
 from edgekit.data.tables import read_labelled_folder
+from edgekit.data.voc import ANNOTATIONS, read_voc
+from edgekit.data.yolo import is_yolo, read_yolo
 from edgekit.errors import DataError
 
 PLAIN = "images"
@@ -12,10 +15,19 @@ PLAIN = "images"
 
 
 def read_folder(folder: Path) -> Dataset:
-    """The images in ``folder``; class ids follow the sorted names of its sub-folders; a plain one has no labels."""
+    """The images in ``folder``; class ids follow the sorted names of its sub-folders; a plain one has no labels.
+
+    With ``labels.csv``, ``instances.json`` (COCO), ``Annotations`` (Pascal VOC) or ``labels/*.txt`` (YOLO) it is read
+    as these say.
+    """
     if (folder / "labels.csv").is_file():
         return read_labelled_folder(folder)
-    _refuse_detection(folder)
+    if (folder / INSTANCES).is_file():
+        return read_coco_folder(folder)
+    if (folder / ANNOTATIONS).is_dir():
+        return read_voc(folder)
+    if is_yolo(folder):
+        return read_yolo(folder)
     beside = image_paths(folder, deep=False)
     folders = sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
     inside = [image_paths(f, deep=True) for f in folders]
@@ -36,11 +48,3 @@ def read_folder(folder: Path) -> Dataset:
         labels=class_labels(len(paths) for paths in inside),
         class_names=tuple(f.name for f in folders),
     )
-
-
-def _refuse_detection(folder: Path) -> None:
-    for mark in ("instances.json", "Annotations"):
-        if (folder / mark).exists():
-            raise DataError(
-                f"{folder} holds boxes ({mark}), not classes; expected a sub-folder for each class, or images."
-            )

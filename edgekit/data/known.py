@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from edgekit.data.arrays import dataset_of, load_npz
 from edgekit.data.base import Dataset, Part
-from edgekit.data.tables import read_zip
+from edgekit.data.zips import read_zip
 from edgekit.errors import DataError, need
 from edgekit.workers import Worker, WorkerCrashError
 
@@ -81,6 +81,12 @@ _SETS = (
         name="imagenet_mini",
         title="ImageNet photos, one of each of 600 classes",
         location="imagenet_mini/imagenet_mini.zip",
+        class_names=None,
+    ),
+    KnownSet(
+        name="coco_mini",
+        title="COCO photos with boxes of 80 classes",
+        location="coco_mini/coco_mini.zip",
         class_names=None,
     ),
 )  # fmt: skip

@@ -8,7 +8,8 @@ from edgekit.data.base import Dataset, Part
 from edgekit.data.folders import read_folder
 from edgekit.data.images import is_image_name
 from edgekit.data.known import KNOWN, open_known
-from edgekit.data.tables import read_csv, read_zip
+from edgekit.data.tables import read_csv
+from edgekit.data.zips import read_zip
 from edgekit.errors import DataError, suggest
 
 

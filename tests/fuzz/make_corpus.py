@@ -156,11 +156,32 @@ def data() -> dict[str, bytes]:
     }
 
 
+def boxes() -> dict[str, bytes]:
+    """One object in the image a.png of 13 x 9 pixels, as each form of detection data says it."""
+    coco = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 13, "height": 9}],
+        "categories": [{"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 7, "bbox": [2, 1, 7, 6.5], "iscrowd": 0}],
+    }
+    voc = (
+        "<annotation><filename>a.png</filename><size><width>13</width><height>9</height><depth>3</depth></size>"
+        "<object><name>dog</name><difficult>0</difficult><bndbox><xmin>3</xmin><ymin>2</ymin><xmax>9</xmax>"
+        "<ymax>7</ymax></bndbox></object></annotation>"
+    )
+    return {
+        "coco/instances.json": json.dumps(coco).encode(),
+        "voc/a.xml": voc.encode(),
+        "yolo/a.txt": b"1 0.3 0.5 0.4 0.6\n0 0.5 0.5 1 1\n",
+        "boxes/boxes.csv": b"file,class_name,xmin,ymin,xmax,ymax\na.png,dog,2,1,9,7.5\na.png,cat,0,0,13,9\n",
+    }
+
+
 def texts() -> dict[str, bytes]:
     """Cards, recipes, and what the commands write as JSON."""
     card = card_of(MODELS / "convnet.tflite")
     made = {
         "card/whole.json": dump_card(card).encode(),
+        **boxes(),
         "card/part.json": json.dumps({"labels": ["a", "b"], "preprocessing": None}).encode(),
         "card/preprocessing.json": json.dumps(to_jsonable(card.preprocessing)).encode(),
         "recipe/recipe.json": json.dumps(to_jsonable(Recipe(precision=Precision.INT8, keep_float=("a.*",)))).encode(),

@@ -118,6 +118,21 @@ def read_csv(path: Path) -> None:
     _each(lambda: read_labels(path), lambda: _read_data(path))
 
 
+def read_boxes(path: Path, place: str) -> None:
+    """Boxes beside the image that they are of; ``place`` is where in the folder the file belongs."""
+    folder = path.parent / "boxes"
+    files = {
+        place: path.read_bytes(),
+        "a.png": (CORPUS / "image" / "rgb.png").read_bytes(),
+        "images/a.png": (CORPUS / "image" / "rgb.png").read_bytes(),
+        "classes.txt": b"cat\ndog\n",
+    }
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    _read_data(folder / place if place.endswith(".csv") else folder)
+
+
 def read_results(path: Path) -> None:
     """Results, drawn as a page."""
     from edgekit.report import write_report
@@ -209,6 +224,10 @@ TARGETS: dict[str, Target] = {
     "npy": Target(read=read_npy, suffix=".npy", seeds=_seeds("npy")),
     "image": Target(read=read_image, suffix=".png", seeds=_seeds("image")),
     "csv": Target(read=read_csv, suffix=".csv", seeds=_seeds("csv")),
+    "coco": Target(read=partial(read_boxes, place="instances.json"), suffix=".json", seeds=_seeds("coco")),
+    "voc": Target(read=partial(read_boxes, place="Annotations/a.xml"), suffix=".xml", seeds=_seeds("voc")),
+    "yolo": Target(read=partial(read_boxes, place="labels/a.txt"), suffix=".txt", seeds=_seeds("yolo")),
+    "boxes": Target(read=partial(read_boxes, place="boxes.csv"), suffix=".csv", seeds=_seeds("boxes")),
     "results": Target(read=read_results, suffix=".json", seeds=_seeds("results")),
     "manifest": Target(read=read_manifest, suffix=".manifest.json", seeds=_seeds("manifest")),
     "recipe": Target(read=read_recipe, suffix=".json", seeds=_seeds("recipe")),

@@ -1,0 +1,64 @@
+"""Labelled boxes, whatever file they came from: checked, and in fractions of their image."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from edgekit.data.base import Boxes
+from edgekit.errors import DataError
+
+SLACK = 0.02
+"""Boxes may stick out by this fraction of the image, as hand-drawn ones do; what sticks out is cut off."""
+
+
+def boxes_in_pixels(
+    corners: Sequence[Sequence[float]],
+    classes: Sequence[int],
+    image_hw: tuple[int, int],
+    *,
+    crowd: Sequence[bool] | None = None,
+    name: str,
+) -> Boxes:
+    """`Boxes` from ``corners`` (count, 4) left, top, right, bottom in pixels; ``name`` begins error messages.
+
+    `DataError` for a box without area, beyond the image, or with a coordinate that is no finite number.
+    """
+    height, width = image_hw
+    if height < 1 or width < 1:
+        raise DataError(f"{name} has an image of {height} x {width} pixels; expected 1 or more.")
+    values = np.asarray(corners, np.float64).reshape(-1, 4) / np.array([width, height] * 2)
+    for row, own in zip(values, corners, strict=True):
+        inside = np.all(np.isfinite(row)) and row.min() >= -SLACK and row.max() <= 1 + SLACK
+        if not (inside and row[2] > row[0] and row[3] > row[1]):
+            told = ", ".join(f"{v:g}" for v in own)
+            raise DataError(
+                f"{name} has a box from left, top to right, bottom of {told} in an image of {width} x {height} pixels; "
+                "expected one inside it, with an area."
+            )
+    return Boxes(
+        image_hw=image_hw,
+        corners=np.clip(values, 0, 1).astype(np.float32),
+        classes=np.asarray(classes, np.int64),
+        crowd=np.zeros(len(values), bool) if crowd is None else np.asarray(crowd, bool),
+    )
+
+
+def require_inside(name: str, where: str) -> str:
+    """``name``, a path relative to its folder; `DataError` for one that leads elsewhere."""
+    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+        raise DataError(f"{where} lists {name!r}; expected paths inside that folder.")
+    return name
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width) in pixels of the image at ``path`` as it is decoded, from its head alone."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF orientation: lying on a side
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path} is not a readable image: {error}.") from None
+    return (width, height) if turned else (height, width)
