@@ -126,6 +126,8 @@ def _from_preset(card: ModelCard, name: str) -> Preprocessing:
             f"--preprocess {name} gives values of {_span(*_given(made))}, and the quantized input {spec.name!r} takes "
             f"{_span(low, high)}: use {nearest if _in_range(made_by[nearest], spec) else 'a card file'}."
         )
+    if spec.quantized and _takes_pixels(made, spec):
+        return replace(made, scale=(1.0,), offset=(float(np.iinfo(spec.dtype).min),), dtype=spec.dtype)
     if spec.quantized or np.issubdtype(np.dtype(spec.dtype), np.floating):
         return made
     if name != "raw":
@@ -155,6 +157,16 @@ def _in_range(stated: Preprocessing, spec: TensorSpec) -> bool:
     (low, high), (least, most) = _given(stated), _taken(spec)
     overlap = min(high, most) - max(low, least)
     return overlap >= LEAST_OVERLAP * (high - low) and overlap >= (most - least) / MOST_HEADROOM
+
+
+def _takes_pixels(stated: Preprocessing, spec: TensorSpec) -> bool:
+    """Whether the 256 steps of an 8-bit input are the 256 values of a pixel, but for at most one step at the ends.
+
+    Such an input was made to take pixels as they are; real numbers between would be rounded to a neighbour.
+    """
+    if np.dtype(spec.dtype).itemsize != 1 or len({*zip(*_affine(stated), strict=True)}) > 1:
+        return False
+    return all(abs(a - b) <= spec.scale[0] * 1.001 for a, b in zip(_given(stated), _taken(spec), strict=True))
 
 
 def _given(stated: Preprocessing) -> tuple[float, float]:

@@ -194,4 +194,4 @@ def test_the_published_resnet8_scores_what_its_authors_say(shared_data: Path) ->
 def test_a_foreign_quantized_mobilenet_is_fed_and_matched_right(shared_data: Path) -> None:
     path = shared_data / "models" / "mobilenet_v1_0.25_128_quant.tflite"
     report = evaluate([path], "imagenet_mini", data_dir=shared_data, preprocess="tf")
-    assert report.entries[0].result.top1 == pytest.approx(266 / 600, abs=0.005)
+    assert report.entries[0].result.top1 == pytest.approx(263 / 600, abs=0.005)

@@ -1,6 +1,7 @@
 """From items to inputs: what fits, and the sentence for what does not."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -283,8 +284,6 @@ def test_a_preset_outside_what_a_quantized_input_takes_is_refused(
 @pytest.mark.parametrize(
     ("scale", "zero_point", "dtype", "name"),
     [
-        (1 / 128, 128, "uint8", "tf"),
-        (1.0, -128, "int8", "raw"),
         (0.0186, -14, "int8", "torch"),
         (0.003, -128, "int8", "unit"),
     ],
@@ -294,3 +293,24 @@ def test_a_preset_that_a_quantized_input_was_calibrated_for_is_taken(
 ) -> None:
     spec = TensorSpec(name="x", shape=(1, 8, 8, 3), dtype=dtype, scale=(scale,), zero_point=(zero_point,))
     assert resolve_preprocessing(ModelCard(name="m", inputs=(spec,), outputs=()), name) == preset(name, size_hw=(8, 8))
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "dtype", "name", "offset"),
+    [
+        (1 / 128, 128, "uint8", "tf", 0),
+        (1 / 127.5, 127, "uint8", "tf", 0),
+        (1 / 255, 0, "uint8", "unit", 0),
+        (1.0, -128, "int8", "raw", -128),
+    ],
+)
+def test_an_input_made_for_pixels_gets_them_as_they_are(
+    scale: float, zero_point: int, dtype: str, name: str, offset: int
+) -> None:
+    spec = TensorSpec(name="x", shape=(1, 8, 8, 3), dtype=dtype, scale=(scale,), zero_point=(zero_point,))
+    found = resolve_preprocessing(ModelCard(name="m", inputs=(spec,), outputs=()), name)
+    assert found == replace(preset(name, size_hw=(8, 8)), scale=(1.0,), offset=(float(offset),), dtype=dtype)
+    image = np.arange(192, dtype=np.uint8).reshape(8, 8, 3)
+    fed = Feeder((spec,), found).feed(image)["x"]
+    assert fed.dtype == dtype
+    assert np.array_equal(fed.astype(int), image.astype(int) + offset)
