@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edgekit.codec import from_jsonable, to_jsonable
+from edgekit.detection import Detection
 from edgekit.errors import CardError
 from edgekit.preprocessing import Preprocessing
 from edgekit.recipe import Recipe
@@ -122,7 +123,10 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """What a model file says of itself. ``None`` means unknown, never a default."""
+    """What a model file says of itself. ``None`` means unknown, never a default.
+
+    ``detection`` is for detectors only.
+    """
 
     schema_version: int = SCHEMA_VERSION
     name: str
@@ -131,6 +135,7 @@ class ModelCard:
     outputs: tuple[TensorSpec, ...]
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] | None = None
+    detection: Detection | None = None
     provenance: Provenance = field(default_factory=Provenance)
     metrics: tuple[Metric, ...] = ()
 

@@ -182,29 +182,51 @@ def _match_channels(image: npt.NDArray[np.uint8], channels: int) -> npt.NDArray[
 _LONGEST = 100  # the scaled image is made whole before it is cropped: a strip of pixels would fill the memory
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where the whole image lies in the model's input, in pixels of the input: its size and its upper left corner.
+
+    ``top`` and ``left`` are negative where a crop cuts it, positive where a letterbox pads it.
+    """
+
+    height: int
+    width: int
+    top: int = 0
+    left: int = 0
+
+
+def placement(image_hw: tuple[int, int], spec: Preprocessing) -> Placement:
+    """Where an image of ``image_hw`` pixels lies once `resize` has brought it to the model's size."""
+    height, width = image_hw
+    target_h, target_w = spec.size_hw
+    if image_hw == spec.size_hw or spec.resize is Resize.STRETCH:
+        return Placement(height=target_h, width=target_w)
+    if spec.resize is Resize.CROP:
+        assert spec.short_side is not None  # noqa: S101 - checked in __post_init__
+        factor = spec.short_side / min(height, width)
+        inner_h, inner_w = round(height * factor), round(width * factor)
+        return Placement(
+            height=inner_h, width=inner_w, top=-((inner_h - target_h) // 2), left=-((inner_w - target_w) // 2)
+        )
+    factor = min(target_h / height, target_w / width)
+    inner_h, inner_w = max(1, round(height * factor)), max(1, round(width * factor))
+    return Placement(height=inner_h, width=inner_w, top=(target_h - inner_h) // 2, left=(target_w - inner_w) // 2)
+
+
 def _resample(image: npt.NDArray[np.uint8], spec: Preprocessing) -> npt.NDArray[np.uint8]:
     height, width = image.shape[:2]
+    if spec.resize is Resize.CROP and max(height, width) > _LONGEST * min(height, width):
+        raise DataError(
+            f"An image is {height} x {width}; expected at most {_LONGEST} times as long as wide to crop from."
+        )
+    place = placement((height, width), spec)
+    scaled = _bilinear(image, place.height, place.width)
     target_h, target_w = spec.size_hw
-    match spec.resize:
-        case Resize.STRETCH:
-            return _bilinear(image, target_h, target_w)
-        case Resize.CROP:
-            assert spec.short_side is not None  # noqa: S101 - checked in __post_init__
-            if max(height, width) > _LONGEST * min(height, width):
-                raise DataError(
-                    f"An image is {height} x {width}; expected at most {_LONGEST} times as long as wide to crop from."
-                )
-            factor = spec.short_side / min(height, width)
-            scaled = _bilinear(image, round(height * factor), round(width * factor))
-            top, left = (scaled.shape[0] - target_h) // 2, (scaled.shape[1] - target_w) // 2
-            return scaled[top : top + target_h, left : left + target_w]
-        case Resize.LETTERBOX:
-            factor = min(target_h / height, target_w / width)
-            inner_h, inner_w = max(1, round(height * factor)), max(1, round(width * factor))
-            top, left = (target_h - inner_h) // 2, (target_w - inner_w) // 2
-            canvas = np.full((target_h, target_w, image.shape[2]), spec.pad_value, np.uint8)
-            canvas[top : top + inner_h, left : left + inner_w] = _bilinear(image, inner_h, inner_w)
-            return canvas
+    if spec.resize is Resize.LETTERBOX:
+        canvas = np.full((target_h, target_w, image.shape[2]), spec.pad_value, np.uint8)
+        canvas[place.top : place.top + place.height, place.left : place.left + place.width] = scaled
+        return canvas
+    return scaled[-place.top : target_h - place.top, -place.left : target_w - place.left]
 
 
 def _bilinear(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,99 @@
+"""What a detector's file says of its outputs: their kind, and how boxes are chosen from them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edgekit.errors import InputError, suggest
+
+MOST_ANCHORS = 1_000_000
+"""Of one feature map; the largest published detectors have some 200,000 in all."""
+
+
+class Head(StrEnum):
+    """What a detector's outputs are. Boxes are in the file's input, C is the number of classes.
+
+    ``ssd-postprocess``: TensorFlow's `TFLite_Detection_PostProcess`: (1, N, 4) top, left, bottom, right in fractions,
+    (1, N) classes, (1, N) scores, (1) count; suppression is done already.
+    ``yolov5``: (1, N, 5 + C) centre x, y, width, height, objectness, class scores; boxes in pixels or fractions.
+    ``yolov8``: (1, 4 + C, N), the same without objectness.
+    ``ssd``: two outputs, (1, A, 4) offsets of the A anchors and (1, A, 1 + C) scores, of which the first is the
+    background's.
+    ``fastestdet``: (1, 5 + C, H, W) objectness, offsets of the centre before tanh, logits of the sides, class scores.
+    """
+
+    SSD_POSTPROCESS = "ssd-postprocess"
+    YOLOV5 = "yolov5"
+    YOLOV8 = "yolov8"
+    SSD = "ssd"
+    FASTESTDET = "fastestdet"
+
+
+class Scores(StrEnum):
+    """What the scores of an `Head.SSD` are."""
+
+    SOFTMAX = "softmax"  # logits of classes of which one is there
+    SIGMOID = "sigmoid"  # logits of each class by itself
+    PROBABILITIES = "probabilities"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorLevel:
+    """Anchors of one feature map of ``rows`` x ``columns`` cells: in the middle of each cell one of every shape.
+
+    ``shapes`` are width and height in fractions of the input. Order: row by row, in a row cell by cell, then shapes.
+    """
+
+    rows: int
+    columns: int
+    shapes: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.rows * self.columns * len(self.shapes) <= MOST_ANCHORS or min(self.rows, self.columns) < 1:
+            raise InputError(
+                f"A level of anchors has {self.rows} x {self.columns} cells of {len(self.shapes)} shapes; "
+                f"expected some, and at most {MOST_ANCHORS} anchors."
+            )
+        if any(not 0 < side <= 10 for shape in self.shapes for side in shape):
+            raise InputError("The sides of an anchor are fractions of the input, above 0; got others.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """How the outputs of a detector become boxes.
+
+    Boxes below ``score_threshold`` are not shown; of two of a class that overlap by more than ``iou_threshold`` the
+    better one stays; at most ``max_detections`` of an image are kept. ``anchors``, ``variances`` and ``scores`` are
+    those of `Head.SSD`: an offset is (centre x, centre y) / anchor side / variance and ln(side / anchor side) /
+    variance (Liu et al. 2016, SSD, equation 2, with the variances of its published code).
+    """
+
+    head: Head
+    anchors: tuple[AnchorLevel, ...] = ()
+    variances: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
+    scores: Scores = Scores.SOFTMAX
+    score_threshold: float = 0.3
+    iou_threshold: float = 0.45
+    max_detections: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("score_threshold", "iou_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"A detector's {name} is 0 to 1; got {getattr(self, name):g}.")
+        if (self.head is Head.SSD) != bool(self.anchors):
+            raise InputError(f"The head {self.head} has {len(self.anchors)} levels of anchors; only ssd has any.")
+        if any(not 0 < variance <= 10 for variance in self.variances):
+            raise InputError("A detector's variances are above 0; got others.")
+        if self.max_detections < 1:
+            raise InputError(f"A detector's max_detections is 1 or more; got {self.max_detections}.")
+
+
+def parse_head(name: str) -> Head:
+    """The head called ``name``; `InputError` offers the closest when there is none.
+
+    >>> parse_head("yolov8")
+    <Head.YOLOV8: 'yolov8'>
+    """
+    try:
+        return Head(name)
+    except ValueError:
+        raise InputError(f"There is no decoder {name!r}; {suggest(name, [h.value for h in Head])}") from None
