@@ -35,6 +35,11 @@ preprocess_option = click.option(
 labels_option = click.option(
     "--labels", type=EXISTING, metavar="FILE", help="Class names, one a line, where the file has none."
 )
+decoder_option = click.option(
+    "--decoder",
+    metavar="HEAD",
+    help="What a detector's outputs are, where the file does not say: ssd-postprocess, yolov5, yolov8, fastestdet.",
+)
 data_dir_option = click.option(
     "--data-dir", type=EXISTING, metavar="DIR", help="Folder with known data sets. [env: EDGEKIT_DATA]"
 )

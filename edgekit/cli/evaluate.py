@@ -1,11 +1,16 @@
 """``edgekit evaluate``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgekit.cli import common
 from edgekit.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from edgekit.measure.evaluate import EvaluationReport
+    from edgekit.measure.evaluate_detection import DetectionReport
 
 
 @click.command("evaluate")
@@ -15,6 +20,7 @@ from edgekit.cli.tables import print_table
 @common.data_dir_option
 @common.preprocess_option
 @common.labels_option
+@common.decoder_option
 @common.threads_option
 @common.engines_option
 @common.seed_option
@@ -26,6 +32,7 @@ def command(
     data_dir: Path | None,
     preprocess: str | None,
     labels: Path | None,
+    decoder: str | None,
     threads: int | None,
     engines: tuple[str, ...],
     seed: int,
@@ -33,28 +40,33 @@ def command(
 ) -> None:
     """Measure the accuracy of model files on labelled data.
 
-    Several files are evaluated on the same items and compared with the first. Items that calibrated or trained one of
-    them are left out for all.
+    Several files are evaluated on the same items; classifiers are compared with the first. Items that calibrated or
+    trained one of them are left out for all. On data with boxes the files are detectors.
     """
-    from edgekit.measure.evaluate import EvaluationReport, evaluate
+    from edgekit.data import Part, open_data
     from edgekit.measure.host import host_facts
     from edgekit.results import envelope
     from edgekit.tasks import read_labels
 
-    names = None if labels is None else read_labels(labels)
+    given: dict[str, Any] = {
+        "preprocess": preprocess,
+        "labels": None if labels is None else read_labels(labels),
+        "samples": samples,
+        "threads": threads or 1,
+        "engines": engines,
+        "seed": seed,
+    }
+    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir)
     with common.progress_bar() as progress:
-        report: EvaluationReport = evaluate(
-            files,
-            data,
-            data_dir=data_dir,
-            preprocess=preprocess,
-            labels=names,
-            samples=samples,
-            threads=threads or 1,
-            engines=engines,
-            seed=seed,
-            progress=progress,
-        )
+        report: EvaluationReport | DetectionReport
+        if dataset.boxes is not None or decoder is not None:
+            from edgekit.measure.evaluate_detection import evaluate_detection
+
+            report = evaluate_detection(files, dataset, decoder=decoder, progress=progress, **given)
+        else:
+            from edgekit.measure.evaluate import evaluate
+
+            report = evaluate(files, dataset, progress=progress, **given)
     common.say_left_out(report.left_out, report.count + report.left_out)
     common.emit(
         envelope("evaluate", report.results(), host=host_facts()),

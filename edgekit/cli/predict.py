@@ -15,6 +15,7 @@ from edgekit.cli.tables import print_table
 @click.option("-o", "--output", type=common.EXISTING, metavar="FILE.npz", help="Write all outputs as arrays by name.")
 @common.preprocess_option
 @common.labels_option
+@common.decoder_option
 @common.threads_option
 @click.option("--engine", metavar="NAME", help="Run the file in this engine. [default: that of its format]")
 @common.force_option
@@ -26,6 +27,7 @@ def command(
     output: Path | None,
     preprocess: str | None,
     labels: Path | None,
+    decoder: str | None,
     threads: int | None,
     engine: str | None,
     force: bool,
@@ -33,16 +35,34 @@ def command(
 ) -> None:
     """Run a model on images or arrays.
 
-    INPUT is an image, a folder of images, an .npy array, or an .npz. Classifiers show the best classes, other models
-    figures of their outputs.
+    INPUT is an image, a folder of images, an .npy array, or an .npz. Classifiers show the best classes, detectors what
+    they find in images, other models figures of their outputs.
     """
+    from edgekit.artifact import open_artifact
     from edgekit.files import refuse_existing
     from edgekit.measure.predict import predict, save_outputs
     from edgekit.results import envelope
     from edgekit.tasks import read_labels
+    from edgekit.tasks.detection import is_detector
 
     refuse_existing([output] if output else [], force=force)
     names = None if labels is None else read_labels(labels)
+    if output is None and (decoder is not None or is_detector(open_artifact(file))):
+        from edgekit.measure.detect import FindingsReport, detect
+
+        with common.progress_bar() as progress:
+            found: FindingsReport = detect(
+                file,
+                inputs,
+                preprocess=preprocess,
+                labels=names,
+                decoder=decoder,
+                threads=threads or 1,
+                engine=engine,
+                progress=progress,
+            )
+        common.emit(envelope("predict", found.results()), json_file, lambda: print_table(*found.table()))
+        return
     with common.progress_bar() as progress:
         report = predict(
             file,

@@ -83,10 +83,15 @@ def match_labels(data: Dataset, outputs: int, names: Sequence[str] | None, *, mo
     own = None if names is None else [_plain(n) for n in names]
     if data.class_names is None:
         return _by_id(int(labels.max()), outputs, own, data.name, model)
-    return _by_name([_plain(n) for n in data.class_names], outputs, own, data.name, model)
+    return match_names(data.class_names, names, outputs, data=data.name, model=model)
 
 
-def _by_name(wanted: list[str], outputs: int, own: list[str] | None, data: str, model: str) -> LabelMap:
+def match_names(
+    class_names: Sequence[str], names: Sequence[str] | None, outputs: int, *, data: str, model: str
+) -> LabelMap:
+    """The output, of ``outputs`` called ``names``, for each of the ``class_names`` of a data set, as `match_labels`."""
+    wanted = [_plain(name) for name in class_names]
+    own = None if names is None else [_plain(name) for name in names]
     if own is None or own == wanted:
         if len(wanted) == outputs:
             return LabelMap(tuple(range(outputs)))
