@@ -1,65 +1,81 @@
-"""What a classifier sees in photos, a clip or a camera."""
+"""What a classifier sees."""
 
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from edgekit.demos.frames import Frame, Source, frames
+from edgekit.demos.frames import Frame
 from edgekit.errors import InputError
+from edgekit.measure.detectors import without_batch
 from edgekit.measure.predict import Guess, top_guesses
 from edgekit.measure.subjects import Subject, open_subjects
 
+_BAR = (29, 99, 200)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """The best classes of a frame, and how long the model took for it, preprocessing included."""
+class Guesses:
+    """The best classes of a frame, best first."""
 
-    frame: Frame
     top: tuple[Guess, ...]
-    latency_ms: float
 
     @property
     def words(self) -> str:
-        """The classes with their probabilities, best first."""
+        """The classes with their probabilities."""
         return ", ".join(f"{guess.title} {guess.probability:.2f}" for guess in self.top)
 
-    def without_pixels(self) -> "Seen":
-        """The same without the picture, which would fill the memory where many are kept."""
-        return replace(self, frame=replace(self.frame, pixels=np.empty((0, 0, 3), np.uint8)))
+    @property
+    def counted(self) -> frozenset[str]:
+        """The best one."""
+        return frozenset((self.top[0].title,))
+
+    def rows(self, _image_hw: tuple[int, int]) -> list[list[str]]:
+        """Name, number and probability of each."""
+        return [[guess.title, f"{guess.class_id}", f"{guess.probability:.4f}"] for guess in self.top]
 
     def to_json(self) -> dict[str, Any]:
-        """One object of ``--json``."""
-        return {
-            "input": self.frame.name,
-            "time_s": self.frame.time_s,
-            "top": [guess.to_json() for guess in self.top],
-            "latency_ms": self.latency_ms,
-        }
+        """The list of classes."""
+        return {"top": [guess.to_json() for guess in self.top]}
+
+    def draw(self, image: Any) -> None:
+        """A bar and a line of text for each class."""
+        from PIL import ImageDraw, ImageFont
+
+        size = max(11, min(image.size) // 24)
+        font, draw = ImageFont.load_default(size), ImageDraw.Draw(image, "RGBA")
+        width = image.size[0] // 2
+        draw.rectangle((0, 0, width, 4 + len(self.top) * (size + 6)), fill=(0, 0, 0, 140))
+        for row, guess in enumerate(self.top):
+            y = 4 + row * (size + 6)
+            draw.rectangle((0, y, int(width * guess.probability), y + size + 3), fill=(*_BAR, 200))
+            draw.text((4, y), f"{guess.probability:4.0%} {guess.title}", font=font, fill="white")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classifying:
+    """A classifier at work, which tells its ``top`` best classes."""
+
+    subject: Subject
+    top: int
+    columns = ("class", "id", "probability")
+    share = "frames in which it is the best"
+
+    def __call__(self, frame: Frame) -> Guesses:
+        """The best classes of ``frame``; `InputError` for a file that is no classifier."""
+        feed = {name: values[None] for name, values in self.subject.feeder.feed(frame.pixels).items()}
+        outputs = without_batch(self.subject.runtime.run(feed, as_float=True))
+        guesses = top_guesses(self.subject, outputs, self.top)
+        if not guesses:
+            raise InputError(f"{self.subject.given} is no classifier; expected one output with a score for each class.")
+        return Guesses(top=guesses)
 
 
 def open_classifier(
-    path: Path, *, preprocess: str | None, labels: tuple[str, ...] | None, threads: int, engine: str | None
-) -> Subject:
+    path: Path, *, preprocess: str | None, labels: tuple[str, ...] | None, threads: int, engine: str | None, top: int
+) -> Classifying:
     """The model file at ``path``, ready to run; `InputError` where nothing says how images become its input."""
     engines = () if engine is None else (engine,)
     (subject,) = open_subjects([path], preprocess=preprocess, labels=labels, threads=threads, engines=engines)
     if subject.feeder.preprocessing is None:
         raise InputError(f"Nothing says how images become the input of {path}: say it with --preprocess.")
-    return subject
-
-
-def classify(subject: Subject, source: Source, *, top: int) -> Iterator[Seen]:
-    """What ``subject`` sees in every frame of ``source``."""
-    for frame in frames(source):
-        start = time.perf_counter()
-        feed = {name: values[None] for name, values in subject.feeder.feed(frame.pixels).items()}
-        outputs = {name: values[0] for name, values in subject.runtime.run(feed, as_float=True).items()}
-        latency_ms = (time.perf_counter() - start) * 1000
-        guesses = top_guesses(subject, outputs, top)
-        if not guesses:
-            raise InputError(f"{subject.given} is no classifier; expected one output with a score for each class.")
-        yield Seen(frame=frame, top=guesses, latency_ms=latency_ms)
+    return Classifying(subject=subject, top=top)

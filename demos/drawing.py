@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from edgekit.demos.classify import Seen
 from edgekit.demos.frames import Source
+from edgekit.demos.seen import Pixels, Seen
 from edgekit.errors import InputError, need
 from edgekit.files import Staging, refuse_existing
 
-Pixels = npt.NDArray[np.uint8]
-
 _PHOTOS = (".png", ".jpg", ".jpeg")
-_BAR = (29, 99, 200)
 
 
 class Show(Protocol):
@@ -28,19 +24,12 @@ class Show(Protocol):
 
 
 def labelled(seen: Seen) -> Pixels:
-    """The frame of ``seen`` (height, width, 3) uint8 RGB, with a bar and a line of text for each class."""
-    from PIL import Image, ImageDraw, ImageFont
+    """The frame of ``seen`` (height, width, 3) uint8 RGB, with what was seen on it."""
+    from PIL import Image
 
     pixels = seen.frame.pixels
     image = Image.fromarray(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels)
-    size = max(11, min(image.size) // 24)
-    font, draw = ImageFont.load_default(size), ImageDraw.Draw(image, "RGBA")
-    width = image.size[0] // 2
-    draw.rectangle((0, 0, width, 4 + len(seen.top) * (size + 6)), fill=(0, 0, 0, 140))
-    for row, guess in enumerate(seen.top):
-        y = 4 + row * (size + 6)
-        draw.rectangle((0, y, int(width * guess.probability), y + size + 3), fill=(*_BAR, 200))
-        draw.text((4, y), f"{guess.probability:4.0%} {guess.title}", font=font, fill="white")
+    seen.answer.draw(image)
     return np.asarray(image)
 
 

@@ -14,15 +14,17 @@ import numpy as np
 import pytest
 from command import edgekit
 from PIL import Image
+from tiny_detector import detector
 
 from edgekit.data.images import decode_image
-from edgekit.demos.classify import Seen
+from edgekit.demos.classify import Guesses, open_classifier
+from edgekit.demos.detect import class_colour
 from edgekit.demos.drawing import labelled, saving
 from edgekit.demos.frames import Frame, find_source, frames
-from edgekit.demos.run import ClassifyReport
+from edgekit.demos.run import DemoReport
+from edgekit.demos.seen import Seen
 from edgekit.errors import DataError, InputError
 from edgekit.measure.predict import Guess
-from edgekit.measure.subjects import open_subjects
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 220, 30), "blue": (30, 30, 220)}
 
@@ -113,27 +115,30 @@ def test_photos_of_one_name_are_saved_apart(tmp_path: Path) -> None:
     source = find_source(str(tmp_path))
     with saving(tmp_path / "out", source, force=False) as save:
         for frame in frames(source):
-            save(np.full((4, 4, 3), 7, np.uint8), Seen(frame=frame, top=(), latency_ms=1.0))
+            seen = Seen(frame=frame, answer=Guesses(top=()), latency_ms=1.0, image_hw=(4, 4))
+            save(np.full((4, 4, 3), 7, np.uint8), seen)
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"a.bmp.png", "a.bmp.png.png", "b.JPG", "c.webp.png"}
 
 
 def test_bars_are_as_long_as_the_classes_are_probable() -> None:
     pixels = np.zeros((120, 200, 3), np.uint8)
     top = tuple(Guess(class_id=i, label=n, probability=p) for i, (n, p) in enumerate((("one", 0.75), ("two", 0.25))))
-    seen = Seen(frame=Frame(name="x", pixels=pixels), top=top, latency_ms=1.0)
-    drawn = labelled(seen)
+    frame = Frame(name="x", pixels=pixels)
+    drawn, blank = (
+        labelled(Seen(frame=frame, answer=Guesses(top=guesses), latency_ms=1.0, image_hw=(120, 200)))
+        for guesses in (top, tuple(replace(g, label=" ") for g in top))
+    )
     blue = (drawn[..., 2] > 100) & (drawn[..., 0] < 100)
     rows = [blue[row].sum() for row in (5, 4 + max(11, 120 // 24) + 6 + 1)]
     assert rows == pytest.approx([75, 25], abs=3)
-    blank = labelled(replace(seen, top=tuple(replace(g, label=" ") for g in top)))
     letters = [int((picture[:40, :, 0] > 150).sum()) for picture in (drawn, blank)]
     assert letters[0] > letters[1] + 20
 
 
 def test_the_table_tells_the_percentiles(model: Path) -> None:
-    (subject,) = open_subjects([model], preprocess=None, labels=None, threads=1)
-    report = ClassifyReport(
-        subject=subject, moving=True, seen=(), counts=Counter(red=3, blue=1), latencies_ms=(1.0, 2.0, 3.0, 44.0, 5.0)
+    look = open_classifier(model, preprocess=None, labels=None, threads=1, engine=None, top=1)
+    report = DemoReport(
+        look=look, moving=True, seen=(), counts=Counter(red=3, blue=1), latencies_ms=(1.0, 2.0, 3.0, 44.0, 5.0)
     )
     title, _, rows = report.table()
     assert "5 frames, p50 3.0 ms, p90 28.4 ms with preprocessing" in title
@@ -256,3 +261,45 @@ def test_a_foreign_classifier_knows_photos(shared_data: Path, tmp_path: Path) ->
     assert sum(best) >= 24  # published: 82 % among the best five
     assert all(0 <= g["probability"] <= 1 for top in found.values() for g in top)
     assert sum(top[0]["probability"] > 0.5 for top in found.values()) >= 10
+
+
+@pytest.fixture(scope="module")
+def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Finds one object in the middle half of every picture, the brighter the more sure that it is a bright one."""
+    return detector(tmp_path_factory.mktemp("finder") / "finder.onnx", name="finder")
+
+
+def test_objects_are_told_and_drawn_in_the_colour_of_their_class(finder: Path, tmp_path: Path) -> None:
+    Image.new("L", (400, 200), 200).save(tmp_path / "x.png")
+    saved = tmp_path / "seen.png"
+    done = edgekit("demo", "detect", finder, "--source", tmp_path / "x.png", "--save", saved, "--json", "-")
+    assert (done.returncode, done.stderr) == (0, "")
+    (row,) = json.loads(done.stdout)["results"]
+    (found,) = row["detections"]
+    assert (found["label"], found["box"]) == ("bright", pytest.approx([0.25, 0.25, 0.75, 0.75]))
+    assert found["score"] == pytest.approx(200 / 255, abs=0.01)
+    pixels = decode_image(saved, name="seen")
+    own = (pixels == class_colour(1)).all(axis=-1)
+    rows, columns = np.nonzero(own[60:])  # below the label
+    assert (columns.min(), columns.max(), rows.max() + 60) == pytest.approx((100, 300, 150), abs=1)
+    assert own[35:50, 100:130].any()  # the label, above the box
+    assert class_colour(1) != class_colour(0)
+    assert len({class_colour(i) for i in range(90)}) == 90
+
+
+def test_frames_with_an_object_are_counted_and_the_threshold_can_be_raised(finder: Path, clip: Path) -> None:
+    done = edgekit("demo", "detect", finder, "--source", clip)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[2] for line in done.stderr.splitlines()] == ["dark", "dark", "dark"]
+    assert "100.0%" in done.stdout
+    strict = edgekit("demo", "detect", finder, "--source", clip, "--score", "0.99")
+    assert [line.split()[2] for line in strict.stderr.splitlines()] == ["nothing"] * 3
+    assert "%" not in strict.stdout.splitlines()[-1]
+
+
+def test_what_is_no_detector_is_refused(model: Path, photos: Path) -> None:
+    done = edgekit("demo", "detect", model, "--source", photos)
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        f"edgekit: Nothing says what the outputs of {model} mean: name them with --decoder, one of ssd-postprocess, "
+    )
