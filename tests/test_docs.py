@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = tuple(
     sorted(
         path
-        for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md"))
+        for path in {*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")}
         if ".venv" not in path.parts
     )
 )

@@ -1,0 +1,89 @@
+"""The pages of the zoo say what was measured, of every entry."""
+
+import copy
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgekit.models.pages import entry_page, index_page
+from edgekit.models.registry import ZOO, find_spec
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import zoo_everywhere
+import zoo_pages
+
+FOLDER = Path(__file__).parent.parent / "docs/zoo"
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    return dict(json.loads((FOLDER / "results.json").read_bytes()))
+
+
+def test_the_pages_follow_from_the_registry_and_the_results(results: dict[str, Any]) -> None:
+    """After a change of either: python benchmarks/zoo_pages.py RUNS."""
+    pages = {"README.md": index_page(ZOO, results), **{f"{s.name}.md": entry_page(s, results) for s in ZOO}}
+    assert {path.name for path in FOLDER.iterdir()} == {*pages, "results.json"}
+    for name, text in pages.items():
+        assert (FOLDER / name).read_text() == text, name
+
+
+def test_every_entry_was_trained_as_its_preset_says(results: dict[str, Any]) -> None:
+    assert [row["name"] for row in results["results"]] == [spec.name for spec in ZOO]
+    for spec, row in zip(ZOO, results["results"], strict=True):
+        small = spec.preset("small")
+        assert row["data"] == small.data, spec.name
+        for name in ("epochs", "batch_size", "optimizer", "learning_rate"):
+            assert row["settings"][name] == getattr(small, name), (spec.name, name)
+
+
+def test_no_file_needs_more_than_its_engine_has(results: dict[str, Any]) -> None:
+    files = [file for row in results["results"] for file in row["files"]]
+    assert len(files) == 4 * len(ZOO)
+    assert [file["artifact"] for file in files if file["custom_operators"]] == []
+
+
+def test_a_loss_is_pointed_out_with_what_computes_in_float(results: dict[str, Any]) -> None:
+    changed = copy.deepcopy(results)
+    (row,) = (row for row in changed["results"] if row["name"] == "lenet5")
+    (file,) = (f for f in row["files"] if f["artifact"] == "lenet5.int8.onnx")
+    file["top1"] = row["metrics"]["top1"] - 0.0123
+    file["float_ops"] = [{"name": "conv_1", "op": "Conv", "reason": "it was asked for"}]
+    file["agreement"] = 0.96
+    page = entry_page(find_spec("lenet5"), changed)
+    assert "- **lenet5.int8.onnx loses 1.23 points.**\n" in page
+    assert "- lenet5.int8.onnx: conv_1 (Conv) computes in float, since it was asked for.\n" in page
+    assert "| near: " in next(line for line in index_page(ZOO, changed).splitlines() if "lenet5.md" in line)
+
+
+def test_custom_operators_are_named(results: dict[str, Any]) -> None:
+    changed = copy.deepcopy(results)
+    changed["results"][0]["files"][0]["custom_operators"] = ["FlexErf"]
+    assert "files hold custom operators: FlexErf." in " ".join(index_page(ZOO, changed).split())
+
+
+@pytest.mark.parametrize(
+    ("custom", "agreement", "held"), [([], 1.0, True), (["FlexErf"], 1.0, False), ([], 0.99, False)]
+)
+def test_the_claim_of_running_everywhere_can_fail(custom: list[str], agreement: float, held: bool) -> None:
+    elsewhere = {"[litert]": {"metrics": {"agreement": 1.0}}, "cortex-a72": {"metrics": {"agreement": agreement}}}
+    assert zoo_everywhere.holds({"custom_operators": custom, "elsewhere": elsewhere}) is held
+
+
+def test_pages_are_not_written_from_a_part_of_the_results(
+    results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["zoo_pages.py", str(tmp_path)])
+    monkeypatch.setattr("zoo_pages.FOLDER", tmp_path / "pages")
+    (tmp_path / "zoo.json").write_text(json.dumps({**results, "results": results["results"][1:]}))
+    with pytest.raises(SystemExit, match=r"has no figures of mlp; run edgekit train --all again\.$"):
+        zoo_pages.main()
+    (tmp_path / "zoo.json").write_text(json.dumps(results))
+    (tmp_path / "everywhere.json").write_text(json.dumps({"results": []}))
+    with pytest.raises(SystemExit, match=r"knows nothing of mlp\.fp32\.tflite; run zoo_everywhere\.py again\.$"):
+        zoo_pages.main()
+    assert not (tmp_path / "pages").exists()
