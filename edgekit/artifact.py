@@ -57,6 +57,10 @@ def find_model(path: Path) -> tuple[Path, Format]:
     except UnicodeEncodeError:  # no engine takes it, nor does JSON
         raise ArtifactError(f"{str(path)!r} is a name that is not UTF-8; rename the file.") from None
     if path.is_dir():
+        if (path / "checkpoint.npz").is_file():
+            raise ArtifactError(
+                f"{path} holds an unfinished training; give the command of the training again, or a model file by name."
+            )
         if not (path / "model.keras").is_file():
             raise ArtifactError(f"{path} is a folder without model.keras; give a .tflite, .onnx or .keras file.")
         path = path / "model.keras"

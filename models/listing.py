@@ -7,7 +7,7 @@ from typing import Any
 from edgekit.artifact import Artifact, open_artifact
 from edgekit.codec import from_jsonable, to_jsonable
 from edgekit.models.checkpoint import EpochRecord
-from edgekit.models.spec import ModelSpec, Value
+from edgekit.models.spec import ModelSpec, TrainingPreset, Value
 from edgekit.preprocessing import Preprocessing, describe
 
 Json = dict[str, Any]
@@ -113,6 +113,19 @@ def train_rows(entry: Json) -> list[list[str]]:
         for (name, value), (low, high) in zip(entry["metrics"].items(), entry["intervals"].values(), strict=True)
     ]
     return [*tested, *build_rows(entry)]
+
+
+def phase_words(preset: TrainingPreset) -> list[str]:
+    """Which epochs teach the last layer alone and which all; nothing where all epochs are alike."""
+    if not preset.frozen_epochs:
+        return []
+    if preset.epochs <= preset.frozen_epochs:
+        more = preset.frozen_epochs + 1
+        return [
+            f"All {preset.epochs} epochs teach the last layer alone; give --epochs {more} or more to teach the others."
+        ]
+    first = preset.frozen_epochs
+    return [f"Epochs 1 to {first} teach the last layer alone, {first + 1} to {preset.epochs} all layers."]
 
 
 def epoch_line(record: EpochRecord, epochs: int) -> str:

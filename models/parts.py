@@ -30,6 +30,11 @@ class Parts:
         if self.train.labels is None:
             raise DataError(f"{self.train.name} has no labels; training needs a class for each image.")
         if self.train.class_names is not None:
+            if len(self.train.class_names) < 2:
+                raise DataError(
+                    f"{self.train.name} has the one class {self.train.class_names[0]}; expected a sub-folder for each "
+                    "of two or more, or train and test (or val) with these in them."
+                )
             return len(self.train.class_names)
         classes, there = int(self.train.labels.max()) + 1, len(np.unique(self.train.labels))
         if classes > MOST_EMPTY + 2 * there:

@@ -48,7 +48,7 @@ def open_run(run_dir: Path, settings: RunSettings, *, force: bool) -> bool:
     if force:
         (run_dir / CHECKPOINT).unlink(missing_ok=True)
     elif _holds_a_training(run_dir):
-        _refuse_difference(run_dir, settings.flat())
+        _refuse_difference(run_dir, settings.flat(), leave_out=("data",))  # the digest tells whether it is the same
         return not (run_dir / CHECKPOINT).exists()
     write_atomic(stored, _as_json(settings.flat()))
     return False
@@ -57,7 +57,7 @@ def open_run(run_dir: Path, settings: RunSettings, *, force: bool) -> bool:
 def refuse_other_run(run_dir: Path, settings: RunSettings) -> None:
     """The `InputError` of `open_run`, before the data are read: ``settings`` without their digest."""
     if _holds_a_training(run_dir):
-        _refuse_difference(run_dir, settings.flat(), leave_out=("data_digest",))
+        _refuse_difference(run_dir, settings.flat(), leave_out=("data", "data_digest"))
 
 
 def _holds_a_training(run_dir: Path) -> bool:

@@ -10,6 +10,8 @@ from command import edgekit
 from PIL import Image
 from tiny_detector import detector
 
+from edgekit.errors import InputError
+from edgekit.measure.detectors import open_detectors
 from edgekit.measure.evaluate_detection import evaluate_detection
 from edgekit.tasks.labels import read_labels
 
@@ -87,6 +89,31 @@ def test_a_foreign_file_says_nothing_by_itself(scenes: Path, tmp_path: Path) -> 
     (tmp_path / "three.txt").write_text("a\nb\nc\n")
     done = edgekit("evaluate", model, "--data", scenes, *flags[:-1], tmp_path / "three.txt")
     assert done.stderr == f"edgekit: {model} has 2 classes and 3 labels; give as many with --labels.\n"
+
+
+def test_labels_of_another_number_are_refused_everywhere(scenes: Path, tmp_path: Path) -> None:
+    model, photo = detector(tmp_path / "d.onnx"), scenes / "images" / "01.png"
+    (tmp_path / "three.txt").write_text("a\nb\nc\n")
+    flags = ("--preprocess", "unit", "--decoder", "yolov8", "--labels", tmp_path / "three.txt")
+    for command in (
+        ("predict", model, photo, *flags),
+        ("demo", "detect", model, "--source", photo, *flags),
+        ("evaluate", model, "--data", scenes, *flags),
+    ):
+        done = edgekit(*command)
+        assert (done.returncode, done.stderr) == (
+            2, f"edgekit: {model} has 2 classes and 3 labels; give as many with --labels.\n",
+        )  # fmt: skip
+
+
+def test_a_class_that_no_label_names_is_refused(tmp_path: Path) -> None:
+    (found,) = open_detectors(
+        [detector(tmp_path / "d.onnx", name="d")], preprocess=None, labels=None, decoder=None, threads=1
+    )
+    assert found.label(1) == "bright"
+    with pytest.raises(InputError) as caught:
+        found.label(2)
+    assert str(caught.value) == f"{tmp_path / 'd.onnx'} found class 2 and has 2 labels; give all with --labels."
 
 
 def test_data_without_boxes_are_refused(colour_photos: Path, tmp_path: Path) -> None:

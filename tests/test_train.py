@@ -15,7 +15,7 @@ import pytest
 from edgekit.artifact import open_artifact
 from edgekit.data import Dataset, Part, open_data
 from edgekit.data.arrays import ArrayItems
-from edgekit.errors import DataError, InputError
+from edgekit.errors import ArtifactError, DataError, InputError
 from edgekit.measure.evaluate import evaluate
 from edgekit.models.build import build
 from edgekit.models.checkpoint import Checkpoint, EpochRecord, read_checkpoint, write_checkpoint
@@ -186,6 +186,23 @@ def test_a_finished_run_stays_as_it_is(finished: Path, data: Path, tmp_path: Pat
     with pytest.raises(InputError) as caught:
         train(request(data), tmp_path)
     assert str(caught.value) == f"{foreign} exists; use --force to replace it or -o to write elsewhere."
+
+
+def test_the_same_data_by_another_path_go_on(finished: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(data.parent)
+    told: list[EpochRecord] = []
+    train(request(Path(data.name)), finished, on_epoch=lambda record, _: told.append(record))
+    assert told == []
+
+
+def test_an_unfinished_folder_is_no_model(tmp_path: Path, finished: Path) -> None:
+    (tmp_path / "checkpoint.npz").touch()
+    (tmp_path / "model.keras").write_bytes((finished / "model.keras").read_bytes())  # of a training before
+    with pytest.raises(ArtifactError) as caught:
+        open_artifact(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path} holds an unfinished training; give the command of the training again, or a model file by name."
+    )
 
 
 def test_other_settings_are_refused_before_the_data_are_read(

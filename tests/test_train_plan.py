@@ -21,6 +21,7 @@ from edgekit.models.build import build, build_file, build_with_weights
 from edgekit.models.cluster import Together
 from edgekit.models.fitting import Fit, cross_entropy, fit, training_step
 from edgekit.models.images import load_images
+from edgekit.models.listing import phase_words
 from edgekit.models.parts import read_parts
 from edgekit.models.phases import optimizer_for, phases
 from edgekit.models.registry import find_spec
@@ -332,3 +333,24 @@ def test_decoding_in_threads_leaves_the_warnings_of_the_process_alone(tmp_path: 
     )
     added = [entry for entry in warnings.filters if entry not in before]
     assert [(entry[0], str(entry[3])) for entry in added] == [("ignore", str(re.compile(r"PIL\.")))]
+
+
+def test_it_is_told_which_epochs_teach_what() -> None:
+    transfer = find_spec("mobilenet_v2").preset("transfer")
+    assert phase_words(replace(transfer, epochs=10)) == [
+        "Epochs 1 to 5 teach the last layer alone, 6 to 10 all layers."
+    ]
+    assert phase_words(replace(transfer, epochs=4))[0].startswith(
+        "All 4 epochs teach the last layer alone; give --epochs 6 or more "
+    )
+    assert phase_words(find_spec("mlp").preset("small")) == []
+
+
+def test_a_single_class_is_refused(tmp_path: Path) -> None:
+    photo_folder(tmp_path / "set" / "train", "ab", seed=0)
+    with pytest.raises(DataError) as caught:
+        _ = read_parts(str(tmp_path / "set"), None).classes
+    assert str(caught.value) == (
+        "set has the one class train; expected a sub-folder for each of two or more, or train and test (or val) with "
+        "these in them."
+    )

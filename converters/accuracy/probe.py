@@ -62,11 +62,14 @@ class Probe:
             )
 
 
-def same(found: Array, wanted: Array) -> bool:
-    """Whether two tensors hold the same values up to float rounding, the channels of ``found`` last or first."""
+def same(found: Array, wanted: Array, tolerance: float = 1e-4) -> bool:
+    """Whether two tensors hold the same values up to float rounding, the channels of ``found`` last or first.
+
+    ``tolerance`` times the largest value, or 1, is allowed.
+    """
     if found.size != wanted.size or found.dtype != wanted.dtype:
         return False
-    limit = 1e-4 * max(1.0, float(np.abs(wanted).max(initial=0.0)))
+    limit = tolerance * max(1.0, float(np.abs(wanted).max(initial=0.0)))
     orders = [wanted] if wanted.ndim < 3 else [wanted, np.moveaxis(wanted, -1, 1)]
     return any(bool(np.all(np.abs(found.reshape(-1) - order.reshape(-1)) <= limit)) for order in orders)
 

@@ -78,7 +78,7 @@ def command(
     if name is None:
         raise InputError("Name an architecture to train, or use --all; edgekit zoo list shows them.")
     from edgekit.models.cluster import read_cluster
-    from edgekit.models.listing import epoch_line, train_entry, train_rows
+    from edgekit.models.listing import epoch_line, phase_words, train_entry, train_rows
     from edgekit.models.train import TrainRequest, train
 
     request = TrainRequest(
@@ -92,6 +92,8 @@ def command(
         weights=weights,
         arguments={k: v for k, v in (("alpha", alpha), ("size", size)) if v is not None},
     )
+    for sentence in phase_words(request.settings()):
+        say(sentence)
     quiet = sys.stderr.isatty()  # the bar tells it there
     learned: list[int] = []
 
@@ -109,16 +111,17 @@ def command(
             progress=progress,
             on_epoch=tell,
         )
-    if not learned:
-        say(f"{output} holds this very training, finished; --force trains anew.")
     if not read_cluster().chief:
         say(f"Trained; the first worker writes {model}.")
         return
     entry = train_entry(model)
+    if not learned:
+        say(f"{output} holds this very training, finished; --force trains anew.")
+    title = f"Wrote {model}" if learned else str(model)
     emit(
         envelope("train", [entry]),
         json_file,
-        lambda: print_table(f"Wrote {model}", ["of the model", "is"], train_rows(entry)),
+        lambda: print_table(title, ["of the model", "is"], train_rows(entry)),
     )
 
 

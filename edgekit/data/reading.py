@@ -46,5 +46,5 @@ def _part_of(folder: Path, part: Part) -> Path:
     """The folder inside ``folder`` that holds the ``part``, or ``folder`` itself where it is not divided."""
     tests = [folder / name for name in ("test", "val", "valid", "validation") if (folder / name).is_dir()]
     if not tests or not (folder / "train").is_dir():
-        return folder
+        return folder  # a class may be called train, or test
     return tests[0] if part is Part.EVALUATION else folder / "train"

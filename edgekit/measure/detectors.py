@@ -21,9 +21,29 @@ class Detector:
     decoder: Decoder
 
     def label(self, class_id: int) -> str:
-        """What the class is called."""
+        """What the class is called; `InputError` for one that the labels do not name."""
         labels = self.subject.artifact.card.labels
-        return labels[class_id] if labels is not None and 0 <= class_id < len(labels) else f"class {class_id}"
+        if labels is None:
+            return f"class {class_id}"
+        if not 0 <= class_id < len(labels):
+            raise InputError(
+                f"{self.subject.given} found class {class_id} and has {len(labels)} labels; give all with --labels."
+            )
+        return labels[class_id]
+
+    def read(self, outputs: Mapping[str, Array], image_hw: tuple[int, int]) -> Detections:
+        """What ``outputs`` of one item say; `InputError` where the file has more or fewer classes than labels."""
+        self.require_labels(outputs)
+        return self.decoder(outputs, image_hw)
+
+    def require_labels(self, outputs: Mapping[str, Array]) -> int | None:
+        """How many classes ``outputs`` of one item have, None where they do not show it; see `read`."""
+        labels, count = self.subject.artifact.card.labels, self.decoder.class_count(outputs)
+        if count is not None and labels is not None and count != len(labels):
+            raise InputError(
+                f"{self.subject.given} has {count} classes and {len(labels)} labels; give as many with --labels."
+            )
+        return count
 
     def with_threshold(self, score: float) -> "Detector":
         """The same with another threshold of scores."""
@@ -34,7 +54,7 @@ class Detector:
         """What is in ``image`` (height, width, 1 or 3) uint8."""
         feed = {name: values[None] for name, values in self.subject.feeder.feed(image).items()}
         outputs = self.subject.runtime.run(feed, as_float=True)
-        return self.decoder(without_batch(outputs), (image.shape[0], image.shape[1]))
+        return self.read(without_batch(outputs), (image.shape[0], image.shape[1]))
 
 
 def without_batch(outputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -104,6 +104,8 @@ def evaluate_detection(
             for answer in answers:
                 boxes = truth[chosen.indices[len(kept)]]
                 detections = detector.decoder(answer, boxes.image_hw, least_score=LEAST_SCORE)
+                for class_id in set(detections.classes.tolist()):
+                    detector.label(class_id)  # known, or refused
                 kept.append(replace(detections, classes=label_map.class_ids(detections.classes)))
         progress("evaluating", len(found[0]), chosen.wanted)
     progress("evaluating", chosen.wanted, chosen.wanted)
@@ -134,11 +136,9 @@ def _require_boxes(data: Dataset) -> tuple[tuple[Boxes, ...], tuple[str, ...]]:
 
 def _label_map(detector: Detector, outputs: dict[str, Array], data: Dataset) -> LabelMap:
     labels, given = detector.subject.artifact.card.labels, str(detector.subject.given)
-    count = detector.decoder.class_count(outputs)
+    count = detector.require_labels(outputs)
     if count is None and labels is None:
         raise InputError(f"Nothing names the classes of {given}: give their names, in their order, with --labels.")
-    if count is not None and labels is not None and count != len(labels):
-        raise InputError(f"{given} has {count} classes and {len(labels)} labels; give as many with --labels.")
     known = count if count is not None else len(labels or ())
     if data.class_names is None:
         return LabelMap(tuple(range(known)))

@@ -92,7 +92,7 @@ def resolve_detection(artifact: Artifact, option: str | None) -> Detection:
         stated = Detection(head=Head.SSD_POSTPROCESS)
     if option is None:
         if stated is None:
-            heads = ", ".join(Head)
+            heads = ", ".join(head for head in Head if head is not Head.SSD)  # whose anchors only a card can tell
             raise InputError(
                 f"Nothing says what the outputs of {artifact.path} mean: name them with --decoder, one of {heads}."
             )
