@@ -17,7 +17,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from conversion_time import measured
-from saving import Figure, save
+from saving import save
 
 NAMES = ("vgg16", "resnet50")
 DATA, ITEMS = "imagenet_mini", 50
@@ -42,24 +42,14 @@ def converted(name: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def figures(row: dict[str, Any]) -> list[Figure]:
-    """The lines of the table for one network."""
-    sizes = ", ".join(f"{f['format']} {f['recipe']} {f['model_bytes'] / 1e6:.1f}" for f in row["files"])
-    near = ", ".join(f"{f['format']} {f['metrics']['sqnr_db']:.0f} dB" for f in row["files"] if f["recipe"] == "int8")
-    return [
-        Figure(
-            what=f"{row['name']} at 224 pixels to fp32 and int8 in both formats, {ITEMS} photos; largest process",
-            value=f"{row['seconds']:.0f} s, {row['gb']:.2f} GB",
-            limit="none",
-            held=True,
-        ),
-        Figure(
-            what=f"its files in MB (Keras {row['source_bytes'] / 1e6:.1f}); int8 beside Keras, random weights",
-            value=f"{sizes}; {near}",
-            limit="the recipes' tolerances",
-            held=True,
-        ),
-    ]
+def line(row: dict[str, Any]) -> str:
+    """What is told of one network."""
+    files = ", ".join(
+        f"{f['format']} {f['recipe']} {f['model_bytes'] / 1e6:.1f} MB {f['metrics']['sqnr_db']:.0f} dB"
+        for f in row["files"]
+    )
+    took = f"{row['seconds']:.0f} s, largest process {row['gb']:.2f} GB"
+    return f"{row['name']}, Keras {row['source_bytes'] / 1e6:.1f} MB: {took}; {files}"
 
 
 def main() -> None:
@@ -70,10 +60,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in given.names:
             rows.append(converted(name, Path(folder)))
-            for figure in figures(rows[-1]):
-                print(f"{figure.what}: {figure.value}", flush=True)
-    found = [figure for row in rows for figure in figures(row)]
-    print(f"Saved {save('full_size', rows, found)}.")
+            print(line(rows[-1]), flush=True)
+    print(f"Saved {save('full_size', rows)}.")
 
 
 if __name__ == "__main__":

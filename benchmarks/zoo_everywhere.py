@@ -37,7 +37,7 @@ EXTRAS = {Format.TFLITE: "litert", Format.ONNX: "onnx"}
 
 
 def row(path: Path, places: list[Place], inputs: dict[str, Any]) -> dict[str, Any]:
-    """What `RESULTS` of this script says of one file."""
+    """What `EVERYWHERE` says of one file."""
     reference = run(here(), path, inputs).outputs
     found = {place.name: same_answers(reference, run(place, path, inputs).outputs) for place in places}
     return {

@@ -8,6 +8,9 @@ from edgekit.errors import InputError, suggest
 MOST_ANCHORS = 1_000_000
 """Of one feature map; the largest published detectors have some 200,000 in all."""
 
+MOST_SIDE = 10.0
+"""Of an anchor, in fractions of the input: more is a mistake, such as pixels."""
+
 
 class Head(StrEnum):
     """What a detector's outputs are. Boxes are in the file's input, C is the number of classes.
@@ -53,8 +56,9 @@ class AnchorLevel:
                 f"A level of anchors has {self.rows} x {self.columns} cells of {len(self.shapes)} shapes; "
                 f"expected some, and at most {MOST_ANCHORS} anchors."
             )
-        if any(not 0 < side <= 10 for shape in self.shapes for side in shape):
-            raise InputError("The sides of an anchor are fractions of the input, above 0; got others.")
+        for side in (side for shape in self.shapes for side in shape):
+            if not 0 < side <= MOST_SIDE:
+                raise InputError(f"An anchor has a side of {side:g}; expected a fraction of the input, above 0.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +85,8 @@ class Detection:
                 raise InputError(f"A detector's {name} is 0 to 1; got {getattr(self, name):g}.")
         if (self.head is Head.SSD) != bool(self.anchors):
             raise InputError(f"The head {self.head} has {len(self.anchors)} levels of anchors; only ssd has any.")
-        if any(not 0 < variance <= 10 for variance in self.variances):
-            raise InputError("A detector's variances are above 0; got others.")
+        if not all(0 < variance < float("inf") for variance in self.variances):
+            raise InputError(f"A detector's variances are numbers above 0; got {self.variances}.")
         if self.max_detections < 1:
             raise InputError(f"A detector's max_detections is 1 or more; got {self.max_detections}.")
 

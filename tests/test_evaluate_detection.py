@@ -152,7 +152,8 @@ def plain_script(model: Path, labels: Path, archive: Path, folder: Path) -> tupl
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    zipfile.ZipFile(archive).extractall(folder)
+    with zipfile.ZipFile(archive) as photos:  # of the data sets at hand, whose names are known
+        photos.extractall(folder)
     truth = COCO(str(folder / "instances.json"))
     ids = {category["name"]: category["id"] for category in truth.loadCats(truth.getCatIds())}
     names = labels.read_text().splitlines()

@@ -18,7 +18,7 @@ from edgekit.data.arrays import ArrayItems
 from edgekit.errors import ArtifactError, DataError, InputError
 from edgekit.measure.evaluate import evaluate
 from edgekit.models.build import build
-from edgekit.models.checkpoint import Checkpoint, EpochRecord, read_checkpoint, write_checkpoint
+from edgekit.models.checkpoint import EpochRecord, read_checkpoint
 from edgekit.models.fitting import Fit, cross_entropy, fit
 from edgekit.models.images import load_images, split
 from edgekit.models.parts import Parts
@@ -242,15 +242,6 @@ def test_training_goes_on_from_weights_and_writes_logs(finished: Path, data: Pat
     assert open_artifact(model).card.provenance.source_sha256 == open_artifact(source).sha256
 
 
-def test_early_stopping_keeps_the_best_epoch() -> None:
-    state = Checkpoint()
-    for epoch, loss in enumerate((3.0, 1.0, 2.0, 1.0), 1):
-        record = EpochRecord(epoch=epoch, loss=0, accuracy=0, val_loss=loss, val_accuracy=0, seconds=0)
-        state = state.after(record, (np.array([epoch]),), ())
-    assert (state.best_epoch, state.epochs_without_progress) == (2, 2)
-    assert state.best[0].tolist() == [2]
-
-
 def on_wrong_labels(data: Path, **preset: Any) -> Fit:
     """A training whose validation loss grows: the better the model, the worse on labels that are wrong."""
     preprocessing = find_spec("mlp").preprocessing({})
@@ -447,21 +438,6 @@ def test_sgd_follows_the_rule_of_the_papers(data: Path) -> None:
         expected += velocity
         assert float(weight.numpy()[0]) == pytest.approx(expected, abs=0.02)
     assert expected < 0.3
-
-
-def test_a_checkpoint_comes_back_whole_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.npz"
-    record = EpochRecord(epoch=1, loss=0.1, accuracy=0.2, val_loss=0.3, val_accuracy=0.4, seconds=5.0)
-    state = Checkpoint().after(record, (np.arange(3.0), np.array(7, np.uint32)), (np.ones((2, 2), np.float32),))
-    write_checkpoint(path, state)
-    back = read_checkpoint(path)
-    assert (back.history, back.best_epoch) == (state.history, 1)
-    for group in ("model", "optimizer", "best"):
-        for a, b in zip(getattr(state, group), getattr(back, group), strict=True):
-            assert (a.dtype, a.tolist()) == (b.dtype, b.tolist())
-    path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(InputError, match=rf"^{path} is no checkpoint \(.*\); use --force to start again\.$"):
-        read_checkpoint(path)
 
 
 def test_cross_entropy_equals_that_of_keras() -> None:
