@@ -1,6 +1,7 @@
 """Files that are either whole or absent: staged on the target's file system, then renamed."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -160,12 +161,16 @@ class Staging:
 
 def _to_disk(path: Path) -> None:
     """Wait until the file or folder is on its disk, so that a power cut leaves no empty file under a new name."""
-    with contextlib.suppress(OSError):  # not every file system can say
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    if os.name == "nt" and path.is_dir():  # where a folder cannot be opened
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not every file system can say
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_atomic(path: Path, data: bytes) -> None:

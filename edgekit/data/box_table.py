@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from edgekit.data.base import Dataset
-from edgekit.data.boxes import boxes_in_pixels, image_size
+from edgekit.data.boxes import boxes_in_pixels
 from edgekit.data.csv_table import Table, require_columns
-from edgekit.data.images import ImageFiles
+from edgekit.data.images import ImageFiles, image_size
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 BOX_COLUMNS = ("file", *SIDES)

@@ -1,7 +1,7 @@
 """Labelled boxes, whatever file they came from: checked, and in fractions of their image."""
 
 from collections.abc import Sequence
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 import numpy as np
 
@@ -49,16 +49,3 @@ def require_inside(name: str, where: str) -> str:
     if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
         raise DataError(f"{where} lists {name!r}; expected paths inside that folder.")
     return name
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) in pixels of the image at ``path`` as it is decoded, from its head alone."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF orientation: lying on a side
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path} is not a readable image: {error}.") from None
-    return (width, height) if turned else (height, width)

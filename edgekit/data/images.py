@@ -59,6 +59,20 @@ def decode_image(source: Path | bytes, *, name: str) -> npt.NDArray[np.uint8]:
         raise DataError(f"{name} cannot be decoded as an image: {_reason(error)}.") from None
 
 
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width) in pixels of the image at ``path`` as `decode_image` gives it, from its head alone."""
+    from PIL import Image
+
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            width, height = image.size
+            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF orientation: lying on a side
+    except (*_DECODER_ERRORS, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} is not a readable image: {_reason(error)}.") from None
+    return (width, height) if turned else (height, width)
+
+
 def _pixels(image: "Image.Image", name: str) -> npt.NDArray[np.uint8]:
     gray = image.mode in ("1", "L", "LA", "La")
     if image.mode.startswith("I"):  # 16-bit gray, as itself or in 32 bits

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from edgekit.data.base import Boxes, Dataset
-from edgekit.data.boxes import boxes_in_pixels, image_size
+from edgekit.data.boxes import boxes_in_pixels
 from edgekit.data.csv_table import read_bytes
-from edgekit.data.images import ImageFiles, image_paths
+from edgekit.data.images import ImageFiles, image_paths, image_size
 from edgekit.errors import DataError
 
 CLASSES, IMAGES, LABELS = "classes.txt", "images", "labels"
