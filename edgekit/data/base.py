@@ -56,7 +56,7 @@ class Dataset:
     name: str
     items: Items
     labels: npt.NDArray[np.int64] | None = None
-    boxes: tuple[Boxes, ...] | None = None
+    boxes: Sequence[Boxes] | None = None
     class_names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:

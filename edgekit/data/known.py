@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from edgekit.data.arrays import dataset_of, load_npz
 from edgekit.data.base import Dataset, Part
+from edgekit.data.digit_scenes import scenes_of
 from edgekit.data.zips import read_zip
 from edgekit.errors import DataError, need
 from edgekit.workers import Worker, WorkerCrashError
@@ -30,7 +31,7 @@ class KnownSet:
     """A data set known by ``name``. ``location`` is its path inside a data folder, none for data inside a package.
 
     ``keras`` is its path inside Keras' cache, none where Keras has no copy that can be read without unpickling.
-    ``class_names`` is none where the file itself names them.
+    ``class_names`` is none where the file itself names them. ``digits`` names the set whose digits are in its scenes.
     """
 
     name: str
@@ -38,6 +39,7 @@ class KnownSet:
     location: str | None
     class_names: tuple[str, ...] | None
     keras: str | None = None
+    digits: str | None = None
 
 
 _DIGITS = tuple("0123456789")
@@ -89,6 +91,20 @@ _SETS = (
         location="coco_mini/coco_mini.zip",
         class_names=None,
     ),
+    KnownSet(
+        name="digit_scenes",
+        title="drawn scenes with boxes of scikit-learn's digits",
+        location=None,
+        class_names=_DIGITS,
+        digits="digits",
+    ),
+    KnownSet(
+        name="mnist_scenes",
+        title="drawn scenes with boxes of MNIST's digits",
+        location=None,
+        class_names=_DIGITS,
+        digits="mnist",
+    ),
 )  # fmt: skip
 
 KNOWN: Mapping[str, KnownSet] = MappingProxyType({s.name: s for s in _SETS})
@@ -96,6 +112,8 @@ KNOWN: Mapping[str, KnownSet] = MappingProxyType({s.name: s for s in _SETS})
 
 def open_known(known: KnownSet, *, part: Part, data_dir: Path | None) -> Dataset:
     """The ``part`` of a known set; `DataError` says where it was looked for."""
+    if known.digits is not None:
+        return scenes_of(open_known(KNOWN[known.digits], part=part, data_dir=data_dir), part, name=known.name)
     if known.location is None:
         return dataset_of(_digits(), part, name=known.name, where=known.name, class_names=known.class_names)
     folders = [Path(f) for f in (data_dir, os.environ.get("EDGEKIT_DATA")) if f]

@@ -122,7 +122,7 @@ def evaluate_detection(
     )
 
 
-def _require_boxes(data: Dataset) -> tuple[tuple[Boxes, ...], tuple[str, ...]]:
+def _require_boxes(data: Dataset) -> tuple[Sequence[Boxes], tuple[str, ...]]:
     if data.boxes is None:
         raise DataError(
             f"The data set {data.name} has no boxes; expected instances.json (COCO), Annotations (Pascal VOC), labels/ "

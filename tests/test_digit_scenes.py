@@ -1,0 +1,95 @@
+"""Scenes of digits: the same everywhere, with boxes around exactly what is written, and nothing of the test in them."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from edgekit.data import Dataset, Part, item_digest, open_data
+from edgekit.data.digit_scenes import EVALUATION_COUNT, MOST_DIGITS, SIDE, TRAIN_COUNT, scenes_of
+from edgekit.tasks.boxes import iou
+
+
+@pytest.fixture(scope="module")
+def scenes() -> Dataset:
+    return open_data("digit_scenes", part=Part.TRAIN, data_dir=None)
+
+
+def test_scenes_are_photos_of_up_to_eight_digits_of_all_sizes(scenes: Dataset) -> None:
+    assert (len(scenes), scenes.class_names) == (TRAIN_COUNT, tuple("0123456789"))
+    assert scenes.boxes is not None
+    items = [np.asarray(scenes.items[i]) for i in range(60)]
+    boxes = [scenes.boxes[i] for i in range(60)]
+    assert {(item.shape, str(item.dtype)) for item in items} == {((SIDE, SIDE, 3), "uint8")}
+    assert {own.image_hw for own in boxes} == {(SIDE, SIDE)}
+    assert {len(own) for own in boxes} == set(range(1, MOST_DIGITS + 1))
+    assert {int(c) for own in boxes for c in own.classes} == set(range(10))
+    heights = np.concatenate([own.corners[:, 3] - own.corners[:, 1] for own in boxes])
+    assert heights.min() < 0.2
+    assert heights.max() > 0.5
+    brightness = [float(item.mean()) for item in items]
+    assert min(brightness) < 60 < 180 < max(brightness)
+
+
+def test_no_digit_lies_on_another(scenes: Dataset) -> None:
+    assert scenes.boxes is not None
+    for index in range(40):
+        corners = scenes.boxes[index].corners
+        assert np.triu(iou(corners, corners), 1).max(initial=0) == 0
+
+
+def test_a_box_ends_where_the_ink_does() -> None:
+    """A digit that is a full square, on whatever ground: inside its box is ink alone, outside something else."""
+    square = np.zeros((1, 8, 8), np.uint8)
+    square[0, 2:6, 2:6] = 255
+    digits = Dataset(name="squares", items=tuple(square), labels=np.zeros(1, np.int64), class_names=("square",))
+    drawn = scenes_of(digits, Part.EVALUATION, name="squares")
+    assert drawn.boxes is not None
+    sharp = 0
+    for index in range(40):
+        pixels = np.asarray(drawn.items[index]).astype(np.float32).mean(axis=2)
+        for left, top, right, bottom in (drawn.boxes[index].corners * SIDE).round().astype(int):
+            ring = 4
+            if min(left, top) < ring or max(right, bottom) > SIDE - ring:
+                continue
+            inner = pixels[top + 3 : bottom - 3, left + 3 : right - 3]
+            across = pixels[top:bottom, left - ring : right + ring]
+            edge = across[(bottom - top) // 2, :ring].mean()
+            sharp += abs(float(inner.mean()) - edge) > 40
+    assert sharp > 60
+
+
+def test_scenes_are_the_same_again_and_differ_from_each_other(scenes: Dataset) -> None:
+    again = open_data("digit_scenes", part=Part.CALIBRATION, data_dir=None)
+    digests = [item_digest(scenes.items[i]) for i in range(8)]
+    assert digests == [item_digest(again.items[i]) for i in range(8)]
+    assert len(set(digests)) == 8
+    held_out = open_data("digit_scenes", part=Part.EVALUATION, data_dir=None)
+    assert len(held_out) == EVALUATION_COUNT
+    assert not set(digests) & {item_digest(held_out.items[i]) for i in range(8)}
+
+
+def test_boxes_are_those_of_their_scene_in_whatever_order_they_are_asked_for() -> None:
+    first, second = (open_data("digit_scenes", part=Part.EVALUATION, data_dir=None) for _ in range(2))
+    assert first.boxes is not None
+    assert second.boxes is not None
+    before = [second.boxes[i].corners for i in (3, 0)]
+    for index in range(4):
+        assert first.items[index] is not None
+    assert all(np.array_equal(first.boxes[i].corners, own) for i, own in zip((3, 0), before, strict=True))
+
+
+def test_a_scene_beyond_the_last_ends_the_iteration(scenes: Dataset) -> None:
+    with pytest.raises(IndexError):
+        scenes.items[TRAIN_COUNT]
+    assert scenes.boxes is not None
+    with pytest.raises(IndexError):
+        scenes.boxes[TRAIN_COUNT]
+
+
+def test_test_scenes_show_other_writing_than_those_learned_from() -> None:
+    """With digits that tell their part by their class, and photos that tell it by their half."""
+    digits = {part: open_data("digits", part=part, data_dir=None) for part in (Part.TRAIN, Part.EVALUATION)}
+    prints = {part: {item_digest(item) for item in data} for part, data in digits.items()}
+    assert not prints[Part.TRAIN] & prints[Part.EVALUATION]
+    assert all(a != b for a, b in pairwise(sorted(prints[Part.TRAIN]))), "copies among the digits"
