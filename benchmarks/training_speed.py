@@ -23,8 +23,9 @@ from saving import Figure, save
 
 from edgekit.measure.stats import median_ratio
 from edgekit.models.build import build
+from edgekit.models.classification_lesson import ClassificationLesson
 from edgekit.models.cluster import Together
-from edgekit.models.fitting import Fit, ahead, training_step
+from edgekit.models.fitting import ahead, training_step
 from edgekit.models.framework import load_keras
 from edgekit.models.images import Images
 from edgekit.models.phases import optimizer_for, phases
@@ -44,7 +45,9 @@ def epochs_of(name: str, count: int) -> tuple[Callable[[int], None], Callable[[i
     shape = (count, *preprocessing.size_hw, preprocessing.channels)
     pixels, labels = random.integers(0, 256, shape).astype(np.uint8), random.integers(0, 10, count)
     images = Images(pixels=pixels, places=np.arange(count), labels=labels, digests=("",) * count)
-    plan = Fit(training=images, validation=images, preprocessing=preprocessing, classes=10, preset=preset, seed=0)
+    plan = ClassificationLesson(
+        training=images, validation=images, preprocessing=preprocessing, classes=10, preset=preset, seed=0
+    )
     own, bare = (build(spec, seed=0, **preset.arguments) for _ in range(2))
     (phase,) = phases(preset)
     optimizers = [optimizer_for(preset, phase, plan.batches.steps) for _ in range(2)]

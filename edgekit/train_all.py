@@ -30,6 +30,12 @@ RESULTS = "zoo.json"
 """The file with one row for each entry."""
 PRECISIONS = (Precision.FP32, Precision.INT8)
 
+_TOLD = {
+    "classification": (("top1", "top1_low", "top1_high"), ("top1", "agreement")),
+    "detection": (("map50", "map"), ("map50", "map")),
+}
+"""For each task the figures of the Keras model and those of its files; the first tells most."""
+
 Announce = Callable[[str], None]
 
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError)
@@ -96,14 +102,15 @@ def train_all(
 
 
 def results_table(rows: Sequence[dict[str, Any]]) -> tuple[str, list[str], list[list[str]]]:
-    """(title, columns, rows) for people: top-1 of every entry and of its int8 files."""
+    """(title, columns, rows) for people: the figure that tells most of every entry and of its int8 files."""
     lines = []
     for row in rows:
-        int8 = {f["format"]: f["top1"] for f in row["files"] if f["recipe"] == Precision.INT8.value}
-        figures = (row["metrics"]["top1"], *(int8[fmt.value] for fmt in (Format.TFLITE, Format.ONNX)))
+        metric = _TOLD[row["task"]][0][0]
+        int8 = {f["format"]: f[metric] for f in row["files"] if f["recipe"] == Precision.INT8.value}
+        figures = (row["metrics"][metric], *(int8[fmt.value] for fmt in (Format.TFLITE, Format.ONNX)))
         minutes = f"{row['seconds'] / 60:.1f}"
-        lines.append([row["name"], row["data"], *(f"{100 * figure:.2f}" for figure in figures), minutes])
-    columns = ["name", "data", "top-1 %", "int8 TFLite", "int8 ONNX", "minutes"]
+        lines.append([row["name"], row["data"], metric, *(f"{100 * figure:.2f}" for figure in figures), minutes])
+    columns = ["name", "data", "metric", "float %", "int8 TFLite", "int8 ONNX", "minutes"]
     return "The zoo, trained here", columns, lines
 
 
@@ -212,6 +219,7 @@ def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
         name: {(row["format"], row["recipe"]): row for row in told[name]["results"]}
         for name in ("convert", "evaluate", "benchmark")
     }
+    of_model, of_files = _TOLD[spec.task]
     source = next(row for (fmt, _), row in by_kind["evaluate"].items() if fmt == Format.KERAS.value)
     files = []
     for (fmt, recipe), converted in by_kind["convert"].items():
@@ -225,8 +233,7 @@ def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
                 "recipe": recipe,
                 "model_bytes": converted["model_bytes"],
                 "ratio": converted["ratio"],
-                "top1": evaluated["metrics"]["top1"],
-                "agreement": evaluated["metrics"]["agreement"],
+                **{name: evaluated["metrics"][name] for name in of_files},
                 "max_abs": converted["metrics"]["max_abs"],
                 "sqnr_db": converted["metrics"]["sqnr_db"],
                 "float_ops": converted["float_ops"],
@@ -241,6 +248,7 @@ def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
     train_seconds = max(told["train"]["seconds"], round(sum(epoch["seconds"] for epoch in epochs), 1))
     return {
         "name": spec.name,
+        "task": spec.task,
         "artifact": f"{spec.name}/{Path(trained['artifact']).name}",
         "sha256": trained["sha256"],
         "format": trained["format"],
@@ -248,7 +256,7 @@ def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
         "data": trained["data"],
         "data_digest": card["provenance"]["training"]["digest"],
         "settings": card["provenance"]["training_settings"],
-        "metrics": {name: source["metrics"][name] for name in ("top1", "top1_low", "top1_high")},
+        "metrics": {name: source["metrics"][name] for name in of_model},
         "n": source["n"],
         "files": files,
         "train_seconds": train_seconds,

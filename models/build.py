@@ -1,6 +1,5 @@
 """From a zoo entry to a Keras model, and to a `.keras` file with its card."""
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,22 +10,15 @@ from edgekit.card import BACKGROUND, Metric, ModelCard, Provenance, TensorSpec
 from edgekit.errors import InputError
 from edgekit.files import Staging, refuse_existing
 from edgekit.formats.keras import write_card
-from edgekit.models.framework import load_keras, tool_versions
+from edgekit.models.backbones import build_on_backbone
+from edgekit.models.construct import build
+from edgekit.models.framework import tool_versions
 from edgekit.models.spec import ModelSpec, Value
 from edgekit.models.weights import ImportedWeights, copy_weights, import_weights
 from edgekit.preprocessing import Preprocessing, Resize
 from edgekit.tasks.labels import read_labels
 
 __all__ = ["build", "build_file", "build_with_weights", "card_for", "save"]
-
-
-def build(spec: ModelSpec, *, seed: int = 0, **arguments: Any) -> Any:
-    """The Keras model of ``spec``, with weights drawn from ``seed``, which all global generators get too."""
-    resolved = spec.resolved(arguments)
-    keras = load_keras()
-    keras.utils.set_random_seed(seed)
-    module, function = spec.builder.split(":")
-    return getattr(importlib.import_module(module), function)(**resolved)
 
 
 def build_with_weights(
@@ -42,9 +34,12 @@ def build_with_weights(
     """The model of ``spec`` holding the values of the file ``weights``, what that file says, and all arguments.
 
     What the file implies (width, classes, padding, epsilon) wins over ``defaults``; where ``arguments`` contradict it,
-    that is an `InputError`. With ``classes`` or ``labels`` other than the file's, the last layer starts anew from
-    ``seed``.
+    that is an `InputError`. With ``classes`` or ``labels`` other than the file's, the head starts anew from ``seed``. A
+    detector takes the weights of its backbone too.
     """
+    if spec.backbone and not _holds(weights, spec):
+        fixed = {**arguments, **({} if classes is None else {"classes": classes})}
+        return build_on_backbone(spec, weights, seed=seed, fixed=fixed, defaults=defaults or {})
     imported = import_weights(spec, weights, arguments)
     resolved = spec.resolved({**(defaults or {}), **imported.arguments, **arguments})
     source = build(spec, seed=seed, **resolved)
@@ -54,8 +49,15 @@ def build_with_weights(
         return source, imported, resolved
     resolved["classes"] = classes
     model = build(spec, seed=seed, **resolved)
-    copy_weights(source, model, except_layer="logits")
+    copy_weights(source, model, anew=spec.head)
     return model, imported, resolved
+
+
+def _holds(weights: Path, spec: ModelSpec) -> bool:
+    """Whether the file ``weights`` may be the whole model of ``spec``, not its backbone alone."""
+    if weights.suffix != ".keras" or not weights.is_file():
+        return weights.name.endswith(".weights.h5")
+    return open_artifact(weights).card.provenance.architecture == spec.name
 
 
 def card_for(
@@ -80,6 +82,7 @@ def card_for(
         ),
         preprocessing=preprocessing,
         labels=labels,
+        detection=spec.detection(arguments),
         provenance=replace(known, architecture=spec.name, arguments=dict(arguments), tools=tool_versions()),
         metrics=metrics,
     )

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,20 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRecord:
-    """Figures of one epoch; losses are means, accuracies fractions, both with the epoch's own augmentation."""
+    """Figures of one epoch; losses are means. Those that begin with ``val_`` are of the validation images as they are,
+    the others of the images learned from, as the epoch changed them.
+    """
 
     epoch: int
     loss: float
-    accuracy: float
     val_loss: float
-    val_accuracy: float
+    metrics: Mapping[str, float]
     seconds: float
+
+    def figures(self) -> dict[str, float]:
+        """Losses and metrics by their names, those of validation last."""
+        every = {"loss": self.loss, "val_loss": self.val_loss, **self.metrics}
+        return dict(sorted(every.items(), key=lambda item: item[0].startswith("val_")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,22 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from edgekit.errors import InputError
-from edgekit.models.augmentation import Augmentation
-from edgekit.models.batches import ALONE, Batches, Share, class_weights
-from edgekit.models.checkpoint import Checkpoint, EpochRecord, assign, read_checkpoint, values, write_checkpoint
+from edgekit.models.checkpoint import (
+    Array,
+    Checkpoint,
+    EpochRecord,
+    assign,
+    read_checkpoint,
+    values,
+    write_checkpoint,
+)
 from edgekit.models.cluster import Together
-from edgekit.models.framework import load_keras
-from edgekit.models.images import Images
+from edgekit.models.lesson import Lesson
 from edgekit.models.phases import learning, optimizer_for, phases
-from edgekit.models.spec import TrainingPreset
-from edgekit.preprocessing import Preprocessing, normalize
 from edgekit.workers import Progress
 
-Array = npt.NDArray[Any]
 EpochReport = Callable[[EpochRecord, int], None]
 """Called after each epoch with its figures and the number of epochs in all."""
 
@@ -30,39 +29,9 @@ _AHEAD = 2
 """Batches that are made while the model learns from the one before."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
-    """All that decides the result of a training, but for the model's first weights."""
-
-    training: Images
-    validation: Images
-    preprocessing: Preprocessing
-    classes: int
-    preset: TrainingPreset
-    seed: int
-    share: Share = ALONE
-
-    @property
-    def batches(self) -> Batches:
-        """The batches to learn from."""
-        preset = self.preset
-        return Batches(
-            images=self.training,
-            preprocessing=self.preprocessing,
-            classes=self.classes,
-            batch_size=preset.batch_size,
-            augmentation=Augmentation(
-                shift_pixels=preset.shift_pixels, flip=preset.flip, zoom=preset.zoom, brightness=preset.brightness
-            ),
-            balanced=preset.balanced,
-            seed=self.seed,
-            share=self.share,
-        )
-
-
 def fit(
     model: Any,
-    plan: Fit,
+    lesson: Lesson,
     *,
     checkpoint: Path,
     progress: Progress,
@@ -79,7 +48,7 @@ def fit(
     import tensorflow as tf
 
     try:
-        return _fit(model, plan, checkpoint, progress, on_epoch, tensorboard, together)
+        return _fit(model, lesson, checkpoint, progress, on_epoch, tensorboard, together)
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         told = [line.partition(" on /job")[0].strip() for line in str(error).splitlines() if "allocat" in line]
         reason = f" ({told[0]})" if told else ""
@@ -90,7 +59,7 @@ def fit(
 
 def _fit(
     model: Any,
-    plan: Fit,
+    lesson: Lesson,
     checkpoint: Path,
     progress: Progress,
     on_epoch: EpochReport,
@@ -109,25 +78,25 @@ def _fit(
         )
     twin = together.twin(model)
     _restore(model.variables, state.model, checkpoint, model.name)
-    preset, batches = plan.preset, plan.batches
+    preset = lesson.preset
     for phase in phases(preset):
         if state.epoch >= phase.end:
             continue
         with learning(model, phase):
             with together.scope():
-                optimizer = optimizer_for(preset, phase, batches.steps)
+                optimizer = optimizer_for(preset, phase, lesson.steps)
                 optimizer.build(model.trainable_variables)
             if state.epoch > phase.start:
                 _restore(optimizer.variables, state.optimizer, checkpoint, model.name)
-            step = training_step(model, optimizer, preset.label_smoothing, together)
+            step = training_step(model, optimizer, lesson, together)
             while state.epoch < phase.end and not _idle(state, preset.patience):
-                learned = _learn(model, step, batches, state.epoch + 1, preset.epochs, progress)
+                learned = _learn(model, step, lesson, state.epoch + 1, progress)
                 now = values(model.variables)
                 if twin is not model:
                     assign(twin.variables, now)
-                record = _judged(twin, plan, learned)
+                record = _judged(twin, lesson, learned)
                 state = state.after(record, now, values(optimizer.variables))
-                if plan.share.index == 0:
+                if lesson.share.index == 0:
                     write_checkpoint(checkpoint, state)
                     if tensorboard is not None:
                         _log(tensorboard, record)
@@ -149,61 +118,31 @@ def _restore(variables: Any, arrays: tuple[Array, ...], checkpoint: Path, name: 
         raise InputError(f"{checkpoint} is damaged: it does not fit {name}; use --force to start again.") from None
 
 
-def predict(model: Any, images: Images, preprocessing: Preprocessing, *, batch_size: int = 256) -> Array:
-    """Logits (count, classes) float32 of ``images``, in order."""
-    starts = range(0, len(images), batch_size)
-    batches = (normalize(images.at(slice(i, i + batch_size)), preprocessing) for i in starts)
-    return np.concatenate([np.asarray(model.predict_on_batch(batch)) for batch in batches])
-
-
-def cross_entropy(
-    logits: Array, labels: npt.NDArray[np.int64], label_smoothing: float = 0.0, weights: Array | None = None
-) -> float:
-    """Mean of -sum(q log softmax(logits)), where q gives the label 1 - s, and each class s / classes besides.
-
-    ``weights`` (count,) tell how much each item counts.
-
-    Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7, with s for their epsilon.
-
-    >>> round(cross_entropy(np.array([[0.0, 0.0]]), np.array([1])), 4)  # ln 2
-    0.6931
-    """
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    of_label = np.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
-    losses = -((1 - label_smoothing) * of_label + label_smoothing * log_p.mean(axis=1))
-    return float(np.average(losses, weights=weights))
-
-
-def training_step(model: Any, optimizer: Any, label_smoothing: float, together: Together) -> Callable[..., Any]:
-    """A compiled function of a batch that changes the weights; (sum of losses, number correct) before the change."""
+def training_step(model: Any, optimizer: Any, lesson: Lesson, together: Together) -> Callable[..., Any]:
+    """A compiled function of a batch that changes the weights; (sum of losses, how much is right) before the change."""
     import tensorflow as tf
 
-    loss_of = load_keras().losses.CategoricalCrossentropy(
-        from_logits=True, label_smoothing=label_smoothing, reduction=None
-    )
     variables = model.trainable_variables
 
-    def own(inputs: Any, targets: Any, weights: Any, size: Any) -> tuple[Any, Any]:
+    def own(inputs: Any, *rest: Any) -> tuple[Any, Any]:
+        *targets, size = rest
         with tf.GradientTape() as tape:
-            logits = model(inputs, training=True)
-            loss = tf.reduce_sum(weights * loss_of(targets, logits))
+            loss, right = lesson.loss(model(inputs, training=True), *targets)
             mean = loss / size
         optimizer.apply(tape.gradient(mean, [v.value for v in variables]), variables)
-        correct = tf.equal(tf.argmax(logits, axis=1), tf.argmax(targets, axis=1))
-        return loss, tf.reduce_sum(tf.cast(correct, tf.int32))
+        return loss, right
 
     # One signature for every batch size: tracing a MobileNet takes seconds.
-    compiled: Callable[..., Any] = tf.function(together.summed(own), input_signature=_signature(model))
+    compiled: Callable[..., Any] = tf.function(together.summed(own), input_signature=_signature(model, lesson))
     return compiled
 
 
-def _signature(model: Any) -> tuple[Any, ...]:
-    """Inputs, targets, weights and size of a batch for ``model``, as TensorFlow's specs."""
+def _signature(model: Any, lesson: Lesson) -> tuple[Any, ...]:
+    """Inputs, targets and size of a batch for ``model``, as TensorFlow's specs."""
     import tensorflow as tf
 
-    shapes = (model.inputs[0].shape, model.outputs[0].shape, (None,), ())
-    return tuple(tf.TensorSpec(shape, tf.float32) for shape in shapes)
+    inputs = tf.TensorSpec(model.inputs[0].shape, tf.float32)
+    return (inputs, *(tf.TensorSpec(*target) for target in lesson.targets(model)), tf.TensorSpec((), tf.float32))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,21 +151,19 @@ class _Learned:
 
     epoch: int
     loss: float
-    accuracy: float
+    right: float
     start_s: float
 
 
-def _learn(
-    model: Any, step: Callable[..., Any], batches: Batches, epoch: int, epochs: int, progress: Progress
-) -> _Learned:
+def _learn(model: Any, step: Callable[..., Any], lesson: Lesson, epoch: int, progress: Progress) -> _Learned:
     start_s = time.perf_counter()
-    loss_sum, correct, seen = 0.0, 0, 0
-    for done, batch in enumerate(ahead(batches, epoch, model), 1):
+    loss_sum, right_sum, seen = 0.0, 0, 0
+    for done, batch in enumerate(ahead(lesson, epoch, model), 1):
         loss, right = step(*batch)
-        loss_sum, correct, seen = loss_sum + float(loss), correct + int(right), seen + int(batch[-1])
-        progress(f"epoch {epoch} of {epochs}", done, batches.steps)
+        loss_sum, right_sum, seen = loss_sum + float(loss), right_sum + int(right), seen + int(batch[-1])
+        progress(f"epoch {epoch} of {lesson.preset.epochs}", done, lesson.steps)
     _require_finite(loss_sum, model, epoch)
-    return _Learned(epoch=epoch, loss=loss_sum / seen, accuracy=correct / seen, start_s=start_s)
+    return _Learned(epoch=epoch, loss=loss_sum / seen, right=right_sum / seen, start_s=start_s)
 
 
 def _require_finite(loss: float, model: Any, epoch: int) -> None:
@@ -237,31 +174,25 @@ def _require_finite(loss: float, model: Any, epoch: int) -> None:
         )
 
 
-def _judged(model: Any, plan: Fit, learned: _Learned) -> EpochRecord:
-    logits = predict(model, plan.validation, plan.preprocessing)
-    labels, weights = plan.validation.labels, None
-    if plan.preset.balanced:
-        weights = class_weights(labels, plan.classes)[labels]
-    loss = cross_entropy(logits, labels, plan.preset.label_smoothing, weights)
+def _judged(model: Any, lesson: Lesson, learned: _Learned) -> EpochRecord:
+    loss, figures = lesson.judge(model)
     _require_finite(loss, model, learned.epoch)
     return EpochRecord(
         epoch=learned.epoch,
         loss=learned.loss,
-        accuracy=learned.accuracy,
         val_loss=loss,
-        val_accuracy=float(np.mean(logits.argmax(axis=1) == plan.validation.labels)),
+        metrics={lesson.counted: learned.right, **{f"val_{name}": value for name, value in figures.items()}},
         seconds=time.perf_counter() - learned.start_s,
     )
 
 
-def ahead(batches: Batches, epoch: int, model: Any) -> Any:
-    """The batches of ``epoch`` as (inputs, targets, weights, size) for ``model``, made while it learns."""
+def ahead(lesson: Lesson, epoch: int, model: Any) -> Any:
+    """The batches of ``epoch`` for ``model``, made while it learns."""
     import tensorflow as tf
 
-    def rows() -> Any:
-        return ((b.inputs, b.targets, b.weights, float(b.size)) for b in batches.of_epoch(epoch))
-
-    return tf.data.Dataset.from_generator(rows, output_signature=_signature(model)).prefetch(_AHEAD)
+    return tf.data.Dataset.from_generator(
+        lambda: lesson.batches(epoch), output_signature=_signature(model, lesson)
+    ).prefetch(_AHEAD)
 
 
 def _log(folder: Path, record: EpochRecord) -> None:
@@ -273,6 +204,6 @@ def _log(folder: Path, record: EpochRecord) -> None:
     metadata.data_class = 1  # DATA_CLASS_SCALAR
     writer = tf.summary.create_file_writer(str(folder))
     with writer.as_default(step=record.epoch):
-        for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
-            tf.summary.write(name, tf.constant(getattr(record, name), tf.float32), metadata=metadata)
+        for name, value in record.figures().items():
+            tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)
     writer.close()

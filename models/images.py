@@ -3,14 +3,15 @@
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.data import Dataset, item_digest
+from edgekit.data import Boxes, Dataset, item_digest
 from edgekit.errors import DataError
 from edgekit.measure.host import allowed_cpus
 from edgekit.preprocessing import Preprocessing, resize
@@ -23,44 +24,80 @@ IN_MEMORY_BYTES = 512 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Images:
+class Pictures:
     """Some of the resized images ``pixels`` (all, height, width, channels) uint8: those at ``places`` (count,).
 
-    ``labels`` (count,) int64; ``digests`` recognise the items as they were before resizing.
+    ``digests`` recognise the items as they were before resizing.
     """
 
     pixels: npt.NDArray[np.uint8]
     places: Indices
-    labels: Indices
     digests: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.places)
 
     def at(self, indices: Indices | slice) -> npt.NDArray[np.uint8]:
         """The pixels of the images at ``indices``, in that order."""
         found: npt.NDArray[np.uint8] = np.asarray(self.pixels[self.places[indices]])
         return found
 
-    def apart_from(self, held_out: "Images") -> "Images":
+    def apart_from(self, held_out: "Pictures") -> Self:
         """Those that are not the same picture as one of ``held_out``."""
         seen = set(held_out.digests)
         return self.subset(np.array([i for i, digest in enumerate(self.digests) if digest not in seen], np.int64))
 
-    def subset(self, indices: Indices) -> "Images":
+    def subset(self, indices: Indices) -> Self:
         """The images at ``indices``, in that order; the pixels are not copied."""
-        return replace(
-            self,
-            places=self.places[indices],
-            labels=self.labels[indices],
-            digests=tuple(self.digests[i] for i in indices),
-        )
+        taken = {"places": self.places[indices], "digests": tuple(self.digests[i] for i in indices)}
+        return replace(self, **taken, **self._answers(indices))
+
+    def _answers(self, _indices: Indices) -> Mapping[str, Any]:
+        return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images(Pictures):
+    """Images with class ids ``labels`` (count,) int64."""
+
+    labels: Indices
+
+    def _answers(self, indices: Indices) -> Mapping[str, Any]:
+        return {"labels": self.labels[indices]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxedImages(Pictures):
+    """Images with the objects in them, ``boxes``, none of which is a crowd."""
+
+    boxes: tuple[Boxes, ...]
+
+    def _answers(self, indices: Indices) -> Mapping[str, Any]:
+        return {"boxes": tuple(self.boxes[i] for i in indices)}
 
 
 def load_images(data: Dataset, preprocessing: Preprocessing, *, progress: Progress = silent) -> Images:
     """All items of ``data``, each decoded and resized once; `DataError` for items that are not labelled images."""
     if data.labels is None:
         raise DataError(f"{data.name} has no labels; training needs a class for each image.")
+    return Images(**_loaded(data, preprocessing, progress), labels=data.labels)
+
+
+def load_boxed_images(data: Dataset, preprocessing: Preprocessing, *, progress: Progress = silent) -> BoxedImages:
+    """As `load_images` for images with boxes, in fractions of what is seen of them; crowds are left out."""
+    if data.boxes is None:
+        raise DataError(f"{data.name} has no boxes; training a detector needs the objects of each image.")
+    loaded = _loaded(data, preprocessing, progress)
+    return BoxedImages(**loaded, boxes=tuple(_single_objects(data.boxes[i]) for i in range(len(data))))
+
+
+def _single_objects(boxes: Boxes) -> Boxes:
+    single = ~boxes.crowd
+    return replace(boxes, corners=boxes.corners[single], classes=boxes.classes[single], crowd=boxes.crowd[single])
+
+
+def _loaded(data: Dataset, preprocessing: Preprocessing, progress: Progress) -> dict[str, Any]:
+    """The fields of `Pictures`."""
     if len(data) == 0:
         raise DataError(f"{data.name} is empty; training needs labelled images.")
     height, width = preprocessing.size_hw
@@ -70,7 +107,7 @@ def load_images(data: Dataset, preprocessing: Preprocessing, *, progress: Progre
         pixels[index] = image
         digests.append(digest)
         progress(f"reading {data.name}", index + 1, len(data))
-    return Images(pixels=pixels, places=np.arange(len(data)), labels=data.labels, digests=tuple(digests))
+    return {"pixels": pixels, "places": np.arange(len(data)), "digests": tuple(digests)}
 
 
 def _read(data: Dataset, preprocessing: Preprocessing) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
@@ -106,7 +143,7 @@ def split(
 
     The choice depends on ``seed`` and ``purpose`` alone.
     """
-    random = np.random.default_rng([seed, *purpose.encode()])
+    random = drawing(seed, purpose)
     held: list[npt.NDArray[np.int64]] = []
     for label in np.unique(labels):
         members = random.permutation(np.flatnonzero(labels == label))
@@ -118,3 +155,16 @@ def split(
         held.append(members[: max(1, round(len(members) * fraction))])
     aside = np.sort(np.concatenate(held))
     return np.setdiff1d(np.arange(len(labels)), aside), aside
+
+
+def split_boxed(images: BoxedImages, fraction: float, seed: int, *, purpose: str, name: str) -> tuple[Indices, Indices]:
+    """As `split` for images with boxes: ``fraction`` of them is set aside, at least one, whatever is in them."""
+    if len(images) < 2:
+        raise DataError(f"{name} has too few images to set one aside for {purpose}; expected 2 or more.")
+    aside = np.sort(drawing(seed, purpose).permutation(len(images))[: max(1, round(len(images) * fraction))])
+    return np.setdiff1d(np.arange(len(images)), aside), aside
+
+
+def drawing(seed: int, purpose: str) -> np.random.Generator:
+    """Chance for ``purpose`` alone."""
+    return np.random.default_rng([seed, *purpose.encode()])

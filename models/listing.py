@@ -108,10 +108,10 @@ def train_entry(model: Path) -> Json:
 
 def train_rows(entry: Json) -> list[list[str]]:
     """Rows (what, value) of a `train_entry`."""
-    tested = [
-        [f"{name} on {entry['data']}", f"{value:.2%} (95 % interval {low:.2%} to {high:.2%}, {entry['n']:,} items)"]
-        for (name, value), (low, high) in zip(entry["metrics"].items(), entry["intervals"].values(), strict=True)
-    ]
+    tested = []
+    for (name, value), (low, high) in zip(entry["metrics"].items(), entry["intervals"].values(), strict=True):
+        sure = "" if low is None else f"95 % interval {low:.2%} to {high:.2%}, "
+        tested.append([f"{name} on {entry['data']}", f"{value:.2%} ({sure}{entry['n']:,} items)"])
     return [*tested, *build_rows(entry)]
 
 
@@ -130,7 +130,8 @@ def phase_words(preset: TrainingPreset) -> list[str]:
 
 def epoch_line(record: EpochRecord, epochs: int) -> str:
     """One epoch's figures in a line."""
-    return (
-        f"epoch {record.epoch}/{epochs}: loss {record.loss:.4f}, accuracy {record.accuracy:.4f}; validation loss "
-        f"{record.val_loss:.4f}, accuracy {record.val_accuracy:.4f}; {record.seconds:.1f} s"
-    )
+    told: dict[bool, list[str]] = {False: [], True: []}
+    for name, value in record.figures().items():
+        told[name.startswith("val_")].append(f"{name.removeprefix('val_').replace('_', ' ')} {value:.4f}")
+    seconds = f"{record.seconds:.1f} s"
+    return f"epoch {record.epoch}/{epochs}: {', '.join(told[False])}; validation {', '.join(told[True])}; {seconds}"

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from edgekit.models.detector_table import detector_table
 from edgekit.models.spec import ModelSpec
 from edgekit.report.words import percent
 
@@ -12,23 +13,30 @@ Json = Mapping[str, Any]
 PARITY = (("close", 0.99), ("near", 0.95), ("apart", 0.0))
 """Classes of int8 files by the least fraction of held-out items that they put where the float model does."""
 LOSS = 0.01
-"""An int8 file whose top-1 is lower by more is pointed out."""
+"""An int8 file whose accuracy is lower by more is pointed out."""
+_TITLES = {"classification": "Top-1", "detection": "mAP at .50"}
+_FIGURES = {"classification": ("top1", "agreement"), "detection": ("map50", "map")}
+_COLUMNS = {"classification": ("top-1, %", "agreement, %"), "detection": ("mAP .50, %", "mAP .50:.95, %")}
+"""The figures of files in their tables; the first is that of losses."""
 ARM = "cortex-a72"
 
 
 def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
-    """``docs/zoo/README.md``: the table of all entries."""
+    """``docs/zoo/README.md``: the tables of all entries."""
     rows = {row["name"]: row for row in results["results"]}
+    detectors = [spec for spec in specs if spec.task == "detection"]
     lines = [
         "# The zoo",
         "",
         "Written by `benchmarks/zoo_pages.py` from the registry and [results.json](results.json), never by hand.",
         "",
+        "## Classifiers",
+        "",
         "| model | data | top-1 float, % | published | int8 TFLite | int8 ONNX | size ratio | p50 ratio | parity "
         "| training |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    lines += [_index_row(spec, rows[spec.name]) for spec in specs]
+    lines += [_index_row(spec, rows[spec.name]) for spec in specs if spec.task == "classification"]
     lines += [
         "",
         "- **Top-1** on the held-out test part, with the 95 % interval of the float model; published figures are those",
@@ -41,6 +49,9 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         + ", ".join(f"*{name}* from {100 * least:g} %" for name, least in PARITY[:-1])
         + f" of held-out items in the same class on, else *{PARITY[-1][0]}*.",
         "- **Training**: minutes and the largest memory of the process.",
+        "",
+        *(detector_table(detectors, rows) if detectors else []),
+        "## All files",
         "",
         _everywhere(results),
         "",
@@ -69,7 +80,7 @@ def entry_page(spec: ModelSpec, results: Json) -> str:
         "|---|---|---|",
         f"| parameters | {figures['parameters']:,} | {published.parameters:,} |",
         f"| multiply-accumulates | {figures['macs']:,} | {'' if published.macs is None else f'{published.macs:,}'} |",
-        f"| top-1 | | {_published(spec)} |",
+        f"| {_TITLES[spec.task]} | | {_published(spec)} |",
         "",
         *(f"- {note[0].upper()}{note[1:]}" for note in published.notes),
         *([""] if published.notes else []),
@@ -83,12 +94,14 @@ def entry_page(spec: ModelSpec, results: Json) -> str:
         )
     lines += ["", "## Trained here", "", _training(spec, row), ""]
     lines += [
-        "| file | top-1, % | agreement, % | bytes | ratio | p50, ms | max-abs | SQNR, dB | same class on Cortex-A72 |",
+        f"| file | {' | '.join(_COLUMNS[spec.task])} | bytes | ratio | p50, ms | max-abs | SQNR, dB "
+        "| same on Cortex-A72 |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    lines.append(f"| model.keras | {percent(row['metrics']['top1'])} | | | | | | | |")
-    lines += [_file_row(file) for file in row["files"]]
-    lines += ["", *_losses(row)]
+    figures = [percent(row["metrics"][name]) if name in row["metrics"] else "" for name in _FIGURES[spec.task]]
+    lines.append(f"| model.keras | {' | '.join(figures)} | | | | | | |")
+    lines += [_file_row(file, _FIGURES[spec.task]) for file in row["files"]]
+    lines += ["", *_losses(row, _FIGURES[spec.task][0])]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -130,7 +143,7 @@ def _everywhere(results: Json) -> str:
     return _prose(
         f"The {len(files)} files hold {held}. With `[litert]` or `[onnx]` alone installed, {alone} of them give the "
         f"same bits as here. On an emulated Cortex-A72, the core of a Raspberry Pi 4, {same:,} of {items:,} items get "
-        f"the same class, and {bits} files give the same bits."
+        f"the same class or the same objects, and {bits} files give the same bits."
     )
 
 
@@ -144,6 +157,8 @@ def _same_class(elsewhere: Json) -> int:
 
 def _published(spec: ModelSpec) -> str:
     published = spec.published
+    if published.map is not None:
+        return f"{percent(published.map)} on {published.map_data}"
     return "" if published.top1 is None else f"{percent(published.top1)} on {published.top1_data}"
 
 
@@ -153,29 +168,29 @@ def _training(spec: ModelSpec, row: Json) -> str:
         f"`edgekit train {spec.name}` on {row['data']}: {settings['epochs']} epochs of batches of "
         f"{settings['batch_size']}, {settings['optimizer']} from {settings['learning_rate']:g}, seed "
         f"{settings['seed']}; "
-        f"{row['train_seconds'] / 60:.1f} minutes and {row['train_peak_rss_bytes'] / 1e9:.2f} GB. Top-1 on "
-        f"{row['n']:,} held-out items: {percent(row['metrics']['top1'])} %."
+        f"{row['train_seconds'] / 60:.1f} minutes and {row['train_peak_rss_bytes'] / 1e9:.2f} GB. "
+        f"{_TITLES[spec.task]} on {row['n']:,} held-out items: {percent(row['metrics'][_FIGURES[spec.task][0]])} %."
     )
 
 
-def _file_row(file: Json) -> str:
+def _file_row(file: Json, figures: Sequence[str]) -> str:
     doubt = "" if file["valid"] else " ?"
     there = file["elsewhere"][ARM]
     bits = ", same bits" if there["metrics"]["identical"] else ""
     return (
-        f"| {file['artifact']} | {percent(file['top1'])} | {percent(file['agreement'])} | {file['model_bytes']:,} | "
+        f"| {file['artifact']} | {' | '.join(percent(file[name]) for name in figures)} | {file['model_bytes']:,} | "
         f"{file['ratio']:.2f} | {file['p50_ms']:.3f}{doubt} | {file['max_abs']:.1e} | {file['sqnr_db']:.1f} | "
         f"{_same_class(there)} of {there['n']}{bits} |"
     )
 
 
-def _losses(row: Json) -> list[str]:
+def _losses(row: Json, metric: str) -> list[str]:
     """The int8 files that lose more than they should, and what computes in float in the int8 files, and why."""
     int8 = [file for file in row["files"] if file["recipe"] == "int8"]
     losing = [
-        f"- **{file['artifact']} loses {100 * (row['metrics']['top1'] - file['top1']):.2f} points.**"
+        f"- **{file['artifact']} loses {100 * (row['metrics'][metric] - file[metric]):.2f} points.**"
         for file in int8
-        if row["metrics"]["top1"] - file["top1"] > LOSS
+        if row["metrics"][metric] - file[metric] > LOSS
     ]
     floats = [
         f"- {file['artifact']}: {op['name']} ({op['op']}) computes in float, since {op['reason']}."

@@ -7,7 +7,7 @@ import numpy as np
 
 from edgekit.data import Dataset, Part, item_digest, open_data
 from edgekit.errors import DataError
-from edgekit.models.images import Images, load_images, split
+from edgekit.models.images import BoxedImages, Images, load_boxed_images, load_images, split, split_boxed
 from edgekit.preprocessing import Preprocessing
 from edgekit.workers import Progress, silent
 
@@ -25,8 +25,16 @@ class Parts:
     test: Dataset | None
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes, or their numbers where the data do not name them."""
+        return self.train.class_names or tuple(f"class {index}" for index in range(self.classes))
+
+    @property
     def classes(self) -> int:
         """Number of classes: as many as there are names, else the highest id and one."""
+        if self.train.boxes is not None:
+            names, boxes = self.train.class_names, self.train.boxes
+            return len(names) if names else 1 + max((int(own.classes.max(initial=0)) for own in boxes), default=0)
         if self.train.labels is None:
             raise DataError(f"{self.train.name} has no labels; training needs a class for each image.")
         if self.train.class_names is not None:
@@ -57,16 +65,32 @@ class Parts:
             return learn.subset(kept).apart_from(learn.subset(held)), learn.subset(held)
         test = load_images(self.test, preprocessing, progress=progress)
         if self.test.class_names != self.train.class_names:
-            raise DataError(
-                f"The training part of {self.train.name} has the classes {', '.join(self.train.class_names or ())}, "
-                f"its test part {', '.join(self.test.class_names or ())}; expected the same."
-            )
+            raise self._other_classes(self.test)
         if test.labels.max() >= self.classes:
             raise DataError(
                 f"The test part of {self.test.name} has the class id {test.labels.max()}; "
                 f"the training part has {self.classes} classes."
             )
         return learn.apart_from(test), test
+
+    def boxed_images(
+        self, preprocessing: Preprocessing, seed: int, *, progress: Progress = silent
+    ) -> tuple[BoxedImages, BoxedImages]:
+        """As `images`, of images with boxes."""
+        learn = load_boxed_images(self.train, preprocessing, progress=progress)
+        if self.test is None:
+            kept, held = split_boxed(learn, TEST_FRACTION, seed, purpose="test", name=self.train.name)
+            return learn.subset(kept).apart_from(learn.subset(held)), learn.subset(held)
+        test = load_boxed_images(self.test, preprocessing, progress=progress)
+        if self.test.class_names != self.train.class_names:
+            raise self._other_classes(self.test)
+        return learn.apart_from(test), test
+
+    def _other_classes(self, test: Dataset) -> DataError:
+        return DataError(
+            f"The training part of {self.train.name} has the classes {', '.join(self.train.class_names or ())}, "
+            f"its test part {', '.join(test.class_names or ())}; expected the same."
+        )
 
 
 def read_parts(data: str, data_dir: Path | None) -> Parts:
@@ -78,6 +102,6 @@ def read_parts(data: str, data_dir: Path | None) -> Parts:
 
 def _same_items(train: Dataset, test: Dataset) -> bool:
     """Whether both are one and the same list of items, judged by labels and the first and last item."""
-    if train.labels is None or test.labels is None or not np.array_equal(train.labels, test.labels):
+    if len(train) != len(test) or not np.array_equal(train.labels, test.labels):  # type: ignore[arg-type]  # or None
         return False
     return all(item_digest(train.items[i]) == item_digest(test.items[i]) for i in {0, len(train) - 1})

@@ -2,9 +2,9 @@
 
 from edgekit.errors import InputError, suggest
 from edgekit.models.spec import ModelSpec
-from edgekit.models.zoo import classics, mnist, mobilenets
+from edgekit.models.zoo import classics, detectors, mnist, mobilenets
 
-ZOO: tuple[ModelSpec, ...] = (*mnist.SPECS, *classics.SPECS, *mobilenets.SPECS)
+ZOO: tuple[ModelSpec, ...] = (*mnist.SPECS, *classics.SPECS, *mobilenets.SPECS, *detectors.SPECS)
 
 
 def _by_name(zoo: tuple[ModelSpec, ...]) -> dict[str, ModelSpec]:

@@ -35,6 +35,7 @@ class RunSettings:
         data = to_jsonable(self)
         arguments, training = data.pop("arguments"), data.pop("training")
         del training["arguments"]  # overrides, of which `arguments` is the outcome
+        training |= {f"boxes_{name}": value for name, value in (training.pop("boxes") or {}).items()}
         return {**data, **training, **arguments}
 
 
@@ -66,7 +67,10 @@ def _holds_a_training(run_dir: Path) -> bool:
 
 def write_history(run_dir: Path, state: Checkpoint) -> None:
     """The figures of every epoch, and which was the best one."""
-    data = {"best_epoch": state.best_epoch, "epochs": [to_jsonable(r) for r in state.history]}
+    data = {
+        "best_epoch": state.best_epoch,
+        "epochs": [{"epoch": r.epoch, **r.figures(), "seconds": r.seconds} for r in state.history],
+    }
     write_atomic(run_dir / HISTORY, _as_json(data))
 
 

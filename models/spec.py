@@ -1,10 +1,13 @@
 """What an entry of the zoo says of an architecture. Importing this module loads no framework."""
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from edgekit.detection import Detection
 from edgekit.errors import InputError, suggest
+from edgekit.models.box_augmentation import BoxAugmentation
 from edgekit.preprocessing import Colour, Preprocessing, Resize, preset
 
 Value = int | float | str
@@ -63,6 +66,7 @@ class TrainingPreset:
     validation loss (0: never), and the best epoch's weights are kept. ``weight_decay`` times the weight is part of the
     gradient for `Optimizer.SGD`, as in the papers; the others shrink the weights beside it.
 
+    ``boxes`` are the random changes of a detector's training images, in place of those named before.
     In the first ``frozen_epochs`` only the layer "logits" learns; after them all layers do from the rate
     ``fine_tuning_rate`` on, but for batch normalisation, which keeps the statistics and scales it came with. With
     ``balanced`` the images of every class weigh as much together as those of any other.
@@ -85,6 +89,7 @@ class TrainingPreset:
     balanced: bool = False
     frozen_epochs: int = 0
     fine_tuning_rate: float = 0.0
+    boxes: BoxAugmentation | None = None
     patience: int = 0
     validation_fraction: float = 0.1
     resize: Resize | None = None
@@ -114,6 +119,8 @@ class Published:
     macs: int | None = None
     top1: float | None = None
     top1_data: str | None = None
+    map: float | None = None
+    map_data: str | None = None
     tolerance: float = 0.0
     macs_tolerance: float = 0.005
     variants: tuple[Variant, ...] = ()
@@ -125,9 +132,11 @@ class Published:
 class ModelSpec:
     """One architecture: ``builder`` is "module:function", called with every one of ``arguments`` by keyword.
 
-    The model takes (batch, size, size, channels) float32 and gives "logits", (batch, classes) float32, without softmax.
+    The model takes (batch, size, size, channels) float32 and gives "logits", (batch, classes) float32, without softmax,
+    or for a detector the outputs that ``anchors``, "module:function", tells of its arguments.
     An argument "channels" overrides ``channels``. ``inner`` is a pattern of the names of layers inside blocks, whose
-    outputs need not be in memory as a whole.
+    outputs need not be in memory as a whole. ``backbone`` is the entry whose weights a detector can start from, and
+    ``head`` a pattern of the layers that start anew for other classes.
     """
 
     name: str
@@ -142,6 +151,9 @@ class ModelSpec:
     source: str
     published: Published
     inner: str = ""
+    anchors: str = ""
+    backbone: str = ""
+    head: str = "logits"
 
     @property
     def default_data(self) -> str | None:
@@ -187,6 +199,14 @@ class ModelSpec:
             return spec
         colour = Colour.GRAY if channels == 1 else Colour.RGB
         return Preprocessing(size_hw=(side, side), resize=rule, colour=colour, scale=spec.scale, offset=spec.offset)
+
+    def detection(self, arguments: Mapping[str, Value]) -> Detection | None:
+        """How the outputs of the model that ``arguments`` give become boxes, none for another task."""
+        if not self.anchors:
+            return None
+        module, function = self.anchors.split(":")
+        found: Detection = getattr(importlib.import_module(module), function)(self.resolved(arguments))
+        return found
 
     def preset(self, name: str) -> TrainingPreset:
         """The training settings called ``name``."""

@@ -2,12 +2,12 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgekit.card import DataRef, Metric, Provenance
+from edgekit.card import DataRef, Provenance
 from edgekit.claims import sole_use
 from edgekit.data import data_ref
 from edgekit.errors import EdgekitError, InputError
@@ -15,15 +15,22 @@ from edgekit.files import refuse_existing
 from edgekit.limits import TRAINING_BYTES, require_address_space
 from edgekit.models.build import build, build_with_weights, card_for, save
 from edgekit.models.checkpoint import Checkpoint, EpochRecord
+from edgekit.models.classification_lesson import classification_course
 from edgekit.models.cluster import Together, read_cluster, start, working_together
-from edgekit.models.fitting import EpochReport, Fit, fit, predict
-from edgekit.models.images import Images, split
+from edgekit.models.detection_lesson import detection_course
+from edgekit.models.fitting import EpochReport, fit
+from edgekit.models.lesson import Course, Setting
 from edgekit.models.parts import Parts, read_parts
 from edgekit.models.run_folder import CHECKPOINT, MODEL, RunSettings, open_run, refuse_other_run, write_history
 from edgekit.models.spec import DEFAULT_PRESET, TRANSFER_PRESET, ModelSpec, TrainingPreset, Value
 from edgekit.models.weights import ImportedWeights
-from edgekit.tasks.classification import evaluate_classification
 from edgekit.workers import Progress, silent
+
+COURSES: Mapping[str, Callable[[Setting], Course]] = {
+    "classification": classification_course,
+    "detection": detection_course,
+}
+"""For each task of the zoo what is learned and tested."""
 
 
 class TrainingInterruptedError(EdgekitError):
@@ -126,23 +133,20 @@ def train(
     )
     if cluster.chief and not force:
         refuse_other_run(run_dir, settings)
-    learn, test = parts.images(preprocessing, request.seed, progress=progress)
-    kept, held = split(
-        learn.labels, preset.validation_fraction, request.seed, purpose="validation", names=parts.train.class_names
-    )
-    validation = learn.subset(held)
-    plan = Fit(
-        training=learn.subset(kept).apart_from(validation),
-        validation=validation,
-        preprocessing=preprocessing,
-        classes=parts.classes,
-        preset=preset,
-        seed=request.seed,
-        share=cluster.share,
+    course = COURSES[spec.task](
+        Setting(
+            parts=parts,
+            preprocessing=preprocessing,
+            preset=preset,
+            detection=spec.detection(arguments),
+            seed=request.seed,
+            share=cluster.share,
+            progress=progress,
+        )
     )
     # The name is the one by which a conversion can open the data again. Data without a test part of its own may be
     # evaluated whole, so the card must tell which items were learned from.
-    trained_on = data_ref(str(preset.data), learn.digests, seed=request.seed, keep_items=parts.test is None)
+    trained_on = data_ref(str(preset.data), course.learned, seed=request.seed, keep_items=parts.test is None)
     settings = replace(settings, data_digest=trained_on.digest)
     with _own_folder(run_dir) if cluster.chief else contextlib.nullcontext():
         if cluster.chief and open_run(run_dir, settings, force=force):
@@ -155,7 +159,7 @@ def train(
                 _require_agreement(together, settings)
                 state, trained = fit(
                     model,
-                    plan,
+                    course.lesson,
                     checkpoint=run_dir / CHECKPOINT,
                     progress=progress,
                     on_epoch=on_epoch,
@@ -173,7 +177,7 @@ def train(
             preprocessing=preprocessing,
             labels=parts.train.class_names,
             provenance=_provenance(imported, state, trained_on, settings),
-            metrics=_test_metrics(trained, test, plan, parts.test_name),
+            metrics=course.test(trained),
         )
         write_history(run_dir, state)
         save(trained, card, run_dir / MODEL, force=True)
@@ -231,17 +235,7 @@ def _provenance(
 ) -> Provenance:
     notes = (
         f"best epoch {state.best_epoch} of {state.epoch}, by the loss on the validation images",
-        f"validation images: {settings.training.validation_fraction:.0%} of every class of the training part",
+        f"validation images: {settings.training.validation_fraction:.0%} of the training part",
     )
     before = imported.provenance if imported else Provenance()
     return replace(before, training=trained_on, training_settings=settings.flat(), notes=(*before.notes, *notes))
-
-
-def _test_metrics(model: Any, test: Images, plan: Fit, name: str) -> tuple[Metric, ...]:
-    """Accuracy on the test images, by the same code as `edgekit evaluate`."""
-    result = evaluate_classification(predict(model, test, plan.preprocessing), test.labels)
-    return (
-        Metric(
-            name="top1", value=result.top1, data=name, count=result.count, low=result.top1_low, high=result.top1_high
-        ),
-    )

@@ -1,5 +1,6 @@
 """Weights that were trained elsewhere, recognised by their names and put into a zoo model value by value."""
 
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -58,11 +59,14 @@ def import_weights(spec: ModelSpec, path: Path, arguments: Mapping[str, Value]) 
     raise InputError(f"{path} is not a file of weights; expected .npz, .keras or .weights.h5.")
 
 
-def copy_weights(source: Any, target: Any, *, except_layer: str | None = None, where: str = "The source") -> None:
-    """Set every layer of ``target`` from the layer of that name in ``source``; `InputError` names what does not fit."""
+def copy_weights(source: Any, target: Any, *, anew: str | None = None, where: str = "The source") -> None:
+    """Set every layer of ``target`` from the layer of that name in ``source``; `InputError` names what does not fit.
+
+    Layers whose whole name matches the pattern ``anew`` stay as they are.
+    """
     sources = {layer.name: layer for layer in source.layers}
     for layer in target.layers:
-        if not layer.weights or layer.name == except_layer:
+        if not layer.weights or (anew is not None and re.fullmatch(anew, layer.name)):
             continue
         if layer.name not in sources:
             raise InputError(f"{where} has no layer {layer.name!r}; expected a model of the same architecture.")

@@ -12,7 +12,7 @@ from edgekit.models.checkpoint import Checkpoint, EpochRecord, read_checkpoint, 
 def test_early_stopping_keeps_the_best_epoch() -> None:
     state = Checkpoint()
     for epoch, loss in enumerate((3.0, 1.0, 2.0, 1.0), 1):
-        record = EpochRecord(epoch=epoch, loss=0, accuracy=0, val_loss=loss, val_accuracy=0, seconds=0)
+        record = EpochRecord(epoch=epoch, loss=0, val_loss=loss, metrics={}, seconds=0)
         state = state.after(record, (np.array([epoch]),), ())
     assert (state.best_epoch, state.epochs_without_progress) == (2, 2)
     assert state.best[0].tolist() == [2]
@@ -20,7 +20,7 @@ def test_early_stopping_keeps_the_best_epoch() -> None:
 
 def test_a_checkpoint_comes_back_whole_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.npz"
-    record = EpochRecord(epoch=1, loss=0.1, accuracy=0.2, val_loss=0.3, val_accuracy=0.4, seconds=5.0)
+    record = EpochRecord(epoch=1, loss=0.1, val_loss=0.3, metrics={"accuracy": 0.2, "val_accuracy": 0.4}, seconds=5.0)
     state = Checkpoint().after(record, (np.arange(3.0), np.array(7, np.uint32)), (np.ones((2, 2), np.float32),))
     write_checkpoint(path, state)
     back = read_checkpoint(path)

@@ -19,7 +19,8 @@ from edgekit.errors import ArtifactError, DataError, InputError
 from edgekit.measure.evaluate import evaluate
 from edgekit.models.build import build
 from edgekit.models.checkpoint import EpochRecord, read_checkpoint
-from edgekit.models.fitting import Fit, cross_entropy, fit
+from edgekit.models.classification_lesson import ClassificationLesson, cross_entropy
+from edgekit.models.fitting import fit
 from edgekit.models.images import load_images, split
 from edgekit.models.parts import Parts
 from edgekit.models.phases import optimizer_for, phases
@@ -242,11 +243,11 @@ def test_training_goes_on_from_weights_and_writes_logs(finished: Path, data: Pat
     assert open_artifact(model).card.provenance.source_sha256 == open_artifact(source).sha256
 
 
-def on_wrong_labels(data: Path, **preset: Any) -> Fit:
+def on_wrong_labels(data: Path, **preset: Any) -> ClassificationLesson:
     """A training whose validation loss grows: the better the model, the worse on labels that are wrong."""
     preprocessing = find_spec("mlp").preprocessing({})
     learn = load_images(open_data(str(data), part=Part.TRAIN, data_dir=None), preprocessing)
-    return Fit(
+    return ClassificationLesson(
         training=learn,
         validation=replace(learn, labels=(learn.labels + 1) % 3),
         preprocessing=preprocessing,
@@ -269,7 +270,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_what_only_gets_worse(data: Pat
     assert trained is model
     assert (state.best_epoch, state.epoch) == (1, 3)
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), weights[0], strict=True))
-    assert state.history[-1].val_accuracy < 0.5 < state.history[-1].accuracy
+    assert state.history[-1].metrics["val_accuracy"] < 0.5 < state.history[-1].metrics["accuracy"]
 
 
 def test_a_loss_that_is_no_number_ends_the_training(data: Path, tmp_path: Path) -> None:
@@ -306,7 +307,7 @@ def variables_of(model: Any) -> dict[str, Any]:
     return {v.path: v.numpy() for v in model.variables}
 
 
-def plan_of(request: TrainRequest, **preset: Any) -> tuple[Any, Fit]:
+def plan_of(request: TrainRequest, **preset: Any) -> tuple[Any, ClassificationLesson]:
     settings = replace(request.settings(), **preset)
     model = build(request.spec, seed=0, **{**request.arguments, "classes": 3})
     preprocessing = request.spec.preprocessing(request.arguments)
@@ -314,7 +315,7 @@ def plan_of(request: TrainRequest, **preset: Any) -> tuple[Any, Fit]:
     for _ in range(5):  # statistics of a batch, without which an untrained network lets nothing through
         model(normalize(learn.at(slice(60)), preprocessing), training=True)
     kept, held = split(learn.labels, 0.2, 0, purpose="validation")
-    return model, Fit(
+    return model, ClassificationLesson(
         training=learn.subset(kept),
         validation=learn.subset(held),
         preprocessing=preprocessing,
@@ -373,7 +374,7 @@ def test_rare_classes_are_learned_where_classes_are_balanced(data: Path, tmp_pat
     for balanced in (False, True):
         preset = replace(request(path).settings(), balanced=balanced, epochs=1)
         images = load_images(open_data(str(path), part=Part.TRAIN, data_dir=None), find_spec("mlp").preprocessing({}))
-        batches = Fit(
+        batches = ClassificationLesson(
             training=images,
             validation=images,
             preprocessing=find_spec("mlp").preprocessing({}),
@@ -412,7 +413,7 @@ def test_many_pixels_are_kept_in_a_file(data: Path, monkeypatch: pytest.MonkeyPa
 
 def test_the_learning_rate_falls_in_steps(data: Path) -> None:
     plan = on_wrong_labels(data, epochs=4, learning_rate=0.8, schedule=Schedule.STEP, decay_per_step=0.5)
-    steps = plan.batches.steps
+    steps = plan.plan.steps
     optimizer = optimizer_for(plan.preset, phases(plan.preset)[0], steps)
     rates = []
     for step in range(steps * 4):

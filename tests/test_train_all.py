@@ -97,7 +97,7 @@ def _pages_tell_it(results: dict[str, Any]) -> None:
     assert f"{top1} (" in line
     assert page.count("| 98 of 100, same bits |") == 4
     told = " ".join(index.split())
-    assert "392 of 400 items get the same class, and 4 files give the same bits." in told
+    assert "392 of 400 items get the same class or the same objects, and 4 files give the same bits." in told
     assert "The 4 files hold no custom operator." in told
     assert "72.00 on ImageNet" in line
 
@@ -135,7 +135,11 @@ def test_a_verb_that_fails_is_told_and_leaves_earlier_results(
         ),
         (("train",), "edgekit: Name an architecture to train, or use --all; edgekit zoo list shows them.\n"),
         (
-            ("train", "--all", "--preset", "book"),
+            ("train", "mlp", "--task", "detection"),
+            "edgekit: --task chooses among --all architectures; leave it out to train mlp.\n",
+        ),
+        (
+            ("train", "--all", "--task", "classification", "--preset", "book"),
             "edgekit: The preset book of alexnet has no data set of its own; choose another --preset.\n",
         ),
     ],

@@ -18,8 +18,9 @@ from edgekit.errors import DataError, InputError
 from edgekit.models.augmentation import Augmentation
 from edgekit.models.batches import class_weights
 from edgekit.models.build import build, build_file, build_with_weights
+from edgekit.models.classification_lesson import ClassificationLesson, cross_entropy
 from edgekit.models.cluster import Together
-from edgekit.models.fitting import Fit, cross_entropy, fit, training_step
+from edgekit.models.fitting import fit, training_step
 from edgekit.models.images import load_images
 from edgekit.models.listing import phase_words
 from edgekit.models.parts import read_parts
@@ -34,11 +35,11 @@ class PlannedError(Exception):
     """Ends a training that was planned."""
 
 
-def planned(request: TrainRequest, run: Path, monkeypatch: pytest.MonkeyPatch) -> Fit:
+def planned(request: TrainRequest, run: Path, monkeypatch: pytest.MonkeyPatch) -> ClassificationLesson:
     """What `train` would learn."""
-    plans: list[Fit] = []
+    plans: list[ClassificationLesson] = []
 
-    def keep(_model: Any, plan: Fit, **_: Any) -> None:
+    def keep(_model: Any, plan: ClassificationLesson, **_: Any) -> None:
         plans.append(plan)
         raise PlannedError
 
@@ -90,7 +91,7 @@ def test_images_are_changed_as_the_preset_says(
     spec: str, preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = find_spec(spec).preset(preset)
-    plan = Fit(
+    plan = ClassificationLesson(
         training=load_images(open_data("digits", part=Part.TRAIN, data_dir=None), find_spec("mlp").preprocessing({})),
         validation=load_images(
             open_data("digits", part=Part.EVALUATION, data_dir=None), find_spec("mlp").preprocessing({})
@@ -103,9 +104,9 @@ def test_images_are_changed_as_the_preset_says(
     told = Augmentation(
         shift_pixels=settings.shift_pixels, flip=settings.flip, zoom=settings.zoom, brightness=settings.brightness
     )
-    assert plan.batches.augmentation == told
+    assert plan.plan.augmentation == told
     assert told != Augmentation(shift_pixels=0, flip=False, zoom=0.0, brightness=0.0)
-    assert (plan.batches.batch_size, plan.batches.balanced) == (settings.batch_size, settings.balanced)
+    assert (plan.plan.batch_size, plan.plan.balanced) == (settings.batch_size, settings.balanced)
 
 
 def test_an_image_of_no_weight_changes_nothing_and_the_loss_is_the_sum(tmp_path: Path) -> None:
@@ -267,11 +268,11 @@ def test_a_validation_loss_that_is_no_number_ends_the_training_with_what_was_lea
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([0.5, float("nan")])
-    monkeypatch.setattr("edgekit.models.fitting.cross_entropy", lambda *_: next(losses))
+    monkeypatch.setattr("edgekit.models.classification_lesson.cross_entropy", lambda *_: next(losses))
     path = saved(tmp_path / "x.npz", **pictures(30))
     preprocessing = find_spec("mlp").preprocessing({})
     images = load_images(open_data(str(path), part=Part.TRAIN, data_dir=None), preprocessing)
-    plan = Fit(
+    plan = ClassificationLesson(
         training=images,
         validation=images,
         preprocessing=preprocessing,

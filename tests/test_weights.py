@@ -292,7 +292,7 @@ def test_real_imagenet_weights_recognise_photos(
     name: str, file: str, size: int, low: float, high: float, shared_data: Path, tmp_path: Path
 ) -> None:
     from edgekit.data import Part, open_data
-    from edgekit.models.fitting import predict
+    from edgekit.models.classification_lesson import predict
     from edgekit.models.images import load_images
     from edgekit.tasks.classification import evaluate_classification
     from edgekit.tasks.labels import match_labels

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @click.option("--all", "every", is_flag=True, help="Train, convert, evaluate and time every architecture of the zoo.")
 @click.option(
+    "--task",
+    type=click.Choice(sorted({spec.task for spec in ZOO})),
+    help="With --all: only architectures of this task.",
+)
+@click.option(
     "--preset",
     metavar="small|book|transfer",
     help="Training settings. [default: small; with --weights transfer, where the architecture has it]",
@@ -49,6 +54,7 @@ if TYPE_CHECKING:
 def command(
     name: str | None,
     every: bool,
+    task: str | None,
     preset: str | None,
     data: str | None,
     data_dir: Path | None,
@@ -73,8 +79,10 @@ def command(
             "NAME": name, "--data": data, "--batch-size": batch_size, "--alpha": alpha, "--size": size,
             "--weights": weights, "--tensorboard": tensorboard or None,
         }  # fmt: skip
-        _all(output, preset or DEFAULT_PRESET, data_dir, epochs, seed, force, json_file, others)
+        _all(output, task, preset or DEFAULT_PRESET, data_dir, epochs, seed, force, json_file, others)
         return
+    if task is not None:
+        raise InputError(f"--task chooses among --all architectures; leave it out to train {name}.")
     if name is None:
         raise InputError("Name an architecture to train, or use --all; edgekit zoo list shows them.")
     from edgekit.models.cluster import read_cluster
@@ -127,6 +135,7 @@ def command(
 
 def _all(
     output: Path,
+    task: str | None,
     preset: str,
     data_dir: Path | None,
     epochs: int | None,
@@ -141,8 +150,9 @@ def _all(
     for option, value in others.items():
         if value is not None:
             raise InputError(f"--all trains every architecture as its preset says; leave {option} out.")
+    specs = [spec for spec in ZOO if task in (None, spec.task)]
     entries = train_all(
-        ZOO, output, preset=preset, data_dir=data_dir, epochs=epochs, seed=seed, force=force, announce=say
+        specs, output, preset=preset, data_dir=data_dir, epochs=epochs, seed=seed, force=force, announce=say
     )
     say(f"Wrote {output / RESULTS}.")
     rows = [entry.row for entry in entries if entry.row is not None]

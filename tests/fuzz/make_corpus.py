@@ -124,7 +124,7 @@ def data() -> dict[str, bytes]:
     digits = rng.integers(0, 255, (3, 4, 4), np.uint8)
     from edgekit.models.checkpoint import Checkpoint, EpochRecord, write_checkpoint
 
-    record = EpochRecord(epoch=1, loss=1.0, accuracy=0.5, val_loss=1.0, val_accuracy=0.5, seconds=1.0)
+    record = EpochRecord(epoch=1, loss=1.0, val_loss=1.0, metrics={"accuracy": 0.5}, seconds=1.0)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "c.npz"
         write_checkpoint(place, Checkpoint().after(record, (np.ones(3, np.float32),), (np.ones(2, np.float32),)))

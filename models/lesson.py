@@ -1,0 +1,75 @@
+"""What a model learns and how that is judged: the part of a training that its task decides."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.card import Metric
+from edgekit.detection import Detection
+from edgekit.models.batches import Share
+from edgekit.models.parts import Parts
+from edgekit.models.spec import TrainingPreset
+from edgekit.preprocessing import Preprocessing
+from edgekit.workers import Progress
+
+Array = npt.NDArray[Any]
+
+
+class Lesson(Protocol):
+    """All that decides the result of a training, but for the model's first weights."""
+
+    @property
+    def preset(self) -> TrainingPreset:
+        """Its settings."""
+
+    @property
+    def share(self) -> Share:
+        """The part of every batch that this process takes."""
+
+    @property
+    def steps(self) -> int:
+        """Batches of one epoch."""
+
+    @property
+    def counted(self) -> str:
+        """The name of the share of what `loss` counts as right."""
+
+    def batches(self, epoch: int) -> Iterator[tuple[Any, ...]]:
+        """The process's part of every batch of ``epoch``: inputs, what `loss` takes, and the number that it is of.
+
+        That number, a float, is the same for all processes: the sum of all losses divided by it is the mean.
+        """
+
+    def targets(self, model: Any) -> tuple[tuple[tuple[int | None, ...], type[np.generic]], ...]:
+        """Shape and dtype of each array that `loss` takes beside the outputs of ``model``."""
+
+    def loss(self, outputs: Any, *targets: Any) -> tuple[Any, Any]:
+        """The sum of the losses of a batch, and how much of it is right, as TensorFlow's scalars."""
+
+    def judge(self, model: Any) -> tuple[float, Mapping[str, float]]:
+        """The loss of ``model`` on the validation images, and other figures by their names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a lesson is made from: the ``parts`` of the data, seen as ``preprocessing`` says."""
+
+    parts: Parts
+    preprocessing: Preprocessing
+    preset: TrainingPreset
+    detection: Detection | None
+    seed: int
+    share: Share
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """A lesson, the digests of the items ``learned`` from or validated on, and the ``test`` of the trained model."""
+
+    lesson: Lesson
+    learned: tuple[str, ...]
+    test: Callable[[Any], tuple[Metric, ...]]

@@ -1,0 +1,138 @@
+"""The detectors. Their "small" presets all learn scenes of handwritten digits."""
+
+from edgekit.models.box_augmentation import BoxAugmentation
+from edgekit.models.spec import Argument, ModelSpec, Optimizer, Published, Schedule, TrainingPreset, Value
+from edgekit.preprocessing import Resize
+
+_WIDTH = Argument(name="alpha", default=1.0, low=0.1, high=4)
+_MOMENTUM = Argument(name="momentum", default=0.99, low=0, high=1)
+
+
+def _lite(default_size: int) -> tuple[Argument, ...]:
+    return (
+        _WIDTH,
+        Argument(name="size", default=default_size, low=64),
+        Argument(name="classes", default=80),
+        Argument(name="padding", default="same", choices=("same", "torch")),
+        Argument(name="epsilon", default=1e-3, low=1e-7, high=1e-1),
+        _MOMENTUM,
+        Argument(name="head", default="lite", choices=("lite", "full")),
+        Argument(name="first_map", default="few", choices=("few", "all")),
+    )
+
+
+def _scenes(*, epochs: int, learning_rate: float, **arguments: Value) -> TrainingPreset:
+    """Scenes of digits in minutes on two cores; they are drawn turned, shaded and blurred already."""
+    return TrainingPreset(
+        data="digit_scenes",
+        epochs=epochs,
+        batch_size=32,
+        optimizer=Optimizer.ADAM,
+        learning_rate=learning_rate,
+        schedule=Schedule.COSINE,
+        boxes=BoxAugmentation(colour=0.3, crop=0.5, expand=1.5, mosaic=0.1),
+        validation_fraction=0.04,
+        arguments={"momentum": 0.9, "classes": 10, **arguments},
+    )
+
+
+_COCO = TrainingPreset(
+    data=None,
+    epochs=200,
+    batch_size=24,
+    optimizer=Optimizer.SGD,
+    learning_rate=1e-2,
+    schedule=Schedule.COSINE,
+    weight_decay=4e-5,
+    boxes=BoxAugmentation(colour=0.5, crop=0.8, expand=4.0, flip=True),
+)
+
+_MOBILENET_V2 = "Sandler et al. 2018, MobileNetV2, arXiv:1801.04381, section 6.2"
+
+SPECS: tuple[ModelSpec, ...] = (
+    ModelSpec(
+        name="ssdlite_mobilenet_v2",
+        title="SSDLite on MobileNetV2",
+        task="detection",
+        builder="edgekit.models.ssdlite:on_mobilenet_v2",
+        anchors="edgekit.models.ssd_anchors:ssdlite",
+        backbone="mobilenet_v2",
+        head=r"scores_\d+",
+        channels=3,
+        arguments=_lite(320),
+        preprocess="tf",
+        resize=Resize.STRETCH,
+        presets={
+            "small": _scenes(epochs=24, learning_rate=4e-3, alpha=0.5, size=160, first_map="all"),
+            "book": _COCO,
+        },
+        source=f"{_MOBILENET_V2}, table 6; anchors and additional maps: TensorFlow's published models",
+        published=Published(
+            parameters=4_300_000,
+            macs=800_000_000,
+            map=0.221,
+            map_data="COCO test-dev",
+            tolerance=0.05,
+            macs_tolerance=0.05,
+        ),
+        inner=r"stem|block_\d+_(expand|depthwise)|head|extra_\d+_(reduce|depthwise)|.*_depthwise",
+    ),
+    ModelSpec(
+        name="ssdlite_mobilenet_v1",
+        title="SSDLite on MobileNetV1",
+        task="detection",
+        builder="edgekit.models.ssdlite:on_mobilenet_v1",
+        anchors="edgekit.models.ssd_anchors:ssdlite",
+        backbone="mobilenet_v1",
+        head=r"scores_\d+",
+        channels=3,
+        arguments=_lite(320),
+        preprocess="tf",
+        resize=Resize.STRETCH,
+        presets={
+            "small": _scenes(epochs=24, learning_rate=4e-3, alpha=0.5, size=160, first_map="all"),
+            "book": _COCO,
+        },
+        source=f"{_MOBILENET_V2}, table 6, MNet V1 + SSDLite; anchors and additional maps as for MobileNetV2",
+        published=Published(
+            parameters=5_100_000,
+            macs=1_300_000_000,
+            map=0.222,
+            map_data="COCO test-dev",
+            tolerance=0.05,
+            macs_tolerance=0.05,
+        ),
+        inner=r"conv1|conv_dw_\d+|extra_\d+_(reduce|depthwise)|.*_depthwise",
+    ),
+    ModelSpec(
+        name="ssd300_vgg16",
+        title="SSD300 on VGG-16",
+        task="detection",
+        builder="edgekit.models.ssd300:build",
+        anchors="edgekit.models.ssd_anchors:ssd300",
+        backbone="vgg16",
+        head=r"scores_\d+",
+        channels=3,
+        arguments=(
+            _WIDTH,
+            Argument(name="size", default=300, low=96),
+            Argument(name="classes", default=20),
+            Argument(name="norm", default="none", choices=("none", "batch")),
+            _MOMENTUM,
+            Argument(name="smallest", default=0.2, low=0.01, high=1),
+            Argument(name="largest", default=0.88, low=0.01, high=2),
+        ),
+        preprocess="torch",
+        resize=Resize.STRETCH,
+        presets={
+            "small": _scenes(
+                epochs=12, learning_rate=2e-3, alpha=0.25, size=128, norm="batch", smallest=0.3, largest=0.9
+            ),
+            "book": _COCO,
+        },
+        source="Liu et al. 2016, SSD: Single Shot MultiBox Detector, arXiv:1512.02325, section 3.1, table 7",
+        published=Published(
+            parameters=26_300_000, map=0.743, map_data="VOC2007, at an overlap of one half", tolerance=0.002
+        ),
+    ),
+)
