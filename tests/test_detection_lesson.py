@@ -93,6 +93,7 @@ class Knowing:
     """Answers with the targets of the images, known by their brightness."""
 
     name = "knowing"
+    output_names = ("boxes", "scores")
 
     def __init__(self, images: BoxedImages, certainty: float) -> None:
         self.offsets, self.classes = Matcher.of(DETECTION).batch(images.boxes)
