@@ -1,5 +1,5 @@
 """Claim: the zoo's files hold built-in operators alone, run where their engine is all there is, and choose the same
-class on an ARM CPU.
+class, or find the same objects, on an ARM CPU.
 
     python benchmarks/zoo_everywhere.py RUNS [--data-dir DIR] [--items N]
 
@@ -28,8 +28,10 @@ from edgekit.files import write_atomic
 from edgekit.measure.host import host_facts
 from edgekit.measure.inspect import inspect
 from edgekit.measure.same import same_answers
+from edgekit.measure.same_objects import share_of_same_objects
 from edgekit.models.pages import ARM
 from edgekit.results import envelope
+from edgekit.tasks.detection import is_detector
 from edgekit.train_all import RESULTS
 
 EVERYWHERE = "everywhere.json"
@@ -38,13 +40,20 @@ EXTRAS = {Format.TFLITE: "litert", Format.ONNX: "onnx"}
 
 def row(path: Path, places: list[Place], inputs: dict[str, Any]) -> dict[str, Any]:
     """What `EVERYWHERE` says of one file."""
-    reference = run(here(), path, inputs).outputs
-    found = {place.name: same_answers(reference, run(place, path, inputs).outputs) for place in places}
+    artifact, reference = open_artifact(path), run(here(), path, inputs).outputs
+    elsewhere = {}
+    for place in places:
+        outputs = run(place, path, inputs).outputs
+        same = same_answers(reference, outputs)
+        metrics = same.metrics()
+        if is_detector(artifact):
+            metrics["agreement"] = share_of_same_objects(artifact, reference, outputs)
+        elsewhere[place.name] = {"n": same.count, "metrics": metrics}
     return {
         "artifact": path.name,
-        "sha256": open_artifact(path).sha256,
+        "sha256": artifact.sha256,
         "custom_operators": list(inspect(path).custom_operators),
-        "elsewhere": {name: {"n": s.count, "metrics": s.metrics()} for name, s in found.items()},
+        "elsewhere": elsewhere,
     }
 
 

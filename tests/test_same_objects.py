@@ -1,0 +1,55 @@
+"""When two runs of a detector find the same."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_detector import detector
+
+from edgekit.artifact import open_artifact
+from edgekit.measure.same_objects import same_objects, share_of_same_objects
+from edgekit.runtimes import open_runtime
+from edgekit.tasks.heads import Detections
+
+TWO = Detections(
+    boxes=np.array([[0.1, 0.1, 0.5, 0.5], [0.4, 0.4, 0.9, 0.8]], np.float32),
+    scores=np.array([0.9, 0.6], np.float32),
+    classes=np.array([3, 1]),
+)
+NONE = TWO.at(slice(0))
+
+
+def test_the_same_objects_in_another_order_are_the_same() -> None:
+    assert same_objects(TWO, TWO)
+    assert same_objects(TWO, TWO.at(np.array([1, 0])))
+    assert same_objects(NONE, NONE)
+    assert same_objects(TWO, replace(TWO, boxes=TWO.boxes + np.float32(0.005), scores=TWO.scores - np.float32(0.01)))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        NONE,
+        TWO.at(slice(1)),
+        TWO.at(np.array([0, 0])),
+        replace(TWO, classes=np.array([3, 2])),
+        replace(TWO, scores=TWO.scores - np.float32(0.05)),
+        replace(TWO, boxes=TWO.boxes + np.float32(0.05)),
+    ],
+    ids=["nothing", "one less", "one twice", "class", "score", "place"],
+)
+def test_another_number_class_score_or_place_is_another_finding(other: Detections) -> None:
+    assert not same_objects(TWO, other)
+    assert not same_objects(other, TWO)
+
+
+def test_the_share_counts_items(tmp_path: Path) -> None:
+    path = detector(tmp_path / "d.onnx", labels=("dark", "bright"))
+    levels = np.array([0.0, 1.0, 0.9, 0.1], np.float32)
+    runtime = open_runtime(path)
+    each = [runtime.run({"image": np.full((1, 8, 8, 3), level, np.float32)}) for level in levels]
+    outputs = {"found": np.concatenate([run["found"] for run in each])}
+    assert share_of_same_objects(open_artifact(path), outputs, outputs) == 1
+    swapped = {"found": outputs["found"][[0, 0, 2, 3]]}
+    assert share_of_same_objects(open_artifact(path), outputs, swapped) == 0.75
