@@ -18,6 +18,7 @@ from edgekit.files import write_atomic
 from edgekit.models.build import build
 from edgekit.models.complexity import complexity
 from edgekit.models.pages import entry_page, index_page
+from edgekit.models.prediction_layers import prediction_layers
 from edgekit.models.registry import ZOO
 from edgekit.train_all import RESULTS
 
@@ -41,6 +42,7 @@ def main() -> None:
     for spec in ZOO:
         rows[spec.name]["default"] = to_jsonable(complexity(build(spec)))
     FOLDER.mkdir(exist_ok=True)
+    results["prediction_layers"] = prediction_layers()
     results["results"] = [rows[spec.name] for spec in ZOO]
     write_atomic(FOLDER / "results.json", (json.dumps(results, indent=1) + "\n").encode())
     write_atomic(FOLDER / "README.md", index_page(ZOO, results).encode())

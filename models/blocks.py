@@ -33,11 +33,20 @@ class ConvNorm:
     norm: str = "batch"
     ceiling: float | None = None
 
-    def conv(self, x: Any, filters: int, *, kernel: int, stride: int = 1, relu: bool = True, name: str) -> Any:
+    def conv(
+        self, x: Any, filters: int, *, kernel: int, stride: int = 1, dilation: int = 1, relu: bool = True, name: str
+    ) -> Any:
         """An ordinary convolution of ``kernel`` x ``kernel``."""
         x, rule = self._padded(x, kernel, stride, name)
-        bias = self.norm == "none"
-        x = layers.Conv2D(filters, kernel, strides=stride, padding=rule, use_bias=bias, name=name)(x)
+        x = layers.Conv2D(
+            filters,
+            kernel,
+            strides=stride,
+            padding=rule,
+            dilation_rate=dilation,
+            use_bias=self.norm == "none",
+            name=name,
+        )(x)
         return self._normalised(x, relu, name)
 
     def depthwise(self, x: Any, *, stride: int = 1, name: str) -> Any:

@@ -129,12 +129,13 @@ def _coloured(image: Pixels, most: float, random: Random) -> Pixels:
     values = image.astype(np.float32) * gain
     values = (values - values.mean()) * contrast + values.mean()
     gray = values.mean(axis=-1, keepdims=True)
-    return np.clip(gray + (values - gray) * saturation, 0, 255).astype(np.uint8)
+    changed: Pixels = np.clip(gray + (values - gray) * saturation, 0, 255).astype(np.uint8)
+    return changed
 
 
 def _resized(image: Pixels, size_hw: tuple[int, int], box: tuple[float, float, float, float] | None = None) -> Pixels:
     from PIL import Image
 
     source = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-    resized = source.resize((size_hw[1], size_hw[0]), Image.Resampling.BILINEAR, box=box)
-    return np.asarray(resized).reshape(*size_hw, image.shape[2])
+    resized = np.asarray(source.resize((size_hw[1], size_hw[0]), Image.Resampling.BILINEAR, box=box), np.uint8)
+    return resized.reshape(*size_hw, image.shape[2])

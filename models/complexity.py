@@ -1,6 +1,7 @@
 """How large a model is and how much it computes, read from its Keras graph."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,13 @@ def complexity(model: Any) -> Complexity:
         macs=sum(_layer_macs(layer) for layer in model.layers),
         peak_activations=_peak_activations(model),
     )
+
+
+def of_layers(model: Any, pattern: str) -> tuple[int, int]:
+    """Trained parameters and multiply-accumulates of the layers whose whole name matches ``pattern``."""
+    chosen = [layer for layer in model.layers if re.fullmatch(pattern, layer.name)]
+    parameters = sum(math.prod(w.shape) for layer in chosen for w in layer.trainable_weights)
+    return parameters, sum(_layer_macs(layer) for layer in chosen)
 
 
 def _layer_macs(layer: Any) -> int:

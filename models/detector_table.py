@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgekit.models.prediction_layers import prediction_lines
 from edgekit.models.spec import ModelSpec
 from edgekit.report.words import percent
 
@@ -13,7 +14,7 @@ PARITY = (("close", 0.01), ("near", 0.03), ("apart", 1.0))
 _INT8 = ("tflite", "onnx")
 
 
-def detector_table(specs: Sequence[ModelSpec], rows: Mapping[str, Json]) -> list[str]:
+def detector_table(specs: Sequence[ModelSpec], rows: Mapping[str, Json], prediction: list[Json]) -> list[str]:
     """The lines of a section of ``docs/zoo/README.md``."""
     columns = [
         "model", "data", "parameters, M", "multiply-accumulates, G", "mAP .50 float, %", "int8 TFLite", "int8 ONNX",
@@ -34,6 +35,7 @@ def detector_table(specs: Sequence[ModelSpec], rows: Mapping[str, Json]) -> list
         + ", ".join(f"*{name}* up to {100 * most:g}" for name, most in PARITY[:-1])
         + f" points of difference in mAP .50, else *{PARITY[-1][0]}*.",
         "",
+        *prediction_lines(prediction),
     ]
 
 

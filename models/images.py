@@ -49,7 +49,7 @@ class Pictures:
 
     def subset(self, indices: Indices) -> Self:
         """The images at ``indices``, in that order; the pixels are not copied."""
-        taken = {"places": self.places[indices], "digests": tuple(self.digests[i] for i in indices)}
+        taken: dict[str, Any] = {"places": self.places[indices], "digests": tuple(self.digests[i] for i in indices)}
         return replace(self, **taken, **self._answers(indices))
 
     def _answers(self, _indices: Indices) -> Mapping[str, Any]:

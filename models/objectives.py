@@ -56,7 +56,7 @@ class AnchorObjective:
 
     def size(self, targets: Sequence[Array]) -> float:
         """The number of anchors with an object."""
-        return float(max(1, np.count_nonzero(targets[1] != BACKGROUND)))
+        return max(1.0, float(np.count_nonzero(targets[1] != BACKGROUND)))
 
     def loss(self, outputs: Any, *targets: Any) -> tuple[Any, Any]:
         """Smooth L1 of the offsets and cross-entropy of the classes (equations 1 to 3), summed.

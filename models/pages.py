@@ -50,7 +50,7 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         + f" of held-out items in the same class on, else *{PARITY[-1][0]}*.",
         "- **Training**: minutes and the largest memory of the process.",
         "",
-        *(detector_table(detectors, rows) if detectors else []),
+        *(detector_table(detectors, rows, results["prediction_layers"]) if detectors else []),
         "## All files",
         "",
         _everywhere(results),

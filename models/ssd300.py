@@ -48,7 +48,7 @@ def build(
         x = layers.MaxPooling2D(3 if last else 2, strides=1 if last else 2, padding="same", name=f"block_{index}_pool")(
             x
         )
-    x = layers.Conv2D(width(1024), 3, dilation_rate=6, padding="same", activation="relu", name="hidden_1")(x)
+    x = block.conv(x, width(1024), kernel=3, dilation=6, name="hidden_1")
     maps.append(block.conv(x, width(1024), kernel=1, name="hidden_2"))
     detection = ssd300({"size": size, "smallest": smallest, "largest": largest})
     for index, (reduced, channels) in enumerate(_EXTRAS[: len(detection.anchors) - 2], 1):

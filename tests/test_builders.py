@@ -12,6 +12,7 @@ from edgekit.errors import InputError
 from edgekit.models.blocks import make_divisible
 from edgekit.models.build import build, build_file
 from edgekit.models.complexity import Complexity, complexity
+from edgekit.models.prediction_layers import prediction_layers, prediction_lines
 from edgekit.models.registry import ZOO, find_spec
 from edgekit.models.spec import ModelSpec
 
@@ -180,6 +181,17 @@ def test_every_layer_can_be_quantized(spec: ModelSpec) -> None:
     assert all(layer.groups == 1 for layer in model.layers if type(layer).__name__ == "Conv2D")
 
 
+def test_the_prediction_layers_of_ssd_and_ssdlite_cost_what_their_paper_says() -> None:
+    ordinary, separable = prediction_layers()
+    assert (ordinary["head"], separable["head"]) == ("full", "lite")
+    assert ordinary["parameters"] == pytest.approx(14_800_000, rel=0.005)
+    assert ordinary["macs"] == pytest.approx(1_250_000_000, rel=0.01)
+    assert separable["parameters"] == pytest.approx(2_100_000, rel=0.02)
+    assert separable["macs"] == 177_617_344  # half of the published figure, see the page
+    lines = prediction_lines([ordinary, separable])
+    assert "| SSDLite | 2.11 | 2.1 | 0.18 | 0.35 |" in lines
+
+
 @pytest.mark.parametrize("spec", [s for s in ZOO if "stem" in s.defaults], ids=lambda s: s.name)
 def test_the_small_stem_keeps_more_of_a_small_image(spec: ModelSpec) -> None:
     small_stem, imagenet_stem = (
@@ -193,7 +205,11 @@ def test_the_small_stem_keeps_more_of_a_small_image(spec: ModelSpec) -> None:
 def test_normalisation_takes_the_place_of_biases(spec: ModelSpec) -> None:
     for norm, normalised in (("batch", True), ("none", False)):
         model = build(spec, **{**small(spec), "norm": norm})
-        convolutions = [layer for layer in model.layers if type(layer).__name__ == "Conv2D"]
+        convolutions = [
+            layer
+            for layer in model.layers
+            if type(layer).__name__ == "Conv2D" and not layer.name.startswith(("boxes_", "scores_"))
+        ]
         names = {layer.name for layer in model.layers}
         assert {layer.use_bias for layer in convolutions} == {not normalised}
         assert {f"{layer.name}_bn" in names for layer in convolutions} == {normalised}

@@ -120,7 +120,7 @@ def _scene(random: Random, digits: Dataset, *, held_out: bool) -> tuple[npt.NDAr
     noisy = blurred + random.normal(0, random.uniform(0, 8), blurred.shape)
     boxes = Boxes(
         image_hw=(SIDE, SIDE),
-        corners=np.asarray(taken, np.float32) / SIDE,
+        corners=(np.array(taken) / SIDE).astype(np.float32),
         classes=np.asarray(classes, np.int64),
         crowd=np.zeros(len(classes), bool),
     )
@@ -170,7 +170,7 @@ def _glyph(digits: Dataset, index: int) -> Array:
     assert isinstance(item, np.ndarray)  # noqa: S101 - digits are images
     picture = np.pad(item[..., 0] if item.ndim == 3 else item, 1)
     large = Image.fromarray(picture).resize((_GLYPH_SIDE, _GLYPH_SIDE), Image.Resampling.BICUBIC)
-    ink = np.clip((np.asarray(large, np.float32) / 255 - 0.35) * 4, 0, 1)
+    ink: Array = np.clip((np.asarray(large, np.float32) / 255 - 0.35) * 4, 0, 1).astype(np.float32)
     rows, columns = np.nonzero(ink > 0)
     return ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
 
@@ -192,7 +192,7 @@ def _drawn_glyph(glyph: Array, height: float, tilt: npt.NDArray[np.float64], ran
     drawn = Image.fromarray(glyph).transform(
         (out_w * shrink, out_h * shrink), Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR
     )
-    return np.clip(np.asarray(drawn.reduce(shrink), np.float32), 0, 1)
+    return np.asarray(drawn.reduce(shrink), np.float32)
 
 
 def _homography(source: npt.NDArray[np.float64], target: npt.NDArray[np.float64]) -> tuple[float, ...]:
