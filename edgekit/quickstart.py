@@ -137,7 +137,7 @@ def to_json(done: Quickstart) -> dict[str, Any]:
             "metrics": {
                 name: value
                 for name, value in (
-                    ("top1", row.top1.value if row.top1 else None),
+                    ("top1", row.accuracy.value if row.accuracy else None),
                     ("agreement", row.agreement),
                     ("sqnr_db", row.sqnr_db),
                 )

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from edgekit.card import Metric
 from edgekit.detection import Detection
-from edgekit.errors import InputError
 from edgekit.measure.evaluate_detection import LEAST_SCORE
 from edgekit.models.batches import ALONE, Share
 from edgekit.models.box_augmentation import BoxAugmentation
@@ -115,9 +114,8 @@ def _listed(outputs: Any) -> list[Any]:
 def detection_course(setting: Setting) -> Course:
     """Images of the training part, a share of them for validation; the test is COCO's metric on the others."""
     parts, preset = setting.parts, setting.preset
-    if setting.preprocessing.resize is not Resize.STRETCH:
-        raise InputError("Detectors are trained on whole images; leave the resize rule out.")
     assert setting.detection is not None  # noqa: S101 - a detector's spec tells it
+    assert setting.preprocessing.resize is Resize.STRETCH  # noqa: S101 - so that boxes are where they were
     learn, test = parts.boxed_images(setting.preprocessing, setting.seed, progress=setting.progress)
     kept, held = split_boxed(
         learn, preset.validation_fraction, setting.seed, purpose="validation", name=parts.train.name

@@ -187,14 +187,14 @@ class ModelSpec:
         """What turns an image into the input of the model that ``arguments`` give; the defaults are the source's.
 
         Values become what the preset ``affine`` makes of them, or what they become in ``like``, whose resize rule is
-        taken too; ``resize`` wins over both.
+        taken too, but not by detectors, which look at whole images; ``resize`` wins over both.
         """
         known = {"channels": self.channels, **self.resolved(arguments)}
         side, channels = int(known["size"]), int(known["channels"])
         spec = preset(affine or self.preprocess, size_hw=(side, side), channels=channels)
         if like is not None:
             spec = replace(spec, scale=like.scale, offset=like.offset)
-        rule = resize or (like.resize if like is not None else self.resize)
+        rule = resize or (like.resize if like is not None and not self.anchors else self.resize)
         if rule is Resize.CROP:
             return spec
         colour = Colour.GRAY if channels == 1 else Colour.RGB

@@ -101,6 +101,17 @@ def test_preprocessing_is_the_sources() -> None:
     assert len(find_spec("mobilenet_v2").preprocessing({}, affine="torch").scale) == 3
 
 
+def test_a_detector_sees_the_whole_image_whatever_its_backbone_did() -> None:
+    backbone = find_spec("mobilenet_v2").preprocessing({})
+    seen = find_spec("ssdlite_mobilenet_v2").preprocessing({"size": 96}, like=backbone)
+    assert (backbone.resize, seen.resize, seen.size_hw, seen.scale) == (
+        Resize.CROP,
+        Resize.STRETCH,
+        (96, 96),
+        backbone.scale,
+    )
+
+
 def test_preprocessing_follows_the_arguments() -> None:
     lenet = find_spec("lenet5")
     assert (lenet.preprocessing({}).colour, lenet.preprocessing({}).size_hw) == (Colour.GRAY, (32, 32))

@@ -90,8 +90,10 @@ class Page(HTMLParser):
 def test_joins_the_results_of_a_file(results: Path) -> None:
     fp32, int8 = read_results(results).rows
     assert (int8.name, int8.model_bytes, int8.ratio, int8.sqnr_db) == ("m.int8.tflite", 120_000, 3.33, 24.5)
-    assert int8.top1 is not None
-    assert int8.top1.low < 0.9722 < int8.top1.high
+    assert int8.accuracy is not None
+    assert int8.accuracy.low is not None
+    assert int8.accuracy.high is not None
+    assert int8.accuracy.low < 0.9722 < int8.accuracy.high
     assert int8.timing is not None
     assert (int8.timing.p50_ms, int8.timing.valid, int8.timing.flags) == (0.4, False, ("the machine was busy",))
     assert int8.timing.p90_ms == pytest.approx(0.44)
@@ -119,6 +121,28 @@ def test_an_invalid_timing_is_never_called_the_fastest(results: Path, tmp_path: 
     fastest = re.search(r'Fastest within 1 point of the best</h2><p class="big">([^<]*)<', text)
     assert fastest is not None
     assert fastest[1] == "m.fp32.tflite"
+
+
+def test_detectors_are_drawn_by_their_mean_average_precision(results: Path, tmp_path: Path) -> None:
+    found = [
+        {**entry("int8", metrics={"map50": value, "map": 0.4}, n=500, data="digit_scenes"), "sha256": name * 64}
+        for name, value in (("c", 0.9134), ("d", 0.88))
+    ]
+    write(results, "evaluate-detectors", found)
+    path = results / "evaluate-detectors.json"
+    path.write_text(path.read_text().replace('"command": "evaluate-detectors"', '"command": "evaluate"'))
+    better = next(row for row in read_results(results).rows if row.sha256[0] == "c")
+    assert better.accuracy is not None
+    assert (better.accuracy.metric, better.accuracy.value, better.accuracy.low) == ("mAP .50", 0.9134, None)
+    page = Page(write_report(results, tmp_path / "report.html").read_text())
+    for said in ("On digits", "On digit_scenes", "mAP .50, %", "91.34", "top-1, %", "97.22"):
+        assert said in page.text, said
+
+
+def test_a_column_without_any_value_is_left_out(results: Path, tmp_path: Path) -> None:
+    text = Page(write_report(results, tmp_path / "report.html").read_text()).text
+    assert "mAP .50, %" not in text
+    assert "agreement, %" in text
 
 
 def row(name: str, size: int, top1: float, fmt: str = "tflite", data: str = "digits") -> Row:

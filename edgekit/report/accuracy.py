@@ -4,32 +4,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html import escape
 
-from edgekit.report.read import Row, Timing
+from edgekit.report.read import Accuracy, Row, Timing
 from edgekit.report.svg import Point, scatter, shape
 from edgekit.report.words import kilobytes, milliseconds, percent
 
 KEPT = 0.01
-"""A file keeps the accuracy when its top-1 is at most this fraction below the best one measured on the same data."""
+"""A file keeps the accuracy when it is at most this fraction below the best one measured on the same data."""
 
 
 def accuracy_sections(rows: Sequence[Row]) -> str:
-    """Choices and plots of the files whose top-1 was measured; only what was measured on the same data is compared."""
-    by_data: dict[str, list[Row]] = {}
+    """Choices and plots of the files whose accuracy was measured; only the same metric on the same data is compared."""
+    by_data: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         for accuracy in row.accuracies:
-            by_data.setdefault(accuracy.data, []).append(replace(row, accuracies=(accuracy,)))
+            by_data.setdefault((accuracy.data, accuracy.metric), []).append(replace(row, accuracies=(accuracy,)))
     if not by_data:
         return ""
     groups = [
         (f"<h2>On {escape(data)}</h2>" if len(by_data) > 1 else "") + _choices(group) + _plots(group)
-        for data, group in by_data.items()
+        for (data, _), group in by_data.items()
     ]
     return "".join(groups) + _legend(sorted({mark_class(row) for group in by_data.values() for row in group}))
 
 
 def _choices(rows: Sequence[Row]) -> str:
     """The two files that most people look for: the smallest and the fastest of those that keep the accuracy."""
-    judged = [(r, r.top1.value) for r in rows if r.top1]
+    judged = [(r, r.accuracy.value) for r in rows if r.accuracy]
     best = max(value for _, value in judged)
     kept = [r for r, value in judged if value >= best - KEPT]
     cards = []
@@ -49,8 +49,8 @@ def _choices(rows: Sequence[Row]) -> str:
 
 def _summary(row: Row) -> str:
     facts = []
-    if row.top1:
-        facts.append(f"top-1 {percent(row.top1.value)} % ({percent(row.top1.low)}–{percent(row.top1.high)})")
+    if row.accuracy:
+        facts.append(f"{row.accuracy.metric} {percent(row.accuracy.value)} %{_interval(row.accuracy)}")
     if row.model_bytes:
         facts.append(kilobytes(row.model_bytes))
     if row.timing:
@@ -58,6 +58,12 @@ def _summary(row: Row) -> str:
         if not row.timing.valid:
             facts.append("timing not valid: " + "; ".join(row.timing.flags))
     return " · ".join(facts)
+
+
+def _interval(accuracy: Accuracy) -> str:
+    if accuracy.low is None or accuracy.high is None:
+        return ""
+    return f" ({percent(accuracy.low)}–{percent(accuracy.high)})"
 
 
 def _plots(rows: Sequence[Row]) -> str:
@@ -91,7 +97,7 @@ def _figure(rows: Sequence[Row], title: str, x_label: str, x_of: Callable[[Row],
     points: list[Point] = []
     several, named = len({row.model for row in rows}) > 1, set[str]()
     for x, row in sorted(((x_of(row) or 0.0, row) for row in rows), key=lambda pair: pair[0]):
-        if x and row.top1:
+        if x and row.accuracy:
             label = row.recipe
             if several:  # one name for all files of a model, at the leftmost: so many recipes would cover each other
                 label = "" if row.model in named else row.model
@@ -99,9 +105,9 @@ def _figure(rows: Sequence[Row], title: str, x_label: str, x_of: Callable[[Row],
             points.append(
                 Point(
                     x=x,
-                    y=100 * row.top1.value,
-                    low=100 * row.top1.low,
-                    high=100 * row.top1.high,
+                    y=100 * row.accuracy.value,
+                    low=_in_percent(row.accuracy.low),
+                    high=_in_percent(row.accuracy.high),
                     label=label,
                     group=mark_class(row),
                     tooltip=f"{row.name}: {_summary(row)}",
@@ -109,5 +115,10 @@ def _figure(rows: Sequence[Row], title: str, x_label: str, x_of: Callable[[Row],
             )
     if not points:
         return ""
-    drawn = scatter(points, title=title, x_label=x_label, y_label="top-1, %")
+    (metric,) = {row.accuracy.metric for row in rows if row.accuracy}
+    drawn = scatter(points, title=title, x_label=x_label, y_label=f"{metric}, %")
     return f"<figure><figcaption>{title}</figcaption>{drawn}</figure>"
+
+
+def _in_percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value

@@ -6,7 +6,7 @@ from typing import Any
 
 from edgekit.report.accuracy import accuracy_sections, mark_class
 from edgekit.report.layer_plot import LayerBar, profile
-from edgekit.report.read import Accuracy, Results, Row, Timing
+from edgekit.report.read import MAP50, TOP1, Accuracy, Results, Row, Timing
 from edgekit.report.style import CSS
 from edgekit.report.words import NOTHING, kilobytes, milliseconds, percent
 
@@ -37,7 +37,7 @@ def document(title: str, body: str) -> str:
 
 def _header(results: Results, title: str) -> str:
     rows = results.rows
-    counts = {r.top1.count for r in rows if r.top1}
+    counts = {r.accuracy.count for r in rows if r.accuracy}
     facts = [f"{len(rows)} model {'file' if len(rows) == 1 else 'files'}"]
     if len(counts) == 1:
         facts.append(f"accuracy on {counts.pop():,} items")
@@ -55,8 +55,9 @@ _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("recipe", lambda r: r.recipe),
     ("size", lambda r: kilobytes(r.model_bytes) if r.model_bytes else NOTHING),
     ("ratio", lambda r: f"{r.ratio:.2f} ×" if r.ratio else NOTHING),
-    ("top-1, %", lambda r: _each_accuracy(r, lambda a: percent(a.value))),
-    ("95 % interval", lambda r: _each_accuracy(r, lambda a: f"{percent(a.low)}–{percent(a.high)}")),
+    (f"{TOP1}, %", lambda r: _each_accuracy(r, TOP1, lambda a: percent(a.value))),
+    ("95 % interval", lambda r: _each_accuracy(r, TOP1, lambda a: f"{percent(a.low or 0)}–{percent(a.high or 0)}")),
+    (f"{MAP50}, %", lambda r: _each_accuracy(r, MAP50, lambda a: percent(a.value))),
     ("agreement, %", lambda r: percent(r.agreement) if r.agreement is not None else NOTHING),
     ("SQNR, dB", lambda r: f"{r.sqnr_db:.1f}" if r.sqnr_db is not None else NOTHING),
     ("p50, ms", lambda r: milliseconds(r.timing.p50_ms) if r.timing else NOTHING),
@@ -75,10 +76,11 @@ def cells(row: Row) -> list[str]:
     return [cell(row) for _, cell in _COLUMNS]
 
 
-def _each_accuracy(row: Row, told: Callable[[Accuracy], str]) -> str:
-    if len(row.accuracies) < 2:
-        return told(row.accuracies[0]) if row.accuracies else NOTHING
-    return ", ".join(f"{told(accuracy)} ({accuracy.data})" for accuracy in row.accuracies)
+def _each_accuracy(row: Row, metric: str, told: Callable[[Accuracy], str]) -> str:
+    found = [accuracy for accuracy in row.accuracies if accuracy.metric == metric]
+    if len(found) < 2:
+        return told(found[0]) if found else NOTHING
+    return ", ".join(f"{told(accuracy)} ({accuracy.data})" for accuracy in found)
 
 
 def _validity(timing: Timing | None) -> str:
@@ -91,10 +93,12 @@ def _validity(timing: Timing | None) -> str:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS)
+    lines = [cells(row) for row in rows]
+    filled = [place for place in range(len(COLUMNS)) if any(line[place] != NOTHING for line in lines)]
+    head = "".join(f"<th>{escape(COLUMNS[place])}</th>" for place in filled)
     body = ""
-    for row in rows:
-        name, *others = (escape(text) for text in cells(row))
+    for row, line in zip(rows, lines, strict=True):
+        name, *others = (escape(line[place]) for place in filled)
         data = "".join(f"<td>{text}</td>" for text in others)
         body += f'<tr><th scope="row" title="sha256 {escape(row.sha256)}">{name}</th>{data}</tr>\n'
     legend = (

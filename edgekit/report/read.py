@@ -16,17 +16,20 @@ READ = ("train", "convert", "evaluate", "compare", "benchmark")
 """Commands whose results make a report; of ``compare``, those with layers."""
 
 _TRAINED = "model.keras"
+TOP1, MAP50 = "top-1", "mAP .50"
+"""The accuracies that are drawn: of classifiers, and of detectors at an overlap of one half."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """A fraction of ``count`` items of the data set ``data``, with its 95 % interval."""
+    """What ``metric`` is of ``count`` items of the data set ``data``, a fraction; of top-1 with its 95 % interval."""
 
     value: float
-    low: float
-    high: float
     count: int
     data: str
+    metric: str = TOP1
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,7 @@ class Row:
         return folder or (name.rpartition(".")[0] or name).removesuffix(f".{self.recipe}")
 
     @property
-    def top1(self) -> Accuracy | None:
+    def accuracy(self) -> Accuracy | None:
         """The accuracy on the first data set."""
         return self.accuracies[0] if self.accuracies else None
 
@@ -226,7 +229,7 @@ def _envelopes(directory: Path) -> Sequence[tuple[str, Path, dict[str, Any]]]:
 
 
 def _add_training(row: Row, fields: Fields) -> Row:
-    return replace(row, model_bytes=int(fields.number("model_bytes")))
+    return replace(_add_evaluation(row, fields), model_bytes=int(fields.number("model_bytes")))
 
 
 def _add_conversion(row: Row, fields: Fields) -> Row:
@@ -242,16 +245,20 @@ def _add_conversion(row: Row, fields: Fields) -> Row:
 
 
 def _add_evaluation(row: Row, fields: Fields) -> Row:
-    metrics, count = fields.inner("metrics"), int(fields.number("n"))
-    if not metrics.has("top1"):
+    if not fields.has("metrics"):
         return row
-    value = metrics.number("top1")
+    metrics, count = fields.inner("metrics"), int(fields.number("n"))
+    known = [(name, title) for name, title in (("top1", TOP1), ("map50", MAP50)) if metrics.has(name)]
+    if not known:
+        return row
+    name, title = known[0]
+    value = metrics.number(name)
     if value > 1 or count < 1:
         raise InputError(
-            f"{fields.path} has top1 = {value:g} of {count} items; expected a fraction of 1 or more items."
+            f"{fields.path} has {name} = {value:g} of {count} items; expected a fraction of 1 or more items."
         )
-    low, high = wilson_interval(round(value * count), count)
-    found = Accuracy(value=value, low=low, high=high, count=count, data=fields.text("data"))
+    low, high = wilson_interval(round(value * count), count) if title == TOP1 else (None, None)
+    found = Accuracy(value=value, low=low, high=high, count=count, data=fields.text("data"), metric=title)
     return replace(row, accuracies=(*(a for a in row.accuracies if a.data != found.data), found))
 
 

@@ -1,0 +1,39 @@
+"""The detector that the demo of digits makes for itself."""
+
+from pathlib import Path
+
+import pytest
+
+from edgekit.digit_detector import FILE, NAME, PRESET, NotMadeError, _edgekit, _settings_digest, digit_detector
+from edgekit.errors import InputError
+from edgekit.models.registry import find_spec
+
+
+def test_what_was_made_before_is_taken(tmp_path: Path) -> None:
+    made = tmp_path / "edgekit" / f"digits-{_settings_digest()}" / FILE
+    made.parent.mkdir(parents=True)
+    made.write_bytes(b"x")
+    told: list[str] = []
+    assert digit_detector(told.append, environment={"XDG_CACHE_HOME": str(tmp_path)}) == made
+    assert told == []
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "edgekit").write_text("a file")
+    with pytest.raises(InputError) as caught:
+        digit_detector(lambda _: None, environment={"XDG_CACHE_HOME": str(tmp_path)})
+    folder = tmp_path / "edgekit" / f"digits-{_settings_digest()}"
+    assert str(caught.value) == f"Cannot write to {folder}: Not a directory; name another cache in XDG_CACHE_HOME."
+
+
+def test_a_step_that_fails_ends_the_making(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(NotMadeError) as caught:
+        _edgekit("train", "no_such_model", "-o", str(tmp_path / "run"))
+    assert str(caught.value) == "The detector of digits could not be made: edgekit train failed, as told above."
+    told = capfd.readouterr()
+    assert told.err.startswith("edgekit: There is no model 'no_such_model' in the zoo; ")
+    assert told.out == ""
+
+
+def test_the_detector_needs_nothing_but_what_is_installed() -> None:
+    assert find_spec(NAME).preset(PRESET).data == "digit_scenes"
