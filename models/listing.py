@@ -50,7 +50,8 @@ def figure_rows(entry: Json) -> list[list[str]]:
     here, published = entry["metrics"], entry["published"]
     same = entry["arguments"] == published["arguments"]
     arguments = [[name, f"{value}", f"{published['arguments'][name]}"] for name, value in entry["arguments"].items()]
-    accuracy = published["top1"] and f"{published['top1']:.1%} on {published['top1_data']}"
+    name, key = ("mAP", "map") if entry["task"] == "detection" else ("top-1", "top1")
+    accuracy = published[key] and f"{published[key]:.1%} on {published[f'{key}_data']}"
     return [
         *arguments,
         ["parameters (trained)", f"{here['parameters']:,}", _published(published["parameters"], same)],
@@ -58,7 +59,7 @@ def figure_rows(entry: Json) -> list[list[str]]:
         ["multiply-accumulates", f"{here['macs']:,}", _published(published["macs"], same)],
         ["activation memory, fp32, bytes", f"{here['activation_bytes_fp32']:,}", ""],
         ["activation memory, int8, bytes", f"{here['activation_bytes_int8']:,}", ""],
-        ["top-1", "", accuracy or ""],
+        [name, "", accuracy or ""],
     ]
 
 

@@ -2,15 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from command import edgekit
-from PIL import Image
+from scene_folder import coco_folder
 
 from edgekit.artifact import open_artifact
-from edgekit.data import Part, open_data
 from edgekit.detection import Head
 from edgekit.models.build import build, build_with_weights
 from edgekit.models.registry import find_spec
@@ -18,35 +16,6 @@ from edgekit.models.registry import find_spec
 pytestmark = pytest.mark.timeout(300)
 
 NARROW = ("--alpha", "0.1", "--size", "64")
-
-
-def coco_folder(folder: Path, count: int) -> Path:
-    """Some of the digit scenes as a COCO data set, with a crowd in the first image."""
-    scenes = open_data("digit_scenes", part=Part.TRAIN, data_dir=None)
-    assert scenes.boxes is not None
-    (folder / "images").mkdir(parents=True)
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for index in range(count):
-        name = f"{index:03d}.png"
-        Image.fromarray(np.asarray(scenes.items[index])).save(folder / "images" / name)
-        images.append({"id": index, "file_name": name, "width": 160, "height": 160})
-        for corners, label in zip(scenes.boxes[index].corners * 160, scenes.boxes[index].classes, strict=True):
-            left, top, right, bottom = (float(v) for v in corners)
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": index,
-                    "category_id": int(label),
-                    "bbox": [left, top, right - left, bottom - top],
-                    "area": (right - left) * (bottom - top),
-                    "iscrowd": int(not annotations),
-                }
-            )
-    categories = [{"id": i, "name": str(i)} for i in range(10)]
-    data = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "instances.json").write_text(json.dumps(data))
-    return folder
 
 
 def test_a_detector_is_trained_on_a_users_own_boxes_and_its_file_is_evaluated(tmp_path: Path) -> None:

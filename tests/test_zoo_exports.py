@@ -1,4 +1,4 @@
-"""Contract of every architecture: it exports in every recipe, to files of built-in operators that choose as it does."""
+"""Contract of every classifier: it exports in every recipe, to files of built-in operators that choose as it does."""
 
 import fcntl
 import json
@@ -26,7 +26,7 @@ from aarch64.places import UnavailableError, arm, here, run
 from material import held_out_inputs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-each_spec = pytest.mark.parametrize("spec", ZOO, ids=lambda s: s.name)
+each_spec = pytest.mark.parametrize("spec", [s for s in ZOO if s.task == "classification"], ids=lambda s: s.name)
 
 EXPECTED = {(fmt, p.value) for p in Precision for fmt in ("tflite", "onnx")} - {("onnx", "int16x8")}
 LEAST_AGREEMENT = {"fp32": 1.0, "fp16": 0.95, "dynamic": 0.7, "int8": 0.85, "int16x8": 0.85}

@@ -32,15 +32,16 @@ def same_objects(found: Detections, others: Detections) -> bool:
 
 
 def share_of_same_objects(artifact: Artifact, reference: Mapping[str, Array], other: Mapping[str, Array]) -> float:
-    """The fraction of items in which two runs of the detector ``artifact`` find the `same_objects`.
-
-    Both are its outputs, (count, ...) by name and as the file has them; its card states its preprocessing.
-    """
-    runs = [_found(artifact, outputs) for outputs in (reference, other)]
+    """The fraction of items in which two runs of the detector ``artifact`` find the `same_objects`."""
+    runs = [objects_in(artifact, outputs) for outputs in (reference, other)]
     return float(np.mean([same_objects(*pair) for pair in zip(*runs, strict=True)]))
 
 
-def _found(artifact: Artifact, outputs: Mapping[str, Array]) -> list[Detections]:
+def objects_in(artifact: Artifact, outputs: Mapping[str, Array]) -> list[Detections]:
+    """What the detector ``artifact`` found in each item.
+
+    ``outputs`` are (count, ...) by name, as the file has them; its card states its preprocessing.
+    """
     how, specs = artifact.card.preprocessing, {spec.name: spec for spec in artifact.card.outputs}
     assert how is not None  # noqa: S101 - stated
     decoder = make_decoder(artifact, resolve_detection(artifact, None), how)

@@ -1,0 +1,90 @@
+"""Contract of every detector: it exports in every recipe, to files of built-in operators that find what it finds."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scene_folder import coco_folder
+
+from edgekit.artifact import open_artifact
+from edgekit.converters import Request, convert
+from edgekit.data import Part, open_data
+from edgekit.measure.evaluate_detection import evaluate_detection
+from edgekit.measure.inspect import inspect
+from edgekit.measure.same_objects import objects_in, share_of_same_objects
+from edgekit.models.registry import ZOO
+from edgekit.models.spec import ModelSpec
+from edgekit.models.train import TrainRequest, train
+from edgekit.recipe import Precision, Recipe
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+from aarch64.places import UnavailableError, arm, here, run
+from material import held_out_inputs
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+EXPECTED = {(fmt, p.value) for p in Precision for fmt in ("tflite", "onnx")} - {("onnx", "int16x8")}
+MOST_LOST = {"fp32": 0.002, "fp16": 0.02, "dynamic": 0.1, "int8": 0.1, "int16x8": 0.05}
+"""Of the mean average precision at .50, which after so short a training hangs on a few boxes."""
+
+
+@pytest.fixture(scope="module", params=[s for s in ZOO if s.task == "detection"], ids=lambda s: s.name)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelSpec, Path, Path]:
+    """A narrow form of an entry that has learned some scenes by heart, in all recipes, and the scenes."""
+    spec: ModelSpec = request.param
+    folder = tmp_path_factory.mktemp(spec.name)
+    data, run_dir = coco_folder(folder / "scenes", 60), folder / "run"
+    least = {argument.name: argument.low for argument in spec.arguments}
+    wanted = {"alpha": 0.25, "size": int(least["size"]), "momentum": 0.9}
+    arguments = {**spec.presets["small"].arguments, **{n: v for n, v in wanted.items() if n in spec.defaults}}
+    model = train(TrainRequest(spec=spec, data=str(data), epochs=30, batch_size=8, arguments=arguments), run_dir)
+    converted = convert(
+        Request(
+            source=model,
+            recipes=tuple(Recipe(precision=p) for p in Precision),
+            calibration=str(data),
+            output_dir=run_dir,
+        )
+    )
+    rows = [row.to_result() | {"artifact": row.path.name} for row in converted.artifacts]
+    (run_dir / "rows.json").write_text(json.dumps(rows))
+    return spec, run_dir, data
+
+
+def test_every_recipe_gives_a_file_of_built_in_operators_that_finds_the_same(exported: Any) -> None:
+    spec, folder, _ = exported
+    rows = json.loads((folder / "rows.json").read_bytes())
+    assert {(row["format"], row["recipe"]) for row in rows} == EXPECTED
+    source = open_artifact(folder / "model.keras").card
+    paths = [folder / row["artifact"] for row in rows]
+    for path in paths:
+        card = open_artifact(path).card
+        assert inspect(path).custom_operators == ()
+        assert (card.name, card.task, card.labels) == (spec.name, "detection", source.labels)
+        assert (card.detection, card.preprocessing) == (source.detection, source.preprocessing)
+    again = coco_folder(folder / "again", 60, suffix="jpg")  # other files of scenes that were learned by heart
+    report = evaluate_detection([folder / "model.keras", *paths], str(again))
+    assert report.left_out == 0
+    reference, *others = (entry.result.figures["map50"] for entry in report.entries)
+    assert reference > 0.2
+    for row, found in zip(rows, others, strict=True):
+        assert found > reference - MOST_LOST[row["recipe"]], (row["artifact"], reference, found)
+
+
+@pytest.mark.device
+def test_an_arm_cpu_finds_the_same(exported: Any) -> None:
+    try:
+        pi = arm("cortex-a72")
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    _, folder, _ = exported
+    again = open_data(str(coco_folder(folder / "few", 10, suffix="jpg")), part=Part.EVALUATION, data_dir=None)
+    paths = [folder / f"run.{name}" for name in ("fp32.tflite", "int8.tflite", "fp32.onnx", "int8.onnx")]
+    for path in paths:
+        inputs = held_out_inputs(path, paths, again, 10)
+        ours, theirs = (run(place, path, inputs).outputs for place in (here(), pi))
+        assert share_of_same_objects(open_artifact(path), ours, theirs) == 1, path.name
+        assert sum(map(len, objects_in(open_artifact(path), ours))) > 5
