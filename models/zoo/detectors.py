@@ -30,7 +30,7 @@ def _scenes(*, epochs: int, learning_rate: float, **arguments: Value) -> Trainin
         optimizer=Optimizer.ADAM,
         learning_rate=learning_rate,
         schedule=Schedule.COSINE,
-        boxes=BoxAugmentation(colour=0.3, crop=0.5, expand=1.5, mosaic=0.1),
+        boxes=BoxAugmentation(colour=0.3, crop=0.4, expand=1.3),
         validation_fraction=0.04,
         arguments={"momentum": 0.9, "classes": 10, **arguments},
     )
@@ -44,7 +44,7 @@ _COCO = TrainingPreset(
     learning_rate=1e-2,
     schedule=Schedule.COSINE,
     weight_decay=4e-5,
-    boxes=BoxAugmentation(colour=0.5, crop=0.8, expand=4.0, flip=True),
+    boxes=BoxAugmentation(colour=0.5, crop=0.8, expand=4.0, mosaic=0.2, flip=True),
 )
 
 _MOBILENET_V2 = "Sandler et al. 2018, MobileNetV2, arXiv:1801.04381, section 6.2"
