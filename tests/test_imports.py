@@ -26,7 +26,7 @@ DEVICE_VERBS = ("inspect", "predict", "evaluate", "compare", "benchmark", "card"
 
 FOLDERS = {"models": "edgekit.models", "converters": "edgekit.converters", "demos": "edgekit.demos"}
 
-JOINING = ("edgekit.quickstart", "edgekit.train_all", "edgekit.zoo_latency")
+JOINING = ("edgekit.digit_detector", "edgekit.quickstart", "edgekit.train_all", "edgekit.zoo_latency")
 """What joins training, conversion and measuring: only the command line stands above."""
 
 MAY_IMPORT = {

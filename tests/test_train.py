@@ -381,7 +381,7 @@ def test_rare_classes_are_learned_where_classes_are_balanced(data: Path, tmp_pat
             classes=3,
             preset=preset,
             seed=0,
-        ).batches
+        ).plan
         weights = np.zeros(3)
         for batch in batches.of_epoch(1):
             np.add.at(weights, batch.targets.argmax(axis=1), batch.weights)

@@ -21,7 +21,7 @@ from edgekit.models.build import build, build_file, build_with_weights
 from edgekit.models.classification_lesson import ClassificationLesson, cross_entropy
 from edgekit.models.cluster import Together
 from edgekit.models.fitting import fit, training_step
-from edgekit.models.images import load_images
+from edgekit.models.images import Images, load_images
 from edgekit.models.listing import phase_words
 from edgekit.models.parts import read_parts
 from edgekit.models.phases import optimizer_for, phases
@@ -114,9 +114,18 @@ def test_an_image_of_no_weight_changes_nothing_and_the_loss_is_the_sum(tmp_path:
     preset = replace(find_spec("mlp").preset("small"), epochs=1)
     optimizer = optimizer_for(preset, phases(preset)[0], 10)
     optimizer.build(model.trainable_variables)
-    step = training_step(model, optimizer, 0.2, Together())
     inputs = np.random.default_rng(0).random((6, 28, 28, 1), np.float32)
     labels = np.arange(6) % 3
+    images = Images(pixels=np.empty((0, 28, 28, 1), np.uint8), places=labels[:0], digests=(), labels=labels[:0])
+    lesson = ClassificationLesson(
+        training=images,
+        validation=images,
+        preprocessing=find_spec("mlp").preprocessing({}),
+        classes=3,
+        preset=replace(preset, label_smoothing=0.2),
+        seed=0,
+    )
+    step = training_step(model, optimizer, lesson, Together())
     targets = np.eye(3, dtype=np.float32)[labels]
     expected = cross_entropy(np.asarray(model(inputs)), labels, 0.2) * 6
     before = model.get_weights()

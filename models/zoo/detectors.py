@@ -63,7 +63,7 @@ SPECS: tuple[ModelSpec, ...] = (
         preprocess="tf",
         resize=Resize.STRETCH,
         presets={
-            "small": _scenes(epochs=24, learning_rate=4e-3, alpha=0.5, size=160, first_map="all"),
+            "small": _scenes(epochs=16, learning_rate=2e-3, alpha=0.35, size=160, first_map="all"),
             "book": _COCO,
         },
         source=f"{_MOBILENET_V2}, table 6; anchors and additional maps: TensorFlow's published models",
@@ -90,7 +90,7 @@ SPECS: tuple[ModelSpec, ...] = (
         preprocess="tf",
         resize=Resize.STRETCH,
         presets={
-            "small": _scenes(epochs=24, learning_rate=4e-3, alpha=0.5, size=160, first_map="all"),
+            "small": _scenes(epochs=12, learning_rate=2e-3, alpha=0.25, size=160, first_map="all"),
             "book": _COCO,
         },
         source=f"{_MOBILENET_V2}, table 6, MNet V1 + SSDLite; anchors and additional maps as for MobileNetV2",
@@ -126,7 +126,7 @@ SPECS: tuple[ModelSpec, ...] = (
         resize=Resize.STRETCH,
         presets={
             "small": _scenes(
-                epochs=12, learning_rate=2e-3, alpha=0.25, size=128, norm="batch", smallest=0.3, largest=0.9
+                epochs=10, learning_rate=2e-3, alpha=0.125, size=128, norm="batch", smallest=0.3, largest=0.9
             ),
             "book": _COCO,
         },
