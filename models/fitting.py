@@ -132,8 +132,9 @@ def training_step(model: Any, optimizer: Any, lesson: Lesson, together: Together
         optimizer.apply(tape.gradient(mean, [v.value for v in variables]), variables)
         return loss, right
 
-    # One signature for every batch size: tracing a MobileNet takes seconds.
-    compiled: Callable[..., Any] = tf.function(together.summed(own), input_signature=_signature(model, lesson))
+    # One signature for every batch size: tracing a MobileNet takes seconds. No Python statement is to become a graph.
+    signature = _signature(model, lesson)
+    compiled: Callable[..., Any] = tf.function(together.summed(own), input_signature=signature, autograph=False)
     return compiled
 
 
@@ -190,9 +191,10 @@ def ahead(lesson: Lesson, epoch: int, model: Any) -> Any:
     """The batches of ``epoch`` for ``model``, made while it learns."""
     import tensorflow as tf
 
-    return tf.data.Dataset.from_generator(
-        lambda: lesson.batches(epoch), output_signature=_signature(model, lesson)
-    ).prefetch(_AHEAD)
+    def rows() -> Any:
+        return lesson.batches(epoch)
+
+    return tf.data.Dataset.from_generator(rows, output_signature=_signature(model, lesson)).prefetch(_AHEAD)
 
 
 def _log(folder: Path, record: EpochRecord) -> None:
