@@ -34,7 +34,7 @@ def digit_detector(announce: Announce, *, environment: Mapping[str, str] = os.en
     made = folder / FILE
     if made.is_file():
         return made
-    require_installed(("tensorflow", "keras", "sklearn", "litert_quantizer"), extra="convert")
+    require_installed(("tensorflow", "keras", "sklearn", "pycocotools", "litert_quantizer"), extra="convert")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from edgekit.card import Metric
 from edgekit.detection import Detection
+from edgekit.errors import require_installed
 from edgekit.measure.evaluate_detection import LEAST_SCORE
 from edgekit.models.batches import ALONE, Share
 from edgekit.models.box_augmentation import BoxAugmentation
@@ -114,6 +115,7 @@ def _listed(outputs: Any) -> list[Any]:
 def detection_course(setting: Setting) -> Course:
     """Images of the training part, a share of them for validation; the test is COCO's metric on the others."""
     parts, preset = setting.parts, setting.preset
+    require_installed(("pycocotools",), extra="train")  # or it would be missed after the first epoch
     assert setting.detection is not None  # noqa: S101 - a detector's spec tells it
     assert setting.preprocessing.resize is Resize.STRETCH  # noqa: S101 - so that boxes are where they were
     learn, test = parts.boxed_images(setting.preprocessing, setting.seed, progress=setting.progress)
