@@ -1,7 +1,7 @@
 """A frame to draw on: boxes with labels, bars, and a line at the bottom.
 
-All of it is slices of an array, and letters that Pillow draws once for each text: that takes a fraction of a
-millisecond, looks the same on every machine, and needs no OpenCV.
+All of it is slices of an array, and letters that Pillow draws once each: that takes a fraction of a millisecond, looks
+the same on every machine, knows more than ASCII, and needs no OpenCV.
 """
 
 import colorsys
@@ -109,21 +109,27 @@ def class_colour(class_id: int) -> Colour:
 
 @functools.lru_cache(maxsize=256)
 def tile(text: str, letters: int, ink: Colour, ground: Colour) -> Pixels:
-    """``text`` in ``ink`` on ``ground``, (height, width, 3); most labels come again in the next frame."""
+    """``text`` in ``ink`` on ``ground``, (height, width, 3)."""
     opacity = mask(text, letters)
     return _inked(opacity, ink, np.broadcast_to(np.array(ground, np.uint8), (*opacity.shape, 3)))
 
 
 def mask(text: str, letters: int) -> Pixels:
     """How much of each pixel letters of this height cover, (height, width) in 0..255, with some room around them."""
+    text = " ".join(text.split())  # in one line, whatever a file's labels hold
+    side = np.zeros((len(_letter(" ", letters)), _PADDING), np.uint8)
+    return np.concatenate([side, *(_letter(letter, letters) for letter in text), side], axis=1)
+
+
+@functools.lru_cache(maxsize=1024)
+def _letter(letter: str, letters: int) -> Pixels:
+    """One letter as `mask` has it: scores change with every frame, and their digits come again."""
     from PIL import Image, ImageDraw
 
-    text = " ".join(text.split())  # in one line, whatever a file's labels hold
     font = _font(letters)
     ascent, descent = font.getmetrics()
-    size = (max(1, round(font.getlength(text))) + 2 * _PADDING, ascent + descent + 2)
-    image = Image.new("L", size)
-    ImageDraw.Draw(image).text((_PADDING, 1), text, font=font, fill=255)
+    image = Image.new("L", (max(1, round(font.getlength(letter))), ascent + descent + 2))
+    ImageDraw.Draw(image).text((0, 1), letter, font=font, fill=255)
     return np.asarray(image)
 
 

@@ -57,10 +57,8 @@ def run_demo(look: Look, options: Options, *, tell: Tell) -> DemoReport:
         except KeyboardInterrupt:
             interrupted = True
         report = show.report(look, trouble=trouble, interrupted=interrupted)
-        if interrupted and not report.timings.count:
-            raise KeyboardInterrupt
-        if not report.timings.count:
-            raise DataError(report.problem or f"{source.name} gave no picture.")
+        if not report.timings.count:  # nothing to tell, or the viewer wanted nothing
+            raise KeyboardInterrupt if report.problem is None else DataError(report.problem)
     return report
 
 

@@ -17,9 +17,12 @@ from tiny_detector import detector
 
 from edgekit.data.images import decode_image
 from edgekit.demos.canvas import class_colour
+from edgekit.demos.captures import Clip
 from edgekit.demos.frames import Frame, Source
 from edgekit.demos.saving import saving
 from edgekit.demos.sources import find_source
+from edgekit.demos.streams import Stream
+from edgekit.errors import InputError
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 220, 30), "blue": (30, 30, 220)}
 
@@ -255,6 +258,32 @@ def test_what_is_no_classifier_of_images_is_refused(colour_model: Callable[..., 
     ):
         done = edgekit("demo", "classify", file, "--source", photos / "red.png")
         assert (done.returncode, done.stderr) == (2, f"edgekit: {message}\n")
+
+
+def test_a_clip_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    source, frame = Clip(path=tmp_path / "in.mp4"), Frame(name="x", pixels=np.zeros((48, 64, 3), np.uint8), time_s=0.0)
+    with saving(tmp_path / "out.mp4", source, force=False) as save:
+        (staging,) = tmp_path.iterdir()
+        shutil.rmtree(staging)
+        with pytest.raises(InputError) as caught:
+            save(frame.pixels, frame)
+        staging.mkdir()
+    assert str(caught.value) == "OpenCV cannot write out.mp4 here; leave --save out."
+
+
+@pytest.mark.parametrize("gap_s", [0.5, 60.0])
+def test_a_saved_stream_plays_as_fast_as_it_went(gap_s: float, tmp_path: Path) -> None:
+    """Live frames come when they come: each stays until the next one, but for no more than two seconds."""
+    times_s = [0.0, 0.1, 0.3, 0.4, 0.4 + gap_s, 0.5 + gap_s]
+    with saving(tmp_path / "out.mp4", Stream(url="http://x/"), force=False) as save:
+        for number, time_s in enumerate(times_s):
+            size = (48, 64, 3) if number < 4 else (96, 128, 3)  # it came back with another size
+            pixels = np.full(size, 40 * number, np.uint8)
+            save(pixels, Frame(name="x", pixels=pixels, time_s=time_s, rate_hz=10.0, live=True))
+    kept = frames(find_source(str(tmp_path / "out.mp4")))
+    assert len(kept) == 1 + round(10 * (0.5 + min(gap_s, 2.0)))
+    assert {frame.pixels.shape for frame in kept} == {(48, 64, 3)}
+    assert kept[-1].pixels.mean() == pytest.approx(200, abs=10)
 
 
 def test_photos_that_differ_in_their_ending_only_are_all_kept(model: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from edgekit.demos.seen import Answer, Look, Seen, Split
 from edgekit.demos.show import Show
 from edgekit.demos.timings import KEPT, STAGES, Pace, Timings
 from edgekit.demos.views import NoView
-from edgekit.errors import DataError, InputError
+from edgekit.errors import DataError, InputError, MissingExtraError
 
 
 def test_a_lane_hands_on_in_order_and_makes_a_giver_wait() -> None:
@@ -250,6 +250,14 @@ def test_the_parts_of_a_look_are_those_of_its_latency(look: Look) -> None:
     assert min(split.pre, split.infer, split.decode) > 0
     assert split.latency_ms == split.pre + split.infer + split.decode
     assert Split.between(1.0, 1.5, 2.5, 2.75) == Split(pre=500, infer=1000, decode=250)
+
+
+def test_a_tracker_that_is_not_installed_is_told_by_its_extra(finder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "edgefirst.tracker", None)
+    model: dict[str, Any] = {"preprocess": None, "labels": None, "decoder": None, "score": None}
+    with pytest.raises(MissingExtraError) as caught:
+        open_detector(finder, **model, threads=1, engine=None, track=True)
+    assert str(caught.value) == "edgefirst is not installed. Run: pip install 'edgekit-ml[track]'"
 
 
 @pytest.fixture(scope="module")

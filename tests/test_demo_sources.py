@@ -73,6 +73,20 @@ def test_a_broken_clip_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_a_clip_without_pictures_is_refused(tmp_path: Path) -> None:
+    import cv2
+
+    path = tmp_path / "cut.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"movi") + 4])
+    with pytest.raises(DataError) as caught:
+        list(Clip(path=path).frames(threading.Event(), pytest.fail))
+    assert str(caught.value) == f"{path} gave no picture; give another clip."
+
+
 def test_a_clip_that_tells_no_times_has_them_all_the_same(tmp_path: Path) -> None:
     import cv2
 

@@ -395,6 +395,19 @@ def test_a_clip_waits_for_somebody_to_open_the_page(finder: Path, clip: Path, tm
     assert json.loads((tmp_path / "x.json").read_text())["summary"]["seconds"] == pytest.approx(0.45, abs=0.3)
 
 
+def test_who_stops_before_the_first_frame_gets_no_report(finder: Path, clip: Path, tmp_path: Path) -> None:
+    process = started(finder, str(clip), tmp_path, "--view", "web", "--port", "0", "--save", "x.mp4")
+    port = int(page_of(process).rsplit(":", 1)[1].strip("/"))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("POST", "/key/stop", headers={"Origin": f"http://127.0.0.1:{port}"})
+    assert connection.getresponse().status == 200
+    assert list(pictures(port)) == []
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert err.strip() == "edgekit: interrupted; nothing unfinished was left behind."
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_who_never_opens_the_page_is_not_in_the_way_of_a_signal(finder: Path, clip: Path, tmp_path: Path) -> None:
     process = started(finder, str(clip), tmp_path, "--view", "web", "--port", "0")
     page_of(process)
