@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mjpeg import PASSWORD, USER, MjpegServer, serving
 from PIL import Image
+from rtsp import serving_rtsp
 
 from edgekit.demos.captures import Camera, Clip, gone
 from edgekit.demos.frames import Frame, LostSourceError, Source
@@ -165,6 +166,28 @@ def test_a_locked_stream_is_opened_and_its_password_told_nobody() -> None:
         f"There is no stream at http://127.0.0.1:{server.port}/s.mjpg?...; see whether the address is right and can "
         "be reached from here."
     )
+
+
+def test_an_rtsp_camera_is_seen_with_its_password_and_missed_when_it_goes() -> None:
+    with serving_rtsp() as (port, alive):
+        source = Stream(url=f"rtsp://{USER}:{PASSWORD}@127.0.0.1:{port}/live", silence_s=2.0, patience_s=0.0)
+        found: list[Frame] = []
+
+        def watch() -> None:
+            for frame in source.frames(threading.Event(), pytest.fail):
+                found.append(frame)
+                if len(found) == 10:
+                    alive.clear()
+
+        with pytest.raises(LostSourceError) as caught:
+            watch()
+        with pytest.raises(InputError, match=f"^There is no stream at rtsp://127.0.0.1:{port}/live;"):
+            taken(Stream(url=f"rtsp://{USER}:wrong@127.0.0.1:{port}/live", silence_s=2.0))
+    assert str(caught.value).startswith(f"rtsp://127.0.0.1:{port}/live was lost")
+    assert len(found) >= 10
+    assert all(frame.live and frame.pixels.shape == (120, 160, 3) for frame in found)
+    levels = [round(float(frame.pixels.mean()) / 10) for frame in found]
+    assert levels == [4 + number % 20 for number in range(levels[0] - 4, levels[0] - 4 + len(levels))]
 
 
 def lost(server: MjpegServer, source: Stream, after: int, then: str, back: int | None) -> tuple[list[Frame], list[str]]:
