@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -323,6 +324,33 @@ def test_slow_and_absent_viewers_slow_nobody(page: WebView) -> None:
             break
         assert number < 20  # not all 300
     asleep.close()
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"",
+        b"\0\xff\xfe\r\n\r\n",
+        b"GET //[::1 HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n",
+        b"GET /?token=\xff%zz&token HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n",
+        b"GET http://elsewhere/stream HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n",
+        b"POST /key/stop HTTP/1.1\r\nHost: a b\r\nContent-Length: -5\r\n\r\n",
+        b"GET / HTTP/9.9\r\n" + b"X: y\r\n" * 200,
+        b"GET /" + b"a" * 100_000,
+        b"BREW / HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n",
+    ],
+)
+def test_a_page_survives_what_is_no_request(
+    page: WebView, request_bytes: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_connection(("127.0.0.1", page.port), timeout=10) as connection, suppress(OSError):
+        connection.sendall(request_bytes)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1 << 16):
+            pass
+    assert ask(page, "/status")[0] == 200
+    assert page.keys() == ()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_page_ends_with_its_threads_and_leaves_its_port(capfd: pytest.CaptureFixture[str]) -> None:
