@@ -1,16 +1,19 @@
 """What a classifier sees."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgekit.artifact import open_artifact
+from edgekit.demos.canvas import Canvas
 from edgekit.demos.frames import Frame
+from edgekit.demos.seen import Split
 from edgekit.errors import InputError
 from edgekit.measure.detectors import without_batch
 from edgekit.measure.predict import Guess, top_guesses
 from edgekit.measure.subjects import Subject, open_subjects
-
-_BAR = (29, 99, 200)
+from edgekit.tasks.detection import is_detector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,18 +40,9 @@ class Guesses:
         """The list of classes."""
         return {"top": [guess.to_json() for guess in self.top]}
 
-    def draw(self, image: Any) -> None:
+    def draw(self, canvas: Canvas) -> None:
         """A bar and a line of text for each class."""
-        from PIL import ImageDraw, ImageFont
-
-        size = max(11, min(image.size) // 24)
-        font, draw = ImageFont.load_default(size), ImageDraw.Draw(image, "RGBA")
-        width = image.size[0] // 2
-        draw.rectangle((0, 0, width, 4 + len(self.top) * (size + 6)), fill=(0, 0, 0, 140))
-        for row, guess in enumerate(self.top):
-            y = 4 + row * (size + 6)
-            draw.rectangle((0, y, int(width * guess.probability), y + size + 3), fill=(*_BAR, 200))
-            draw.text((4, y), f"{guess.probability:4.0%} {guess.title}", font=font, fill="white")
+        canvas.bars([(guess.probability, f"{guess.probability:.0%} {guess.title}") for guess in self.top])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,20 +54,25 @@ class Classifying:
     columns = ("class", "id", "probability")
     share = "frames in which it is the best"
 
-    def __call__(self, frame: Frame) -> Guesses:
+    def __call__(self, frame: Frame) -> tuple[Guesses, Split]:
         """The best classes of ``frame``; `InputError` for a file that is no classifier."""
+        start_s = time.perf_counter()
         feed = {name: values[None] for name, values in self.subject.feeder.feed(frame.pixels).items()}
-        outputs = without_batch(self.subject.runtime.run(feed, as_float=True))
-        guesses = top_guesses(self.subject, outputs, self.top)
+        fed_s = time.perf_counter()
+        outputs = self.subject.runtime.run(feed, as_float=True)
+        ran_s = time.perf_counter()
+        guesses = top_guesses(self.subject, without_batch(outputs), self.top)
         if not guesses:
             raise InputError(f"{self.subject.given} is no classifier; expected one output with a score for each class.")
-        return Guesses(top=guesses)
+        return Guesses(top=guesses), Split.between(start_s, fed_s, ran_s, time.perf_counter())
 
 
 def open_classifier(
     path: Path, *, preprocess: str | None, labels: tuple[str, ...] | None, threads: int, engine: str | None, top: int
 ) -> Classifying:
     """The model file at ``path``, ready to run; `InputError` where nothing says how images become its input."""
+    if is_detector(open_artifact(path)):
+        raise InputError(f"{path} is a detector; see what it finds with: edgekit demo detect {path}")
     engines = () if engine is None else (engine,)
     (subject,) = open_subjects([path], preprocess=preprocess, labels=labels, threads=threads, engines=engines)
     if subject.feeder.preprocessing is None:

@@ -1,32 +1,37 @@
 """What a detector sees."""
 
-import colorsys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgekit.artifact import Artifact, open_artifact
+from edgekit.demos.canvas import Canvas, class_colour
 from edgekit.demos.frames import Frame
+from edgekit.demos.seen import Split
+from edgekit.demos.tracking import Tracker
+from edgekit.errors import InputError
 from edgekit.measure.detect import detection_rows, detections_json
-from edgekit.measure.detectors import Detector, open_detectors
+from edgekit.measure.detectors import Detector, open_detectors, without_batch
 from edgekit.measure.subjects import Subject
+from edgekit.tasks import classification
+from edgekit.tasks.detection import is_detector
 from edgekit.tasks.heads import Detections
-
-_GOLDEN = 0.618033988749895
-"""Hues of successive classes lie this fraction of the circle apart, so that neighbours differ most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objects:
-    """The objects of a frame, best first, named by ``detector``."""
+    """The objects of a frame, best first, named by ``detector``; ``tracks`` numbers those that are followed."""
 
     found: Detections
     detector: Detector
+    tracks: tuple[int | None, ...] | None = None
 
     @property
     def words(self) -> str:
         """The objects with their scores."""
-        named = zip(self.found.classes.tolist(), self.found.scores.tolist(), strict=True)
-        return ", ".join(f"{self.detector.label(class_id)} {score:.2f}" for class_id, score in named) or "nothing"
+        named = zip(self._titles(), self.found.scores.tolist(), strict=True)
+        return ", ".join(f"{title} {score:.2f}" for title, score in named) or "nothing"
 
     @property
     def counted(self) -> frozenset[str]:
@@ -39,40 +44,36 @@ class Objects:
 
     def to_json(self) -> dict[str, Any]:
         """The list of objects; boxes are left, top, right, bottom in fractions of the frame."""
-        return {"detections": detections_json(self.found, self.detector)}
+        objects = detections_json(self.found, self.detector)
+        if self.tracks is not None:
+            objects = [{**each, "track": track} for each, track in zip(objects, self.tracks, strict=True)]
+        return {"detections": objects}
 
-    def draw(self, image: Any) -> None:
-        """A box for each object in the colour of its class, with its name and score on a filled label."""
-        from PIL import ImageDraw, ImageFont
+    def draw(self, canvas: Canvas) -> None:
+        """A box for each object in the colour of its class, the best on top, with name and score on a filled label."""
+        found = zip(
+            self.found.boxes.tolist(),
+            self.found.scores.tolist(),
+            self.found.classes.tolist(),
+            self._titles(),
+            strict=True,
+        )
+        for box, score, class_id, title in reversed(list(found)):
+            canvas.box(box, f"{title} {score:.0%}", class_colour(class_id))
 
-        size = max(11, min(image.size) // 32)
-        font, draw = ImageFont.load_default(size), ImageDraw.Draw(image)
-        width, height = image.size
-        for box, score, class_id in zip(
-            self.found.boxes.tolist(), self.found.scores.tolist(), self.found.classes.tolist(), strict=True
-        ):
-            left, top, right, bottom = (v * side for v, side in zip(box, (width, height) * 2, strict=True))
-            colour = class_colour(class_id)
-            draw.rectangle((left, top, right, bottom), outline=colour, width=max(2, size // 6))
-            text = f"{self.detector.label(class_id)} {score:.0%}"
-            label = draw.textbbox((0, 0), text, font=font)
-            high = label[3] + 4
-            y = top - high if top >= high else top  # above the box, or inside where there is no room
-            draw.rectangle((left, y, left + label[2] + 6, y + high), fill=colour)
-            draw.text((left + 3, y + 1), text, font=font, fill="black")
-
-
-def class_colour(class_id: int) -> tuple[int, int, int]:
-    """A bright colour, always the same for a class and far from those of its neighbours."""
-    red, green, blue = colorsys.hsv_to_rgb(class_id * _GOLDEN % 1.0, 0.75, 1.0)
-    return round(255 * red), round(255 * green), round(255 * blue)
+    def _titles(self) -> list[str]:
+        """The name of each, with its number where it is followed."""
+        names = [self.detector.label(class_id) for class_id in self.found.classes.tolist()]
+        tracks = self.tracks or (None,) * len(names)
+        return [name if track is None else f"{name} #{track}" for name, track in zip(names, tracks, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detecting:
-    """A detector at work."""
+    """A detector at work, whose objects a ``tracker`` follows from frame to frame."""
 
     detector: Detector
+    tracker: Tracker | None = None
     columns = ("object", "score", "left, top, right, bottom")
     share = "frames with one"
 
@@ -81,9 +82,17 @@ class Detecting:
         """The file, and what runs it."""
         return self.detector.subject
 
-    def __call__(self, frame: Frame) -> Objects:
+    def __call__(self, frame: Frame) -> tuple[Objects, Split]:
         """The objects in ``frame``."""
-        return Objects(found=self.detector.detect(frame.pixels), detector=self.detector)
+        start_s = time.perf_counter()
+        feed = {name: values[None] for name, values in self.subject.feeder.feed(frame.pixels).items()}
+        fed_s = time.perf_counter()
+        outputs = self.subject.runtime.run(feed, as_float=True)
+        ran_s = time.perf_counter()
+        found = self.detector.read(without_batch(outputs), (frame.pixels.shape[0], frame.pixels.shape[1]))
+        tracks = None if self.tracker is None else self.tracker.follow(found, frame)
+        answer = Objects(found=found, detector=self.detector, tracks=tracks)
+        return answer, Split.between(start_s, fed_s, ran_s, time.perf_counter())
 
 
 def open_detector(
@@ -95,10 +104,23 @@ def open_detector(
     score: float | None,
     threads: int,
     engine: str | None,
+    track: bool = False,
 ) -> Detecting:
     """The detector file at ``path``, ready to run; ``score`` replaces the threshold that its card states."""
+    if _is_classifier(open_artifact(path)):
+        raise InputError(f"{path} is a classifier; see what it sees with: edgekit demo classify {path}")
     engines = () if engine is None else (engine,)
     (detector,) = open_detectors(
         [path], preprocess=preprocess, labels=labels, decoder=decoder, threads=threads, engines=engines
     )
-    return Detecting(detector=detector if score is None else detector.with_threshold(score))
+    if score is not None:
+        detector = detector.with_threshold(score)
+    return Detecting(detector=detector, tracker=Tracker(detector.decoder.spec.score_threshold) if track else None)
+
+
+def _is_classifier(artifact: Artifact) -> bool:
+    """Whether the card says so, or the one output is a row of numbers, which no head of a detector is."""
+    card = artifact.card
+    if is_detector(artifact) or card.task not in (None, classification.TASK):
+        return False
+    return card.task is not None or (len(card.outputs) == 1 and len(card.outputs[0].shape) == 2)

@@ -1,98 +1,97 @@
 """A demo from its options to its report."""
 
 import contextlib
-import time
-from collections import Counter
-from collections.abc import Callable
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from edgekit.demos.frames import LostSourceError, Source, Tell
+from edgekit.demos.report import DemoReport
+from edgekit.demos.saving import saving
+from edgekit.demos.seen import Look
+from edgekit.demos.show import Show
+from edgekit.demos.sources import find_source
+from edgekit.demos.views import NoView, View, has_window, window
+from edgekit.demos.web import LOOPBACK, PORT, web_view
+from edgekit.errors import DataError, InputError
 
-from edgekit.demos.drawing import labelled, saving, window
-from edgekit.demos.frames import find_source, frames
-from edgekit.demos.seen import Look, Seen
-
-TOLD_EVERY_S = 1.0
+VIEWER_S = 10.0
+"""For so long a clip waits for somebody to open the page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What is shown, where, and for how many ``frames`` (none: all). ``view`` is "auto", "window" or "none"."""
+    """What is shown, where, and for how many frames at most (none: all).
+
+    ``view`` is "auto", "window", "web" or "none"; the page of "web" is served at ``host`` and ``port``. ``asked`` says
+    that results are wanted, such as ``--json``: then auto serves no page.
+    """
 
     source: str
     view: str = "auto"
     save: Path | None = None
-    frames: int | None = None
+    max_frames: int | None = None
     force: bool = False
+    host: str | None = None
+    port: int | None = None
+    asked: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoReport:
-    """What was seen: of photos each one; of a moving source in how many frames each name was."""
+def run_demo(look: Look, options: Options, *, tell: Tell) -> DemoReport:
+    """Show what ``look`` sees until the source, the frames or the viewer's patience end; Ctrl-C too.
 
-    look: Look
-    moving: bool
-    seen: tuple[Seen, ...]
-    counts: Counter[str]
-    latencies_ms: tuple[float, ...]
-
-    def results(self) -> list[dict[str, Any]]:
-        """One JSON object for each photo, or for the first frame of each second."""
-        return [{**self.look.subject.describe(), **seen.to_json()} for seen in self.seen]
-
-    def table(self) -> tuple[str, list[str], list[list[str]]]:
-        """(title, columns, rows) for people."""
-        p50, p90 = np.percentile(self.latencies_ms, [50, 90])
-        count, subject = len(self.latencies_ms), self.look.subject
-        title = (
-            f"{subject.given} on {subject.engine}: {count} {'frames' if self.moving else 'photos'}, "
-            f"p50 {p50:.1f} ms, p90 {p90:.1f} ms with preprocessing"
-        )
-        if self.moving:
-            rows = [[name, f"{n / count:.1%}"] for name, n in self.counts.most_common(10)]
-            return title, [self.look.columns[0], self.look.share], rows
-        nothing = ["nothing", *[""] * (len(self.look.columns) - 1)]
-        rows = [
-            [seen.frame.name if row == 0 else "", *cells]
-            for seen in self.seen
-            for row, cells in enumerate(seen.answer.rows(seen.image_hw) or [nothing])
-        ]
-        return title, ["photo", *self.look.columns], rows
-
-
-def run_demo(look: Look, options: Options, *, tell: Callable[[str], None]) -> DemoReport:
-    """Show what ``look`` sees until the source, the frames or the viewer's patience end; Ctrl-C too."""
+    `DataError` where no frame was shown, or `KeyboardInterrupt`; what ends it after the first frame is in the report.
+    """
     source = find_source(options.source)
-    kept: list[Seen] = []
-    counts: Counter[str] = Counter()
-    latencies_ms: list[float] = []
-    wanted = {"auto": None, "window": True, "none": False}[options.view]
+    kind = chosen_view(options, source)
     with contextlib.ExitStack() as stack:
-        show = stack.enter_context(window(f"edgekit: {look.subject.given.name}", wanted=wanted))
+        view = stack.enter_context(_opened(kind, options, f"edgekit: {look.subject.given.name}", source, tell))
         save = stack.enter_context(saving(options.save, source, force=options.force))
-        with contextlib.suppress(KeyboardInterrupt) if source.moving else contextlib.nullcontext():
-            for frame in frames(source):
-                start = time.perf_counter()
-                answer = look(frame)
-                latency_ms = (time.perf_counter() - start) * 1000
-                size = (frame.pixels.shape[0], frame.pixels.shape[1])
-                seen = Seen(frame=frame, answer=answer, latency_ms=latency_ms, image_hw=size)
-                pixels = labelled(seen)
-                save(pixels, seen)
-                counts.update(answer.counted)
-                latencies_ms.append(latency_ms)
-                now_s = frame.time_s
-                last_s = kept[-1].frame.time_s if kept else None
-                if now_s is None or last_s is None or now_s - last_s >= TOLD_EVERY_S:
-                    kept.append(seen.without_pixels())
-                    if now_s is not None:
-                        tell(f"{now_s:7.1f} s  {answer.words}")
-                if not show(pixels, seen) or len(latencies_ms) == options.frames:
-                    break
-    if not latencies_ms:  # interrupted before the first frame
-        raise KeyboardInterrupt
-    return DemoReport(
-        look=look, moving=source.moving, seen=tuple(kept), counts=counts, latencies_ms=tuple(latencies_ms)
-    )
+        show = Show(source=source, view=view, save=save, tell=tell, max_frames=options.max_frames)
+        trouble, interrupted = None, False
+        try:
+            show.run(look)
+        except LostSourceError as error:
+            trouble = str(error)
+        except KeyboardInterrupt:
+            interrupted = True
+        report = show.report(look, trouble=trouble, interrupted=interrupted)
+        if not report.timings.count:  # nothing to tell, or the viewer wanted nothing
+            raise KeyboardInterrupt if report.problem is None else DataError(report.problem)
+    return report
+
+
+def chosen_view(options: Options, source: Source) -> str:
+    """Where to show it: "window", "web" or "none".
+
+    Without a display, auto serves a page of what moves, unless the results go elsewhere; of a clip only where there is
+    somebody at a terminal to open it.
+    """
+    page = options.host is not None or options.port is not None
+    if page and options.view not in ("auto", "web"):
+        raise InputError(f"--host and --port are of the page of --view web; got --view {options.view}.")
+    if options.view != "auto":
+        return options.view
+    if page:
+        return "web"
+    if has_window():
+        return "window"
+    elsewhere = options.asked or options.save is not None or options.max_frames is not None
+    return "web" if source.moving and not elsewhere and (source.live or sys.stderr.isatty()) else "none"
+
+
+@contextlib.contextmanager
+def _opened(kind: str, options: Options, title: str, source: Source, tell: Tell) -> Iterator[View]:
+    if kind == "none":
+        yield NoView()
+    elif kind == "window":
+        with window(title) as shown:
+            yield shown
+    else:
+        port = PORT if options.port is None else options.port
+        with web_view(title, host=options.host or LOOPBACK, port=port, tell=tell) as page:
+            if source.moving and not source.live:
+                page.invite(f"; it begins when you do, or in {VIEWER_S:.0f} s")
+                page.wait_for_viewer(VIEWER_S)
+            yield page

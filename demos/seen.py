@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 
+from edgekit.demos.canvas import Canvas
 from edgekit.demos.frames import Frame
 from edgekit.measure.subjects import Subject
-
-Pixels = npt.NDArray[np.uint8]
 
 
 class Answer(Protocol):
@@ -30,17 +28,36 @@ class Answer(Protocol):
     def to_json(self) -> dict[str, Any]:
         """What is added to the frame's object."""
 
-    def draw(self, image: Any) -> None:
-        """Write it on a Pillow ``image`` in RGB."""
+    def draw(self, canvas: Canvas) -> None:
+        """Write it on the frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """How long the parts of one look took, in ms: preprocessing, inference, and decoding of the outputs."""
+
+    pre: float
+    infer: float
+    decode: float
+
+    @classmethod
+    def between(cls, start_s: float, fed_s: float, ran_s: float, end_s: float) -> Self:
+        """The parts between four readings of a clock."""
+        return cls(pre=(fed_s - start_s) * 1000, infer=(ran_s - fed_s) * 1000, decode=(end_s - ran_s) * 1000)
+
+    @property
+    def latency_ms(self) -> float:
+        """All of it."""
+        return self.pre + self.infer + self.decode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What was seen in a frame, and how long the model took for it, preprocessing and decoding included."""
+    """What was seen in a frame of ``image_hw`` pixels, and how long the model took for it."""
 
     frame: Frame
     answer: Answer
-    latency_ms: float
+    split: Split
     image_hw: tuple[int, int]
 
     def without_pixels(self) -> "Seen":
@@ -49,11 +66,13 @@ class Seen:
 
     def to_json(self) -> dict[str, Any]:
         """One object of ``--json``."""
+        split = {"pre": self.split.pre, "infer": self.split.infer, "decode": self.split.decode}
         return {
             "input": self.frame.name,
             "time_s": self.frame.time_s,
             **self.answer.to_json(),
-            "latency_ms": self.latency_ms,
+            "latency_ms": self.split.latency_ms,
+            "split_ms": {"capture": self.frame.capture_ms, **split},
         }
 
 
@@ -72,5 +91,5 @@ class Look(Protocol):
     def share(self) -> str:
         """What the share of frames of a name means."""
 
-    def __call__(self, frame: Frame) -> Answer:
-        """What is in ``frame``."""
+    def __call__(self, frame: Frame) -> tuple[Answer, Split]:
+        """What is in ``frame``, and how long its parts took."""

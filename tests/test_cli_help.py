@@ -6,6 +6,10 @@ from command import edgekit
 from edgekit.cli import VERBS
 
 EVERYWHERE = ("--json",)
+OF_DEMOS = (
+    *("--source", "--view", "--headless", "--host", "--port", "--save", "--max-frames", "--preprocess", "--labels"),
+    *("--threads", "--engine", "--force", "--json"),
+)
 OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("zoo",): (),
     ("zoo", "list"): EVERYWHERE,
@@ -29,24 +33,8 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
         *("--engine", "--best", "--max-loss", "--data", "--samples"),
     ),
     ("demo",): (),
-    ("demo", "detect"): (
-        "--source",
-        "--view",
-        "--save",
-        "--frames",
-        "--decoder",
-        "--score",
-        "--preprocess",
-        "--labels",
-        "--threads",
-        "--engine",
-        "--force",
-        "--json",
-    ),
-    ("demo", "classify"): (
-        *("--source", "--top", "--view", "--save", "--frames", "--preprocess", "--labels", "--threads", "--engine"),
-        *("--force", "--json"),
-    ),
+    ("demo", "detect"): (*OF_DEMOS, "--decoder", "--score", "--track"),
+    ("demo", "classify"): (*OF_DEMOS, "--top"),
     ("report",): ("-o", "--force"),
     ("doctor",): EVERYWHERE,
     ("quickstart",): ("-o", "--seed", "--force", "--json"),

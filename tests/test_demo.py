@@ -1,13 +1,12 @@
-"""``edgekit demo classify`` on photos, folders and clips, without a window."""
+"""``edgekit demo`` on photos, folders and clips, without anybody who looks."""
 
 import csv
 import io
 import json
 import shutil
+import threading
 import zipfile
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +16,22 @@ from PIL import Image
 from tiny_detector import detector
 
 from edgekit.data.images import decode_image
-from edgekit.demos.classify import Guesses, open_classifier
-from edgekit.demos.detect import class_colour
-from edgekit.demos.drawing import labelled, saving
-from edgekit.demos.frames import Frame, find_source, frames
-from edgekit.demos.run import DemoReport
-from edgekit.demos.seen import Seen
-from edgekit.errors import DataError, InputError
-from edgekit.measure.predict import Guess
+from edgekit.demos.canvas import class_colour
+from edgekit.demos.captures import Clip
+from edgekit.demos.frames import Frame, Source
+from edgekit.demos.saving import saving
+from edgekit.demos.sources import find_source
+from edgekit.demos.streams import Stream
+from edgekit.errors import InputError
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 220, 30), "blue": (30, 30, 220)}
+
+
+def frames(source: Source) -> list[Frame]:
+    """What ``source`` gives, all of which can be read."""
+    found = list(source.frames(threading.Event(), pytest.fail))
+    assert all(isinstance(frame, Frame) for frame in found)
+    return [frame for frame in found if isinstance(frame, Frame)]
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +72,9 @@ def test_a_photo_is_named_with_probabilities(model: Path, photos: Path, tmp_path
     assert 0.99 < row["top"][0]["probability"] <= 1
     assert row["input"] == str(photos / "green.png")
     pixels = np.asarray(Image.open(saved))
-    assert pixels.shape == (30, 40, 3)
+    assert pixels.shape == (240, 320, 3)  # large enough for letters
     assert (pixels != COLOURS["green"]).any()
+    assert (pixels[120:] == COLOURS["green"]).all()
     again = edgekit("demo", "classify", model, "--source", photos / "green.png", "--save", saved)
     assert (again.returncode, again.stderr) == (
         2,
@@ -98,7 +104,7 @@ def test_saved_photos_take_the_place_of_their_like_alone(model: Path, photos: Pa
     done = edgekit(*command, target, "--force")
     assert (done.returncode, done.stderr) == (0, "")
     assert {p.name for p in target.iterdir()} == {"diary.txt", "red.png", "green.png", "blue.png"}
-    assert decode_image(target / "red.png", name="red").shape == (30, 40, 3)
+    assert decode_image(target / "red.png", name="red").shape == (240, 320, 3)
     before = {p.name: p.read_bytes() for p in shown.iterdir()}
     for again in (shown, shown / ".." / "shown", "."):
         done = edgekit(*command, again, "--force", cwd=shown)
@@ -115,34 +121,8 @@ def test_photos_of_one_name_are_saved_apart(tmp_path: Path) -> None:
     source = find_source(str(tmp_path))
     with saving(tmp_path / "out", source, force=False) as save:
         for frame in frames(source):
-            seen = Seen(frame=frame, answer=Guesses(top=()), latency_ms=1.0, image_hw=(4, 4))
-            save(np.full((4, 4, 3), 7, np.uint8), seen)
+            save(np.full((4, 4, 3), 7, np.uint8), frame)
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"a.bmp.png", "a.bmp.png.png", "b.JPG", "c.webp.png"}
-
-
-def test_bars_are_as_long_as_the_classes_are_probable() -> None:
-    pixels = np.zeros((120, 200, 3), np.uint8)
-    top = tuple(Guess(class_id=i, label=n, probability=p) for i, (n, p) in enumerate((("one", 0.75), ("two", 0.25))))
-    frame = Frame(name="x", pixels=pixels)
-    drawn, blank = (
-        labelled(Seen(frame=frame, answer=Guesses(top=guesses), latency_ms=1.0, image_hw=(120, 200)))
-        for guesses in (top, tuple(replace(g, label=" ") for g in top))
-    )
-    blue = (drawn[..., 2] > 100) & (drawn[..., 0] < 100)
-    rows = [blue[row].sum() for row in (5, 4 + max(11, 120 // 24) + 6 + 1)]
-    assert rows == pytest.approx([75, 25], abs=3)
-    letters = [int((picture[:40, :, 0] > 150).sum()) for picture in (drawn, blank)]
-    assert letters[0] > letters[1] + 20
-
-
-def test_the_table_tells_the_percentiles(model: Path) -> None:
-    look = open_classifier(model, preprocess=None, labels=None, threads=1, engine=None, top=1)
-    report = DemoReport(
-        look=look, moving=True, seen=(), counts=Counter(red=3, blue=1), latencies_ms=(1.0, 2.0, 3.0, 44.0, 5.0)
-    )
-    title, _, rows = report.table()
-    assert "5 frames, p50 3.0 ms, p90 28.4 ms with preprocessing" in title
-    assert rows == [["red", "60.0%"], ["blue", "20.0%"]]
 
 
 def test_a_clip_is_told_second_by_second(model: Path, clip: Path, tmp_path: Path) -> None:
@@ -153,12 +133,49 @@ def test_a_clip_is_told_second_by_second(model: Path, clip: Path, tmp_path: Path
     assert [(words[0], words[2]) for words in told] == [("0.0", "red"), ("1.0", "green"), ("2.0", "blue")]
     assert "30 frames" in " ".join(done.stdout.split())
     assert done.stdout.count("33.3%") == 3
-    kept = list(frames(find_source(str(saved))))
+    kept = frames(find_source(str(saved)))
     assert len(kept) == 30
-    assert kept[0].pixels.shape == (48, 64, 3)
-    assert np.abs(kept[0].pixels[-8:].mean(axis=(0, 1)) - COLOURS["red"]).max() < 20
-    first = edgekit("demo", "classify", model, "--source", clip, "--frames", "3", "--json", "-")
-    assert len(json.loads(first.stdout)["results"]) == 1
+    assert kept[0].pixels.shape == (240, 320, 3)
+    assert np.abs(kept[0].pixels[100:200].mean(axis=(0, 1)) - COLOURS["red"]).max() < 20
+
+
+def test_a_clip_is_summed_up(model: Path, clip: Path) -> None:
+    done = edgekit("demo", "classify", model, "--source", clip, "--max-frames", "13", "--headless", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["schema_version"], told["command"]) == (1, "demo classify")
+    assert told["host"]["cores"] >= 1
+    assert [row["time_s"] for row in told["results"]] == [0.0, 1.0]
+    assert set(told["results"][0]["split_ms"]) == {"capture", "pre", "infer", "decode"}
+    summary = told["summary"]
+    assert (summary["source"], summary["frames"], summary["dropped"]) == (str(clip), 13, 0)
+    assert summary["counts"] == {"red": 10, "green": 3}
+    assert (summary["trouble"], summary["interrupted"], summary["unreadable"]) == (None, False, [])
+    assert summary["fps"] == pytest.approx(12 / summary["seconds"])
+    assert set(summary["latency_ms"]) == {"capture", "pre", "infer", "decode", "draw", "end_to_end"}
+    for stage in summary["latency_ms"].values():
+        assert 0 < stage["p50"] <= stage["p99"] < 60_000
+
+
+def test_one_photo_that_cannot_be_read_is_left_out_and_told(model: Path, photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos, tmp_path / "in")
+    bad = tmp_path / "in/bad.png"
+    bad.write_bytes(b"no photo")
+    sentence = f"{bad} is not a readable image; expected one of: .jpg, .jpeg, .png, .bmp, .webp, .ppm, .pgm."
+    problem = f"1 of 4 photos of {tmp_path / 'in'} cannot be read and were left out."
+    command = ("demo", "classify", model, "--source", tmp_path / "in")
+    done = edgekit(*command, "--save", tmp_path / "out", "--json", "-")
+    assert (done.returncode, done.stderr.splitlines()) == (2, [sentence, f"edgekit: {problem}"])
+    told = json.loads(done.stdout)
+    assert len(told["results"]) == 3
+    assert told["summary"]["unreadable"] == [{"input": str(bad), "reason": sentence}]
+    assert told["summary"]["trouble"] == problem
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["blue.png", "green.png", "red.png"]
+    for photo in photos.iterdir():
+        (tmp_path / "in" / photo.name).unlink()
+    nothing = edgekit(*command)
+    assert (nothing.returncode, nothing.stdout) == (2, "")
+    assert nothing.stderr.splitlines()[-1] == f"edgekit: {problem.replace('1 of 4', '1 of 1')}"
 
 
 @pytest.mark.parametrize(
@@ -166,22 +183,44 @@ def test_a_clip_is_told_second_by_second(model: Path, clip: Path, tmp_path: Path
     [
         (
             ("--source", "{tmp}/none.png"),
-            "There is no photo, folder or clip {tmp}/none.png; a number such as 0 names a camera.",
+            "There is no photo, folder or clip {tmp}/none.png; a number such as 0 names a camera, "
+            "http:// or rtsp:// a stream.",
         ),
         (
             ("--source", "{tmp}"),
             "{tmp} holds no images; expected files that end in .jpg, .jpeg, .png, .bmp, .webp, .ppm, .pgm.",
         ),
-        (("--source", "²"), "There is no photo, folder or clip ²; a number such as 0 names a camera."),
+        (
+            ("--source", "²"),
+            "There is no photo, folder or clip ²; a number such as 0 names a camera, http:// or rtsp:// a stream.",
+        ),
         (
             ("--source", "99999999999"),
-            "There is no photo, folder or clip 99999999999; a number such as 0 names a camera.",
+            "There is no photo, folder or clip 99999999999; a number such as 0 names a camera, "
+            "http:// or rtsp:// a stream.",
         ),
         (
             ("--source", "{photo}", "--save", "{photo}", "--force"),
             "{photo} is what is shown; choose another place with --save.",
         ),
-        (("--source", "99"), "There is no camera 99; give another number, or a photo, folder or clip."),
+        (
+            ("--source", "99"),
+            "There is no camera 99, or another program has it; give another number, "
+            "or a photo, folder, clip or stream.",
+        ),
+        (
+            ("--source", "picamera"),
+            "picamera2 is not installed; on a Raspberry Pi run: sudo apt install python3-picamera2, and make the "
+            "environment with: python3 -m venv --system-site-packages",
+        ),
+        (
+            ("--source", "{folder}", "--save", "{tmp}/seen.png"),
+            "The photos of a folder are written to a folder; got {tmp}/seen.png: write --save {tmp}/seen.",
+        ),
+        (
+            ("--source", "{photo}", "--view", "none", "--port", "0"),
+            "--host and --port are of the page of --view web; got --view none.",
+        ),
         (
             ("--source", "{tmp}/x.mp4"),
             "{tmp}/x.mp4 cannot be decoded as a clip; expected one that ends in .mp4, .avi, .mov, .mkv, .webm, .m4v.",
@@ -196,7 +235,7 @@ def test_a_clip_is_told_second_by_second(model: Path, clip: Path, tmp_path: Path
         ),
         (
             ("--source", "{photo}", "--view", "window"),
-            "There is no display for a window, or OpenCV was built without windows; use --view none.",
+            "There is no display for a window, or OpenCV was built without windows; use --view web or --view none.",
         ),
     ],
 )
@@ -205,7 +244,7 @@ def test_wrong_usage_is_one_sentence(
 ) -> None:
     if "{tmp}/x.mp4" in arguments:
         (tmp_path / "x.mp4").write_bytes(b"no clip at all")
-    names = {"tmp": tmp_path, "clip": clip, "photo": photos / "red.png"}
+    names = {"tmp": tmp_path, "clip": clip, "photo": photos / "red.png", "folder": photos}
     done = edgekit("demo", "classify", model, *(a.format(**names) for a in arguments))
     assert (done.returncode, done.stderr) == (2, f"edgekit: {message.format(**names)}\n")
     assert {p.name for p in tmp_path.iterdir()} <= {"x.mp4"}
@@ -221,6 +260,32 @@ def test_what_is_no_classifier_of_images_is_refused(colour_model: Callable[..., 
         assert (done.returncode, done.stderr) == (2, f"edgekit: {message}\n")
 
 
+def test_a_clip_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    source, frame = Clip(path=tmp_path / "in.mp4"), Frame(name="x", pixels=np.zeros((48, 64, 3), np.uint8), time_s=0.0)
+    with saving(tmp_path / "out.mp4", source, force=False) as save:
+        (staging,) = tmp_path.iterdir()
+        shutil.rmtree(staging)
+        with pytest.raises(InputError) as caught:
+            save(frame.pixels, frame)
+        staging.mkdir()
+    assert str(caught.value) == "OpenCV cannot write out.mp4 here; leave --save out."
+
+
+@pytest.mark.parametrize("gap_s", [0.5, 60.0])
+def test_a_saved_stream_plays_as_fast_as_it_went(gap_s: float, tmp_path: Path) -> None:
+    """Live frames come when they come: each stays until the next one, but for no more than two seconds."""
+    times_s = [0.0, 0.1, 0.3, 0.4, 0.4 + gap_s, 0.5 + gap_s]
+    with saving(tmp_path / "out.mp4", Stream(url="http://x/"), force=False) as save:
+        for number, time_s in enumerate(times_s):
+            size = (48, 64, 3) if number < 4 else (96, 128, 3)  # it came back with another size
+            pixels = np.full(size, 40 * number, np.uint8)
+            save(pixels, Frame(name="x", pixels=pixels, time_s=time_s, rate_hz=10.0, live=True))
+    kept = frames(find_source(str(tmp_path / "out.mp4")))
+    assert len(kept) == 1 + round(10 * (0.5 + min(gap_s, 2.0)))
+    assert {frame.pixels.shape for frame in kept} == {(48, 64, 3)}
+    assert kept[-1].pixels.mean() == pytest.approx(200, abs=10)
+
+
 def test_photos_that_differ_in_their_ending_only_are_all_kept(model: Path, tmp_path: Path) -> None:
     for name in ("a.png", "a.bmp", "a.jpg"):
         (tmp_path / "in").mkdir(exist_ok=True)
@@ -231,18 +296,10 @@ def test_photos_that_differ_in_their_ending_only_are_all_kept(model: Path, tmp_p
 
 
 def test_frames_of_a_clip_are_rgb_and_timed(clip: Path) -> None:
-    found = list(frames(find_source(str(clip))))
+    found = frames(find_source(str(clip)))
     assert len(found) == 30
     assert [f.time_s for f in found[:3]] == pytest.approx([0, 0.1, 0.2], abs=0.01)
     assert found[0].pixels[20, 20, 0] > 180 > found[0].pixels[20, 20, 2]
-
-
-def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError):
-        find_source(str(tmp_path / "nothing"))
-    (tmp_path / "broken.mp4").write_bytes(b"\0" * 100)
-    with pytest.raises(DataError):
-        list(frames(find_source(str(tmp_path / "broken.mp4"))))
 
 
 def test_a_foreign_classifier_knows_photos(shared_data: Path, tmp_path: Path) -> None:
@@ -270,7 +327,7 @@ def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_objects_are_told_and_drawn_in_the_colour_of_their_class(finder: Path, tmp_path: Path) -> None:
-    Image.new("L", (400, 200), 200).save(tmp_path / "x.png")
+    Image.new("L", (800, 400), 200).save(tmp_path / "x.png")
     saved = tmp_path / "seen.png"
     done = edgekit("demo", "detect", finder, "--source", tmp_path / "x.png", "--save", saved, "--json", "-")
     assert (done.returncode, done.stderr) == (0, "")
@@ -280,11 +337,10 @@ def test_objects_are_told_and_drawn_in_the_colour_of_their_class(finder: Path, t
     assert found["score"] == pytest.approx(200 / 255, abs=0.01)
     pixels = decode_image(saved, name="seen")
     own = (pixels == class_colour(1)).all(axis=-1)
-    rows, columns = np.nonzero(own[60:])  # below the label
-    assert (columns.min(), columns.max(), rows.max() + 60) == pytest.approx((100, 300, 150), abs=1)
-    assert own[35:50, 100:130].any()  # the label, above the box
-    assert class_colour(1) != class_colour(0)
-    assert len({class_colour(i) for i in range(90)}) == 90
+    rows, columns = np.nonzero(own[110:])  # below the label
+    assert (columns.min(), columns.max(), rows.max() + 110) == pytest.approx((200, 600, 300), abs=1)
+    assert own[85:100, 200:230].any()  # the label, above the box
+    assert not own[110:290, 210:590].any()
 
 
 def test_frames_with_an_object_are_counted_and_the_threshold_can_be_raised(finder: Path, clip: Path) -> None:
@@ -297,9 +353,14 @@ def test_frames_with_an_object_are_counted_and_the_threshold_can_be_raised(finde
     assert "%" not in strict.stdout.splitlines()[-1]
 
 
-def test_what_is_no_detector_is_refused(model: Path, photos: Path) -> None:
-    done = edgekit("demo", "detect", model, "--source", photos)
-    assert done.returncode == 2
-    assert done.stderr.startswith(
-        f"edgekit: Nothing says what the outputs of {model} mean: name them with --decoder, one of ssd-postprocess, "
-    )
+def test_a_model_of_another_kind_is_told_its_verb(
+    model: Path, finder: Path, photos: Path, colour_model: Callable[..., Path]
+) -> None:
+    silent = colour_model(card=None)
+    for verb, file, message in (
+        ("detect", model, f"{model} is a classifier; see what it sees with: edgekit demo classify {model}"),
+        ("detect", silent, f"{silent} is a classifier; see what it sees with: edgekit demo classify {silent}"),
+        ("classify", finder, f"{finder} is a detector; see what it finds with: edgekit demo detect {finder}"),
+    ):
+        done = edgekit("demo", verb, file, "--source", photos)
+        assert (done.returncode, done.stderr) == (2, f"edgekit: {message}\n")

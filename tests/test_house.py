@@ -64,9 +64,10 @@ def test_a_setup_is_used_again_and_an_interrupted_one_is_not(tmp_path: Path) -> 
 def test_ci_calls_the_targets_of_the_makefile() -> None:
     called = re.findall(r"^make (.+)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
     assert [t for line in called for t in line.split()] == ["test", "lint", "types", "test-slow"]
-    for script in ("run", "aarch64", "test-all-pythons"):
+    for script in ("run", "aarch64", "screen", "test-all-pythons"):
         assert (ROOT / ".ci" / script).stat().st_mode & 0o111
-    assert re.search(r"^\.ci/aarch64 ", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    for script in ("aarch64", "screen"):
+        assert re.search(rf"^\.ci/{script} ", (ROOT / ".ci/run").read_text(), re.MULTILINE)
     assert re.findall(r"^make (.+)$", (ROOT / ".ci/aarch64").read_text(), re.MULTILINE) == ["aarch64"]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from edgekit.files import require_writable, write_atomic
+from edgekit.urls import without_secrets
 from edgekit.workers import Progress
 
 EXISTING = click.Path(path_type=Path)
@@ -62,10 +63,12 @@ force_option = click.option("--force", is_flag=True, help="Replace files that ex
 def emit(data: dict[str, Any], json_file: str | None, table: Callable[[], None]) -> None:
     """Show ``table`` on stdout, and write ``data`` where ``--json`` says; JSON on stdout replaces the table.
 
-    The JSON of results also holds the command's ``arguments``, so that what was measured can be repeated.
+    The JSON of results also holds the command's ``arguments``, so that what was measured can be repeated; addresses of
+    cameras among them without passwords.
     """
     if "results" in data:
-        data = {**data, "arguments": list(click.get_current_context().find_root().obj or ())}
+        given = click.get_current_context().find_root().obj or ()
+        data = {**data, "arguments": [without_secrets(argument) for argument in given]}
     if json_file == "-":
         click.echo(json.dumps(data, indent=2))
         return

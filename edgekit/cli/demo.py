@@ -11,10 +11,12 @@ from edgekit.cli.tables import print_table
 if TYPE_CHECKING:
     from edgekit.demos.seen import Look
 
+VIEWS = ("auto", "window", "web", "none")
+
 
 @click.group("demo")
 def command() -> None:
-    """Show a model at work on photos, clips or a camera."""
+    """Show a model at work on photos, clips, a camera or a stream."""
 
 
 def options_of_all(command: Any) -> Any:
@@ -26,17 +28,24 @@ def options_of_all(command: Any) -> Any:
         common.threads_option,
         common.labels_option,
         common.preprocess_option,
-        click.option("--frames", type=click.IntRange(min=1), metavar="N", help="Stop after N frames."),
+        click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Port of the page; 0 is a free one."),
+        click.option("--host", metavar="ADDRESS", help="Address of the page. [default: 127.0.0.1, this machine alone]"),
+        click.option("--max-frames", type=click.IntRange(min=1), metavar="N", help="Stop after N frames."),
         click.option("--save", type=common.EXISTING, metavar="OUT", help="Write the labelled photo, folder or clip."),
+        click.option("--headless", is_flag=True, help="The same as --view none."),
         click.option(
             "--view",
-            type=click.Choice(["auto", "window", "none"]),
+            type=click.Choice(VIEWS),
             default="auto",
             show_default=True,
-            help="Where to show it.",
+            help="Where to show it; web is a page for a browser.",
         ),
         click.option(
-            "--source", default="0", show_default=True, metavar="0|FILE|DIR", help="A camera, photo, clip or folder."
+            "--source",
+            default="0",
+            show_default=True,
+            metavar="0|picamera|FILE|DIR|URL",
+            help="A camera, photo, clip, folder or stream.",
         ),
         click.argument("file", type=common.EXISTING),
     ):
@@ -50,7 +59,7 @@ def options_of_all(command: Any) -> Any:
 def classify(file: Path, top: int, **given: Any) -> None:
     """Tell what a classifier sees, its best classes with their probabilities.
 
-    In a window q or Esc ends it. Of a clip or camera a line is told each second.
+    Keys: q or Esc stops, space pauses, s saves a picture. Of what moves a line is told each second.
     """
     from edgekit.demos.classify import open_classifier
 
@@ -61,14 +70,16 @@ def classify(file: Path, top: int, **given: Any) -> None:
 @options_of_all
 @common.decoder_option
 @click.option("--score", type=click.FloatRange(0, 1), metavar="P", help="Least score. [default: the card's, or 0.3]")
-def detect(file: Path, decoder: str | None, score: float | None, **given: Any) -> None:
+@click.option("--track", is_flag=True, help="Number objects, and keep the numbers from frame to frame.")
+def detect(file: Path, decoder: str | None, score: float | None, track: bool, **given: Any) -> None:
     """Tell what a detector sees, and draw a box around each object.
 
-    In a window q or Esc ends it. Of a clip or camera a line is told each second.
+    Keys: q or Esc stops, space pauses, s saves a picture. Of what moves a line is told each second.
     """
     from edgekit.demos.detect import open_detector
 
-    _run("demo detect", open_detector(file, decoder=decoder, score=score, **_model(given)), given)
+    look = open_detector(file, decoder=decoder, score=score, track=track, **_model(given))
+    _run("demo detect", look, given)
 
 
 def _model(given: dict[str, Any]) -> dict[str, Any]:
@@ -86,8 +97,21 @@ def _model(given: dict[str, Any]) -> dict[str, Any]:
 
 def _run(command: str, look: "Look", given: dict[str, Any]) -> None:
     from edgekit.demos.run import Options, run_demo
+    from edgekit.errors import DataError
+    from edgekit.measure.host import host_facts
     from edgekit.results import envelope
 
-    options = Options(**{name: given[name] for name in ("source", "view", "save", "frames", "force")})
-    report = run_demo(look, options, tell=common.say)
-    common.emit(envelope(command, report.results()), given["json_file"], lambda: print_table(*report.table()))
+    chosen = {name: given[name] for name in ("source", "save", "max_frames", "force", "host", "port")}
+    view = "none" if given["headless"] else given["view"]
+    report = run_demo(look, Options(**chosen, view=view, asked=given["json_file"] is not None), tell=common.say)
+    data = {**envelope(command, report.results(), host=host_facts()), "summary": report.summary()}
+
+    def table() -> None:
+        for each in report.tables():
+            print_table(*each)
+
+    common.emit(data, given["json_file"], table)
+    if report.interrupted:
+        raise KeyboardInterrupt
+    if report.problem is not None:
+        raise DataError(report.problem)

@@ -1,0 +1,89 @@
+"""How long each stage of each frame took, in a memory that does not grow."""
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+STAGES = ("capture", "pre", "infer", "decode", "draw", "end_to_end")
+"""Getting the frame; preprocessing; inference; decoding of outputs; drawing, saving and showing; and from the moment at
+which the frame was there to that at which it was shown, waiting between the stages included."""
+
+KEPT = 10_000
+"""Frames whose times are kept: all of shorter runs, of others a fair sample (Vitter 1985, algorithm R)."""
+WINDOW_S = 1.0
+"""Frames a second are told over so long."""
+NOTED_EVERY_S = 0.25
+"""Figures on a picture that change more often cannot be read."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Timings:
+    """Times of frames in ms by stage, and how many were shown in how many ``seconds``, pauses left out."""
+
+    count: int = 0
+    seconds: float = 0.0
+    _rows: list[tuple[float, ...]] = field(default_factory=list)
+    _random: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - a sample, no secret
+
+    def add(self, row_ms: tuple[float, ...]) -> None:
+        """Count a frame whose times are ``row_ms``, in the order of `STAGES`."""
+        self.count += 1
+        if len(self._rows) < KEPT:
+            self._rows.append(row_ms)
+        elif (place := self._random.randrange(self.count)) < KEPT:
+            self._rows[place] = row_ms
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second from the first frame to the last one; None where there is one or none."""
+        return (self.count - 1) / self.seconds if self.count > 1 and self.seconds > 0 else None
+
+    def percentiles_ms(self) -> dict[str, dict[str, float]]:
+        """The p50 and p99 of each stage."""
+        p50, p99 = np.percentile(np.array(self._rows), [50, 99], axis=0)
+        return {
+            stage: {"p50": float(half), "p99": float(most)} for stage, half, most in zip(STAGES, p50, p99, strict=True)
+        }
+
+
+class Pace:
+    """Frames a second at the moment, and the line of figures on the picture."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._shown_s: deque[float] = deque()
+        self._noted_s = -NOTED_EVERY_S
+        self._note = ""
+
+    def tick(self) -> float | None:
+        """Count a frame that was shown now; the seconds since the last one, None for the first one."""
+        now_s = self._clock()
+        gap_s = now_s - self._shown_s[-1] if self._shown_s else None
+        self._shown_s.append(now_s)
+        while now_s - self._shown_s[0] > WINDOW_S and len(self._shown_s) > 2:
+            self._shown_s.popleft()
+        return gap_s
+
+    def forget(self) -> None:
+        """Leave out the time until the next frame, as after a pause."""
+        self._shown_s.clear()
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second over the last `WINDOW_S`; None before the second frame."""
+        if len(self._shown_s) < 2 or self._shown_s[-1] <= self._shown_s[0]:
+            return None
+        return (len(self._shown_s) - 1) / (self._shown_s[-1] - self._shown_s[0])
+
+    def note(self, row_ms: tuple[float, ...]) -> str:
+        """Frames a second and the times ``row_ms`` of all stages but the last, in a line that changes now and then."""
+        now_s = self._clock()
+        if now_s - self._noted_s >= NOTED_EVERY_S:
+            self._noted_s = now_s
+            times = " | ".join(f"{stage} {ms:.1f}" for stage, ms in zip(STAGES[:-1], row_ms, strict=True))
+            self._note = f"{'-' if self.fps is None else f'{self.fps:.1f}'} fps | {times} ms"
+        return self._note
