@@ -6,17 +6,18 @@ from command import edgekit
 from edgekit.cli import VERBS
 
 EVERYWHERE = ("--json",)
-OF_DEMOS = (
-    *("--source", "--view", "--headless", "--host", "--port", "--save", "--max-frames", "--preprocess", "--labels"),
+OF_ALL_DEMOS = (
+    *("--source", "--view", "--headless", "--host", "--port", "--save", "--max-frames"),
     *("--threads", "--engine", "--force", "--json"),
 )
+OF_DEMOS = (*OF_ALL_DEMOS, "--preprocess", "--labels")
 OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("zoo",): (),
     ("zoo", "list"): EVERYWHERE,
     ("zoo", "show"): EVERYWHERE,
     ("zoo", "compare"): ("--plot", "--json", "--force"),
     ("zoo", "build"): ("--alpha", "--size", "--classes", "--weights", "--seed", "-o"),
-    ("train",): ("--all", "--preset", "--data", "--data-dir", "--epochs", "--seed", "--weights", "-o"),
+    ("train",): ("--all", "--task", "--preset", "--data", "--data-dir", "--epochs", "--seed", "--weights", "-o"),
     ("convert",): (
         *("--int8", "-p", "-f", "--calibration", "--samples", "--preprocess", "--labels", "--data-dir", "--seed"),
         *("-o", "--force", "--json", "--portable"),
@@ -35,6 +36,7 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("demo",): (),
     ("demo", "detect"): (*OF_DEMOS, "--decoder", "--score", "--track"),
     ("demo", "classify"): (*OF_DEMOS, "--top"),
+    ("demo", "digits"): (*OF_ALL_DEMOS, "--score", "--track"),
     ("report",): ("-o", "--force"),
     ("doctor",): EVERYWHERE,
     ("quickstart",): ("-o", "--seed", "--force", "--json"),

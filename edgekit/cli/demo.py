@@ -26,8 +26,6 @@ def options_of_all(command: Any) -> Any:
         common.force_option,
         click.option("--engine", metavar="NAME", help="Run the file in this engine. [default: that of its format]"),
         common.threads_option,
-        common.labels_option,
-        common.preprocess_option,
         click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Port of the page; 0 is a free one."),
         click.option("--host", metavar="ADDRESS", help="Address of the page. [default: 127.0.0.1, this machine alone]"),
         click.option("--max-frames", type=click.IntRange(min=1), metavar="N", help="Stop after N frames."),
@@ -47,7 +45,25 @@ def options_of_all(command: Any) -> Any:
             metavar="0|picamera|FILE|DIR|URL",
             help="A camera, photo, clip, folder or stream.",
         ),
-        click.argument("file", type=common.EXISTING),
+    ):
+        command = option(command)
+    return command
+
+
+def options_of_files(command: Any) -> Any:
+    """What demos of the user's own file take beside: the file, and what it may not say of itself."""
+    for option in (common.labels_option, common.preprocess_option, click.argument("file", type=common.EXISTING)):
+        command = option(command)
+    return command
+
+
+def options_of_boxes(command: Any) -> Any:
+    """What demos of detectors take beside."""
+    for option in (
+        click.option("--track", is_flag=True, help="Number objects, and keep the numbers from frame to frame."),
+        click.option(
+            "--score", type=click.FloatRange(0, 1), metavar="P", help="Least score. [default: the card's, or 0.3]"
+        ),
     ):
         command = option(command)
     return command
@@ -55,6 +71,7 @@ def options_of_all(command: Any) -> Any:
 
 @command.command()
 @options_of_all
+@options_of_files
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to show.")
 def classify(file: Path, top: int, **given: Any) -> None:
     """Tell what a classifier sees, its best classes with their probabilities.
@@ -68,9 +85,9 @@ def classify(file: Path, top: int, **given: Any) -> None:
 
 @command.command()
 @options_of_all
+@options_of_files
+@options_of_boxes
 @common.decoder_option
-@click.option("--score", type=click.FloatRange(0, 1), metavar="P", help="Least score. [default: the card's, or 0.3]")
-@click.option("--track", is_flag=True, help="Number objects, and keep the numbers from frame to frame.")
 def detect(file: Path, decoder: str | None, score: float | None, track: bool, **given: Any) -> None:
     """Tell what a detector sees, and draw a box around each object.
 
@@ -82,13 +99,29 @@ def detect(file: Path, decoder: str | None, score: float | None, track: bool, **
     _run("demo detect", look, given)
 
 
+@command.command()
+@options_of_all
+@options_of_boxes
+def digits(score: float | None, track: bool, **given: Any) -> None:
+    """Find handwritten digits, with a detector that is trained on first use and kept.
+
+    Write some on paper and hold it before the camera. Keys: q or Esc stops, space pauses, s saves a picture.
+    """
+    from edgekit.demos.detect import open_detector
+    from edgekit.digit_detector import digit_detector
+
+    file = digit_detector(common.say)
+    look = open_detector(file, decoder=None, score=score, track=track, **_model(given))
+    _run("demo digits", look, given)
+
+
 def _model(given: dict[str, Any]) -> dict[str, Any]:
-    """How the file is run."""
+    """How the file is run; without the options of files its card tells the rest."""
     from edgekit.tasks import read_labels
 
-    labels = given["labels"]
+    labels = given.get("labels")
     return {
-        "preprocess": given["preprocess"],
+        "preprocess": given.get("preprocess"),
         "labels": None if labels is None else read_labels(labels),
         "threads": given["threads"] or 1,
         "engine": given["engine"],
