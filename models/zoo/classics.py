@@ -253,7 +253,7 @@ SPECS: tuple[ModelSpec, ...] = (
     ),
     _resnet(
         50,
-        small=_small(epochs=15, learning_rate=0.02, alpha=0.25, stem="small", momentum=0.9),
+        small=_small(epochs=14, learning_rate=0.02, alpha=0.25, stem="small", momentum=0.9),
         published=Published(
             parameters=25_557_032, macs=3_800_000_000, top1=0.7715, top1_data="ImageNet", macs_tolerance=0.02
         ),
