@@ -123,8 +123,9 @@ def compare(names: tuple[str, ...], plot: Path | None, json_file: str | None, fo
         for sentence in tables.explanations(entries):
             click.echo(sentence)
 
-    for doubt in sorted({flag for result in results.values() for flag in result.flags}):
-        say(f"Timing not valid: {doubt}")
+    for (name, alpha, size), result in results.items():
+        for flag in result.flags:
+            say(f"Timing of {name} {alpha:g}-{size} not valid: {flag}")
     found = [tables.comparison_entry(entry, p50_ms) for entry in entries]
     emit(envelope("zoo compare", found, host=host if results else None), json_file, show)
 

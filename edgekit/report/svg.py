@@ -7,7 +7,7 @@ from html import escape
 
 WIDTH, HEIGHT = 560, 400  # user units; the page scales them
 LEFT, RIGHT, TOP, BOTTOM = 62, 18, 16, 52
-CHARACTER = 7.0  # mean width of a label's character at 13 units, generous for a sans-serif
+CHARACTER = 8.0  # mean width of a label's character at 13 units, generous for a sans-serif
 LINE = 14.0  # height of a label
 RADIUS = 5.5
 LOG_FROM = 20.0  # an axis whose values span more than this factor is logarithmic
@@ -187,7 +187,7 @@ def _candidates(label: str, x: float, y: float) -> list[Box]:
         (x, y - gap - LINE / 2),
         (x, y + gap + LINE / 2),
     ]
-    for rows in (1, 2, 3, 4):
+    for rows in range(1, 7):
         centres += [
             (x + side * (gap + width / 2), y + direction * rows * LINE) for side in (1, -1) for direction in (-1, 1)
         ]
