@@ -129,7 +129,18 @@ def _verbs(
     recipes = tuple(word for precision in PRECISIONS for word in ("-p", precision.value))
     lines = {
         "train": (spec.name, "--preset", preset, *given, *shorter, *seeded, "-o", str(run)),
-        "convert": (str(run), *recipes, "--calibration", data, *given, *seeded, "-o", str(run), "--force"),
+        "convert": (
+            str(run),
+            *recipes,
+            "--calibration",
+            data,
+            *given,
+            *seeded,
+            "--portable",
+            "-o",
+            str(run),
+            "--force",
+        ),
         "evaluate": (model, *files, "--data", data, *given, *seeded),
         "benchmark": tuple(files),
     }

@@ -50,7 +50,7 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         "  against the Keras model; int8 is "
         + ", ".join(f"*{name}* from {100 * least:g} %" for name, least in PARITY[:-1])
         + f" of held-out items in the same class on, else *{PARITY[-1][0]}*.",
-        "- **Training**: minutes and the largest memory of the process.",
+        "- **Training**: minutes and the largest memory of the process. Converted with `--portable`.",
         "",
         *(detector_table(detectors, rows, results["prediction_layers"]) if detectors else []),
         *([f"Not measured yet: {', '.join(waiting)}.", ""] if waiting else []),
