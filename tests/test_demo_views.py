@@ -20,6 +20,7 @@ from mjpeg import serving
 from PIL import Image
 from tiny_detector import detector
 
+from edgekit.data.images import decode_image
 from edgekit.demos.classify import open_classifier
 from edgekit.demos.frames import Pixels, Source
 from edgekit.demos.run import Options, chosen_view
@@ -125,7 +126,7 @@ def test_q_stops_and_s_saves_without_taking_any_files_place(
     assert len(view.shown) <= 2
     assert (tmp_path / "edgekit-1.png").read_text() == "mine"
     assert [line for line in told if "Saved" in line] == ["Saved edgekit-2.png.", "Saved edgekit-3.png."]
-    assert np.asarray(Image.open(tmp_path / "edgekit-3.png")).shape == (240, 320, 3)
+    assert decode_image(tmp_path / "edgekit-3.png", name="saved").shape == (240, 320, 3)
 
 
 def test_a_picture_that_cannot_be_saved_is_told_and_the_demo_goes_on(
