@@ -6,6 +6,7 @@ the same on every machine, knows more than ASCII, and needs no OpenCV.
 
 import colorsys
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,10 +74,18 @@ class Canvas:
             self._paste(ground, 0, y)
             y += len(ground)
 
-    def note(self, text: str) -> None:
-        """A line of ``text`` in the lower left corner."""
-        label = tile(text, self._letters, _WHITE, _GROUND)
-        self._paste(label, 0, self._height - len(label))
+    def note(self, *parts: str) -> None:
+        """``parts`` in a line in the lower left corner, or in as many lines as they need."""
+        lines = [parts[0]]
+        for part in parts[1:]:
+            longer = f"{lines[-1]} | {part}"
+            fits = mask(longer, self._letters).shape[1] <= self._width
+            lines[-1:] = [longer] if fits else [lines[-1], part]
+        bottom = self._height
+        for line in reversed(lines):
+            label = tile(line, self._letters, _WHITE, _GROUND)
+            bottom -= len(label)
+            self._paste(label, 0, bottom)
 
     def _fill(self, left: int, top: int, right: int, bottom: int, colour: Colour) -> None:
         self.pixels[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = colour
@@ -128,7 +137,7 @@ def _letter(letter: str, letters: int) -> Pixels:
 
     font = _font(letters)
     ascent, descent = font.getmetrics()
-    image = Image.new("L", (max(1, round(font.getlength(letter))), ascent + descent + 2))
+    image = Image.new("L", (max(1, math.ceil(font.getlength(letter))), ascent + descent + 2))
     ImageDraw.Draw(image).text((0, 1), letter, font=font, fill=255)
     return np.asarray(image)
 

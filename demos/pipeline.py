@@ -135,5 +135,3 @@ def _look(look: Look, frames: Lane[Frame | Unreadable], out: Lane[Seen | Unreada
         out.close()
     except BaseException as error:  # noqa: BLE001 - raised anew in the thread that takes
         out.close(error)
-    finally:
-        frames.abandon()

@@ -85,7 +85,7 @@ class Show:
         seen.answer.draw(canvas)
         stages_ms = (frame.capture_ms, split.pre, split.infer, split.decode)
         if self._source.moving:
-            canvas.note(self._pace.note((*stages_ms, self._draw_ms)))
+            canvas.note(*self._pace.note((*stages_ms, self._draw_ms)))
         self._picture = canvas.pixels
         self._save(self._picture, frame)
         self._view.show(self._picture, self._pace.fps)

@@ -57,7 +57,7 @@ class Pace:
         self._clock = clock
         self._shown_s: deque[float] = deque()
         self._noted_s = -NOTED_EVERY_S
-        self._note = ""
+        self._note: tuple[str, ...] = ()
 
     def tick(self) -> float | None:
         """Count a frame that was shown now; the seconds since the last one, None for the first one."""
@@ -79,11 +79,14 @@ class Pace:
             return None
         return (len(self._shown_s) - 1) / (self._shown_s[-1] - self._shown_s[0])
 
-    def note(self, row_ms: tuple[float, ...]) -> str:
-        """Frames a second and the times ``row_ms`` of all stages but the last, in a line that changes now and then."""
+    def note(self, row_ms: tuple[float, ...]) -> tuple[str, ...]:
+        """Frames a second and the times ``row_ms`` of all stages but the last, in words that change now and then."""
         now_s = self._clock()
         if now_s - self._noted_s >= NOTED_EVERY_S:
             self._noted_s = now_s
-            times = " | ".join(f"{stage} {ms:.1f}" for stage, ms in zip(STAGES[:-1], row_ms, strict=True))
-            self._note = f"{'-' if self.fps is None else f'{self.fps:.1f}'} fps | {times} ms"
+            fps = "-" if self.fps is None else f"{self.fps:.1f}"
+            self._note = (
+                f"{fps} fps",
+                *(f"{stage} {ms:.1f} ms" for stage, ms in zip(STAGES[:-1], row_ms, strict=True)),
+            )
         return self._note

@@ -42,6 +42,11 @@ def test_a_note_stands_in_the_lower_left_corner() -> None:
     rows, columns = np.nonzero((canvas.pixels < 200).all(axis=-1))
     assert (columns.min(), rows.max()) == (0, 299)
     assert rows.min() > 280
+    narrow = Canvas(np.full((300, 400, 3), 255, np.uint8))
+    narrow.note("31.0 fps", "capture 12.0 ms", *["and so on 1.0 ms"] * 5)
+    rows, columns = np.nonzero((narrow.pixels < 200).all(axis=-1))
+    assert (rows.min() < 275, rows.max()) == (True, 299)
+    assert columns.max() < 395  # nothing is cut
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ def started(finder: Path, source: object, cwd: Path, *options: str, **environmen
 
 def boxes(path: Path) -> int:
     """Pixels of a screenshot in the colours of the two classes, as good as unchanged by a JPEG."""
-    pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
     return sum(int((np.abs(pixels - class_colour(number)).max(axis=-1) < 30).sum()) for number in (0, 1))
 
 
@@ -66,7 +67,8 @@ def test_a_page_in_a_browser(finder: Path, tmp_path: Path) -> None:
         browser.until(f"{told} == 'The demo has ended.'")
         out, err = process.communicate(timeout=30)
     assert (process.returncode, "end to end" in out) == (0, True), err
-    assert Image.open(tmp_path / "edgekit-1.png").size == (320, 240)
+    with Image.open(tmp_path / "edgekit-1.png") as image:
+        assert image.size == (320, 240)
 
 
 @pytest.fixture(scope="module")
