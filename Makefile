@@ -64,7 +64,7 @@ aarch64: $(STAMP) ## an aarch64 Debian with the engines in build/, for tests and
 	$(BIN)/python benchmarks/aarch64/sysroot.py
 
 BENCHMARKS := startup int8_accuracy conversion_time latency_overhead litert_benchmark best_engine engine_table
-BENCHMARKS += training_speed demo_pipeline
+BENCHMARKS += graph_nms training_speed demo_pipeline
 # An emulated ARM CPU, for those that need one, is set up by: make aarch64
 BENCHMARKS += $(if $(wildcard build/aarch64/built.json),same_answers)
 

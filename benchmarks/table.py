@@ -22,7 +22,7 @@ SCRIPTS = {
         name: f"{name}.py"
         for name in (
             "int8_accuracy", "conversion_time", "latency_overhead", "litert_benchmark", "best_engine", "engine_table",
-            "same_answers", "training_speed", "demo_pipeline", "startup",
+            "same_answers", "graph_nms", "training_speed", "demo_pipeline", "startup",
         )
     },
     "damaged_files": "tests/fuzz/campaign.py",

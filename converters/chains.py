@@ -14,6 +14,7 @@ from edgekit.artifact import Format
 from edgekit.card import ModelCard
 from edgekit.converters import finish
 from edgekit.converters.calibration import Calibration
+from edgekit.converters.graph_nms import choose_in_graph
 from edgekit.converters.lower import Lowered, lower, reference
 from edgekit.converters.plan import Job, Plan
 from edgekit.converters.prepare import Outline, name_layers, observe, outline, prepare
@@ -23,7 +24,7 @@ from edgekit.converters.samples import Samples
 from edgekit.converters.source import Source
 from edgekit.converters.steps import Steps
 from edgekit.converters.workshop import Workshop
-from edgekit.recipe import Batch
+from edgekit.recipe import Batch, Nms
 
 Lowering = Mapping[Format, Future[Lowered]]
 
@@ -109,6 +110,8 @@ def _chain(
         expected, synthetic = looks.expected.result(), making.items.synthetic
         started += time.perf_counter() - waiting
         parity = steps.run(f"verify {name}", finish.verify, done, samples, expected, shop, synthetic=synthetic)
+        if job.recipe.nms is Nms.GRAPH:
+            done = steps.run(f"choose boxes {name}", choose_in_graph, done, samples, shop)
         return finish.converted(done, parity, making.target, started)
 
     return {job.file_name: make(job) for job in making.todo.jobs if job.format is fmt}

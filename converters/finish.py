@@ -85,7 +85,7 @@ def embed_card(
 def verify(finished: Finished, samples: Samples, expected: Samples, shop: Workshop, *, synthetic: bool) -> Parity:
     """The parity of the final bytes with the source, in the real runtime; `CheckFailedError` outside the tolerance."""
     name = finished.job.file_name
-    outputs = shop.folder / f"{name}.outputs"
+    outputs = outputs_folder(name, shop)
     slow = (finished.job.format, finished.job.recipe.precision) in _SLOW
     count = min(expected.count, SLOW_ITEMS if slow else VERIFIED_ITEMS)
     request = {"path": str(finished.path), "samples": str(samples.folder), "outputs": str(outputs), "count": count}
@@ -95,6 +95,11 @@ def verify(finished: Finished, samples: Samples, expected: Samples, shop: Worksh
     parity = compare_outputs(reference, other, what=name, synthetic=synthetic)
     require_tolerance(reference, other, parity, finished.job.recipe.precision, what=name)
     return parity
+
+
+def outputs_folder(name: str, shop: Workshop) -> Path:
+    """Where the outputs of the file called ``name`` are, once it has run."""
+    return shop.folder / f"{name}.outputs"
 
 
 def converted(finished: Finished, parity: Parity, target: Path, started: float) -> Converted:

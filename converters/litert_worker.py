@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.converters import tflite_edit
+from edgekit.codec import from_jsonable
+from edgekit.converters import nms_tflite, tflite_edit
 from edgekit.converters.accuracy.probe import Probe, name_tensors
 from edgekit.converters.layers import layer_values, match_weights, require_values
 from edgekit.converters.ranges import Ends, RangeFinder, known_ranges
 from edgekit.converters.samples import Samples
+from edgekit.detection import Detection
 from edgekit.errors import ConversionError, need
 from edgekit.formats import tflite
 from edgekit.workers import Json, Progress, serve
@@ -146,10 +148,19 @@ def _recipe(request: Json) -> Any:
     return recipe
 
 
+def suppress(request: Json, _progress: Progress) -> Json:
+    """Write ``path``: the file ``source``, with decoding and suppression of its boxes behind its two outputs."""
+    model = tflite_edit.open_model(Path(request["source"]))
+    spec = from_jsonable(Detection, request["detection"])
+    nms_tflite.append_nms(model, spec, request["offsets"], request["scores"])
+    tflite_edit.save_model(model, Path(request["path"]))
+    return {}
+
+
 def _sentence(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__).rstrip(".") + "."
 
 
 if __name__ == "__main__":
-    serve({"sign": sign, "name": name, "install": install, "quantize": quantize})
+    serve({"sign": sign, "name": name, "install": install, "quantize": quantize, "suppress": suppress})

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.converters import onnx_edit
+from edgekit.codec import from_jsonable
+from edgekit.converters import nms_onnx, onnx_edit
 from edgekit.converters.accuracy.probe import Probe, name_tensors
 from edgekit.converters.layers import layer_values, match_weights, require_values
 from edgekit.converters.onnx_kept import stay_float
@@ -16,6 +17,7 @@ from edgekit.converters.portable import portable_overrides, require_portable
 from edgekit.converters.ranges import Ends, RangeFinder, known_ranges
 from edgekit.converters.samples import Samples
 from edgekit.converters.weight_scales import weight_overrides
+from edgekit.detection import Detection
 from edgekit.errors import ConversionError, need
 from edgekit.formats import onnx as onnx_format
 from edgekit.workers import Json, Progress, serve
@@ -158,6 +160,15 @@ def _ranges(request: Json, progress: Progress) -> Ends:
 _MAKERS = {"fp16": _float16, "dynamic": _dynamic, "int8": _static}
 
 
+def suppress(request: Json, _progress: Progress) -> Json:
+    """Write ``path``: the file ``source``, with decoding and suppression of its boxes behind its two outputs."""
+    model = need("onnx", extra="convert").load(request["source"])
+    spec = from_jsonable(Detection, request["detection"])
+    nms_onnx.append_nms(model, spec, request["offsets"], request["scores"])
+    _save(model, Path(request["path"]))
+    return {}
+
+
 def _at_least(model: Any, opset: int) -> Any:
     """``model``, rewritten for operator set ``opset`` where it has an older one."""
     if all(entry.version >= opset for entry in model.opset_import if entry.domain in ("", "ai.onnx")):
@@ -190,4 +201,4 @@ def _save(model: Any, path: Path) -> None:
 
 if __name__ == "__main__":
     logging.getLogger().setLevel(logging.ERROR)  # the quantizer advises on what has been done already
-    serve({"fold": fold, "name": name, "install": install, "quantize": quantize})
+    serve({"fold": fold, "name": name, "install": install, "quantize": quantize, "suppress": suppress})

@@ -7,8 +7,9 @@ from typing import NoReturn
 
 from edgekit.artifact import Format
 from edgekit.converters.source import FORMATS, Source, SourceKind
+from edgekit.detection import Head
 from edgekit.errors import InputError
-from edgekit.recipe import Batch, Precision, Recipe
+from edgekit.recipe import Batch, Nms, Precision, Recipe
 
 RECIPES: dict[Format, tuple[Precision, ...]] = {
     Format.TFLITE: (Precision.FP32, Precision.FP16, Precision.DYNAMIC, Precision.INT8, Precision.INT16X8),
@@ -59,6 +60,8 @@ def plan(source: Source, recipes: Sequence[Recipe], formats: Sequence[Format]) -
         raise InputError(
             f"{source.path} keeps the batch size it has; a free one needs the Keras model that it was made from."
         )
+    if any(recipe.nms is Nms.GRAPH for recipe in recipes):
+        _require_anchors(source)
     jobs: dict[str, Job] = {}
     notes: list[str] = []
     for chosen in dict.fromkeys(formats) or possible:
@@ -74,6 +77,17 @@ def plan(source: Source, recipes: Sequence[Recipe], formats: Sequence[Format]) -
     if not jobs:
         raise InputError(f"{notes[0].partition(': ')[2][:-1]}: choose one of these.")
     return Plan(jobs=tuple(jobs.values()), manifest_name=_manifest_name(source.name, jobs.values()), notes=tuple(notes))
+
+
+def _require_anchors(source: Source) -> None:
+    """`InputError` for what is no detector with the head `Head.SSD`, whose decoding the card tells whole."""
+    spec = source.card.detection if source.card is not None else None
+    if spec is None or spec.head is not Head.SSD:
+        got = "no detector by its card" if spec is None else f"a detector with the head {spec.head}"
+        raise InputError(
+            f"--nms graph takes a detector with the head ssd, whose anchors are in its card; {source.path} is {got}: "
+            "leave --nms out."
+        )
 
 
 def _manifest_name(name: str, jobs: Collection[Job]) -> str:

@@ -11,12 +11,21 @@ MOST_ANCHORS = 1_000_000
 MOST_SIDE = 10.0
 """Of an anchor, in fractions of the input: more is a mistake, such as pixels."""
 
+LEAST_SCORE = 0.001
+"""Average precision is over boxes of all scores; lower ones change nothing that can be seen (Ultralytics' default)."""
+
+POSTPROCESS_OP = "TFLite_Detection_PostProcess"
+"""The operator that decodes and suppresses boxes in TFLite files: a custom one, which the engines have built in."""
+
+POSTPROCESS_OUTPUTS = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
+"""Outputs of a file that `convert` made choose its boxes, in the order of `Head.SSD_POSTPROCESS`."""
+
 
 class Head(StrEnum):
     """What a detector's outputs are. Boxes are in the file's input, C is the number of classes.
 
-    ``ssd-postprocess``: TensorFlow's `TFLite_Detection_PostProcess`: (1, N, 4) top, left, bottom, right in fractions,
-    (1, N) classes, (1, N) scores, (1) count; suppression is done already.
+    ``ssd-postprocess``: what TensorFlow's `TFLite_Detection_PostProcess` gives: (1, N, 4) top, left, bottom, right in
+    fractions, (1, N) classes, (1, N) scores, (1) count; suppression is done already.
     ``yolov5``: (1, N, 5 + C) centre x, y, width, height, objectness, class scores; boxes in pixels or fractions.
     ``yolov8``: (1, 4 + C, N), the same without objectness.
     ``ssd``: two outputs, (1, A, 4) offsets of the A anchors and (1, A, 1 + C) scores, of which the first is the

@@ -49,6 +49,13 @@ class Batch(StrEnum):
     DYNAMIC = "dynamic"
 
 
+class Nms(StrEnum):
+    """Where a detector's boxes are decoded and chosen: by what runs the file, or by the file itself."""
+
+    DEVICE = "device"
+    GRAPH = "graph"
+
+
 NEEDS_CALIBRATION = frozenset({Precision.INT8, Precision.INT16X8})
 
 
@@ -59,8 +66,8 @@ class Recipe:
     ``keep_float`` and ``exclude`` hold regular expressions on names of layers: those that stay in float, and those
     whose weights ``steps`` leave as they are. ``interface`` matters to the integer precisions only, ``steps`` to int8
     only. ``portable`` asks for int8 files that give the same bits on every CPU: it changes ONNX files, and TFLite
-    files do so without. ``calibration_samples`` items are drawn with ``seed`` from the
-    calibration data.
+    files do so without. ``nms`` matters to detectors only. ``calibration_samples`` items are drawn with ``seed`` from
+    the calibration data.
     """
 
     precision: Precision
@@ -69,6 +76,7 @@ class Recipe:
     interface: InterfaceType = InterfaceType.INT8
     batch: Batch = Batch.STATIC
     portable: bool = False
+    nms: Nms = Nms.DEVICE
     keep_float: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     calibration_samples: int = 200
@@ -85,6 +93,16 @@ class Recipe:
             raise InputError(
                 f"Layers in float differ between CPUs; got a portable recipe that keeps {self.keep_float[0]!r} in "
                 "float: leave one of the two out."
+            )
+        if self.nms is Nms.GRAPH and self.portable:
+            raise InputError(
+                "A graph chooses boxes in float, which differs between CPUs; got a portable recipe with --nms graph: "
+                "leave one of the two out."
+            )
+        if self.nms is Nms.GRAPH and self.batch is Batch.DYNAMIC:
+            raise InputError(
+                "A graph chooses the boxes of one item at a time; got a dynamic batch with --nms graph: leave one of "
+                "the two out."
             )
         options = {"--keep-float": self.keep_float, "--exclude": self.exclude}
         for option, pattern in ((option, pattern) for option, given in options.items() for pattern in given):

@@ -15,9 +15,10 @@ from edgekit.converters.plan import plan
 from edgekit.converters.quantize import _require_tensorflow
 from edgekit.converters.source import Source, SourceKind, open_source
 from edgekit.converters.workshop import Workshop
+from edgekit.detection import AnchorLevel, Detection, Head
 from edgekit.errors import ArtifactError, ConversionError, InputError
 from edgekit.formats.graph import Graph, Node, TensorInfo
-from edgekit.recipe import Batch, Precision, Recipe
+from edgekit.recipe import Batch, Nms, Precision, Recipe
 
 
 def source(kind: SourceKind = SourceKind.KERAS) -> Source:
@@ -27,6 +28,31 @@ def source(kind: SourceKind = SourceKind.KERAS) -> Source:
 
 def recipe(precision: Precision = Precision.INT8, **fields: object) -> Recipe:
     return Recipe(precision=precision, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("head", "got"),
+    [
+        (None, "no detector by its card"),
+        (Head.YOLOV8, "a detector with the head yolov8"),
+        (Head.SSD_POSTPROCESS, "a detector with the head ssd-postprocess"),
+    ],
+)
+def test_boxes_are_chosen_in_the_graph_of_a_detector_with_anchors_only(head: Head | None, got: str) -> None:
+    level = AnchorLevel(rows=1, columns=1, shapes=((1.0, 1.0),))
+    graph = recipe(nms=Nms.GRAPH)
+
+    def detector(detection: Detection | None) -> Source:
+        return replace(source(), card=ModelCard(name="net", inputs=(), outputs=(), detection=detection))
+
+    assert plan(detector(Detection(head=Head.SSD, anchors=(level,))), [graph], []).jobs[0].recipe is graph
+    for other in (detector(Detection(head=head) if head is not None else None), *([] if head else [source()])):
+        with pytest.raises(InputError) as caught:
+            plan(other, [recipe(), graph], [])
+        assert str(caught.value) == (
+            "--nms graph takes a detector with the head ssd, whose anchors are in its card; net.keras is "
+            f"{got}: leave --nms out."
+        )
 
 
 def test_a_recipe_that_one_format_lacks_is_left_out_with_a_note() -> None:

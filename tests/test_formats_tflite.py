@@ -1,5 +1,6 @@
 """TFLite files: reading without an engine, writing metadata without touching the model."""
 
+import copy
 import struct
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from edgekit.errors import ArtifactError, EdgekitError
 from edgekit.formats.tflite import open_root, parse_graph, read_graph, read_labels, read_metadata
 from edgekit.formats.tflite_card import remove_metadata, write_metadata
 from edgekit.formats.tflite_inline import with_inner_weights
+from edgekit.formats.tflite_objects import open_model, save_model
 from edgekit.formats.tflite_ops import OPERATORS
 from edgekit.runtimes import load_engine, open_runtime
 
@@ -48,6 +50,22 @@ def with_external_buffers(data: bytes) -> bytes:
         places[index] = (end + len(tail), len(content))
         tail += content.ljust(-(-len(content) // 16) * 16, b"\0")
     return pack(places).ljust(end, b"\0") + tail
+
+
+def test_weights_of_a_changed_file_lie_where_the_schema_wants_them(tiny_models: Path, tmp_path: Path) -> None:
+    """Its buffers are on multiples of 16 bytes (``force_align`` in the schema), whatever their sizes."""
+    model = open_model(tiny_models / "convnet.tflite")
+    for size in (1, 2, 3, 17):
+        model.buffers.append(copy.copy(model.buffers[0]))
+        model.buffers[-1].data = np.full(size, size, np.uint8)
+    save_model(model, tmp_path / "m.tflite")
+    root = open_root((tmp_path / "m.tflite").read_bytes(), "m")
+    fields = [field for table in root.tables(4) if (field := table.field(0))]
+    places = [root.buffer.vector(root.buffer.target(field), 1) for field in fields]
+    assert [first % 16 for first, _ in places] == [0] * len(places)
+    assert [size for _, size in places][-4:] == [1, 2, 3, 17]
+    image = np.random.default_rng(0).normal(0, 1, (1, 6, 4, 3)).astype(np.float32)
+    np.testing.assert_array_equal(run((tmp_path / "m.tflite").read_bytes(), image=image), run(CONVNET, image=image))
 
 
 def test_names_come_from_the_signature_and_not_from_the_order(tiny_models: Path) -> None:

@@ -13,7 +13,8 @@ from edgekit.artifact import Format
 from edgekit.errors import CheckFailedError, InputError
 from edgekit.formats.graph import Graph, Node, TensorInfo
 from edgekit.formats.tflite import read_graph
-from edgekit.measure.inspect import inspect, require_fit
+from edgekit.measure import inspect_table
+from edgekit.measure.inspect import OperatorCount, inspect, require_fit
 from edgekit.measure.macs import count_macs, count_parameters, peak_activation_bytes
 from edgekit.measure.targets import TARGETS, find_target, misfits
 
@@ -225,6 +226,17 @@ def test_no_framework_is_loaded(tiny_models: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_custom_operators_are_told_by_what_they_need(tiny_models: Path) -> None:
+    found = inspect(tiny_models / "convnet.tflite")
+    custom = tuple(
+        OperatorCount(op=op, version=1, count=1, custom=True)
+        for op in ("TFLite_Detection_PostProcess", "FlexErf", "Mine")
+    )
+    told = dict(inspect_table.facts(replace(found, operators=custom)))["custom operators"]
+    assert told == "TFLite_Detection_PostProcess (built into LiteRT), FlexErf (needs the Flex delegate), Mine"
+    assert dict(inspect_table.facts(found))["custom operators"] == "none"
 
 
 @pytest.mark.shared_data

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 
 from edgekit.codec import from_jsonable, to_jsonable
 from edgekit.errors import CardError, InputError
-from edgekit.recipe import Batch, Granularity, InterfaceType, Precision, Recipe, parse_precision
+from edgekit.recipe import Batch, Granularity, InterfaceType, Nms, Precision, Recipe, parse_precision
 
 RECIPES = st.builds(
     Recipe,
     precision=st.sampled_from(Precision),
     granularity=st.sampled_from(Granularity),
     interface=st.sampled_from(InterfaceType),
-    batch=st.sampled_from(Batch),
+    batch=st.just(Batch.STATIC),
+    nms=st.sampled_from(Nms),
     keep_float=st.lists(st.sampled_from(["conv.*", "head"]), max_size=2).map(tuple),
     calibration_samples=st.integers(1, 10_000),
     seed=st.integers(0, 2**32),
@@ -30,10 +31,15 @@ def test_a_recipe_survives_json_and_can_be_a_key(recipe: Recipe) -> None:
     assert {recipe: 1}[again] == 1
 
 
-def test_a_portable_recipe_survives_json() -> None:
-    recipe = Recipe(precision=Precision.INT8, portable=True)
+@pytest.mark.parametrize("fields", [{"portable": True}, {"batch": Batch.DYNAMIC}, {"nms": Nms.GRAPH}])
+def test_what_excludes_other_settings_survives_json(fields: dict[str, Any]) -> None:
+    recipe = Recipe(precision=Precision.INT8, **fields)
     assert from_jsonable(Recipe, json.loads(json.dumps(to_jsonable(recipe)))) == recipe
-    assert not from_jsonable(Recipe, {"precision": "int8"}).portable
+
+
+def test_a_recipe_written_before_a_setting_existed_is_read_without_it() -> None:
+    recipe = from_jsonable(Recipe, {"precision": "int8"})
+    assert (recipe.portable, recipe.nms) == (False, Nms.DEVICE)
 
 
 @pytest.mark.parametrize("precision", Precision)
@@ -59,6 +65,16 @@ def test_only_static_integers_need_calibration() -> None:
         (
             {"portable": True, "precision": Precision.FP16},
             "Only int8 gives the same bits on every CPU; got a portable fp16: leave that out.",
+        ),
+        (
+            {"portable": True, "nms": Nms.GRAPH},
+            "A graph chooses boxes in float, which differs between CPUs; got a portable recipe with --nms graph: leave "
+            "one of the two out.",
+        ),
+        (
+            {"batch": Batch.DYNAMIC, "nms": Nms.GRAPH},
+            "A graph chooses the boxes of one item at a time; got a dynamic batch with --nms graph: leave one of the "
+            "two out.",
         ),
         (
             {"portable": True, "keep_float": ("head",)},
@@ -91,7 +107,8 @@ def test_a_misspelt_key_or_value_is_named() -> None:
         from_jsonable(Recipe, {"precision": "int8", "granularty": "per-tensor"})
     assert str(caught.value) == (
         "Recipe has an unknown key 'granularty'; known keys: "
-        "precision, granularity, steps, interface, batch, portable, keep_float, exclude, calibration_samples, seed."
+        "precision, granularity, steps, interface, batch, portable, nms, keep_float, exclude, calibration_samples, "
+        "seed."
     )
     with pytest.raises(CardError) as caught:
         from_jsonable(Recipe, {"precision": "int4"})

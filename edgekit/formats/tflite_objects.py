@@ -1,5 +1,6 @@
 """TFLite files as objects that can be changed, by the schema that comes with LiteRT."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,22 @@ def open_model(path: Path) -> Any:
 def pack_model(model: Any) -> bytes:
     """The objects as the bytes of a file."""
     builder = need("flatbuffers", extra="litert").Builder(1 << 10)
-    builder.Finish(model.Pack(builder), b"TFL3")
+    aligned = copy.copy(model)
+    aligned.buffers = [_Aligned(buffer) for buffer in model.buffers]
+    builder.Finish(aligned.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+class _Aligned:
+    """A buffer whose content begins at a multiple of 16 bytes, as the schema asks and its generated code forgets."""
+
+    def __init__(self, buffer: Any) -> None:
+        self._buffer = buffer
+
+    def Pack(self, builder: Any) -> int:
+        if self._buffer.data is not None:
+            builder.Prep(16, len(self._buffer.data))
+        return int(self._buffer.Pack(builder))
 
 
 def save_model(model: Any, path: Path) -> None:

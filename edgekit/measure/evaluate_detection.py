@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.data import Boxes, Dataset, Part, open_data
+from edgekit.detection import LEAST_SCORE
 from edgekit.errors import DataError, InputError
 from edgekit.measure.detectors import Detector, open_detectors
 from edgekit.measure.held_out import HeldOut
@@ -15,9 +16,6 @@ from edgekit.tasks.coco_metrics import DetectionResult, evaluate_detections
 from edgekit.tasks.heads import Detections
 from edgekit.tasks.labels import LabelMap, match_names
 from edgekit.workers import Progress, silent
-
-LEAST_SCORE = 0.001
-"""Average precision is over boxes of all scores; lower ones change nothing that can be seen (Ultralytics' default)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

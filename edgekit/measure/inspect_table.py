@@ -2,6 +2,7 @@
 
 from edgekit.card import TensorSpec
 from edgekit.measure.inspect import Inspection
+from edgekit.measure.targets import BUILT_IN
 from edgekit.preprocessing import describe
 
 
@@ -18,7 +19,7 @@ def facts(inspection: Inspection) -> list[list[str]]:
         ["MACs", _count(inspection.macs)],
         ["peak activations", _bytes(inspection.peak_activation_bytes)],
         ["weights", ", ".join(f"{k} {_bytes(v)}" for k, v in (inspection.weights_bytes or {}).items()) or "unknown"],
-        ["custom operators", ", ".join(inspection.custom_operators) or "none"],
+        ["custom operators", ", ".join(map(_custom, inspection.custom_operators)) or "none"],
         ["task", card.task or "unknown"],
         ["preprocessing", "unknown" if card.preprocessing is None else describe(card.preprocessing)],
         ["labels", "unknown" if card.labels is None else f"{len(card.labels)}"],
@@ -36,6 +37,12 @@ def tensor_rows(inspection: Inspection) -> list[list[str]]:
 def operator_rows(inspection: Inspection) -> list[list[str]]:
     """(operator, version, count) of every kind of operator, the most frequent first."""
     return [[o.op, "" if o.version is None else str(o.version), str(o.count)] for o in inspection.operators]
+
+
+def _custom(op: str) -> str:
+    if op in BUILT_IN:
+        return f"{op} (built into LiteRT)"
+    return f"{op} (needs the Flex delegate)" if op.startswith("Flex") else op
 
 
 def _shape(spec: TensorSpec) -> str:

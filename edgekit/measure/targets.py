@@ -4,11 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgekit.artifact import Format
+from edgekit.detection import POSTPROCESS_OP
 from edgekit.errors import InputError, suggest
 from edgekit.formats.graph import Graph
 from edgekit.measure.tflite_versions import LITERT_2_3, TFLITE_RUNTIME_2_14
 
 Rule = Callable[[Graph], list[str]]
+
+BUILT_IN = frozenset({POSTPROCESS_OP})
+"""Operators outside TFLite's own set that LiteRT and tflite-runtime have nevertheless, without a delegate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +26,7 @@ class Target:
 
 
 def _known_custom_operators(graph: Graph) -> list[str]:
-    names = sorted({n.op for n in graph.nodes if n.custom and n.op not in ("TFLite_Detection_PostProcess",)})
+    names = sorted({n.op for n in graph.nodes if n.custom and n.op not in BUILT_IN})
     return [
         f"{name} is a TensorFlow operator, which needs the Flex delegate"
         if name.startswith("Flex")

@@ -12,7 +12,7 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Variances = tuple[float, float, float, float]
 
-_LARGEST = 10.0
+LARGEST = 10.0
 """Sides grow at most by exp of this; more is an output gone wrong, and would overflow."""
 
 
@@ -39,5 +39,5 @@ def decode(offsets: Array, anchors: Array, variances: Variances) -> Floats:
     """The boxes that ``offsets`` at ``anchors`` mean, both (count, 4); undoes `encode`."""
     scaled = offsets * np.array(variances, np.float32)
     centres = anchors[:, :2] + scaled[:, :2] * anchors[:, 2:]
-    sides = anchors[:, 2:] * np.exp(np.minimum(scaled[:, 2:], _LARGEST))
+    sides = anchors[:, 2:] * np.exp(np.minimum(scaled[:, 2:], LARGEST))
     return np.concatenate([centres, sides], axis=1).astype(np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.artifact import Artifact, Format
-from edgekit.detection import Detection, Head, parse_head
+from edgekit.detection import POSTPROCESS_OP, POSTPROCESS_OUTPUTS, Detection, Head, parse_head
 from edgekit.errors import DataError, InputError
 from edgekit.formats import tflite
 from edgekit.measure.metrics import require_finite
@@ -18,8 +18,6 @@ from edgekit.tasks.heads import READERS, Asked, Detections, UnlikeHeadError
 
 Array = npt.NDArray[Any]
 TASK = "detection"
-
-_POSTPROCESS = "TFLite_Detection_PostProcess"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +36,7 @@ class Decoder:
 
         ``least_score`` replaces the threshold of the card, as metrics over all scores need it.
         """
-        least = self.spec.score_threshold if least_score is None else least_score
-        parts = [np.asarray(outputs[name]) for name in self.names]
-        for name, values in zip(self.names, parts, strict=True):
-            require_finite(values, f"Output {name!r} of {self.model}")
-        try:
-            asked = Asked(spec=self.spec, least_score=least, size_hw=self.preprocessing.size_hw)
-            found = READERS[self.spec.head](parts, asked)
-        except UnlikeHeadError as error:
-            raise self._unlike(error.got, error.expected) from None
+        found = self.read(outputs, self.spec.score_threshold if least_score is None else least_score)
         if self.spec.head is not Head.SSD_POSTPROCESS:
             found = found.at(
                 suppress(
@@ -58,6 +48,20 @@ class Decoder:
                 )
             )
         return replace(found, boxes=to_image(found.boxes, image_hw, self.preprocessing))
+
+    def read(self, outputs: Mapping[str, Array], least_score: float) -> Detections:
+        """All boxes from ``least_score`` on that ``outputs`` of one item mean, before suppression.
+
+        They are in fractions of the input, and not cut at its edges.
+        """
+        parts = [np.asarray(outputs[name]) for name in self.names]
+        for name, values in zip(self.names, parts, strict=True):
+            require_finite(values, f"Output {name!r} of {self.model}")
+        try:
+            asked = Asked(spec=self.spec, least_score=least_score, size_hw=self.preprocessing.size_hw)
+            return READERS[self.spec.head](parts, asked)
+        except UnlikeHeadError as error:
+            raise self._unlike(error.got, error.expected) from None
 
     def class_count(self, outputs: Mapping[str, Array]) -> int | None:
         """How many classes ``outputs`` of one item have, None where the head does not show it."""
@@ -127,7 +131,7 @@ def make_decoder(artifact: Artifact, spec: Detection, preprocessing: Preprocessi
     if spec.head is Head.SSD_POSTPROCESS:
         names = _postprocess_outputs(artifact)
         if len(names) != 4:
-            raise InputError(f"{artifact.path} holds no {_POSTPROCESS} whose four outputs are the file's.")
+            raise InputError(f"{artifact.path} holds no {POSTPROCESS_OP} whose four outputs are the file's.")
     elif spec.head is Head.SSD:
         names = _ssd_outputs(artifact, spec)
     elif len(names) != 1:
@@ -151,12 +155,19 @@ def _ssd_outputs(artifact: Artifact, spec: Detection) -> tuple[str, str]:
 
 
 def _postprocess_outputs(artifact: Artifact) -> tuple[str, ...]:
-    """The file's outputs that TensorFlow's post-processing gives, in its order; none without it."""
+    """The file's outputs that TensorFlow's post-processing gives, in its order; none without it.
+
+    Their names tell it where the card says what they are; others give such names to classes counted from 1. Without a
+    card it is seen from the operator, which only TFLite has.
+    """
+    spec, names = artifact.card.detection, {output.name for output in artifact.card.outputs}
+    if spec is not None and spec.head is Head.SSD_POSTPROCESS and names == set(POSTPROCESS_OUTPUTS):
+        return POSTPROCESS_OUTPUTS
     if artifact.format is not Format.TFLITE:
         return ()
     graph = tflite.read_graph(artifact.path)
     named = {key: name for name, key in graph.output_tensors.items()}
     for node in graph.nodes:
-        if node.op == _POSTPROCESS:
+        if node.op == POSTPROCESS_OP:
             return tuple(named[key] for key in node.outputs if key in named)
     return ()
