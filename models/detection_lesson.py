@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.card import Metric
-from edgekit.detection import Detection
+from edgekit.detection import LEAST_SCORE, Detection
 from edgekit.errors import require_installed
-from edgekit.measure.evaluate_detection import LEAST_SCORE
 from edgekit.models.batches import ALONE, Share
 from edgekit.models.box_augmentation import BoxAugmentation
 from edgekit.models.images import BoxedImages, split_boxed
