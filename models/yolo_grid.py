@@ -81,7 +81,7 @@ class GridObjective:
 
     def size(self, targets: Sequence[Array]) -> float:
         """The number of cells with an object."""
-        return float(max(1, np.count_nonzero(targets[1] != BACKGROUND)))
+        return float(max(1, int(np.count_nonzero(targets[1] != BACKGROUND))))
 
     def loss(self, outputs: Any, *targets: Any) -> tuple[Any, Any]:
         """The sum of squared errors of equation 3.

@@ -89,7 +89,10 @@ def build(
         halvings -= strided + pooled
     per_cell = {"boxes": 4 * boxes, "confidences": boxes, "classes": classes}
     if head == "conv":
-        outputs = [layers.Conv2D(numbers, 1, name=name)(x) for name, numbers in per_cell.items()]
+        outputs = [
+            layers.Conv2D(numbers, 1, kernel_initializer=_near_zero(), name=name)(x)
+            for name, numbers in per_cell.items()
+        ]
         return keras.Model(image, outputs, name="yolo_v1")
     x = layers.Flatten(name="flatten")(x)
     if depth == "tiny":
@@ -102,5 +105,10 @@ def build(
 
 def _of_cells(x: Any, side: int, numbers: int, name: str) -> Any:
     """``numbers`` for each cell, of which there are ``side`` x ``side``."""
-    x = layers.Dense(side * side * numbers, name=f"{name}_values")(x)
+    x = layers.Dense(side * side * numbers, kernel_initializer=_near_zero(), name=f"{name}_values")(x)
     return layers.Reshape((side, side, numbers), name=name)(x)
+
+
+def _near_zero() -> Any:
+    """First weights of outputs whose values are right for most cells; larger ones are a loss that drowns the rest."""
+    return keras.initializers.RandomNormal(stddev=0.01)

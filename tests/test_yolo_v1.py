@@ -77,3 +77,11 @@ def test_a_dense_head_sees_the_whole_image_and_a_convolutional_one_what_is_aroun
         change = np.abs(first - second).max(axis=2) / np.abs(first).max(axis=2)
         assert change[0, 0] > 1e-3
         assert bool(change[-1, -1] > 1e-5) is answers
+
+
+@pytest.mark.parametrize(("head", "suffix"), [("conv", ""), ("dense", "_values")])
+def test_outputs_begin_near_zero_which_is_right_for_most_cells(head: str, suffix: str) -> None:
+    model = build(SPEC, size=64, head=head, norm="batch", **NARROW)
+    kernels = [model.get_layer(f"{name}{suffix}").get_weights()[0] for name in model.output_names]
+    assert all(0.005 < kernel.std() < 0.015 for kernel in kernels)
+    assert not np.array_equal(kernels[0][..., :2], kernels[1][..., :2])

@@ -161,9 +161,9 @@ SPECS: tuple[ModelSpec, ...] = (
         resize=Resize.STRETCH,
         presets={
             "small": _scenes(
-                epochs=16,
+                epochs=20,
                 learning_rate=2e-3,
-                alpha=0.125,
+                alpha=0.1875,
                 size=128,
                 cell=16,
                 head="conv",
