@@ -162,7 +162,7 @@ SPECS: tuple[ModelSpec, ...] = (
         presets={
             "small": _scenes(
                 epochs=20,
-                learning_rate=2e-3,
+                learning_rate=1.5e-3,
                 alpha=0.1875,
                 size=128,
                 cell=16,
