@@ -31,6 +31,8 @@ class Head(StrEnum):
     ``ssd``: two outputs, (1, A, 4) offsets of the A anchors and (1, A, 1 + C) scores, of which the first is the
     background's.
     ``fastestdet``: (1, 5 + C, H, W) objectness, offsets of the centre before tanh, logits of the sides, class scores.
+    ``yolo-v1``: "boxes" (1, H, W, 4 B), "confidences" (1, H, W, B) and "classes" (1, H, W, C) of a grid of H x W cells:
+    of each of B boxes centre x and y within the cell and the roots of width and height; probabilities of the classes.
     """
 
     SSD_POSTPROCESS = "ssd-postprocess"
@@ -38,6 +40,7 @@ class Head(StrEnum):
     YOLOV8 = "yolov8"
     SSD = "ssd"
     FASTESTDET = "fastestdet"
+    YOLO_V1 = "yolo-v1"
 
 
 class Scores(StrEnum):
@@ -77,13 +80,15 @@ class Detection:
     Boxes below ``score_threshold`` are not shown; of two of a class that overlap by more than ``iou_threshold`` the
     better one stays; at most ``max_detections`` of an image are kept. ``anchors``, ``variances`` and ``scores`` are
     those of `Head.SSD`: an offset is (centre x, centre y) / anchor side / variance and ln(side / anchor side) /
-    variance (Liu et al. 2016, SSD, equation 2, with the variances of its published code).
+    variance (Liu et al. 2016, SSD, equation 2, with the variances of its published code). ``grid`` is that of
+    `Head.YOLO_V1`: rows and columns.
     """
 
     head: Head
     anchors: tuple[AnchorLevel, ...] = ()
     variances: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
     scores: Scores = Scores.SOFTMAX
+    grid: tuple[int, int] | None = None
     score_threshold: float = 0.3
     iou_threshold: float = 0.45
     max_detections: int = 100
@@ -94,6 +99,12 @@ class Detection:
                 raise InputError(f"A detector's {name} is 0 to 1; got {getattr(self, name):g}.")
         if (self.head is Head.SSD) != bool(self.anchors):
             raise InputError(f"The head {self.head} has {len(self.anchors)} levels of anchors; only ssd has any.")
+        if (self.head is Head.YOLO_V1) != (self.grid is not None):
+            raise InputError(
+                f"The head {self.head} has the grid {self.grid}; yolo-v1 has rows and columns, others none."
+            )
+        if self.grid is not None and not (min(self.grid) >= 1 and self.grid[0] * self.grid[1] <= MOST_ANCHORS):
+            raise InputError(f"A detector's grid is rows and columns, {MOST_ANCHORS} cells at most; got {self.grid}.")
         if not all(0 < variance < float("inf") for variance in self.variances):
             raise InputError(f"A detector's variances are numbers above 0; got {self.variances}.")
         if self.max_detections < 1:

@@ -24,7 +24,8 @@ class ConvNorm:
 
     ``norm`` "none" leaves the normalisation out and gives the convolution a bias. ``padding`` "same" is TensorFlow's:
     for stride 2 and an even size it pads below and to the right only. "torch" pads 3 x 3 kernels by one on every side,
-    as PyTorch's ``padding=1`` does; the two are equal for stride 1. "valid" never pads.
+    as PyTorch's ``padding=1`` does; the two are equal for stride 1. "valid" never pads. ``slope`` is what the rectifier
+    multiplies values below zero by.
     """
 
     momentum: float
@@ -32,6 +33,7 @@ class ConvNorm:
     epsilon: float = 1e-3
     norm: str = "batch"
     ceiling: float | None = None
+    slope: float = 0.0
 
     def conv(
         self, x: Any, filters: int, *, kernel: int, stride: int = 1, dilation: int = 1, relu: bool = True, name: str
@@ -66,4 +68,10 @@ class ConvNorm:
     def _normalised(self, x: Any, relu: bool, name: str) -> Any:
         if self.norm == "batch":
             x = layers.BatchNormalization(epsilon=self.epsilon, momentum=self.momentum, name=f"{name}_bn")(x)
-        return layers.ReLU(self.ceiling, name=f"{name}_relu")(x) if relu else x
+        return self.rectified(x, name=name) if relu else x
+
+    def rectified(self, x: Any, *, name: str) -> Any:
+        """``x`` through the rectifier."""
+        if self.slope:
+            return layers.LeakyReLU(self.slope, name=f"{name}_relu")(x)
+        return layers.ReLU(self.ceiling, name=f"{name}_relu")(x)

@@ -72,6 +72,7 @@ def _peak_activations(model: Any) -> int:
     in_place = (
         keras.layers.BatchNormalization,
         keras.layers.ReLU,
+        keras.layers.LeakyReLU,
         keras.layers.Activation,
         keras.layers.Dropout,
         keras.layers.Flatten,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from edgekit.data import Boxes
 from edgekit.detection import Detection, Head
 from edgekit.models.matching import BACKGROUND, Matcher
+from edgekit.models.yolo_grid import GridObjective
 
 Array = npt.NDArray[Any]
 Shape = tuple[int | None, ...]
@@ -83,4 +84,6 @@ def objective_of(detection: Detection) -> Objective:
     """What the training of a detector with the head of ``detection`` aims at."""
     if detection.head is Head.SSD:
         return AnchorObjective(matcher=Matcher.of(detection))
+    if detection.grid is not None:
+        return GridObjective(grid=detection.grid)
     raise NotImplementedError(f"there is no training for the head {detection.head}")

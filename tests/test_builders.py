@@ -1,5 +1,6 @@
 """Contract of every architecture: figures of its source, stock Keras layers, and learning."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,19 @@ import numpy as np
 import pytest
 
 from edgekit.artifact import open_artifact
+from edgekit.data import Part, open_data
+from edgekit.detection import Head
 from edgekit.errors import InputError
 from edgekit.models.blocks import make_divisible
 from edgekit.models.build import build, build_file
 from edgekit.models.complexity import Complexity, complexity
+from edgekit.models.objectives import objective_of
 from edgekit.models.prediction_layers import prediction_layers, prediction_lines
 from edgekit.models.registry import ZOO, find_spec
 from edgekit.models.spec import ModelSpec
 
 each_spec = pytest.mark.parametrize("spec", ZOO, ids=lambda s: s.name)
+each_detector = pytest.mark.parametrize("spec", [s for s in ZOO if s.task == "detection"], ids=lambda s: s.name)
 each_classifier = pytest.mark.parametrize("spec", [s for s in ZOO if s.task == "classification"], ids=lambda s: s.name)
 
 
@@ -63,6 +68,7 @@ EXACT = {
     "ssdlite_mobilenet_v2": (4_337_013, 788_830_144),
     "ssdlite_mobilenet_v1": (5_100_661, 1_309_162_944),
     "ssd300_vgg16": (26_285_486, 31_374_277_120),
+    "yolo_v1": (271_703_550, 20_285_153_280),
 }
 
 
@@ -87,6 +93,8 @@ def test_figures_are_exact_and_the_published_ones(spec: ModelSpec) -> None:
         ("resnet18", {"stem": "small", "size": 32, "classes": 10}, 11_173_962),
         # Convolutions, scales and offsets of 4,224 channels, dense layers
         ("vgg16", {"norm": "batch", "size": 32, "classes": 10, "units": 1}, 14_710_464 + 2 * 4_224 + 513 + 2 + 20),
+        # Fast YOLO as its authors published it, in 180 MB of weights
+        ("yolo_v1", {"depth": "tiny"}, 45_089_374),
     ],
 )
 def test_parameters_of_other_arguments_are_exact(name: str, arguments: dict[str, Any], parameters: int) -> None:
@@ -141,6 +149,34 @@ def test_training_on_one_batch_lowers_its_loss(spec: ModelSpec) -> None:
     assert min(losses[1:]) < losses[0]
 
 
+@each_detector
+def test_training_on_one_batch_of_objects_lowers_its_loss(spec: ModelSpec) -> None:
+    import keras
+    import tensorflow as tf
+
+    arguments = small(spec) | ({"dropout": 0.0} if "dropout" in spec.defaults else {})
+    model, detection = build(spec, **arguments), spec.detection(arguments)
+    assert detection is not None
+    scenes = open_data("digit_scenes", part=Part.TRAIN, data_dir=None)
+    assert scenes.boxes is not None
+    objective = objective_of(detection)
+    targets = objective.targets([replace(scenes.boxes[i], classes=scenes.boxes[i].classes % 7) for i in range(8)])
+    assert [(None, *t.shape[1:]) for t in targets] == [shape for shape, _ in objective.shapes(model)]
+    assert [t.dtype for t in targets] == [dtype for _, dtype in objective.shapes(model)]
+    inputs, optimizer, losses = batch(model), keras.optimizers.Adam(1e-4), []
+    for _ in range(4):
+        with tf.GradientTape() as tape:
+            loss, right = objective.loss(model(inputs, training=True), *targets)
+        losses.append(float(loss))
+        assert 0 <= int(right) <= objective.size(targets)
+        weights = model.trainable_weights
+        optimizer.apply(tape.gradient(loss, [w.value for w in weights]), weights)
+    assert min(losses[1:]) < losses[0]
+
+
+OUTPUTS = {None: ["logits"], Head.SSD: ["boxes", "scores"], Head.YOLO_V1: ["boxes", "confidences", "classes"]}
+
+
 @each_spec
 def test_a_file_loads_in_stock_keras_and_carries_its_card(spec: ModelSpec, tmp_path: Path) -> None:
     import keras
@@ -158,8 +194,8 @@ def test_a_file_loads_in_stock_keras_and_carries_its_card(spec: ModelSpec, tmp_p
     assert card.detection == spec.detection(small(spec))
     assert card.preprocessing == spec.preprocessing(small(spec))
     assert [(t.name, t.shape, t.dtype) for t in card.inputs] == [("image", (None, *model.input_shape[1:]), "float32")]
-    outputs = {"classification": ["logits"], "detection": ["boxes", "scores"]}[spec.task]
-    assert [(t.name, t.dtype) for t in card.outputs] == [(name, "float32") for name in outputs]
+    head = card.detection.head if card.detection is not None else None
+    assert [(t.name, t.dtype) for t in card.outputs] == [(name, "float32") for name in OUTPUTS[head]]
     assert [t.shape for t in card.outputs] == [tuple(t.shape) for t in model.outputs]
     assert card.provenance.architecture == spec.name
     assert card.provenance.arguments == spec.resolved(small(spec))
@@ -205,12 +241,9 @@ def test_the_small_stem_keeps_more_of_a_small_image(spec: ModelSpec) -> None:
 def test_normalisation_takes_the_place_of_biases(spec: ModelSpec) -> None:
     for norm, normalised in (("batch", True), ("none", False)):
         model = build(spec, **{**small(spec), "norm": norm})
-        convolutions = [
-            layer
-            for layer in model.layers
-            if type(layer).__name__ == "Conv2D" and not layer.name.startswith(("boxes_", "scores_"))
-        ]
         names = {layer.name for layer in model.layers}
+        kinds = [layer for layer in model.layers if type(layer).__name__ == "Conv2D"]
+        convolutions = [layer for layer in kinds if f"{layer.name}_relu" in names]  # outputs are not normalised
         assert {layer.use_bias for layer in convolutions} == {not normalised}
         assert {f"{layer.name}_bn" in names for layer in convolutions} == {normalised}
 

@@ -93,6 +93,20 @@ def fastestdet() -> dict[str, Any]:
     return {"o0": maps}
 
 
+def yolo_v1() -> dict[str, Any]:
+    """Four rows and five columns of cells with two boxes each; the second box finds the first object."""
+    boxes, confidences, classes = (np.zeros((4, 5, n), np.float32) for n in (8, 2, 3))
+    for own, ((x, y, w, h), class_id, confidence, probability) in enumerate(
+        zip(centred(), (2, 0), (0.9, 0.5), (0.8, 1.0), strict=True)
+    ):
+        row, column, place = int(y * 4), int(x * 5), 1 - own
+        boxes[row, column, 4 * place : 4 * place + 4] = [x * 5 - column, y * 4 - row, np.sqrt(w), -np.sqrt(h)]
+        confidences[row, column, place] = confidence
+        classes[row, column, class_id] = probability
+    confidences[0, 0], classes[0, 0] = -0.9, -0.9  # two wrongs
+    return {"o0": boxes, "o1": confidences, "o2": classes}
+
+
 @pytest.mark.parametrize(
     ("head", "outputs", "scores"),
     [
@@ -120,6 +134,71 @@ def test_offsets_from_anchors_are_found_too(kind: Scores, least: float) -> None:
     np.testing.assert_allclose(found.scores, (0.72, 0.5)[:count], atol=1e-5)
     assert found.classes.tolist() == [2, 0][:count]
     np.testing.assert_allclose(found.boxes, BOXES[:count], atol=1e-5)
+
+
+@pytest.mark.parametrize("least", [0.001, 0.4, 0.6])
+def test_boxes_of_the_cells_of_a_grid_are_found_too(least: float) -> None:
+    found = decoder(Head.YOLO_V1, 3, grid=(4, 5))(yolo_v1(), SQUARE, least_score=least)
+    count = 2 if least < 0.5 else 1
+    np.testing.assert_allclose(found.scores, (0.72, 0.5)[:count], atol=1e-6)
+    assert found.classes.tolist() == [2, 0][:count]
+    np.testing.assert_allclose(found.boxes, BOXES[:count], atol=1e-6)
+    assert (found.boxes.dtype, found.scores.dtype, found.classes.dtype) == (np.float32, np.float32, np.int64)
+
+
+def test_a_score_above_one_counts_as_one() -> None:
+    sure = yolo_v1()
+    sure["o1"] *= 3
+    assert decoder(Head.YOLO_V1, 3, grid=(4, 5))(sure, SQUARE).scores.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(("output", "last"), [("o0", 7), ("o0", 4), ("o1", 4), ("o1", 0)])
+def test_boxes_and_confidences_that_do_not_belong_together_are_refused(output: str, last: int) -> None:
+    wrong = {**yolo_v1(), output: np.zeros((4, 5, last), np.float32)}
+    with pytest.raises(DataError) as caught:
+        decoder(Head.YOLO_V1, 3, grid=(4, 5))(wrong, SQUARE)
+    assert str(caught.value) == (
+        f"Output 'o0' of m is 4 x 5 x {wrong['o0'].shape[-1]} for one item; a yolo-v1 head gives 4 x 5 cells, and in "
+        "boxes 4 numbers for each of their confidences: name another with --decoder."
+    )
+
+
+def test_another_grid_is_refused() -> None:
+    with pytest.raises(DataError, match=r"is 4 x 5 x 8 for one item; a yolo-v1 head gives 5 x 4 cells, and in boxes 4"):
+        decoder(Head.YOLO_V1, 3, grid=(5, 4))(yolo_v1(), SQUARE)
+
+
+def test_the_outputs_of_a_grid_are_known_by_their_names() -> None:
+    spec = Detection(head=Head.YOLO_V1, grid=(4, 5))
+
+    def made(*names: str, columns: int = 5) -> Decoder:
+        specs = tuple(TensorSpec(name=name, shape=(None, 4, columns, 8), dtype="float32") for name in names)
+        found = artifact()
+        return make_decoder(replace(found, card=replace(found.card, outputs=specs)), spec, INPUT)
+
+    assert made("classes", "boxes", "confidences").names == ("boxes", "confidences", "classes")
+    for names, columns in ((("boxes", "scores"), 5), (("boxes", "confidences", "classes"), 4)):
+        with pytest.raises(InputError) as caught:
+            made(*names, columns=columns)
+        assert str(caught.value) == (
+            f"m.onnx has the outputs {', '.join(names)}; a yolo-v1 head has boxes, confidences, classes, each of 4 x 5 "
+            "cells as its card says."
+        )
+    assert decoder(Head.YOLO_V1, 3, grid=(4, 5)).class_count(yolo_v1()) == 3
+
+
+def test_a_grid_is_told_by_the_card_alone() -> None:
+    with pytest.raises(InputError) as caught:
+        resolve_detection(artifact(), "yolo-v1")
+    assert str(caught.value) == "The grid of m.onnx must be told in its card: use `edgekit card attach`."
+    stated = Detection(head=Head.YOLO_V1, grid=(4, 5))
+    assert resolve_detection(artifact(detection=stated), "yolo-v1") is stated
+    with pytest.raises(InputError) as caught:
+        resolve_detection(artifact(), None)
+    assert str(caught.value) == (
+        "Nothing says what the outputs of m.onnx mean: name them with --decoder, one of ssd-postprocess, yolov5, "
+        "yolov8, fastestdet."
+    )
 
 
 def test_more_anchors_than_rows_are_refused() -> None:
@@ -243,6 +322,19 @@ def test_a_head_needs_its_outputs() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"grid": (7, 7)}, "The head yolov5 has the grid (7, 7); yolo-v1 has rows and columns, others none."),
+        (
+            {"head": Head.YOLO_V1},
+            "The head yolo-v1 has the grid None; yolo-v1 has rows and columns, others none.",
+        ),
+        (
+            {"head": Head.YOLO_V1, "grid": (0, 7)},
+            "A detector's grid is rows and columns, 1000000 cells at most; got (0, 7).",
+        ),
+        (
+            {"head": Head.YOLO_V1, "grid": (1001, 1000)},
+            "A detector's grid is rows and columns, 1000000 cells at most; got (1001, 1000).",
+        ),
         ({"score_threshold": 1.5}, "A detector's score_threshold is 0 to 1; got 1.5."),
         ({"iou_threshold": -1}, "A detector's iou_threshold is 0 to 1; got -1."),
         ({"max_detections": 0}, "A detector's max_detections is 1 or more; got 0."),
@@ -250,7 +342,7 @@ def test_a_head_needs_its_outputs() -> None:
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        Detection(head=Head.YOLOV5, **settings)
+        Detection(**{"head": Head.YOLOV5, **settings})
     assert str(caught.value) == message
 
 
@@ -263,6 +355,7 @@ def test_images_are_resized_as_the_source_of_the_head_does() -> None:
         Head.YOLOV8: ("letterbox", "rgb"),
         Head.SSD: ("stretch", "rgb"),
         Head.FASTESTDET: ("stretch", "bgr"),
+        Head.YOLO_V1: ("stretch", "rgb"),
     }
     assert parse_head("fastestdet") is Head.FASTESTDET
 

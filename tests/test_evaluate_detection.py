@@ -91,6 +91,15 @@ def test_a_foreign_file_says_nothing_by_itself(scenes: Path, tmp_path: Path) -> 
     assert done.stderr == f"edgekit: {model} has 2 classes and 3 labels; give as many with --labels.\n"
 
 
+@pytest.mark.parametrize(("head", "what"), [("ssd", "anchors"), ("yolo-v1", "grid")])
+def test_a_head_that_needs_a_card_is_refused_without_one(head: str, what: str, scenes: Path, tmp_path: Path) -> None:
+    model = detector(tmp_path / "d.onnx")
+    done = edgekit("evaluate", model, "--data", scenes, "--preprocess", "unit", "--decoder", head)
+    assert (done.returncode, done.stderr) == (
+        2, f"edgekit: The {what} of {model} must be told in its card: use `edgekit card attach`.\n",
+    )  # fmt: skip
+
+
 def test_labels_of_another_number_are_refused_everywhere(scenes: Path, tmp_path: Path) -> None:
     model, photo = detector(tmp_path / "d.onnx"), scenes / "images" / "01.png"
     (tmp_path / "three.txt").write_text("a\nb\nc\n")

@@ -19,6 +19,11 @@ from edgekit.tasks.heads import READERS, Asked, Detections, UnlikeHeadError
 Array = npt.NDArray[Any]
 TASK = "detection"
 
+_TOLD_BY_CARDS = {Head.SSD: "anchors", Head.YOLO_V1: "grid"}
+"""What no output shows of these heads."""
+_OF_CELLS = ("boxes", "confidences", "classes")
+"""The outputs of `Head.YOLO_V1`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoder:
@@ -75,6 +80,8 @@ class Decoder:
                 return int(shape[0]) - 5
             case Head.SSD:
                 return int(np.shape(outputs[self.names[1]])[-1]) - 1
+            case Head.YOLO_V1:
+                return int(np.shape(outputs[self.names[2]])[-1])
             case Head.SSD_POSTPROCESS:
                 return None
 
@@ -96,14 +103,16 @@ def resolve_detection(artifact: Artifact, option: str | None) -> Detection:
         stated = Detection(head=Head.SSD_POSTPROCESS)
     if option is None:
         if stated is None:
-            heads = ", ".join(head for head in Head if head is not Head.SSD)  # whose anchors only a card can tell
+            heads = ", ".join(head for head in Head if head not in _TOLD_BY_CARDS)
             raise InputError(
                 f"Nothing says what the outputs of {artifact.path} mean: name them with --decoder, one of {heads}."
             )
         return stated
     head = parse_head(option)
-    if stated is None and head is Head.SSD:
-        raise InputError(f"The anchors of {artifact.path} must be told in its card: use `edgekit card attach`.")
+    if stated is None and head in _TOLD_BY_CARDS:
+        raise InputError(
+            f"The {_TOLD_BY_CARDS[head]} of {artifact.path} must be told in its card: use `edgekit card attach`."
+        )
     if stated is not None and stated.head is not head:
         raise InputError(f"{artifact.path} has a {stated.head} head; got --decoder {option}: leave the flag out.")
     return stated or Detection(head=head)
@@ -118,7 +127,8 @@ def is_detector(artifact: Artifact) -> bool:
 def published_resize(spec: Preprocessing, head: Head) -> Preprocessing:
     """``spec`` with the resize rule and colours of the source of ``head``, for files that do not state theirs.
 
-    SSD and FastestDet stretch the image, YOLO puts it into a letterbox, and FastestDet takes blue first.
+    SSD, FastestDet and the first YOLO stretch the image, later ones put it into a letterbox, and FastestDet takes blue
+    first.
     """
     rule = Resize.LETTERBOX if head in (Head.YOLOV5, Head.YOLOV8) else Resize.STRETCH
     colour = Colour.BGR if head is Head.FASTESTDET else spec.colour
@@ -134,6 +144,8 @@ def make_decoder(artifact: Artifact, spec: Detection, preprocessing: Preprocessi
             raise InputError(f"{artifact.path} holds no {POSTPROCESS_OP} whose four outputs are the file's.")
     elif spec.head is Head.SSD:
         names = _ssd_outputs(artifact, spec)
+    elif spec.head is Head.YOLO_V1:
+        names = _outputs_of_cells(artifact, spec)
     elif len(names) != 1:
         raise InputError(f"{artifact.path} has {len(names)} outputs; a {spec.head} head has one.")
     return Decoder(spec=spec, names=names, preprocessing=preprocessing, model=str(artifact.path))
@@ -152,6 +164,18 @@ def _ssd_outputs(artifact: Artifact, spec: Detection) -> tuple[str, str]:
         raise InputError(f"{artifact.path} has no output with four offsets for each anchor.")
     (scores,) = (output.name for output in outputs if output.name != offsets[0])
     return offsets[0], scores
+
+
+def _outputs_of_cells(artifact: Artifact, spec: Detection) -> tuple[str, ...]:
+    """The names of the boxes, confidences and classes of the grid."""
+    shapes = {output.name: output.shape for output in artifact.card.outputs}
+    if set(shapes) != set(_OF_CELLS) or any(shape[1:-1] != spec.grid for shape in shapes.values()):
+        rows, columns = spec.grid or (0, 0)
+        raise InputError(
+            f"{artifact.path} has the outputs {', '.join(shapes)}; a {spec.head} head has {', '.join(_OF_CELLS)}, each "
+            f"of {rows} x {columns} cells as its card says."
+        )
+    return _OF_CELLS
 
 
 def _postprocess_outputs(artifact: Artifact) -> tuple[str, ...]:

@@ -149,6 +149,27 @@ def _fastestdet(parts: Parts, asked: Asked) -> Detections:
     )
 
 
+def _yolo_v1(parts: Parts, asked: Asked) -> Detections:
+    """Score = confidence of the box * probability of the class (Redmon et al. 2016, You Only Look Once, equation 1).
+
+    Nothing keeps the outputs between 0 and 1, and the product of two below 0 must not become a score.
+    """
+    boxes, confidences, classes = parts
+    height, width = asked.spec.grid or (0, 0)
+    count = confidences.shape[-1] if confidences.ndim == 3 else 0
+    if any(part.shape[:-1] != (height, width) for part in parts) or not boxes.shape[-1] == 4 * count > 0:
+        raise UnlikeHeadError(boxes, f"{height} x {width} cells, and in boxes 4 numbers for each of their confidences")
+    scores = np.maximum(confidences, 0)[..., None] * np.maximum(classes, 0)[..., None, :]
+    rows, columns, own, labels = np.nonzero(scores >= asked.least_score)
+    values = boxes.reshape(height, width, count, 4)[rows, columns, own]
+    centres = (values[:, :2] + np.stack([columns, rows], axis=1)) / (width, height)
+    return Detections(
+        boxes=corners(np.concatenate([centres, values[:, 2:] ** 2], axis=1)),
+        scores=np.minimum(scores[rows, columns, own, labels], 1).astype(np.float32),
+        classes=labels.astype(np.int64),
+    )
+
+
 def _thresholded(centres: Array, scores: Array, least: float) -> Detections:
     """The pairs of box and class in ``scores`` (boxes, classes) that reach ``least``."""
     rows, classes = np.nonzero(scores >= least)
@@ -171,5 +192,6 @@ READERS: Mapping[Head, Callable[[Parts, Asked], Detections]] = {
     Head.YOLOV8: _yolov8,
     Head.SSD: _ssd,
     Head.FASTESTDET: _fastestdet,
+    Head.YOLO_V1: _yolo_v1,
 }
 """What makes boxes, in fractions of the input, of the outputs of each head, in their order."""

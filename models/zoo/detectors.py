@@ -135,4 +135,67 @@ SPECS: tuple[ModelSpec, ...] = (
             parameters=26_300_000, map=0.743, map_data="VOC2007, at an overlap of one half", tolerance=0.002
         ),
     ),
+    ModelSpec(
+        name="yolo_v1",
+        title="YOLO, the first version",
+        task="detection",
+        builder="edgekit.models.yolo_v1:build",
+        anchors="edgekit.models.yolo_grid:yolo_v1",
+        head=r"classes(_values)?",
+        channels=3,
+        arguments=(
+            _WIDTH,
+            Argument(name="size", default=448, low=64),
+            Argument(name="classes", default=20),
+            Argument(name="cell", default=64, low=8, high=64),
+            Argument(name="boxes", default=2),
+            Argument(name="depth", default="full", choices=("full", "tiny")),
+            Argument(name="head", default="dense", choices=("dense", "conv")),
+            Argument(name="units", default=4096),
+            Argument(name="dropout", default=0.5, low=0, high=0.9),
+            Argument(name="norm", default="none", choices=("none", "batch")),
+            _MOMENTUM,
+            Argument(name="activation", default="leaky", choices=("leaky", "relu")),
+        ),
+        preprocess="unit",
+        resize=Resize.STRETCH,
+        presets={
+            "small": _scenes(
+                epochs=20,
+                learning_rate=1.5e-3,
+                alpha=0.1875,
+                size=128,
+                cell=16,
+                head="conv",
+                norm="batch",
+                activation="relu",
+            ),
+            "book": TrainingPreset(
+                data=None,
+                epochs=135,
+                batch_size=64,
+                optimizer=Optimizer.SGD,
+                learning_rate=1e-3,  # the paper goes on to 1e-2 after some epochs, at which beginning would diverge
+                schedule=Schedule.COSINE,
+                weight_decay=5e-4,
+                boxes=BoxAugmentation(colour=0.5, crop=0.8, expand=1.2, flip=True),
+            ),
+        },
+        source="Redmon et al. 2016, You Only Look Once, arXiv:1506.02640, section 2, figure 3, table 1",
+        published=Published(
+            parameters=271_703_550,
+            macs=20_095_000_000,
+            map=0.634,
+            map_data="VOC2007, at an overlap of one half",
+            macs_tolerance=0.01,
+            notes=(
+                "the paper prints no number of parameters; this one follows from its figure 3. At four bytes each they "
+                "take 1.01 GiB, and the page of its first weights says 1.0 GB.",
+                "the 40.19 billion operations of Darknet's page, two for a multiply-accumulate, are the convolutions "
+                "and the last layer of its yolov1.cfg. That has three boxes a cell, and in place of the paper's hidden "
+                "dense layer a locally connected one of 115.6 million parameters, which was not counted.",
+                "the paper learns the first 20 convolutions on ImageNet, at 224 pixels; here all start anew.",
+            ),
+        ),
+    ),
 )
