@@ -82,7 +82,7 @@ def test_an_arm_cpu_finds_the_same(exported: Any) -> None:
         pytest.skip(str(error))
     _, folder, _ = exported
     again = open_data(str(coco_folder(folder / "few", 10, suffix="jpg")), part=Part.EVALUATION, data_dir=None)
-    paths = [folder / f"run.{name}" for name in ("fp32.tflite", "int8.tflite", "fp32.onnx", "int8.onnx")]
+    paths = [folder / f"model.{name}" for name in ("fp32.tflite", "int8.tflite", "fp32.onnx", "int8.onnx")]
     for path in paths:
         inputs = held_out_inputs(path, paths, again, 10)
         ours, theirs = (run(place, path, inputs).outputs for place in (here(), pi))

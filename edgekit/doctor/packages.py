@@ -16,9 +16,10 @@ EXTRAS: dict[str, tuple[str | tuple[str, ...], ...]] = {
     "tflite-runtime": ("tflite-runtime",),
     "camera": ("opencv-python-headless",),
     "gui": ("opencv-python",),
-    "train": (TENSORFLOW, "keras", "scikit-learn"),
+    "train": (TENSORFLOW, "keras", "scikit-learn", "pycocotools"),
     "convert": (
-        TENSORFLOW, "keras", "scikit-learn", "onnxruntime", "ai-edge-litert", "litert-quantizer", "onnx", "tf2onnx",
+        *(TENSORFLOW, "keras", "scikit-learn", "pycocotools"),
+        *("onnxruntime", "ai-edge-litert", "litert-quantizer", "onnx", "tf2onnx"),
     ),
     "eval": ("pycocotools",),
     "track": ("edgefirst-tracker",),
