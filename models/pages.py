@@ -62,7 +62,7 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         "",
         "<!-- not run: takes hours -->",
         "```sh",
-        "edgekit train --all --preset small --data-dir DATA -o RUNS",
+        f"edgekit train --all{'' if detectors else ' --task classification'} --preset small --data-dir DATA -o RUNS",
         "edgekit report RUNS -o zoo.html",
         "```",
     ]

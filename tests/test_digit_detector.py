@@ -31,9 +31,9 @@ def test_the_demo_shows_what_the_detector_finds(tmp_path: Path) -> None:
         tmp_path / "run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    done = edgekit("convert", tmp_path / "run", "--int8", "-f", "tflite", "--calibration", scenes, "-o", tmp_path)
+    done = edgekit("convert", tmp_path / "run", "-p", "fp32", "-f", "tflite", "-o", tmp_path)
     assert done.returncode == 0, done.stderr
-    (tmp_path / "run.int8.tflite").rename(made)
+    (tmp_path / "run.fp32.tflite").rename(made)
     done = edgekit(
         "demo", "digits", "--source", scenes / "images", "--headless", "--score", "0.01", "--json", tmp_path / "d.json",
         env={"XDG_CACHE_HOME": str(tmp_path)},

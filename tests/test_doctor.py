@@ -160,7 +160,7 @@ def test_extras() -> None:
     assert found["[train]"] == Finding(
         name="[train]",
         status=Status.NOTE,
-        detail="without tensorflow, keras, scikit-learn",
+        detail="without tensorflow, keras, scikit-learn, pycocotools",
         advice="If needed: pip install 'edgekit-ml[train]'",
     )
     assert found["[camera]"].advice is None  # would break the OpenCV that is there
