@@ -81,9 +81,9 @@ class AnchorObjective:
 
 
 def objective_of(detection: Detection) -> Objective:
-    """What the training of a detector with the head of ``detection`` aims at."""
+    """What the training of a detector like ``detection`` aims at; `ValueError` for heads of foreign files."""
     if detection.head is Head.SSD:
         return AnchorObjective(matcher=Matcher.of(detection))
     if detection.grid is not None:
         return GridObjective(grid=detection.grid)
-    raise NotImplementedError(f"there is no training for the head {detection.head}")
+    raise ValueError(f"The head {detection.head} is that of foreign files; expected one that the zoo builds.")

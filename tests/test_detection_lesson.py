@@ -14,6 +14,7 @@ from edgekit.models.box_augmentation import BoxAugmentation
 from edgekit.models.detection_lesson import DetectionLesson
 from edgekit.models.images import BoxedImages, load_boxed_images, split_boxed
 from edgekit.models.matching import Matcher
+from edgekit.models.objectives import objective_of
 from edgekit.models.registry import find_spec
 from edgekit.preprocessing import Preprocessing, Resize
 
@@ -154,6 +155,13 @@ def test_crowds_are_not_learned(tmp_path: Any) -> None:
     assert [own.classes.tolist() for own in loaded.boxes] == [[1], [0, 1]]
     assert loaded.pixels.shape == (2, 16, 16, 3)
     assert [own.classes.tolist() for own in loaded.subset(np.array([1])).boxes] == [[0, 1]]
+
+
+def test_a_head_that_the_zoo_does_not_build_has_no_objective() -> None:
+    with pytest.raises(
+        ValueError, match=r"^The head yolov8 is that of foreign files; expected one that the zoo builds\.$"
+    ):
+        objective_of(Detection(head=Head.YOLOV8))
 
 
 def test_data_without_boxes_are_refused() -> None:

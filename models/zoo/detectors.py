@@ -49,60 +49,53 @@ _COCO = TrainingPreset(
 
 _MOBILENET_V2 = "Sandler et al. 2018, MobileNetV2, arXiv:1801.04381, section 6.2"
 
-SPECS: tuple[ModelSpec, ...] = (
-    ModelSpec(
-        name="ssdlite_mobilenet_v2",
-        title="SSDLite on MobileNetV2",
+
+def _ssdlite(version: int, *, epochs: int, alpha: float, published: tuple[int, int, float], inner: str) -> ModelSpec:
+    """On MobileNet ``version``; ``published`` are parameters, multiply-accumulates and mAP of the source."""
+    parameters, macs, found = published
+    return ModelSpec(
+        name=f"ssdlite_mobilenet_v{version}",
+        title=f"SSDLite on MobileNetV{version}",
         task="detection",
-        builder="edgekit.models.ssdlite:on_mobilenet_v2",
+        builder=f"edgekit.models.ssdlite:on_mobilenet_v{version}",
         anchors="edgekit.models.ssd_anchors:ssdlite",
-        backbone="mobilenet_v2",
+        backbone=f"mobilenet_v{version}",
         head=r"scores_\d+",
         channels=3,
         arguments=_lite(320),
         preprocess="tf",
         resize=Resize.STRETCH,
         presets={
-            "small": _scenes(epochs=16, learning_rate=2e-3, alpha=0.35, size=160, first_map="all"),
+            "small": _scenes(epochs=epochs, learning_rate=2e-3, alpha=alpha, size=160, first_map="all"),
             "book": _COCO,
         },
         source=f"{_MOBILENET_V2}, table 6; anchors and additional maps: TensorFlow's published models",
         published=Published(
-            parameters=4_300_000,
-            macs=800_000_000,
-            map=0.221,
+            parameters=parameters,
+            macs=macs,
+            map=found,
             map_data="COCO test-dev",
             tolerance=0.05,
             macs_tolerance=0.05,
         ),
-        inner=r"stem|block_\d+_(expand|depthwise)|head|extra_\d+_(reduce|depthwise)|.*_depthwise",
+        inner=rf"{inner}|extra_\d+_reduce|.*_depthwise",
+    )
+
+
+SPECS: tuple[ModelSpec, ...] = (
+    _ssdlite(
+        2,
+        epochs=16,
+        alpha=0.35,
+        published=(4_300_000, 800_000_000, 0.221),
+        inner=r"stem|block_\d+_(expand|depthwise)|head",
     ),
-    ModelSpec(
-        name="ssdlite_mobilenet_v1",
-        title="SSDLite on MobileNetV1",
-        task="detection",
-        builder="edgekit.models.ssdlite:on_mobilenet_v1",
-        anchors="edgekit.models.ssd_anchors:ssdlite",
-        backbone="mobilenet_v1",
-        head=r"scores_\d+",
-        channels=3,
-        arguments=_lite(320),
-        preprocess="tf",
-        resize=Resize.STRETCH,
-        presets={
-            "small": _scenes(epochs=12, learning_rate=2e-3, alpha=0.25, size=160, first_map="all"),
-            "book": _COCO,
-        },
-        source=f"{_MOBILENET_V2}, table 6, MNet V1 + SSDLite; anchors and additional maps as for MobileNetV2",
-        published=Published(
-            parameters=5_100_000,
-            macs=1_300_000_000,
-            map=0.222,
-            map_data="COCO test-dev",
-            tolerance=0.05,
-            macs_tolerance=0.05,
-        ),
-        inner=r"conv1|conv_dw_\d+|extra_\d+_(reduce|depthwise)|.*_depthwise",
+    _ssdlite(
+        1,
+        epochs=12,
+        alpha=0.25,
+        published=(5_100_000, 1_300_000_000, 0.222),
+        inner=r"conv1|conv_dw_\d+",
     ),
     ModelSpec(
         name="ssd300_vgg16",
