@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgekit.errors import InputError
 from edgekit.models.construct import build
 from edgekit.models.registry import find_spec
 from edgekit.models.spec import ModelSpec, Value
@@ -29,15 +28,8 @@ def build_on_backbone(
     source = build(backbone, seed=seed, **{**own, **imported.arguments, "size": size})
     imported.apply(source)
     model = build(spec, seed=seed, **resolved)
-    _copy_backbone(source, model, weights)
-    return model, imported, resolved
-
-
-def _copy_backbone(source: Any, model: Any, weights: Path) -> None:
-    """Give each layer of ``model`` that ``source`` has by the same name its values."""
     there = {layer.name: layer for layer in source.layers if layer.weights}
-    taken = [layer for layer in model.layers if layer.name in there]
-    if not taken:
-        raise InputError(f"{weights} has no layer of {model.name}; expected weights of its backbone.")
-    for layer in taken:
-        layer.set_weights(there[layer.name].get_weights())
+    for layer in model.layers:
+        if layer.name in there:
+            layer.set_weights(there[layer.name].get_weights())
+    return model, imported, resolved
