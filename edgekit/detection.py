@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edgekit.errors import InputError, suggest
+from edgekit.regions import Proposals, Search
 
 MOST_ANCHORS = 1_000_000
 """Of one feature map; the largest published detectors have some 200,000 in all."""
@@ -22,6 +23,8 @@ class Head(StrEnum):
     ``ssd``: two outputs, (1, A, 4) offsets of the A anchors and (1, A, 1 + C) scores, of which the first is the
     background's.
     ``fastestdet``: (1, 5 + C, H, W) objectness, offsets of the centre before tanh, logits of the sides, class scores.
+    ``regions``: (R, 4) regions of the image, (R, 1 + C) scores, of which the first is the background's, and (R, 4 C)
+    offsets from them, each class its own. What a two-stage detector's files and the work between them give together.
     """
 
     SSD_POSTPROCESS = "ssd-postprocess"
@@ -29,10 +32,11 @@ class Head(StrEnum):
     YOLOV8 = "yolov8"
     SSD = "ssd"
     FASTESTDET = "fastestdet"
+    REGIONS = "regions"
 
 
 class Scores(StrEnum):
-    """What the scores of an `Head.SSD` are."""
+    """What the scores of an `Head.SSD` or `Head.REGIONS` are."""
 
     SOFTMAX = "softmax"  # logits of classes of which one is there
     SIGMOID = "sigmoid"  # logits of each class by itself
@@ -68,7 +72,8 @@ class Detection:
     Boxes below ``score_threshold`` are not shown; of two of a class that overlap by more than ``iou_threshold`` the
     better one stays; at most ``max_detections`` of an image are kept. ``anchors``, ``variances`` and ``scores`` are
     those of `Head.SSD`: an offset is (centre x, centre y) / anchor side / variance and ln(side / anchor side) /
-    variance (Liu et al. 2016, SSD, equation 2, with the variances of its published code).
+    variance (Liu et al. 2016, SSD, equation 2, with the variances of its published code). Those of `Head.REGIONS` are
+    from regions, which ``proposals`` or a ``search`` give; proposals have anchors too.
     """
 
     head: Head
@@ -78,13 +83,23 @@ class Detection:
     score_threshold: float = 0.3
     iou_threshold: float = 0.45
     max_detections: int = 100
+    proposals: Proposals | None = None
+    search: Search | None = None
 
     def __post_init__(self) -> None:
         for name in ("score_threshold", "iou_threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"A detector's {name} is 0 to 1; got {getattr(self, name):g}.")
-        if (self.head is Head.SSD) != bool(self.anchors):
-            raise InputError(f"The head {self.head} has {len(self.anchors)} levels of anchors; only ssd has any.")
+        sources = sum(part is not None for part in (self.proposals, self.search))
+        if sources != (self.head is Head.REGIONS):
+            raise InputError(
+                f"The head {self.head} has {sources} sources of regions; expected proposals or a search for regions, "
+                "and neither for others."
+            )
+        if (self.head is Head.SSD or self.proposals is not None) != bool(self.anchors):
+            raise InputError(
+                f"The head {self.head} has {len(self.anchors)} levels of anchors; only ssd and proposals have any."
+            )
         if not all(0 < variance < float("inf") for variance in self.variances):
             raise InputError(f"A detector's variances are numbers above 0; got {self.variances}.")
         if self.max_detections < 1:

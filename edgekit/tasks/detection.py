@@ -19,7 +19,11 @@ from edgekit.tasks.heads import READERS, Asked, Detections, UnlikeHeadError
 Array = npt.NDArray[Any]
 TASK = "detection"
 
+REGION_OUTPUTS = ("regions", "scores", "offsets")
+"""What a two-stage detector gives as a whole, in the order of `Head.REGIONS`."""
+
 _POSTPROCESS = "TFLite_Detection_PostProcess"
+_TOLD_BY_CARDS = {Head.SSD: "anchors", Head.REGIONS: "regions"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +73,7 @@ class Decoder:
                 return int(shape[0]) - 4
             case Head.FASTESTDET:
                 return int(shape[0]) - 5
-            case Head.SSD:
+            case Head.SSD | Head.REGIONS:
                 return int(np.shape(outputs[self.names[1]])[-1]) - 1
             case Head.SSD_POSTPROCESS:
                 return None
@@ -92,14 +96,15 @@ def resolve_detection(artifact: Artifact, option: str | None) -> Detection:
         stated = Detection(head=Head.SSD_POSTPROCESS)
     if option is None:
         if stated is None:
-            heads = ", ".join(head for head in Head if head is not Head.SSD)  # whose anchors only a card can tell
+            heads = ", ".join(head for head in Head if head not in _TOLD_BY_CARDS)
             raise InputError(
                 f"Nothing says what the outputs of {artifact.path} mean: name them with --decoder, one of {heads}."
             )
         return stated
     head = parse_head(option)
-    if stated is None and head is Head.SSD:
-        raise InputError(f"The anchors of {artifact.path} must be told in its card: use `edgekit card attach`.")
+    if stated is None and head in _TOLD_BY_CARDS:
+        told = _TOLD_BY_CARDS[head]
+        raise InputError(f"The {told} of {artifact.path} must be told in its card: use `edgekit card attach`.")
     if stated is not None and stated.head is not head:
         raise InputError(f"{artifact.path} has a {stated.head} head; got --decoder {option}: leave the flag out.")
     return stated or Detection(head=head)
@@ -130,6 +135,8 @@ def make_decoder(artifact: Artifact, spec: Detection, preprocessing: Preprocessi
             raise InputError(f"{artifact.path} holds no {_POSTPROCESS} whose four outputs are the file's.")
     elif spec.head is Head.SSD:
         names = _ssd_outputs(artifact, spec)
+    elif spec.head is Head.REGIONS:
+        names = REGION_OUTPUTS
     elif len(names) != 1:
         raise InputError(f"{artifact.path} has {len(names)} outputs; a {spec.head} head has one.")
     return Decoder(spec=spec, names=names, preprocessing=preprocessing, model=str(artifact.path))
