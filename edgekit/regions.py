@@ -8,6 +8,8 @@ MOST_REGIONS = 100_000
 """Of an image; the published detectors look at 2,000."""
 MOST_BINS = 64
 MOST_SIDE = 4096
+SCALES = (50.0, 100.0)
+"""Of the segmentations that selective search groups where nothing else is said (Uijlings et al. 2013, section 5.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ class Search:
     context: float = 16 / 227
     count: int = 2000
     least_side: float = 0.04
-    scales: tuple[float, ...] = (50.0, 100.0)
+    scales: tuple[float, ...] = SCALES
 
     def __post_init__(self) -> None:
         if not all(16 <= side <= MOST_SIDE for side in self.size_hw):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from edgekit.data import Boxes
 from edgekit.detection import Detection, Head
 from edgekit.models.matching import BACKGROUND, Matcher
+from edgekit.models.region_objective import RegionObjective
 
 Array = npt.NDArray[Any]
 Shape = tuple[int | None, ...]
@@ -28,7 +29,7 @@ class Objective(Protocol):
     def targets(self, boxes: Sequence[Boxes]) -> tuple[Array, ...]:
         """For several images, (images, ...) each, what their outputs are compared with."""
 
-    def shapes(self, model: Any) -> tuple[tuple[Shape, type[np.generic]], ...]:
+    def shapes(self, model: Any, /) -> tuple[tuple[Shape, type[np.generic]], ...]:
         """Shape and dtype of each of `targets` for ``model``."""
 
     def size(self, targets: Sequence[Array]) -> float:
@@ -83,4 +84,6 @@ def objective_of(detection: Detection) -> Objective:
     """What the training of a detector with the head of ``detection`` aims at."""
     if detection.head is Head.SSD:
         return AnchorObjective(matcher=Matcher.of(detection))
+    if detection.proposals is not None:
+        return RegionObjective.of(detection)
     raise NotImplementedError(f"there is no training for the head {detection.head}")

@@ -18,6 +18,7 @@ COLOURS = ("red", "green", "blue")
 QUARTERS = AnchorLevel(rows=2, columns=2, shapes=((0.5, 0.5),))
 PIXELS = Preprocessing(size_hw=(8, 8), resize=Resize.STRETCH, scale=(1 / 255,))
 _LIKELY = 4.0  # how sure it is of quarters; of the last one it is not
+_LITTLE = 1e-3  # what never changes would be taken out by a conversion
 
 
 def two_stage(folder: Path, *, batch: int | None = 1, companion: Companion | None = None, **fields: Any) -> Path:
@@ -30,11 +31,12 @@ def two_stage(folder: Path, *, batch: int | None = 1, companion: Companion | Non
     objectness = np.array([[0, _LIKELY], [0, _LIKELY - 1], [0, _LIKELY - 2], [_LIKELY, 0]], np.float32)
     outputs = {"features": (1, 8, 8, 3), "objectness": (1, 4, 2), "anchor_offsets": (1, 4, 4)}
     nodes = [
-        helper.make_node("Identity", ["image"], ["features"]),
-        helper.make_node("Identity", ["likely"], ["objectness"]),
-        helper.make_node("Identity", ["still"], ["anchor_offsets"]),
+        helper.make_node("Mul", ["image", "one"], ["features"]),
+        helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "little"], ["anchor_offsets"]),
+        helper.make_node("Add", ["mean", "likely"], ["objectness"]),
     ]
-    constants = {"likely": objectness[None], "still": np.zeros((1, 4, 4), np.float32)}
+    constants = {"one": [1.0], "likely": objectness[None], "little": np.full((1, 4, 4), _LITTLE)}
     card = ModelCard(
         name="d",
         task="detection",
@@ -51,16 +53,16 @@ def two_stage(folder: Path, *, batch: int | None = 1, companion: Companion | Non
 
 
 def heads(path: Path, *, batch: int | None = 1, side: int = 2, card: ModelCard | None = None) -> Path:
-    """A file that takes the mean colour of (batch, side, side, 3) for the class, and moves nothing."""
+    """A file that takes the mean colour of (batch, side, side, 3) for the class, and moves boxes hardly."""
     rows: Any = batch or "rows"
     table = np.concatenate([np.zeros((3, 1)), np.eye(3) * 12], axis=1).astype(np.float32)
     nodes = [
         helper.make_node("ReduceMean", ["pooled"], ["colour"], axes=[1, 2], keepdims=0),
         helper.make_node("MatMul", ["colour", "table"], ["told"]),
         helper.make_node("Add", ["told", "bias"], ["scores"]),
-        helper.make_node("MatMul", ["colour", "nowhere"], ["offsets"]),
+        helper.make_node("MatMul", ["colour", "little"], ["offsets"]),
     ]
-    constants = {"table": table, "bias": np.float32([6, 0, 0, 0]), "nowhere": np.zeros((3, 12), np.float32)}
+    constants = {"table": table, "bias": np.float32([6, 0, 0, 0]), "little": np.full((3, 12), _LITTLE)}
     data = _model({"pooled": (rows, side, side, 3)}, {"scores": (rows, 4), "offsets": (rows, 12)}, nodes, constants)
     path.write_bytes(data if card is None else with_card(data, card, Format.ONNX))
     onnx.checker.check_model(str(path))

@@ -21,6 +21,7 @@ EXTRAS: dict[str, tuple[str | tuple[str, ...], ...]] = {
         TENSORFLOW, "keras", "scikit-learn", "onnxruntime", "ai-edge-litert", "litert-quantizer", "onnx", "tf2onnx",
     ),
     "eval": ("pycocotools",),
+    "regions": ("scikit-image",),
 }  # fmt: skip
 PINNED = {"tensorflow": "2.21", "tensorflow-cpu": "2.21", "keras": "3.15"}
 """What models are trained and converted with: other versions change results or fail."""

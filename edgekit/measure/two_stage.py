@@ -14,7 +14,7 @@ from edgekit.detection import Detection
 from edgekit.errors import InputError
 from edgekit.files import sha256_file
 from edgekit.preprocessing import Preprocessing, Resize, normalize
-from edgekit.regions import Companion
+from edgekit.regions import Proposals, Search
 from edgekit.runtimes import Array, Feed, Runtime, open_checked_runtime, run_items
 from edgekit.runtimes.base import Delegation
 from edgekit.tasks.detection import REGION_OUTPUTS
@@ -92,17 +92,16 @@ def look_twice(
     if spec.search is not None:
         return searching(artifact.path, runtime, spec, how)
     assert spec.proposals is not None  # noqa: S101 - one of the two is there
-    if spec.proposals.heads is None:
-        raise InputError(
-            f"The card of {artifact.path} names no second file; train, build or convert the detector anew."
-        )
-    second = second_file(artifact.path, spec.proposals.heads)
+    second = second_file(artifact.path, spec.proposals)
     last = open_checked_runtime(second, threads=threads, engine=runtime.name)
     return proposing(runtime, last, spec, paths=(artifact.path, second)), how
 
 
-def second_file(first: Path, companion: Companion) -> Path:
+def second_file(first: Path, proposals: Proposals) -> Path:
     """The file that belongs to the detector ``first``; `InputError` where it is not there, or is another one."""
+    companion = proposals.heads
+    if companion is None:
+        raise InputError(f"The card of {first} names no second file; train, build or convert the detector anew.")
     path = first.parent / companion.name
     if not path.is_file():
         raise InputError(f"{first} needs {companion.name} in the same folder; copy both files of the detector.")
@@ -132,16 +131,21 @@ def searching(path: Path, last: Runtime, spec: Detection, how: Preprocessing) ->
     _require_outputs(path, last, REGION_OUTPUTS[1:])
     searched = spec.search
     assert searched is not None  # noqa: S101
-    height, width = searched.size_hw
-    whole = Preprocessing(size_hw=searched.size_hw, resize=Resize.STRETCH, colour=how.colour, dtype="uint8")
+    image, whole = whole_image(searched, how)
 
     def look(feed: Feed) -> Looked:
-        image: Any = feed["image"][0]
-        regions = search(image, searched)
-        return regions, normalize(warp(image, regions, how.size_hw, searched.context), how)
+        pixels: Any = feed[image.name][0]
+        regions = search(pixels, searched)
+        return regions, normalize(warp(pixels, regions, how.size_hw, searched.context), how)
 
-    image = TensorSpec(name="image", shape=(1, height, width, how.channels), dtype="uint8")
     return RegionRuntime(inputs=(image,), look=look, last=last, engine=last), whole
+
+
+def whole_image(how: Search, of_region: Preprocessing) -> tuple[TensorSpec, Preprocessing]:
+    """The image in which regions are searched, as an input, and what makes it; the file takes regions ``of_region``."""
+    height, width = how.size_hw
+    spec = TensorSpec(name="image", shape=(1, height, width, of_region.channels), dtype="uint8")
+    return spec, Preprocessing(size_hw=how.size_hw, resize=Resize.STRETCH, colour=of_region.colour, dtype="uint8")
 
 
 def _require_outputs(path: Path, runtime: Runtime, names: tuple[str, ...]) -> None:

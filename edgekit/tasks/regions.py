@@ -34,7 +34,7 @@ def propose(objectness: Array, offsets: Array, spec: Detection) -> Floats:
     order = np.argsort(-scores, kind="stable")[: how.candidates]
     boxes = np.clip(corners(decode(offsets[order], _anchors(spec.anchors)[order], spec.variances)), 0, 1)
     boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= LEAST_SIDE]
-    return boxes[_best(boxes, how)]
+    return np.asarray(boxes[_best(boxes, how)], np.float32)
 
 
 def pool(features: Array, regions: Array, bins: int) -> Floats:

@@ -40,7 +40,7 @@ def search(image: npt.NDArray[np.uint8], how: Search) -> Floats:
                 if box[2] - box[0] >= least[0] and box[3] - box[1] >= least[1]:
                     ranked[box] = min(rank, ranked[box]) if box in ranked else rank
     order = sorted(ranked, key=lambda box: ranked[box])[: how.count]
-    return np.array(order, np.float32).reshape(-1, 4) / np.array([width, height] * 2, np.float32)
+    return np.asarray(np.array(order).reshape(-1, 4) / np.array([width, height] * 2), np.float32)
 
 
 def _colour_spaces(image: npt.NDArray[np.uint8]) -> tuple[Array, Array]:
@@ -150,4 +150,4 @@ def _changes(channels: Array) -> Array:
     down, along = np.gradient(channels, axis=(0, 1))
     angles = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
     changes = along[..., None] * np.cos(angles) + down[..., None] * np.sin(angles)
-    return np.clip(changes * 2, 0, 1)  # half of the range from a pixel to the next is a sharp edge
+    return np.asarray(np.clip(changes * 2, 0, 1))  # half of the range from a pixel to the next is a sharp edge
