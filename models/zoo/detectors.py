@@ -176,7 +176,7 @@ SPECS: tuple[ModelSpec, ...] = (
         presets={
             "small": replace(
                 _scenes(
-                    epochs=10,
+                    epochs=9,
                     learning_rate=1e-3,
                     alpha=0.19,
                     size=128,
