@@ -10,6 +10,7 @@ import numpy.typing as npt
 from edgekit.data import Boxes
 from edgekit.detection import Detection, Head
 from edgekit.models.matching import BACKGROUND, Matcher
+from edgekit.models.region_objective import RegionObjective
 from edgekit.models.yolo_grid import GridObjective
 
 Array = npt.NDArray[Any]
@@ -29,7 +30,7 @@ class Objective(Protocol):
     def targets(self, boxes: Sequence[Boxes]) -> tuple[Array, ...]:
         """For several images, (images, ...) each, what their outputs are compared with."""
 
-    def shapes(self, model: Any) -> tuple[tuple[Shape, type[np.generic]], ...]:
+    def shapes(self, model: Any, /) -> tuple[tuple[Shape, type[np.generic]], ...]:
         """Shape and dtype of each of `targets` for ``model``."""
 
     def size(self, targets: Sequence[Array]) -> float:
@@ -86,4 +87,6 @@ def objective_of(detection: Detection) -> Objective:
         return AnchorObjective(matcher=Matcher.of(detection))
     if detection.grid is not None:
         return GridObjective(grid=detection.grid)
+    if detection.proposals is not None:
+        return RegionObjective.of(detection)
     raise NotImplementedError(f"there is no training for the head {detection.head}")
