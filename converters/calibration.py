@@ -1,6 +1,6 @@
 """Items for calibration and for verification: real ones, chosen by a seed, written one by one, recorded by digest."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def write_calibration(
     from edgekit.feeding import Feeder
 
     feeder = Feeder(inputs, preprocessing)
-    indices = _learned_of(data, frozenset(learned), count, seed) or draw(len(data), count, seed)
+    indices = chosen(data, learned, count, seed)
     digests: list[str] = []
 
     def feeds() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
@@ -93,6 +93,11 @@ def write_calibration(
 
     samples = Samples.write(folder, feeds(), len(indices))
     return Calibration(samples=samples, ref=data_ref(data.name, digests, seed=seed, keep_items=True))
+
+
+def chosen(data: Dataset, learned: Collection[str], count: int, seed: int) -> Sequence[int]:
+    """The items of ``data`` that calibrate; see `write_calibration`."""
+    return _learned_of(data, frozenset(learned), count, seed) or draw(len(data), count, seed)
 
 
 def _learned_of(data: Dataset, learned: frozenset[str], count: int, seed: int) -> list[int]:

@@ -24,7 +24,9 @@ from edgekit.converters.samples import Samples
 from edgekit.converters.source import Source
 from edgekit.converters.steps import Steps
 from edgekit.converters.workshop import Workshop
+from edgekit.models.stages import linked
 from edgekit.recipe import Batch, Nms
+from edgekit.regions import Companion
 
 Lowering = Mapping[Format, Future[Lowered]]
 
@@ -69,7 +71,10 @@ def start_looking(source: Source, todo: Plan, samples: Samples, steps: Steps, sh
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Making:
-    """What all files of a conversion share. They are written to ``staged``, and published in ``target`` later."""
+    """What all files of a conversion share. They are written to ``staged``, and published in ``target`` later.
+
+    ``companions`` are the files that some of them need beside them, by their names.
+    """
 
     source: Source
     todo: Plan
@@ -78,6 +83,11 @@ class Making:
     tools: Mapping[str, str]
     staged: Path
     target: Path
+    companions: Mapping[str, Companion]
+
+    def card_of(self, job: Job) -> ModelCard:
+        """The shared card, which names the companion of the file of ``job``."""
+        return linked(self.base, self.companions[job.file_name]) if job.file_name in self.companions else self.base
 
 
 def make_all(making: Making, lowering: Lowering, looks: Looks, steps: Steps, shop: Workshop) -> list[Converted]:
@@ -104,7 +114,8 @@ def _chain(
         done = steps.run(
             f"embed card {name}",
             finish.embed_card,
-            job, draft, named.lowered, making.base, making.source, making.items.ref, making.tools, making.staged,
+            job, draft, named.lowered, making.card_of(job), making.source, making.items.ref, making.tools,
+            making.staged,
         )  # fmt: skip
         waiting = time.perf_counter()
         expected, synthetic = looks.expected.result(), making.items.synthetic

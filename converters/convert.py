@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,40 +13,21 @@ from edgekit.converters.chains import Making, make_all, start_looking, start_low
 from edgekit.converters.lower import load
 from edgekit.converters.plan import Plan, plan
 from edgekit.converters.report import ConversionReport
+from edgekit.converters.request import Request
 from edgekit.converters.source import Source, open_source
+from edgekit.converters.stages import convert_regions, looks_at_regions
 from edgekit.converters.steps import Steps
 from edgekit.converters.workshop import Workshop
 from edgekit.data.base import Dataset
 from edgekit.errors import DataError, InputError, require_installed
 from edgekit.feeding import resolve_preprocessing
 from edgekit.files import Staging, refuse_existing, scratch_folder
-from edgekit.recipe import Precision, Recipe
+from edgekit.recipe import Recipe
 from edgekit.workers import Progress, silent
 
 FEW_ITEMS = 32
 """Fewer calibration items are learned by heart: what files do on them says little of others."""
 _TOOLS = ("edgekit-ml", "onnx", "onnxruntime", "ai-edge-litert", "litert-quantizer")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What is asked of one conversion.
-
-    ``formats`` empty means both, and leaves out what a format lacks; a format named is meant. ``calibration`` is data
-    as `edgekit.data.open_data` understands it, or data already opened; ``None`` means the card's training data.
-    ``preprocess`` and ``labels`` replace what the source's card says. A ``source`` that is the manifest of an earlier
-    conversion repeats that one: of the rest, only ``output_dir`` and ``force`` count then.
-    """
-
-    source: Path
-    recipes: tuple[Recipe, ...] = (Recipe(precision=Precision.INT8),)
-    formats: tuple[Format, ...] = ()
-    calibration: Dataset | str | None = None
-    data_dir: Path | None = None
-    preprocess: str | None = None
-    labels: tuple[str, ...] | None = None
-    output_dir: Path | None = None
-    force: bool = False
 
 
 def convert(request: Request, *, progress: Progress = silent) -> ConversionReport:
@@ -66,6 +47,19 @@ def convert(request: Request, *, progress: Progress = silent) -> ConversionRepor
         raise InputError(
             f"{source.path} has changed since the manifest was written; convert it anew without the manifest."
         )
+
+    def convert_one(request: Request, source: Source, *, asked: Request) -> ConversionReport:
+        return _convert(request, source, asked, earlier if asked.source == source_path else None, progress)
+
+    source_path = request.source
+    if looks_at_regions(source.card):
+        return convert_regions(request, source, convert_one, progress)
+    return convert_one(request, source, asked=request)
+
+
+def _convert(
+    request: Request, source: Source, asked: Request, earlier: manifest.Manifest | None, progress: Progress
+) -> ConversionReport:
     todo = plan(source, request.recipes, request.formats)
     _require_tools(source, {job.format for job in todo.jobs})
     target = request.output_dir or source.home
@@ -80,7 +74,7 @@ def convert(request: Request, *, progress: Progress = silent) -> ConversionRepor
         stage = stack.enter_context(Staging(target))
         folder = Path(stack.enter_context(scratch_folder()))
         shop = stack.enter_context(Workshop(folder, progress))
-        report, record = _run(request, source, todo, data, target, stage.path, shop, progress)
+        report, record = _run(request, source, asked, todo, data, target, stage.path, shop, progress)
         if earlier is not None and earlier.calibration != report.calibration:
             raise DataError(
                 "The calibration data has changed since the manifest was written; convert anew without the manifest."
@@ -103,6 +97,7 @@ def _require_tools(source: Source, formats: set[Format]) -> None:
 def _run(
     request: Request,
     source: Source,
+    asked: Request,
     todo: Plan,
     data: Dataset | None,
     target: Path,
@@ -137,7 +132,16 @@ def _run(
         )
     looks = start_looking(source, todo, items.samples, steps, shop)
     tools = {**_versions(), **loaded.tools}
-    making = Making(source=source, todo=todo, base=base, items=items, tools=tools, staged=staged, target=target)
+    making = Making(
+        source=source,
+        todo=todo,
+        base=base,
+        items=items,
+        tools=tools,
+        staged=staged,
+        target=target,
+        companions=request.companions,
+    )
     rows = make_all(making, lowering, looks, steps, shop)
     notes = (*todo.notes, _compared(items, {row.parity.count for row in rows}, data), *_few(items, request.recipes))
     report = ConversionReport(
@@ -151,7 +155,7 @@ def _run(
     )
     return report, manifest.Manifest(
         schema_version=manifest.MANIFEST_SCHEMA,
-        settings=_settings(request),
+        settings=_settings(asked),
         source_sha256=source.sha256,
         calibration=items.ref,
         tools=tools,

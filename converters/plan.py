@@ -104,6 +104,6 @@ def refuse_unmatched(option: str, pattern: str, names: Collection[str]) -> NoRet
     raise InputError(f"{option} {pattern!r} matches no layer; there are {', '.join(listed[:_LISTED])}{more}.")
 
 
-def matching(patterns: Sequence[str], texts: Sequence[str]) -> bool:
+def matching(patterns: Collection[str], texts: Collection[str]) -> bool:
     """Whether one of the regular expressions is found in one of ``texts``."""
     return any(re.search(pattern, text) for pattern in patterns for text in texts)

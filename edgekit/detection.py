@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edgekit.errors import InputError, suggest
+from edgekit.regions import Proposals, Search
 
 MOST_ANCHORS = 1_000_000
 """Of one feature map; the largest published detectors have some 200,000 in all."""
@@ -33,6 +34,8 @@ class Head(StrEnum):
     ``fastestdet``: (1, 5 + C, H, W) objectness, offsets of the centre before tanh, logits of the sides, class scores.
     ``yolo-v1``: "boxes" (1, H, W, 4 B), "confidences" (1, H, W, B) and "classes" (1, H, W, C) of a grid of H x W cells:
     of each of B boxes centre x and y within the cell and the roots of width and height; probabilities of the classes.
+    ``regions``: (R, 4) regions of the image, (R, 1 + C) scores, of which the first is the background's, and (R, 4 C)
+    offsets from them, each class its own. What a two-stage detector's files and the work between them give together.
     """
 
     SSD_POSTPROCESS = "ssd-postprocess"
@@ -41,10 +44,11 @@ class Head(StrEnum):
     SSD = "ssd"
     FASTESTDET = "fastestdet"
     YOLO_V1 = "yolo-v1"
+    REGIONS = "regions"
 
 
 class Scores(StrEnum):
-    """What the scores of an `Head.SSD` are."""
+    """What the scores of an `Head.SSD` or `Head.REGIONS` are."""
 
     SOFTMAX = "softmax"  # logits of classes of which one is there
     SIGMOID = "sigmoid"  # logits of each class by itself
@@ -80,7 +84,8 @@ class Detection:
     Boxes below ``score_threshold`` are not shown; of two of a class that overlap by more than ``iou_threshold`` the
     better one stays; at most ``max_detections`` of an image are kept. ``anchors``, ``variances`` and ``scores`` are
     those of `Head.SSD`: an offset is (centre x, centre y) / anchor side / variance and ln(side / anchor side) /
-    variance (Liu et al. 2016, SSD, equation 2, with the variances of its published code). ``grid`` is that of
+    variance (Liu et al. 2016, SSD, equation 2, with the variances of its published code). Those of `Head.REGIONS` are
+    from regions, which ``proposals`` or a ``search`` give; proposals have anchors too. ``grid`` is that of
     `Head.YOLO_V1`: rows and columns.
     """
 
@@ -92,13 +97,23 @@ class Detection:
     score_threshold: float = 0.3
     iou_threshold: float = 0.45
     max_detections: int = 100
+    proposals: Proposals | None = None
+    search: Search | None = None
 
     def __post_init__(self) -> None:
         for name in ("score_threshold", "iou_threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"A detector's {name} is 0 to 1; got {getattr(self, name):g}.")
-        if (self.head is Head.SSD) != bool(self.anchors):
-            raise InputError(f"The head {self.head} has {len(self.anchors)} levels of anchors; only ssd has any.")
+        sources = sum(part is not None for part in (self.proposals, self.search))
+        if sources != (self.head is Head.REGIONS):
+            raise InputError(
+                f"The head {self.head} has {sources} sources of regions; expected proposals or a search for regions, "
+                "and neither for others."
+            )
+        if (self.head is Head.SSD or self.proposals is not None) != bool(self.anchors):
+            raise InputError(
+                f"The head {self.head} has {len(self.anchors)} levels of anchors; only ssd and proposals have any."
+            )
         if (self.head is Head.YOLO_V1) != (self.grid is not None):
             raise InputError(
                 f"The head {self.head} has the grid {self.grid}; yolo-v1 has rows and columns, others none."

@@ -20,8 +20,10 @@ from edgekit.errors import InputError
 from edgekit.files import sha256_file, write_atomic
 from edgekit.measure.host import host_facts
 from edgekit.models.run_folder import HISTORY, MODEL
+from edgekit.models.stages import HEADS, has_two_files
 from edgekit.recipe import Precision
 from edgekit.results import envelope
+from edgekit.stage_figures import as_one, by_kind, image_p50_ms
 
 if TYPE_CHECKING:
     from edgekit.models.spec import ModelSpec
@@ -122,7 +124,10 @@ def _verbs(
         raise InputError(f"The preset {preset} of {spec.name} has no data set of its own; choose another --preset.")
     run = folder / spec.name
     model = str(run / MODEL)
-    files = [str(run / f"{spec.name}.{p.value}.{f.value}") for f in Format if f is not Format.KERAS for p in PRECISIONS]
+    kinds = [f"{p.value}.{f.value}" for f in Format if f is not Format.KERAS for p in PRECISIONS]
+    files = [str(run / f"{spec.name}.{kind}") for kind in kinds]
+    two = has_two_files(spec.detection(spec.preset(preset).arguments))
+    seconds = [str(run / f"{spec.name}.{HEADS}.{kind}") for kind in kinds if two]
     given = ("--data-dir", str(data_dir)) if data_dir is not None else ()
     seeded = ("--seed", str(seed))
     shorter = ("--epochs", str(epochs)) if epochs is not None else ()
@@ -142,7 +147,7 @@ def _verbs(
             "--force",
         ),
         "evaluate": (model, *files, "--data", data, *given, *seeded),
-        "benchmark": tuple(files),
+        "benchmark": (*files, *seconds),
     }
     return tuple(
         Verb(name=name, arguments=(name, *line), home=run, results=folder / f"{spec.name}.{name}.json")
@@ -226,16 +231,14 @@ def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
     """The figures of one entry, from the results of its verbs."""
     told = {verb.name: json.loads(verb.results.read_bytes()) for verb in verbs}
     (trained,) = told["train"]["results"]
-    by_kind = {
-        name: {(row["format"], row["recipe"]): row for row in told[name]["results"]}
-        for name in ("convert", "evaluate", "benchmark")
-    }
+    card = trained["card"]
+    kinds = {name: by_kind(told[name]["results"]) for name in ("convert", "evaluate", "benchmark")}
     of_model, of_files = _TOLD[spec.task]
-    source = next(row for (fmt, _), row in by_kind["evaluate"].items() if fmt == Format.KERAS.value)
+    source = next(row for (fmt, _), (row,) in kinds["evaluate"].items() if fmt == Format.KERAS.value)
+    p50_ms = {kind: image_p50_ms(rows, card["detection"]) for kind, rows in kinds["benchmark"].items()}
     files = []
-    for (fmt, recipe), converted in by_kind["convert"].items():
-        evaluated, timed = by_kind["evaluate"][fmt, recipe], by_kind["benchmark"][fmt, recipe]
-        floating = by_kind["benchmark"][fmt, Precision.FP32.value]
+    for (fmt, recipe), rows in kinds["convert"].items():
+        converted, (evaluated,) = as_one(rows), kinds["evaluate"][fmt, recipe]
         files.append(
             {
                 "artifact": Path(converted["artifact"]).name,
@@ -248,12 +251,11 @@ def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
                 "max_abs": converted["metrics"]["max_abs"],
                 "sqnr_db": converted["metrics"]["sqnr_db"],
                 "float_ops": converted["float_ops"],
-                "p50_ms": timed["latency_ms"]["p50"],
-                "p50_ratio": timed["latency_ms"]["p50"] / floating["latency_ms"]["p50"],
-                "valid": timed["valid"],
+                "p50_ms": p50_ms[fmt, recipe],
+                "p50_ratio": p50_ms[fmt, recipe] / p50_ms[fmt, Precision.FP32.value],
+                "valid": all(row["valid"] for row in kinds["benchmark"][fmt, recipe]),
             }
         )
-    card = trained["card"]
     epochs = json.loads((verbs[0].home / HISTORY).read_bytes())["epochs"]
     # A training that went on after a stop took longer than its last process.
     train_seconds = max(told["train"]["seconds"], round(sum(epoch["seconds"] for epoch in epochs), 1))

@@ -8,14 +8,16 @@ from typing import Any
 from edgekit.artifact import Artifact, open_artifact
 from edgekit.card import BACKGROUND, Metric, ModelCard, Provenance, TensorSpec
 from edgekit.errors import InputError
-from edgekit.files import Staging, refuse_existing
+from edgekit.files import Staging, refuse_existing, sha256_file
 from edgekit.formats.keras import write_card
 from edgekit.models.backbones import build_on_backbone
 from edgekit.models.construct import build
 from edgekit.models.framework import tool_versions
 from edgekit.models.spec import ModelSpec, Value
+from edgekit.models.stages import has_two_files, heads_path, linked, split, split_card
 from edgekit.models.weights import ImportedWeights, copy_weights, import_weights
 from edgekit.preprocessing import Preprocessing, Resize
+from edgekit.regions import Companion
 from edgekit.tasks.labels import read_labels
 
 __all__ = ["build", "build_file", "build_with_weights", "card_for", "save"]
@@ -89,13 +91,29 @@ def card_for(
 
 
 def save(model: Any, card: ModelCard, path: Path, *, force: bool = False) -> Artifact:
-    """Write ``model`` with ``card`` to the `.keras` file ``path``: whole or not at all."""
+    """Write ``model`` with ``card`` to the `.keras` file ``path``: whole or not at all.
+
+    The second network of a two-stage detector goes to a file beside it, which the first one's card names.
+    """
     _check_target(path, force=force)
+    names = [path.name]
     with Staging(path.parent) as stage:
-        model.save(stage.path / path.name)
-        write_card(stage.path / path.name, card)
-        stage.publish(path.name)
+        if has_two_files(card.detection):
+            (model, heads), (card, of_heads) = split(model), split_card(card)
+            second = heads_path(stage.path / path.name)
+            _write(heads, of_heads, second)
+            card = linked(card, Companion(name=second.name, sha256=sha256_file(second)))
+            names.insert(0, second.name)
+        _write(model, card, stage.path / path.name)
+        refuse_existing((path.with_name(name) for name in names), force=force)
+        for name in names:  # one by one, since a training has its folder for itself; the file that names the other last
+            stage.publish(name)
     return open_artifact(path)
+
+
+def _write(model: Any, card: ModelCard, path: Path) -> None:
+    model.save(path)
+    write_card(path, card)
 
 
 def _check_target(path: Path, *, force: bool) -> None:

@@ -16,6 +16,7 @@ from edgekit.models.images import BoxedImages, split_boxed
 from edgekit.models.lesson import Course, Setting
 from edgekit.models.objectives import Objective, objective_of
 from edgekit.models.spec import TrainingPreset
+from edgekit.models.stages import has_two_files
 from edgekit.preprocessing import Preprocessing, Resize, normalize
 from edgekit.tasks.coco_metrics import evaluate_detections
 from edgekit.tasks.detection import Decoder
@@ -117,6 +118,10 @@ def detection_course(setting: Setting) -> Course:
     require_installed(("pycocotools",), extra="train")  # or it would be missed after the first epoch
     assert setting.detection is not None  # noqa: S101 - a detector's spec tells it
     assert setting.preprocessing.resize is Resize.STRETCH  # noqa: S101 - so that boxes are where they were
+    if setting.detection.search is not None:
+        from edgekit.models.rcnn_lesson import region_course
+
+        return region_course(setting)
     learn, test = parts.boxed_images(setting.preprocessing, setting.seed, progress=setting.progress)
     kept, held = split_boxed(
         learn, preset.validation_fraction, setting.seed, purpose="validation", name=parts.train.name
@@ -132,10 +137,18 @@ def detection_course(setting: Setting) -> Course:
         share=setting.share,
     )
 
+    def learner(model: Any) -> Any:
+        if not has_two_files(lesson.detection):
+            return model
+        from edgekit.models.region_learner import learner
+
+        return learner(model, lesson.detection)
+
     def tested(model: Any) -> tuple[Metric, ...]:
-        figures = lesson.found(model, test, lesson.predict(model, test))
+        whole = learner(model)
+        figures = lesson.found(whole, test, lesson.predict(whole, test))
         return tuple(
             Metric(name=name, value=figures[name], data=parts.test_name, count=len(test)) for name in ("map", "map50")
         )
 
-    return Course(lesson=lesson, learned=learn.digests, test=tested)
+    return Course(lesson=lesson, learned=learn.digests, test=tested, learner=learner)

@@ -43,7 +43,7 @@ class Lesson(Protocol):
         That number, a float, is the same for all processes: the sum of all losses divided by it is the mean.
         """
 
-    def targets(self, model: Any) -> tuple[tuple[tuple[int | None, ...], type[np.generic]], ...]:
+    def targets(self, model: Any, /) -> tuple[tuple[tuple[int | None, ...], type[np.generic]], ...]:
         """Shape and dtype of each array that `loss` takes beside the outputs of ``model``."""
 
     def loss(self, outputs: Any, *targets: Any) -> tuple[Any, Any]:
@@ -66,10 +66,21 @@ class Setting:
     progress: Progress
 
 
+def itself(model: Any) -> Any:
+    """``model``."""
+    return model
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """A lesson, the digests of the items ``learned`` from or validated on, and the ``test`` of the trained model."""
+    """A lesson, the digests of the items ``learned`` from or validated on, and the ``test`` of the trained model.
+
+    ``learner`` gives the network that takes the lesson, which shares its weights with the model; ``finish`` changes the
+    model when the lesson is over.
+    """
 
     lesson: Lesson
     learned: tuple[str, ...]
     test: Callable[[Any], tuple[Metric, ...]]
+    learner: Callable[[Any], Any] = itself
+    finish: Callable[[Any], Any] = itself

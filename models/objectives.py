@@ -10,6 +10,7 @@ import numpy.typing as npt
 from edgekit.data import Boxes
 from edgekit.detection import Detection, Head
 from edgekit.models.matching import BACKGROUND, Matcher
+from edgekit.models.region_objective import RegionObjective
 from edgekit.models.yolo_grid import GridObjective
 
 Array = npt.NDArray[Any]
@@ -29,7 +30,7 @@ class Objective(Protocol):
     def targets(self, boxes: Sequence[Boxes]) -> tuple[Array, ...]:
         """For several images, (images, ...) each, what their outputs are compared with."""
 
-    def shapes(self, model: Any) -> tuple[tuple[Shape, type[np.generic]], ...]:
+    def shapes(self, model: Any, /) -> tuple[tuple[Shape, type[np.generic]], ...]:
         """Shape and dtype of each of `targets` for ``model``."""
 
     def size(self, targets: Sequence[Array]) -> float:
@@ -81,9 +82,11 @@ class AnchorObjective:
 
 
 def objective_of(detection: Detection) -> Objective:
-    """What the training of a detector like ``detection`` aims at; `ValueError` for heads of foreign files."""
+    """What the training of a detector like ``detection`` aims at; `ValueError` where nothing that ends in its head does."""
     if detection.head is Head.SSD:
         return AnchorObjective(matcher=Matcher.of(detection))
     if detection.grid is not None:
         return GridObjective(grid=detection.grid)
-    raise ValueError(f"The head {detection.head} is that of foreign files; expected one that the zoo builds.")
+    if detection.proposals is not None:
+        return RegionObjective.of(detection)
+    raise ValueError(f"There is no training objective for the head {detection.head}.")

@@ -133,7 +133,8 @@ class ModelSpec:
     """One architecture: ``builder`` is "module:function", called with every one of ``arguments`` by keyword.
 
     The model takes (batch, size, size, channels) float32 and gives "logits", (batch, classes) float32, without softmax,
-    or for a detector the outputs that ``anchors``, "module:function", tells of its arguments.
+    or for a detector the outputs that ``anchors``, "module:function", tells of its arguments. One whose regions are
+    proposed is two networks side by side, of which the second takes "pooled" and gives "scores" and "offsets".
     An argument "channels" overrides ``channels``. ``inner`` is a pattern of the names of layers inside blocks, whose
     outputs need not be in memory as a whole. ``backbone`` is the entry whose weights a detector can start from, and
     ``head`` a pattern of the layers that start anew for other classes.

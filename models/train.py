@@ -14,7 +14,7 @@ from edgekit.errors import EdgekitError, InputError
 from edgekit.files import refuse_existing
 from edgekit.limits import TRAINING_BYTES, require_address_space
 from edgekit.models.build import build, build_with_weights, card_for, save
-from edgekit.models.checkpoint import Checkpoint, EpochRecord
+from edgekit.models.checkpoint import Checkpoint, EpochRecord, assign, values
 from edgekit.models.classification_lesson import classification_course
 from edgekit.models.cluster import Together, read_cluster, start, working_together
 from edgekit.models.detection_lesson import detection_course
@@ -157,8 +157,10 @@ def train(
         try:
             with working_together(cluster, goes_on):
                 _require_agreement(together, settings)
-                state, trained = fit(
-                    model,
+                with together.scope():
+                    learner = course.learner(model)
+                state, taught = fit(
+                    learner,
                     course.lesson,
                     checkpoint=run_dir / CHECKPOINT,
                     progress=progress,
@@ -170,6 +172,7 @@ def train(
             raise TrainingInterruptedError(f"training was interrupted; {goes_on}.") from None
         if not cluster.chief:
             return run_dir / MODEL
+        trained = course.finish(_own(model, learner, taught))
         card = card_for(
             trained,
             spec,
@@ -183,6 +186,15 @@ def train(
         save(trained, card, run_dir / MODEL, force=True)
         (run_dir / CHECKPOINT).unlink()
     return run_dir / MODEL
+
+
+def _own(model: Any, learner: Any, taught: Any) -> Any:
+    """``model`` with what its ``learner``, or that one's twin ``taught``, has learned."""
+    if learner is model:
+        return taught
+    if taught is not learner:
+        assign(learner.variables, values(taught.variables))
+    return model
 
 
 def _require_agreement(together: Together, settings: RunSettings) -> None:

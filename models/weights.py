@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.artifact import open_artifact
-from edgekit.card import Provenance
+from edgekit.card import ModelCard, Provenance
 from edgekit.data import npy
 from edgekit.errors import InputError
 from edgekit.files import sha256_file
 from edgekit.formats.keras import require_readable_weights
+from edgekit.measure.two_stage import second_file
 from edgekit.models.framework import load_keras
 from edgekit.models.spec import ModelSpec, Value
 from edgekit.models.weight_sets import WEIGHT_SETS, WeightSet
@@ -57,6 +58,23 @@ def import_weights(spec: ModelSpec, path: Path, arguments: Mapping[str, Value]) 
     if path.name.endswith(".weights.h5"):
         return _from_h5(path)
     raise InputError(f"{path} is not a file of weights; expected .npz, .keras or .weights.h5.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Together:
+    """The layers of a detector's two files."""
+
+    layers: tuple[Any, ...]
+
+
+def _loaded(path: Path, card: ModelCard) -> Any:
+    """The model in ``path``, with that of the second file where its ``card`` names one."""
+    model = load_model(load_keras(), path)
+    if card.detection is None or card.detection.proposals is None:
+        return model
+    second = second_file(path, card.detection.proposals)
+    require_readable_weights(second)
+    return _Together((*model.layers, *load_model(load_keras(), second).layers))
 
 
 def copy_weights(source: Any, target: Any, *, anew: str | None = None, where: str = "The source") -> None:
@@ -149,7 +167,7 @@ def _from_keras(spec: ModelSpec, path: Path, arguments: Mapping[str, Value]) -> 
             )
 
     def apply(model: Any) -> None:
-        copy_weights(load_model(load_keras(), path), model, where=str(path))
+        copy_weights(_loaded(path, card), model, where=str(path))
 
     return ImportedWeights(
         arguments=implied,

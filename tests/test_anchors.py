@@ -70,7 +70,7 @@ def test_anchors_and_their_head_go_together() -> None:
     assert Detection(head=Head.SSD, anchors=(level,)).variances == VARIANCES
     with pytest.raises(InputError) as caught:
         Detection(head=Head.YOLOV8, anchors=(level,))
-    assert str(caught.value) == "The head yolov8 has 1 levels of anchors; only ssd has any."
+    assert str(caught.value) == "The head yolov8 has 1 levels of anchors; only ssd and proposals have any."
     with pytest.raises(InputError):
         Detection(head=Head.SSD)
     with pytest.raises(InputError):

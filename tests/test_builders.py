@@ -10,18 +10,20 @@ import pytest
 
 from edgekit.artifact import open_artifact
 from edgekit.data import Part, open_data
-from edgekit.detection import Head
+from edgekit.detection import Detection
 from edgekit.errors import InputError
 from edgekit.models.blocks import make_divisible
-from edgekit.models.build import build, build_file
+from edgekit.models.build import build, build_file, build_with_weights
 from edgekit.models.complexity import Complexity, complexity
 from edgekit.models.objectives import objective_of
 from edgekit.models.prediction_layers import prediction_layers, prediction_lines
 from edgekit.models.registry import ZOO, find_spec
 from edgekit.models.spec import ModelSpec
+from edgekit.models.stages import heads_path, split
+from edgekit.models.zoo import single_shot
+from edgekit.regions import Companion
 
 each_spec = pytest.mark.parametrize("spec", ZOO, ids=lambda s: s.name)
-each_detector = pytest.mark.parametrize("spec", [s for s in ZOO if s.task == "detection"], ids=lambda s: s.name)
 each_classifier = pytest.mark.parametrize("spec", [s for s in ZOO if s.task == "classification"], ids=lambda s: s.name)
 
 
@@ -39,13 +41,15 @@ def small_model(name: str) -> Any:
     return build(spec, seed=1, **small(spec))
 
 
-def outputs_of(model: Any, inputs: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+def outputs_of(model: Any, inputs: Any) -> list[np.ndarray[Any, Any]]:
     found = model(inputs)
     return [np.asarray(values) for values in (found if isinstance(found, list) else [found])]
 
 
-def batch(model: Any, count: int = 8) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(0).random((count, *model.input_shape[1:]), np.float32)
+def batch(model: Any, count: int = 8) -> Any:
+    random = np.random.default_rng(0)
+    found = [random.random((count, *tensor.shape[1:]), np.float32) for tensor in model.inputs]
+    return found if len(found) > 1 else found[0]
 
 
 # Parameters and multiply-accumulates by default. torchvision has as many parameters for each of these networks that it
@@ -69,6 +73,8 @@ EXACT = {
     "ssdlite_mobilenet_v1": (5_100_661, 1_309_162_944),
     "ssd300_vgg16": (26_285_486, 31_374_277_120),
     "yolo_v1": (271_703_550, 20_285_153_280),
+    "faster_rcnn": (137_061_851, 113_232_186_368),
+    "rcnn": (57_827_237, 710_915_776),
 }
 
 
@@ -149,7 +155,7 @@ def test_training_on_one_batch_lowers_its_loss(spec: ModelSpec) -> None:
     assert min(losses[1:]) < losses[0]
 
 
-@each_detector
+@pytest.mark.parametrize("spec", single_shot.SPECS, ids=lambda s: s.name)
 def test_training_on_one_batch_of_objects_lowers_its_loss(spec: ModelSpec) -> None:
     import keras
     import tensorflow as tf
@@ -174,7 +180,14 @@ def test_training_on_one_batch_of_objects_lowers_its_loss(spec: ModelSpec) -> No
     assert min(losses[1:]) < losses[0]
 
 
-OUTPUTS = {None: ["logits"], Head.SSD: ["boxes", "scores"], Head.YOLO_V1: ["boxes", "confidences", "classes"]}
+OUTPUTS = {
+    "classification": ["logits"],
+    "detection": ["boxes", "scores"],
+    "yolo_v1": ["boxes", "confidences", "classes"],
+    "faster_rcnn": ["features", "objectness", "anchor_offsets"],
+    "rcnn": ["scores", "offsets"],
+}
+"""What a file of an entry, or else of its task, gives."""
 
 
 @each_spec
@@ -184,23 +197,64 @@ def test_a_file_loads_in_stock_keras_and_carries_its_card(spec: ModelSpec, tmp_p
     artifact = build_file(spec, tmp_path / "m.keras", overrides=small(spec), seed=1)
     loaded = keras.saving.load_model(artifact.path, safe_mode=True)
     assert {type(layer).__module__.split(".")[0] for layer in loaded.layers} == {"keras"}
-    model = small_model(spec.name)
+    model = split(small_model(spec.name))[0] if spec.name == "faster_rcnn" else small_model(spec.name)
     inputs = batch(model, 2)
     for got, expected in zip(outputs_of(loaded, inputs), outputs_of(model, inputs), strict=True):
         np.testing.assert_array_equal(got, expected)
     card = open_artifact(artifact.path).card
     assert not artifact.foreign
     assert (card.name, card.task, card.labels) == (spec.name, spec.task, None)
-    assert card.detection == spec.detection(small(spec))
+    assert without_companion(card.detection) == spec.detection(small(spec))
     assert card.preprocessing == spec.preprocessing(small(spec))
     assert [(t.name, t.shape, t.dtype) for t in card.inputs] == [("image", (None, *model.input_shape[1:]), "float32")]
-    head = card.detection.head if card.detection is not None else None
-    assert [(t.name, t.dtype) for t in card.outputs] == [(name, "float32") for name in OUTPUTS[head]]
+    outputs = OUTPUTS[spec.name if spec.name in OUTPUTS else spec.task]
+    assert [(t.name, t.dtype) for t in card.outputs] == [(name, "float32") for name in outputs]
     assert [t.shape for t in card.outputs] == [tuple(t.shape) for t in model.outputs]
     assert card.provenance.architecture == spec.name
     assert card.provenance.arguments == spec.resolved(small(spec))
     assert set(card.provenance.tools) == {"edgekit", "keras", "tensorflow"}
     assert card.provenance.notes == ("weights not trained, drawn from seed 1",)
+
+
+def without_companion(detection: Detection | None) -> Detection | None:
+    if detection is None or detection.proposals is None:
+        return detection
+    return replace(detection, proposals=replace(detection.proposals, heads=None))
+
+
+def test_a_detector_of_two_stages_is_two_files(tmp_path: Path) -> None:
+    import keras
+
+    spec = find_spec("faster_rcnn")
+    first = build_file(spec, tmp_path / "m.keras", overrides=small(spec), seed=1)
+    proposals = first.card.detection.proposals if first.card.detection is not None else None
+    assert proposals is not None
+    second = open_artifact(heads_path(first.path))
+    assert proposals.heads == Companion(name="m.heads.keras", sha256=second.sha256)
+    assert (second.card.name, second.card.task, second.card.detection) == ("faster_rcnn_heads", None, None)
+    assert [t.name for t in (*second.card.inputs, *second.card.outputs)] == ["pooled", "scores", "offsets"]
+    assert second.card.provenance.architecture == "faster_rcnn"
+    heads = split(small_model("faster_rcnn"))[1]
+    inputs = batch(heads, 3)
+    loaded = keras.saving.load_model(second.path, safe_mode=True)
+    assert all(map(np.array_equal, outputs_of(loaded, inputs), outputs_of(heads, inputs)))
+    first.path.unlink()
+    with pytest.raises(InputError) as caught:
+        build_file(spec, first.path, overrides=small(spec))
+    assert str(caught.value) == f"{second.path} exists; use --force to replace it or -o to write elsewhere."
+    again, _, arguments = build_with_weights(
+        spec, build_file(spec, first.path, overrides=small(spec), seed=1, force=True).path, classes=3, arguments={}
+    )
+    for layer in ("proposals", "hidden_6"):
+        ours, theirs = (m.get_layer(layer).get_weights()[0] for m in (again, small_model("faster_rcnn")))
+        assert np.array_equal(ours, theirs), layer
+    assert (arguments["classes"], again.get_layer("scores").units) == (3, 4)
+
+
+def test_a_stride_that_no_pooling_makes_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        build(find_spec("faster_rcnn"), stride=12)
+    assert str(caught.value) == "faster_rcnn takes stride 8 or 16; got 12."
 
 
 # All have an 8-bit form in TFLite and in ONNX.
@@ -235,6 +289,10 @@ def test_the_small_stem_keeps_more_of_a_small_image(spec: ModelSpec) -> None:
     )
     assert small_stem.output.shape[1:3] == (64, 64)
     assert max(imagenet_stem.output.shape[1:3]) <= 32
+
+
+UNNORMALISED = r"(boxes|scores)_\d+|hidden_1|proposals|(objectness|anchor_offsets)_maps"
+"""What detectors add to their backbones without normalisation."""
 
 
 @pytest.mark.parametrize("spec", [s for s in ZOO if "norm" in s.defaults], ids=lambda s: s.name)

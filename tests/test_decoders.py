@@ -229,6 +229,9 @@ def test_offsets_and_scores_are_told_apart() -> None:
     with pytest.raises(InputError) as caught:
         resolve_detection(artifact(), "ssd")
     assert str(caught.value) == "The anchors of m.onnx must be told in its card: use `edgekit card attach`."
+    with pytest.raises(InputError) as caught:
+        resolve_detection(artifact(), "regions")
+    assert str(caught.value) == "The regions of m.onnx must be told in its card: use `edgekit card attach`."
 
 
 @pytest.mark.parametrize(
@@ -356,6 +359,7 @@ def test_images_are_resized_as_the_source_of_the_head_does() -> None:
         Head.SSD: ("stretch", "rgb"),
         Head.FASTESTDET: ("stretch", "bgr"),
         Head.YOLO_V1: ("stretch", "rgb"),
+        Head.REGIONS: ("stretch", "rgb"),
     }
     assert parse_head("fastestdet") is Head.FASTESTDET
 

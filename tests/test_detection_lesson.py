@@ -158,9 +158,7 @@ def test_crowds_are_not_learned(tmp_path: Any) -> None:
 
 
 def test_a_head_that_the_zoo_does_not_build_has_no_objective() -> None:
-    with pytest.raises(
-        ValueError, match=r"^The head yolov8 is that of foreign files; expected one that the zoo builds\.$"
-    ):
+    with pytest.raises(ValueError, match=r"^There is no training objective for the head yolov8\.$"):
         objective_of(Detection(head=Head.YOLOV8))
 
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 HEAVY = {
-    *("PIL", "cv2", "h5py", "scipy", "sklearn", "pycocotools"),
+    *("PIL", "cv2", "h5py", "scipy", "sklearn", "skimage", "pycocotools"),
     *("tensorflow", "keras", "tf2onnx", "onnx", "litert_quantizer", "flatbuffers", "google"),
     *("ai_edge_litert", "tflite_runtime", "onnxruntime", "openvino", "openvino_telemetry"),
 }

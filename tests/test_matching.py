@@ -77,7 +77,7 @@ def test_a_batch_holds_the_targets_of_each_image() -> None:
     assert classes[0].tolist() == matcher.targets(each[0])[1].tolist()
 
 
-@pytest.mark.parametrize("name", ["ssdlite_mobilenet_v2", "ssdlite_mobilenet_v1", "ssd300_vgg16"])
+@pytest.mark.parametrize("name", ["ssdlite_mobilenet_v2", "ssdlite_mobilenet_v1", "ssd300_vgg16", "faster_rcnn"])
 def test_the_anchors_of_the_small_presets_fit_the_digits_of_scenes(name: str) -> None:
     """Most objects have an anchor that overlaps them by half, wherever they lie."""
     spec = find_spec(name)

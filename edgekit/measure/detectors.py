@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgekit.detection import Head
 from edgekit.errors import InputError
 from edgekit.feeding import Feeder
 from edgekit.measure.subjects import Subject, open_subjects
+from edgekit.measure.two_stage import look_twice
 from edgekit.preprocessing import PRESETS
 from edgekit.runtimes import Array
 from edgekit.tasks.detection import Decoder, make_decoder, published_resize, resolve_detection
@@ -83,6 +85,9 @@ def open_detectors(
             raise InputError(f"Nothing says how images become the input of {subject.given}: say it with --preprocess.")
         if subject.artifact.card.preprocessing is None and preprocess in PRESETS:
             how = published_resize(how, spec.head)
+            subject.feeder = Feeder(subject.runtime.inputs, how)
+        if spec.head is Head.REGIONS:
+            subject.runtime, how = look_twice(subject.artifact, subject.runtime, spec, how, threads=threads)
             subject.feeder = Feeder(subject.runtime.inputs, how)
         found.append(Detector(subject=subject, decoder=make_decoder(subject.artifact, spec, how)))
     return tuple(found)

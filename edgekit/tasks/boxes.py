@@ -25,6 +25,16 @@ def corners(centres: Array) -> Floats:
     return np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
 
 
+def centred(boxes: Array) -> Floats:
+    """Boxes that are given by their corners (count, 4) as centre x, centre y, width, height; sides are above 0.
+
+    >>> centred(np.array([[3.0, 1.0, 5.0, 7.0]])).tolist()
+    [[4.0, 4.0, 2.0, 6.0]]
+    """
+    sides = np.maximum(boxes[:, 2:4] - boxes[:, :2], 1e-4)
+    return np.concatenate([boxes[:, :2] + sides / 2, sides], axis=1).astype(np.float32)
+
+
 def areas(boxes: Array) -> Array:
     """(count,): width times height, 0 for boxes turned inside out."""
     sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)

@@ -19,7 +19,10 @@ from edgekit.tasks.heads import READERS, Asked, Detections, UnlikeHeadError
 Array = npt.NDArray[Any]
 TASK = "detection"
 
-_TOLD_BY_CARDS = {Head.SSD: "anchors", Head.YOLO_V1: "grid"}
+REGION_OUTPUTS = ("regions", "scores", "offsets")
+"""What a two-stage detector gives as a whole, in the order of `Head.REGIONS`."""
+
+_TOLD_BY_CARDS = {Head.SSD: "anchors", Head.YOLO_V1: "grid", Head.REGIONS: "regions"}
 """What no output shows of these heads."""
 _OF_CELLS = ("boxes", "confidences", "classes")
 """The outputs of `Head.YOLO_V1`."""
@@ -78,7 +81,7 @@ class Decoder:
                 return int(shape[0]) - 4
             case Head.FASTESTDET:
                 return int(shape[0]) - 5
-            case Head.SSD:
+            case Head.SSD | Head.REGIONS:
                 return int(np.shape(outputs[self.names[1]])[-1]) - 1
             case Head.YOLO_V1:
                 return int(np.shape(outputs[self.names[2]])[-1])
@@ -146,6 +149,8 @@ def make_decoder(artifact: Artifact, spec: Detection, preprocessing: Preprocessi
         names = _ssd_outputs(artifact, spec)
     elif spec.head is Head.YOLO_V1:
         names = _outputs_of_cells(artifact, spec)
+    elif spec.head is Head.REGIONS:
+        names = REGION_OUTPUTS
     elif len(names) != 1:
         raise InputError(f"{artifact.path} has {len(names)} outputs; a {spec.head} head has one.")
     return Decoder(spec=spec, names=names, preprocessing=preprocessing, model=str(artifact.path))

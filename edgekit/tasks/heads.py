@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edgekit.detection import Detection, Head, Scores
 from edgekit.tasks.anchors import anchor_boxes, decode
-from edgekit.tasks.boxes import corners
+from edgekit.tasks.boxes import areas, centred, corners
 
 Array = npt.NDArray[Any]
 Parts = Sequence[Array]
@@ -98,6 +98,19 @@ def _ssd(parts: Parts, asked: Asked) -> Detections:
         scores=found.astype(np.float32),
         classes=classes.astype(np.int64),
     )
+
+
+def _regions(parts: Parts, asked: Asked) -> Detections:
+    regions, scores, offsets = parts[:3]
+    classes = scores.shape[-1] - 1
+    if classes < 1 or offsets.shape != (len(scores), 4 * classes) or regions.shape != (len(scores), 4):
+        raise UnlikeHeadError(regions, "regions x 4, regions x (1 + classes) scores and regions x 4 classes offsets")
+    there = np.flatnonzero(areas(regions) > 0)
+    rows, chosen, found = _likely(scores[there], asked.spec.scores, asked.least_score)
+    own = there[rows]
+    moves = offsets.reshape(len(scores), classes, 4)[own, chosen]
+    boxes = corners(decode(moves, centred(regions[own]), asked.spec.variances))
+    return Detections(boxes=np.clip(boxes, 0, 1), scores=found.astype(np.float32), classes=chosen.astype(np.int64))
 
 
 _anchors = functools.cache(anchor_boxes)
@@ -193,5 +206,6 @@ READERS: Mapping[Head, Callable[[Parts, Asked], Detections]] = {
     Head.SSD: _ssd,
     Head.FASTESTDET: _fastestdet,
     Head.YOLO_V1: _yolo_v1,
+    Head.REGIONS: _regions,
 }
 """What makes boxes, in fractions of the input, of the outputs of each head, in their order."""

@@ -1,38 +1,21 @@
-"""The detectors. Their "small" presets all learn scenes of handwritten digits."""
+"""Detectors that look once at an image: SSD, SSDLite and YOLO."""
 
 from edgekit.models.box_augmentation import BoxAugmentation
-from edgekit.models.spec import Argument, ModelSpec, Optimizer, Published, Schedule, TrainingPreset, Value
+from edgekit.models.spec import Argument, ModelSpec, Optimizer, Published, Schedule, TrainingPreset
+from edgekit.models.zoo.scene_preset import MOMENTUM, WIDTH, scenes
 from edgekit.preprocessing import Resize
-
-_WIDTH = Argument(name="alpha", default=1.0, low=0.1, high=4)
-_MOMENTUM = Argument(name="momentum", default=0.99, low=0, high=1)
 
 
 def _lite(default_size: int) -> tuple[Argument, ...]:
     return (
-        _WIDTH,
+        WIDTH,
         Argument(name="size", default=default_size, low=64),
         Argument(name="classes", default=80),
         Argument(name="padding", default="same", choices=("same", "torch")),
         Argument(name="epsilon", default=1e-3, low=1e-7, high=1e-1),
-        _MOMENTUM,
+        MOMENTUM,
         Argument(name="head", default="lite", choices=("lite", "full")),
         Argument(name="first_map", default="few", choices=("few", "all")),
-    )
-
-
-def _scenes(*, epochs: int, learning_rate: float, **arguments: Value) -> TrainingPreset:
-    """Scenes of digits in minutes on two cores; they are drawn turned, shaded and blurred already."""
-    return TrainingPreset(
-        data="digit_scenes",
-        epochs=epochs,
-        batch_size=32,
-        optimizer=Optimizer.ADAM,
-        learning_rate=learning_rate,
-        schedule=Schedule.COSINE,
-        boxes=BoxAugmentation(colour=0.3, crop=0.4, expand=1.3),
-        validation_fraction=0.04,
-        arguments={"momentum": 0.9, "classes": 10, **arguments},
     )
 
 
@@ -66,7 +49,7 @@ def _ssdlite(version: int, *, epochs: int, alpha: float, published: tuple[int, i
         preprocess="tf",
         resize=Resize.STRETCH,
         presets={
-            "small": _scenes(epochs=epochs, learning_rate=2e-3, alpha=alpha, size=160, first_map="all"),
+            "small": scenes(epochs=epochs, learning_rate=2e-3, alpha=alpha, size=160, first_map="all"),
             "book": _COCO,
         },
         source=f"{_MOBILENET_V2}, table 6; anchors and additional maps: TensorFlow's published models",
@@ -107,18 +90,18 @@ SPECS: tuple[ModelSpec, ...] = (
         head=r"scores_\d+",
         channels=3,
         arguments=(
-            _WIDTH,
+            WIDTH,
             Argument(name="size", default=300, low=96),
             Argument(name="classes", default=20),
             Argument(name="norm", default="none", choices=("none", "batch")),
-            _MOMENTUM,
+            MOMENTUM,
             Argument(name="smallest", default=0.2, low=0.01, high=1),
             Argument(name="largest", default=0.88, low=0.01, high=2),
         ),
         preprocess="torch",
         resize=Resize.STRETCH,
         presets={
-            "small": _scenes(
+            "small": scenes(
                 epochs=10, learning_rate=2e-3, alpha=0.125, size=128, norm="batch", smallest=0.3, largest=0.9
             ),
             "book": _COCO,
@@ -137,7 +120,7 @@ SPECS: tuple[ModelSpec, ...] = (
         head=r"classes(_values)?",
         channels=3,
         arguments=(
-            _WIDTH,
+            WIDTH,
             Argument(name="size", default=448, low=64),
             Argument(name="classes", default=20),
             Argument(name="cell", default=64, low=8, high=64),
@@ -147,13 +130,13 @@ SPECS: tuple[ModelSpec, ...] = (
             Argument(name="units", default=4096),
             Argument(name="dropout", default=0.5, low=0, high=0.9),
             Argument(name="norm", default="none", choices=("none", "batch")),
-            _MOMENTUM,
+            MOMENTUM,
             Argument(name="activation", default="leaky", choices=("leaky", "relu")),
         ),
         preprocess="unit",
         resize=Resize.STRETCH,
         presets={
-            "small": _scenes(
+            "small": scenes(
                 epochs=20,
                 learning_rate=1.5e-3,
                 alpha=0.1875,

@@ -1,0 +1,131 @@
+"""Conversion of detectors that look at regions: calibrated on what these show, and both files where there are two."""
+
+import json
+import shutil
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from edgekit.card import ModelCard
+from edgekit.converters import calibration as calibrating
+from edgekit.converters import region_items
+from edgekit.converters.plan import matching, plan
+from edgekit.converters.report import ConversionReport, Converted
+from edgekit.converters.request import Request
+from edgekit.converters.source import Source, open_source
+from edgekit.data.base import Dataset
+from edgekit.files import Staging, refuse_existing, scratch_folder
+from edgekit.formats import keras
+from edgekit.measure.two_stage import second_file
+from edgekit.models.stages import HEADS
+from edgekit.recipe import Recipe
+from edgekit.regions import Companion
+from edgekit.workers import Progress
+
+
+class ConvertOne(Protocol):
+    """A conversion of one file."""
+
+    def __call__(self, request: Request, source: Source, *, asked: Request) -> ConversionReport:
+        """The report of ``request``, whose manifest repeats what was ``asked``."""
+
+
+def looks_at_regions(card: ModelCard | None) -> bool:
+    """Whether the model with this ``card`` looks at regions of an image, or proposes them."""
+    found = card.detection if card is not None else None
+    return found is not None and (found.proposals is not None or found.search is not None)
+
+
+def convert_regions(request: Request, source: Source, convert_one: ConvertOne, progress: Progress) -> ConversionReport:
+    """The report on all files of the detector ``source``; where it has two, the second ones come first."""
+    card = source.card
+    assert card is not None  # noqa: S101 - it says that the model looks at regions
+    assert card.detection is not None  # noqa: S101
+    data = calibrating.find_data(
+        request.calibration,
+        card,
+        required=any(recipe.needs_calibration for recipe in request.recipes),
+        data_dir=request.data_dir,
+    )
+    if card.detection.proposals is not None:
+        second = second_file(source.path, card.detection.proposals)
+        return _convert_two(request, source, second, data, convert_one, progress)
+    if data is None or card.detection.search is None:
+        return convert_one(request, source, asked=request)
+    items = region_items.searched(data, card, card.detection.search, request)
+    return convert_one(replace(request, calibration=items), source, asked=request)
+
+
+def _convert_two(
+    request: Request, source: Source, second: Path, data: Dataset | None, convert_one: ConvertOne, progress: Progress
+) -> ConversionReport:
+    """Both files, or none: the second ones are made first, so that the first ones can name them."""
+    card = source.card
+    assert card is not None  # noqa: S101
+    target, prefix = request.output_dir or source.home, f"{source.name}.{HEADS}"
+    todo = plan(source, request.recipes, request.formats)
+    seconds = [f"{prefix}{job.file_name.removeprefix(source.name)}" for job in todo.jobs]
+    refuse_existing((target / name for name in (*todo.names, *seconds)), force=request.force)
+    ours, theirs = _layers(source.path), _layers(second)
+    with Staging(target) as stage, scratch_folder() as scratch:
+        made = stage.path / "made"  # a conversion has its folder for itself, and the stage is in use
+        copy = Path(scratch) / f"{prefix}{second.suffix}"
+        shutil.copyfile(second, copy)  # under the name that its files get
+        items = data
+        if data is not None:
+            items = region_items.pooled(data, card, source.path, request, Path(scratch), progress)
+        of_heads = replace(
+            request,
+            source=copy,
+            recipes=tuple(_own(recipe, theirs, ours) for recipe in request.recipes),
+            calibration=items,
+            preprocess=None,
+            output_dir=made,
+        )
+        heads = convert_one(of_heads, open_source(copy), asked=of_heads)
+        of_first = replace(
+            request,
+            recipes=tuple(_own(recipe, ours, theirs) for recipe in request.recipes),
+            output_dir=made,
+            companions={
+                f"{source.name}{row.path.name.removeprefix(prefix)}": Companion(name=row.path.name, sha256=row.sha256)
+                for row in heads.artifacts
+            },
+        )
+        first = convert_one(of_first, source, asked=request)
+        for name in (*seconds, *todo.names):
+            (made / name).rename(stage.path / name)
+        stage.publish(*seconds, *todo.names, force=request.force)
+    return _together(heads, first, target)
+
+
+def _layers(path: Path) -> tuple[str, ...]:
+    """The names of the layers of a Keras file; none of another."""
+    if path.suffix != ".keras":
+        return ()
+    config = json.loads(keras.read_member(path, "config.json"))
+    return tuple(layer["config"]["name"] for layer in config["config"]["layers"])
+
+
+def _own(recipe: Recipe, own: Collection[str], others: Collection[str]) -> Recipe:
+    """``recipe`` without the expressions that name layers of the other file alone."""
+
+    def kept(patterns: Collection[str]) -> tuple[str, ...]:
+        return tuple(p for p in patterns if matching([p], own) or not matching([p], others))
+
+    return replace(recipe, keep_float=kept(recipe.keep_float), exclude=kept(recipe.exclude))
+
+
+def _together(heads: ConversionReport, first: ConversionReport, target: Path) -> ConversionReport:
+    def moved(row: Converted) -> Converted:
+        return replace(row, path=target / row.path.name)
+
+    seconds = {f"{HEADS}: {step}": value for step, value in heads.step_seconds.items()}
+    return replace(
+        first,
+        artifacts=(*map(moved, heads.artifacts), *map(moved, first.artifacts)),
+        manifest=target / first.manifest.name,
+        notes=(*first.notes, *(f"The second file: {note}" for note in heads.notes)),
+        step_seconds={**seconds, **first.step_seconds},
+    )

@@ -1,0 +1,157 @@
+"""Detectors of two stages as one engine: an image in; regions with their scores and offsets out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.artifact import Artifact
+from edgekit.card import TensorSpec
+from edgekit.detection import Detection
+from edgekit.errors import InputError
+from edgekit.files import sha256_file
+from edgekit.preprocessing import Preprocessing, Resize, normalize
+from edgekit.regions import Proposals, Search
+from edgekit.runtimes import Array, Feed, Runtime, open_checked_runtime, run_items
+from edgekit.runtimes.base import Delegation
+from edgekit.tasks.detection import REGION_OUTPUTS
+from edgekit.tasks.regions import pool, propose, warp
+from edgekit.tasks.selective_search import search
+
+Floats = npt.NDArray[np.float32]
+Looked = tuple[Floats, Array]
+"""Regions (count, 4), and what the last file takes for each of them, (count, ...)."""
+
+FIRST_OUTPUTS = ("features", "objectness", "anchor_offsets")
+"""What a file gives that proposes regions."""
+
+_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionRuntime:
+    """A `Runtime` of one image: ``look`` finds regions, and ``last`` runs on what each of them shows.
+
+    Its outputs are `REGION_OUTPUTS`, with as many rows as there are regions. What it is called, and what is delegated,
+    is ``engine``'s.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    look: Callable[[Feed], Looked]
+    last: Runtime
+    engine: Runtime
+
+    @property
+    def name(self) -> str:
+        """The engine of the files."""
+        return self.engine.name
+
+    @property
+    def version(self) -> str:
+        """Its version."""
+        return self.engine.version
+
+    @property
+    def delegation(self) -> Delegation | None:
+        """That of the file that sees the image."""
+        return self.engine.delegation
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """Regions, scores and offsets of one image."""
+        widths = {"regions": 4, **{spec.name: spec.shape[-1] for spec in self.last.outputs}}
+        return tuple(TensorSpec(name=name, shape=(1, None, widths[name]), dtype="float32") for name in REGION_OUTPUTS)
+
+    def run(self, feed: Feed, *, as_float: bool = False) -> dict[str, Array]:  # noqa: ARG002 - they are real numbers
+        """The outputs for one image; see `Runtime.run`."""
+        regions, crops = self.look(feed)
+        (taken,) = self.last.inputs
+        answers = list(run_items(self.last, ({taken.name: crop} for crop in crops), batch=_BATCH))
+        found: dict[str, Array] = {"regions": regions[None]}
+        for spec in self.outputs[1:]:
+            rows = [answer[spec.name] for answer in answers]
+            found[spec.name] = np.stack(rows)[None] if rows else np.zeros((1, 0, spec.shape[-1] or 0), np.float32)
+        return found
+
+    def bind(self, feed: Feed) -> Callable[[], object]:
+        """As `Runtime.bind`, with the work between the files."""
+        return lambda: self.run(feed)
+
+
+def look_twice(
+    artifact: Artifact, runtime: Runtime, spec: Detection, how: Preprocessing, *, threads: int
+) -> tuple[RegionRuntime, Preprocessing]:
+    """The detector whose first or only file is ``artifact``, and how an image becomes its input.
+
+    ``how`` is the preprocessing of that file. `InputError` where the second file is missing or another one, or a file
+    has other outputs than its place needs.
+    """
+    if spec.search is not None:
+        return searching(artifact.path, runtime, spec, how)
+    assert spec.proposals is not None  # noqa: S101 - one of the two is there
+    second = second_file(artifact.path, spec.proposals)
+    last = open_checked_runtime(second, threads=threads, engine=runtime.name)
+    return proposing(runtime, last, spec, paths=(artifact.path, second)), how
+
+
+def second_file(first: Path, proposals: Proposals) -> Path:
+    """The file that belongs to the detector ``first``; `InputError` where it is not there, or is another one."""
+    companion = proposals.heads
+    if companion is None:
+        raise InputError(f"The card of {first} names no second file; train, build or convert the detector anew.")
+    path = first.parent / companion.name
+    if not path.is_file():
+        raise InputError(f"{first} needs {companion.name} in the same folder; copy both files of the detector.")
+    if sha256_file(path) != companion.sha256:
+        raise InputError(f"{path} is not the file that {first} was made with; copy both files of one conversion.")
+    return path
+
+
+def proposing(first: Runtime, last: Runtime, spec: Detection, *, paths: tuple[Path, Path]) -> RegionRuntime:
+    """A detector whose ``first`` file proposes regions of its feature map, which ``last`` looks at."""
+    _require_outputs(paths[0], first, FIRST_OUTPUTS)
+    _require_outputs(paths[1], last, REGION_OUTPUTS[1:])
+    how = spec.proposals
+    assert how is not None  # noqa: S101
+
+    def look(feed: Feed) -> Looked:
+        found = first.run(feed, as_float=True)
+        regions = propose(found["objectness"][0], found["anchor_offsets"][0], spec)
+        return regions, pool(found["features"][0], regions, how.bins)
+
+    inputs = tuple(replace(taken, shape=(1, *taken.shape[1:])) for taken in first.inputs)
+    return RegionRuntime(inputs=inputs, look=look, last=last, engine=first)
+
+
+def searching(path: Path, last: Runtime, spec: Detection, how: Preprocessing) -> tuple[RegionRuntime, Preprocessing]:
+    """A detector that looks at what selective search finds in an image, each as ``how`` brings it to its file."""
+    _require_outputs(path, last, REGION_OUTPUTS[1:])
+    searched = spec.search
+    assert searched is not None  # noqa: S101
+    image, whole = whole_image(searched, how)
+
+    def look(feed: Feed) -> Looked:
+        pixels: Any = feed[image.name][0]
+        regions = search(pixels, searched)
+        return regions, normalize(warp(pixels, regions, how.size_hw, searched.context), how)
+
+    return RegionRuntime(inputs=(image,), look=look, last=last, engine=last), whole
+
+
+def whole_image(how: Search, of_region: Preprocessing) -> tuple[TensorSpec, Preprocessing]:
+    """The image in which regions are searched, as an input, and what makes it; the file takes regions ``of_region``."""
+    height, width = how.size_hw
+    spec = TensorSpec(name="image", shape=(1, height, width, of_region.channels), dtype="uint8")
+    return spec, Preprocessing(size_hw=how.size_hw, resize=Resize.STRETCH, colour=of_region.colour, dtype="uint8")
+
+
+def _require_outputs(path: Path, runtime: Runtime, names: tuple[str, ...]) -> None:
+    found = {spec.name for spec in runtime.outputs}
+    if found != set(names) or len(runtime.inputs) != 1:
+        raise InputError(
+            f"{path} has {len(runtime.inputs)} inputs and the outputs {', '.join(sorted(found))}; as a part of a "
+            f"detector of two stages it has one and {', '.join(sorted(names))}."
+        )

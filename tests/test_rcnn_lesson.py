@@ -1,0 +1,131 @@
+"""What R-CNN learns: regions of scenes, and linear machines on a network's features."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.data import Part, open_data
+from edgekit.models.batches import Share
+from edgekit.models.images import BoxedImages, load_boxed_images
+from edgekit.models.rcnn_lesson import OBJECT_SHARE, RegionLesson
+from edgekit.models.region_samples import LIKE, Samples, sampled
+from edgekit.models.registry import find_spec
+from edgekit.preprocessing import Preprocessing, Resize
+from edgekit.regions import Search
+from edgekit.tasks.boxes import iou
+from edgekit.tasks.regions import warp
+
+HOW = Search(size_hw=(160, 160), count=40, scales=(75.0,), context=0.1)
+WHOLE = Preprocessing(size_hw=(160, 160), resize=Resize.STRETCH)
+
+
+@pytest.fixture(scope="module")
+def images() -> BoxedImages:
+    return load_boxed_images(open_data("digit_scenes", part=Part.TRAIN, data_dir=None).subset(range(4)), WHOLE)
+
+
+@pytest.fixture(scope="module")
+def samples(images: BoxedImages) -> Samples:
+    return sampled(images, HOW)
+
+
+def lesson(samples: Samples, **fields: Any) -> RegionLesson:
+    preset = replace(find_spec("rcnn").presets["small"], batch_size=16)
+    known: dict[str, Any] = {
+        "training": samples,
+        "validation": samples,
+        "preprocessing": replace(WHOLE, size_hw=(12, 12), scale=(1 / 255,)),
+        "preset": preset,
+        "context": HOW.context,
+        "seed": 0,
+    }
+    return RegionLesson(**known | fields)
+
+
+def test_each_region_knows_the_object_that_it_overlaps_most(samples: Samples, images: BoxedImages) -> None:
+    assert sorted(set(samples.images.tolist())) == [0, 1, 2, 3]
+    before = 0
+    for image, boxes in enumerate(images.boxes):
+        own = np.flatnonzero(samples.images == image)
+        overlap = iou(samples.regions[own], boxes.corners)
+        np.testing.assert_allclose(samples.overlaps[own], overlap.max(axis=1), atol=1e-6)
+        assert np.array_equal(samples.objects[own] - before, overlap.argmax(axis=1))
+        assert np.array_equal(samples.nearest[own], boxes.classes[overlap.argmax(axis=1)])
+        assert np.array_equal(samples.truth[own], boxes.corners[overlap.argmax(axis=1)])
+        assert np.array_equal(samples.regions[own][samples.true[own]], boxes.corners)
+        before += len(boxes)
+    shown = samples.overlaps >= LIKE
+    assert np.array_equal(samples.classes > 0, shown)
+    assert np.array_equal(samples.classes[shown], samples.nearest[shown] + 1)
+    found = sampled(images, HOW, truth=False)
+    assert not found.true.any()
+    assert len(found) == len(samples) - before
+
+
+def test_an_image_without_objects_shows_nothing(images: BoxedImages) -> None:
+    nothing = replace(images.boxes[0], corners=np.zeros((0, 4), np.float32), classes=np.zeros(0, np.int64),
+                      crowd=np.zeros(0, bool))  # fmt: skip
+    found = sampled(replace(images, boxes=(nothing, *images.boxes[1:])), HOW)
+    own = found.images == 0
+    assert own.any()
+    assert not found.classes[own].any()
+    assert set(found.objects[own].tolist()) == {-1}
+    assert found.objects[~own].min() == 0
+
+
+def test_an_epoch_has_one_region_of_each_object(samples: Samples) -> None:
+    chosen = samples.one_of_each_object(np.random.default_rng(0))
+    assert sorted(samples.objects[chosen].tolist()) == sorted(set(samples.objects[samples.classes > 0].tolist()))
+    assert (samples.classes[chosen] > 0).all()
+    other = samples.one_of_each_object(np.random.default_rng(1))
+    assert set(chosen.tolist()) != set(other.tolist())
+
+
+def test_regions_are_shown_as_the_device_sees_them(samples: Samples, images: BoxedImages) -> None:
+    places = np.array([len(samples) - 1, 0, 5])
+    found = samples.warped(places, (12, 12), HOW.context)
+    for place, pixels in zip(places, found, strict=True):
+        image = images.at(np.array([samples.images[place]]))[0]
+        assert np.array_equal(pixels, warp(image, samples.regions[place : place + 1], (12, 12), HOW.context)[0])
+
+
+def test_a_quarter_of_a_batch_shows_objects(samples: Samples) -> None:
+    plan = lesson(samples)
+    first, again, other = (list(plan.batches(epoch)) for epoch in (1, 1, 2))
+    assert len(first) == plan.steps == len(set(samples.objects[samples.classes > 0].tolist())) // 4
+    assert all(np.array_equal(a, b) for x, y in zip(first, again, strict=True) for a, b in zip(x, y, strict=True))
+    assert not np.array_equal(first[0][0], other[0][0])
+    for inputs, classes, count in first:
+        assert (inputs.shape, inputs.dtype, classes.dtype, count) == ((16, 12, 12, 3), np.float32, np.int32, 16.0)
+        assert np.count_nonzero(classes) == 16 * OBJECT_SHARE
+        assert 0 <= inputs.min() <= inputs.max() <= 1
+    parts = [next(lesson(samples, share=Share(index=i, count=2)).batches(1)) for i in range(2)]
+    for position in range(2):
+        for index, part in enumerate(parts):
+            assert np.array_equal(part[position], first[0][position][index::2])
+
+
+class Knowing:
+    """Answers with the classes of the regions, known by their order."""
+
+    name = "knowing"
+
+    def __init__(self, classes: Any, certainty: float) -> None:
+        self.answers = iter(
+            np.array_split(np.eye(11, dtype=np.float32)[classes] * certainty, range(256, len(classes), 256))
+        )
+
+    def predict_on_batch(self, _inputs: Any) -> Any:
+        return next(self.answers)
+
+
+def test_a_network_that_knows_is_judged_right(samples: Samples) -> None:
+    loss, figures = lesson(samples).judge(Knowing(samples.classes, 30.0))
+    assert loss < 1e-6
+    assert figures == {"accuracy": 1.0}
+    wrong = (samples.classes + 1) % 11
+    worse, figures = lesson(samples).judge(Knowing(wrong, 1.0))
+    assert worse == pytest.approx(np.log(np.e + 10), rel=1e-4)
+    assert figures == {"accuracy": 0.0}
