@@ -90,8 +90,13 @@ def trained(folder: Path) -> Iterator[Trained]:
 def held_out_inputs(path: Path, paths: list[Path], data: Dataset, items: int) -> dict[str, Any]:
     """``items`` held-out items as the file at ``path`` takes them, (items, ...) of each input."""
     feeder = Feeder(open_runtime(path).inputs, open_artifact(path).card.preprocessing)
-    fed = [feeder.feed(item) for item in HeldOut(data, [open_artifact(p) for p in paths], samples=items, seed=0)]
+    fed = [feeder.feed(item) for item in held_out_items(paths, data, items)]
     return {name: np.stack([feed[name] for feed in fed]) for name in fed[0]}
+
+
+def held_out_items(paths: list[Path], data: Dataset, items: int) -> HeldOut:
+    """``items`` of ``data`` that no file of ``paths`` has seen."""
+    return HeldOut(data, [open_artifact(path) for path in paths], samples=items, seed=0)
 
 
 def _data_file(name: str) -> Path | None:

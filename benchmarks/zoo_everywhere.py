@@ -4,14 +4,15 @@ class, or find the same objects, on an ARM CPU.
     python benchmarks/zoo_everywhere.py RUNS [--data-dir DIR] [--items N]
 
 RUNS is what `edgekit train --all` left. Each file runs on N held-out items here, in an environment that has one engine,
-and on an emulated Cortex-A72, the core of a Raspberry Pi 4; `RUNS/everywhere.json` gets a row for each. Needs
-`make aarch64`.
+and on an emulated Cortex-A72, the core of a Raspberry Pi 4; `RUNS/everywhere.json` gets a row for each. Detectors that
+look at regions are asked about 20 items at most. Needs `make aarch64`.
 """
 
 import argparse
 import contextlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 from aarch64.places import Place, arm, here, run
 from alone import alone
 from material import held_out_inputs
+from regions_elsewhere import Found, RegionFiles
 
 from edgekit.artifact import Format, open_artifact
-from edgekit.data import Part, open_data
+from edgekit.data import Dataset, Part, open_data
+from edgekit.detection import Head
 from edgekit.errors import EdgekitError
 from edgekit.files import write_atomic
 from edgekit.measure.host import host_facts
 from edgekit.measure.inspect import inspect
 from edgekit.measure.same import same_answers
-from edgekit.measure.same_objects import share_of_same_objects
+from edgekit.measure.same_objects import objects_in, share_of_same_objects
+from edgekit.measure.two_stage import second_file
 from edgekit.models.pages import ARM
 from edgekit.results import envelope
 from edgekit.tasks.detection import is_detector
@@ -38,21 +42,39 @@ EVERYWHERE = "everywhere.json"
 EXTRAS = {Format.TFLITE: "litert", Format.ONNX: "onnx"}
 
 
-def row(path: Path, places: list[Place], inputs: dict[str, Any]) -> dict[str, Any]:
-    """What `EVERYWHERE` says of one file."""
-    artifact, reference = open_artifact(path), run(here(), path, inputs).outputs
+def asked(path: Path, paths: list[Path], data: Dataset, items: int) -> Callable[[Place], Found]:
+    """What runs the file at ``path``, with the one that belongs to it, on held-out items."""
+    artifact = open_artifact(path)
+    detection = artifact.card.detection
+    if detection is not None and detection.head is Head.REGIONS:
+        return RegionFiles.of(path, paths, data, items).run
+    inputs = held_out_inputs(path, paths, data, items)
+
+    def answers(place: Place) -> Found:
+        outputs = run(place, path, inputs).outputs
+        return Found(outputs=outputs, objects=objects_in(artifact, outputs) if is_detector(artifact) else None)
+
+    return answers
+
+
+def row(path: Path, places: list[Place], answers: Callable[[Place], Found]) -> dict[str, Any]:
+    """What `EVERYWHERE` says of one file, or of the two that make a detector."""
+    artifact, reference = open_artifact(path), answers(here())
     elsewhere = {}
     for place in places:
-        outputs = run(place, path, inputs).outputs
-        same = same_answers(reference, outputs)
+        there = answers(place)
+        same = same_answers(reference.outputs, there.outputs)
         metrics = same.metrics()
-        if is_detector(artifact):
-            metrics["agreement"] = share_of_same_objects(artifact, reference, outputs)
+        if reference.objects is not None and there.objects is not None:
+            metrics["agreement"] = share_of_same_objects(reference.objects, there.objects)
         elsewhere[place.name] = {"n": same.count, "metrics": metrics}
+    detection = artifact.card.detection
+    proposals = None if detection is None else detection.proposals
+    files = [path] if proposals is None else [path, second_file(path, proposals)]
     return {
         "artifact": path.name,
         "sha256": artifact.sha256,
-        "custom_operators": list(inspect(path).custom_operators),
+        "custom_operators": sorted({name for file in files for name in inspect(file).custom_operators}),
         "elsewhere": elsewhere,
     }
 
@@ -78,7 +100,7 @@ def main() -> None:
             paths = [given.runs / entry["name"] / file["artifact"] for file in entry["files"]]
             for path in paths:
                 places = [devices[open_artifact(path).format], pi]
-                found.append(row(path, places, held_out_inputs(path, paths, data, given.items)))
+                found.append(row(path, places, asked(path, paths, data, given.items)))
                 told = {name: e["metrics"]["agreement"] for name, e in found[-1]["elsewhere"].items()}
                 print(f"{path.name}: {'holds' if holds(found[-1]) else 'FAILS'} {told}", flush=True)
                 text = json.dumps(envelope("benchmarks/zoo_everywhere", found, host=host_facts()), indent=2) + "\n"

@@ -82,7 +82,7 @@ class AnchorObjective:
 
 
 def objective_of(detection: Detection) -> Objective:
-    """What the training of a detector like ``detection`` aims at; `ValueError` where nothing that ends in its head does."""
+    """What the training of a detector like ``detection`` aims at; `ValueError` where its head has no training."""
     if detection.head is Head.SSD:
         return AnchorObjective(matcher=Matcher.of(detection))
     if detection.grid is not None:

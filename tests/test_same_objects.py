@@ -8,7 +8,7 @@ import pytest
 from tiny_detector import detector
 
 from edgekit.artifact import open_artifact
-from edgekit.measure.same_objects import same_objects, share_of_same_objects
+from edgekit.measure.same_objects import objects_in, same_objects, share_of_same_objects
 from edgekit.runtimes import open_runtime
 from edgekit.tasks.heads import Detections
 
@@ -50,6 +50,7 @@ def test_the_share_counts_items(tmp_path: Path) -> None:
     runtime = open_runtime(path)
     each = [runtime.run({"image": np.full((1, 8, 8, 3), level, np.float32)}) for level in levels]
     outputs = {"found": np.concatenate([run["found"] for run in each])}
-    assert share_of_same_objects(open_artifact(path), outputs, outputs) == 1
+    found = objects_in(open_artifact(path), outputs)
+    assert share_of_same_objects(found, found) == 1
     swapped = {"found": outputs["found"][[0, 0, 2, 3]]}
-    assert share_of_same_objects(open_artifact(path), outputs, swapped) == 0.75
+    assert share_of_same_objects(found, objects_in(open_artifact(path), swapped)) == 0.75

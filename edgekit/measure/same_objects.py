@@ -1,6 +1,6 @@
 """Whether two runs of a detector find the same objects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,10 +31,9 @@ def same_objects(found: Detections, others: Detections) -> bool:
     return bool(alike.any(axis=0).all() and alike.any(axis=1).all())
 
 
-def share_of_same_objects(artifact: Artifact, reference: Mapping[str, Array], other: Mapping[str, Array]) -> float:
-    """The fraction of items in which two runs of the detector ``artifact`` find the `same_objects`."""
-    runs = [objects_in(artifact, outputs) for outputs in (reference, other)]
-    return float(np.mean([same_objects(*pair) for pair in zip(*runs, strict=True)]))
+def share_of_same_objects(found: Sequence[Detections], others: Sequence[Detections]) -> float:
+    """The fraction of items, one of each run in each place, in which two runs found the `same_objects`."""
+    return float(np.mean([same_objects(*pair) for pair in zip(found, others, strict=True)]))
 
 
 def objects_in(artifact: Artifact, outputs: Mapping[str, Array]) -> list[Detections]:
