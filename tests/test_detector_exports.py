@@ -1,7 +1,7 @@
-"""A detector with anchors exports in every recipe, to files of built-in operators that find the same, on ARM too.
+"""Detectors export in every recipe, to files of built-in operators that find the same, on ARM too.
 
-It is SSD300, which learns by heart in a hundred steps; the depthwise networks of SSDLite need many more. The first YOLO
-has a test of its own (tests/test_train_detection.py).
+SSD300 learns scenes by heart in a hundred steps, so it is asked what it finds; the depthwise networks of SSDLite need
+many more, and are asked for their outputs. What the first YOLO finds has a test in tests/test_train_detection.py.
 """
 
 import json
@@ -17,6 +17,7 @@ from edgekit.converters import Request, convert
 from edgekit.data import Part, open_data
 from edgekit.measure.evaluate_detection import evaluate_detection
 from edgekit.measure.inspect import inspect
+from edgekit.measure.same import same_answers
 from edgekit.measure.same_objects import objects_in, share_of_same_objects
 from edgekit.models.registry import find_spec
 from edgekit.models.spec import ModelSpec
@@ -92,3 +93,51 @@ def test_an_arm_cpu_finds_the_same(exported: Any) -> None:
         ours, theirs = (objects_in(open_artifact(path), run(place, path, inputs).outputs) for place in (here(), pi))
         assert share_of_same_objects(ours, theirs) == 1, path.name
         assert sum(map(len, ours)) > 5
+
+
+LEAST_SQNR_DB = {"fp32": 80.0, "fp16": 40.0, "dynamic": 10.0, "int8": 15.0, "int16x8": 30.0}
+"""Of outputs beside the source's."""
+
+
+@pytest.fixture(scope="module", params=["ssdlite_mobilenet_v2", "ssdlite_mobilenet_v1", "yolo_v1"])
+def answering(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A folder with a narrow entry that was trained for two epochs, its file in all recipes, and what `convert` told."""
+    spec = find_spec(request.param)
+    folder = tmp_path_factory.mktemp(spec.name)
+    data = str(coco_folder(folder / "scenes", 40))
+    arguments = {**spec.presets["small"].arguments, "alpha": 0.1, "size": 96, "momentum": 0.9}
+    model = train(TrainRequest(spec=spec, data=data, epochs=2, batch_size=8, arguments=arguments), folder / "run")
+    recipes = tuple(Recipe(precision=p, portable=p is Precision.INT8) for p in Precision)
+    converted = convert(Request(source=model, recipes=recipes, calibration=data, output_dir=folder))
+    return folder, converted
+
+
+def test_every_recipe_answers_as_its_source(answering: tuple[Path, Any]) -> None:
+    folder, converted = answering
+    source = open_artifact(folder / "run/model.keras").card
+    rows = [(row, row.to_result()) for row in converted.artifacts]
+    assert {(result["format"], result["recipe"]) for _, result in rows} == EXPECTED
+    for row, result in rows:
+        card = open_artifact(row.path).card
+        assert result["metrics"]["sqnr_db"] >= LEAST_SQNR_DB[result["recipe"]], (row.path.name, result["metrics"])
+        assert inspect(row.path).custom_operators == ()
+        assert (card.detection, card.preprocessing, card.labels) == (
+            source.detection,
+            source.preprocessing,
+            source.labels,
+        )
+
+
+@pytest.mark.device
+def test_an_arm_cpu_answers_the_same(answering: tuple[Path, Any]) -> None:
+    try:
+        pi = arm("cortex-a72")
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    folder, _ = answering
+    again = open_data(str(coco_folder(folder / "few", 5, suffix="jpg")), part=Part.EVALUATION, data_dir=None)
+    paths = [folder / f"model.{name}" for name in ("fp32.tflite", "int8.tflite", "fp32.onnx", "int8.onnx")]
+    for path in paths:
+        inputs = held_out_inputs(path, paths, again, 5)
+        ours, theirs = (run(place, path, inputs).outputs for place in (here(), pi))
+        assert same_answers(ours, theirs).totals.sqnr_db > 40, path.name
