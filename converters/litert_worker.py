@@ -10,6 +10,7 @@ import numpy as np
 from edgekit.codec import from_jsonable
 from edgekit.converters import nms_tflite, tflite_edit
 from edgekit.converters.accuracy.probe import Probe, name_tensors
+from edgekit.converters.bias_room import make_room
 from edgekit.converters.layers import layer_values, match_weights, require_values
 from edgekit.converters.ranges import Ends, RangeFinder, known_ranges
 from edgekit.converters.samples import Samples
@@ -97,14 +98,27 @@ def quantize(request: Json, progress: Progress) -> Json:
     """Write ``path`` from the float file ``source`` in ``precision``, with the ``ranges`` that are known."""
     quantizer = need("litert_quantizer.quantizer", extra="convert")
     precision = request["precision"]
-    worker = quantizer.Quantizer(request["source"])
+    ranges = _ranges(request, progress)
+    worker = quantizer.Quantizer(str(_roomy(request, ranges) if precision == "int8" else request["source"]))
     worker.load_quantization_recipe(_recipe(request).get_quantization_recipe())
     try:
-        result = worker.quantize(_ranges(request, progress))
+        result = worker.quantize(ranges)
     except (ValueError, RuntimeError, KeyError, IndexError, NotImplementedError) as error:
         raise ConversionError(f"litert-quantizer cannot make {precision} of this model: {_sentence(error)}") from None
     result.export_model(request["path"], overwrite=True)
     return {}
+
+
+def _roomy(request: Json, ranges: Any) -> Path:
+    """The source with room for its biases: itself where there is enough."""
+    source = Path(request["source"])
+    model = tflite_edit.open_model(source)
+    ends = {name: (float(known["min"][0]), float(known["max"][0])) for name, known in ranges.items()}
+    if not make_room(model, ends):
+        return source
+    path = Path(request["path"]).with_suffix(".roomy")
+    tflite_edit.save_model(model, path)
+    return path
 
 
 def _ranges(request: Json, progress: Progress) -> Any:

@@ -60,9 +60,9 @@ def activations(path: Path, feeds: Sequence[Mapping[str, Array]]) -> dict[str, A
 def rename(model: Any, names: Mapping[str, str]) -> None:
     """Give tensors other names, where these are not taken by a tensor that keeps its own."""
     for graph in model.subgraphs:
-        kept = {_text(tensor.name) for tensor in graph.tensors} - set(names)
+        kept = {name_of(tensor) for tensor in graph.tensors} - set(names)
         for tensor in graph.tensors:
-            wanted = names.get(_text(tensor.name))
+            wanted = names.get(name_of(tensor))
             if wanted is not None and wanted not in kept:
                 tensor.name = wanted.encode()
 
@@ -77,14 +77,23 @@ def weighted_operators(model: Any) -> dict[str, tuple[Kind, Any]]:
     for operator in graph.operators:
         code = builtin.get(model.operatorCodes[operator.opcodeIndex].builtinCode, "")
         if code in _KINDS:
-            found[_text(graph.tensors[operator.outputs[0]].name)] = (_KINDS[code], operator)
+            found[name_of(graph.tensors[operator.outputs[0]])] = (_KINDS[code], operator)
     return found
 
 
 def kernel_of(model: Any, operator: Any) -> Array | None:
     """The float kernel of an operator as the file holds it, or ``None`` where it is no constant."""
-    graph = model.subgraphs[0]
-    tensor = graph.tensors[operator.inputs[1]]
+    return _constant(model, operator.inputs[1])
+
+
+def bias_of(model: Any, operator: Any) -> Array | None:
+    """The float bias of an operator, or ``None`` where it has none, or no constant one."""
+    has_one = len(operator.inputs) > 2 and operator.inputs[2] >= 0
+    return _constant(model, operator.inputs[2]) if has_one else None
+
+
+def _constant(model: Any, index: int) -> Array | None:
+    tensor = model.subgraphs[0].tensors[index]
     data = model.buffers[tensor.buffer].data
     return (
         None if data is None or tensor.type != 0 else np.asarray(data, np.uint8).view(np.float32).reshape(tensor.shape)
@@ -125,5 +134,6 @@ def _fill(model: Any, tensor: Any, array: Array, name: str) -> None:
         model.buffers[old].data = None
 
 
-def _text(name: bytes | str) -> str:
-    return name.decode() if isinstance(name, bytes) else name
+def name_of(tensor: Any) -> str:
+    """Its name as text."""
+    return tensor.name.decode() if isinstance(tensor.name, bytes) else str(tensor.name)

@@ -101,7 +101,7 @@ LEAST_SQNR_DB = {"fp32": 80.0, "fp16": 40.0, "dynamic": 10.0, "int8": 15.0, "int
 
 @pytest.fixture(scope="module", params=["ssdlite_mobilenet_v2", "ssdlite_mobilenet_v1", "yolo_v1"])
 def answering(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """A folder with a narrow entry that was trained for two epochs, its file in all recipes, and what `convert` told."""
+    """A folder with a narrow entry, trained for two epochs, its file in all recipes, and what `convert` told."""
     spec = find_spec(request.param)
     folder = tmp_path_factory.mktemp(spec.name)
     data = str(coco_folder(folder / "scenes", 40))
