@@ -68,27 +68,35 @@ def train_all(
     folder: Path,
     *,
     preset: str,
+    task: str | None = None,
     data_dir: Path | None = None,
     epochs: int | None = None,
     seed: int = 0,
     force: bool = False,
     announce: Announce = lambda _: None,
 ) -> tuple[Entry, ...]:
-    """Go through ``specs`` in the folder ``folder``; the failure of one does not stop the others.
+    """Go through those of ``specs`` that are of ``task`` in the folder ``folder``; one's failure stops no other.
 
     What an earlier run in the same folder finished, with the same arguments, is not done again, unless ``force``.
-    ``folder`` gets a folder and JSON files for each entry, which `edgekit report` draws, and `RESULTS`.
+    ``folder`` gets a folder and JSON files for each entry, which `edgekit report` draws, and `RESULTS`, in which what
+    earlier runs finished of other tasks stays.
     """
-    plans = [_verbs(spec, folder, preset=preset, data_dir=data_dir, epochs=epochs, seed=seed) for spec in specs]
+
+    def plan(spec: "ModelSpec") -> tuple[Verb, ...]:
+        return _verbs(spec, folder, preset=preset, data_dir=data_dir, epochs=epochs, seed=seed)
+
+    plans = {spec.name: plan(spec) for spec in specs if task in (None, spec.task)}
+    others = {spec.name: plan(spec) for spec in specs if spec.name not in plans and spec.has_data(preset)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"Cannot write to {folder}: {error.strerror}; choose another folder with -o.") from None
     found = []
     with sole_use(folder):
-        rows = {spec.name: _earlier_row(spec, verbs) for spec, verbs in zip(specs, plans, strict=True)}
-        for number, (spec, verbs) in enumerate(zip(specs, plans, strict=True), 1):
-            announce(f"{number}/{len(specs)} {spec.name}")
+        earlier = {**plans, **others}
+        rows = {spec.name: _earlier_row(spec, earlier[spec.name]) for spec in specs if spec.name in earlier}
+        for number, (spec, verbs) in enumerate(((s, plans[s.name]) for s in specs if s.name in plans), 1):
+            announce(f"{number}/{len(plans)} {spec.name}")
             failure = _run(verbs, announce, force=force)
             row = None
             if not failure:

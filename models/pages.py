@@ -58,11 +58,14 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         "",
         _everywhere(results),
         "",
-        f"Measured on {_host(results)}. Repeat it, in about {_minutes(results):.0f} minutes there:",
+        f"Measured on {_host(results)}. Repeat it there, in about {_told_minutes(rows.values())}:",
         "",
         "<!-- not run: takes hours -->",
         "```sh",
-        f"edgekit train --all{'' if detectors else ' --task classification'} --preset small --data-dir DATA -o RUNS",
+        *(
+            f"edgekit train --all --task {task} --preset small --data-dir DATA -o RUNS"
+            for task in dict.fromkeys(row["task"] for row in rows.values())
+        ),
         "edgekit report RUNS -o zoo.html",
         "```",
     ]
@@ -208,5 +211,9 @@ def _host(results: Json) -> str:
     return f"{host['cpu']}, {host['cores']} cores"
 
 
-def _minutes(results: Json) -> float:
-    return sum(float(row["seconds"]) for row in results["results"]) / 60
+def _told_minutes(rows: Iterable[Json]) -> str:
+    """How long the entries of each task took."""
+    minutes: dict[str, float] = {}
+    for row in rows:
+        minutes[row["task"]] = minutes.get(row["task"], 0.0) + float(row["seconds"]) / 60
+    return " and ".join(f"{most:.0f} minutes for {task}" for task, most in minutes.items())

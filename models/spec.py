@@ -209,6 +209,10 @@ class ModelSpec:
         found: Detection = getattr(importlib.import_module(module), function)(self.resolved(arguments))
         return found
 
+    def has_data(self, preset: str) -> bool:
+        """Whether there is such a preset, and data that it learns."""
+        return preset in self.presets and self.presets[preset].data is not None
+
     def preset(self, name: str) -> TrainingPreset:
         """The training settings called ``name``."""
         if name not in self.presets:

@@ -37,6 +37,11 @@ def test_one_failure_does_not_stop_the_rest_and_nothing_is_done_twice(
     assert row["train_peak_rss_bytes"] > 100e6
     assert len(read_results(tmp_path).rows) == 5
     _pages_tell_it(json.loads((tmp_path / RESULTS).read_bytes()))
+    (failed,) = train_all(
+        [replace(specs[0], task="detection"), specs[1]], tmp_path, preset="small", task="detection", epochs=12
+    )
+    assert failed.name == "unknown"
+    assert json.loads((tmp_path / RESULTS).read_bytes())["results"] == [row]  # that of another task stays
     told.clear()
     train_all(specs[1:], tmp_path, preset="small", epochs=12, announce=told.append)
     assert told == ["1/1 mobilenet_v2", *(f"  {v}: done before" for v in ("train", "convert", "evaluate", "benchmark"))]

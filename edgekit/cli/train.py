@@ -150,9 +150,8 @@ def _all(
     for option, value in others.items():
         if value is not None:
             raise InputError(f"--all trains every architecture as its preset says; leave {option} out.")
-    specs = [spec for spec in ZOO if task in (None, spec.task)]
     entries = train_all(
-        specs, output, preset=preset, data_dir=data_dir, epochs=epochs, seed=seed, force=force, announce=say
+        ZOO, output, preset=preset, task=task, data_dir=data_dir, epochs=epochs, seed=seed, force=force, announce=say
     )
     say(f"Wrote {output / RESULTS}.")
     rows = [entry.row for entry in entries if entry.row is not None]
