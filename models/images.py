@@ -158,11 +158,23 @@ def split(
 
 
 def split_boxed(images: BoxedImages, fraction: float, seed: int, *, purpose: str, name: str) -> tuple[Indices, Indices]:
-    """As `split` for images with boxes: ``fraction`` of them is set aside, at least one, whatever is in them."""
+    """As `split` for images with boxes: ``fraction`` of them is set aside, at least one, whatever is in them.
+
+    `DataError` where one of the parts shows no object.
+    """
     if len(images) < 2:
         raise DataError(f"{name} has too few images to set one aside for {purpose}; expected 2 or more.")
     aside = np.sort(drawing(seed, purpose).permutation(len(images))[: max(1, round(len(images) * fraction))])
-    return np.setdiff1d(np.arange(len(images)), aside), aside
+    kept = np.setdiff1d(np.arange(len(images)), aside)
+    require_objects(images.subset(kept), f"{name} to learn from")
+    require_objects(images.subset(aside), f"{name} set aside for {purpose}")
+    return kept, aside
+
+
+def require_objects(images: BoxedImages, what: str) -> None:
+    """`DataError` unless one of ``images``, called ``what``, shows an object."""
+    if not any(len(boxes) for boxes in images.boxes):
+        raise DataError(f"The {len(images)} images of {what} show no object; add some that do.")
 
 
 def drawing(seed: int, purpose: str) -> np.random.Generator:

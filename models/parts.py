@@ -7,7 +7,15 @@ import numpy as np
 
 from edgekit.data import Dataset, Part, item_digest, open_data
 from edgekit.errors import DataError
-from edgekit.models.images import BoxedImages, Images, load_boxed_images, load_images, split, split_boxed
+from edgekit.models.images import (
+    BoxedImages,
+    Images,
+    load_boxed_images,
+    load_images,
+    require_objects,
+    split,
+    split_boxed,
+)
 from edgekit.preprocessing import Preprocessing
 from edgekit.workers import Progress, silent
 
@@ -82,6 +90,7 @@ class Parts:
             kept, held = split_boxed(learn, TEST_FRACTION, seed, purpose="test", name=self.train.name)
             return learn.subset(kept).apart_from(learn.subset(held)), learn.subset(held)
         test = load_boxed_images(self.test, preprocessing, progress=progress)
+        require_objects(test, f"the test part of {self.test.name}")
         if self.test.class_names != self.train.class_names:
             raise self._other_classes(self.test)
         return learn.apart_from(test), test

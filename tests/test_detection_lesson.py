@@ -15,6 +15,7 @@ from edgekit.models.detection_lesson import DetectionLesson
 from edgekit.models.images import BoxedImages, load_boxed_images, split_boxed
 from edgekit.models.matching import Matcher
 from edgekit.models.objectives import objective_of
+from edgekit.models.parts import Parts
 from edgekit.models.registry import find_spec
 from edgekit.preprocessing import Preprocessing, Resize
 
@@ -183,3 +184,39 @@ def test_images_set_aside_are_drawn_by_the_seed_and_the_purpose() -> None:
     with pytest.raises(DataError) as caught:
         split_boxed(images.subset(np.array([0])), 0.2, 0, purpose="test", name="x")
     assert str(caught.value) == "x has too few images to set one aside for test; expected 2 or more."
+
+
+@pytest.mark.parametrize(
+    ("showing", "message"),
+    [
+        (0, "The 2 images of x to learn from show no object; add some that do."),
+        (1, "The 2 images of x set aside for test show no object; add some that do."),
+    ],
+)
+def test_a_part_without_objects_is_refused_before_the_training(showing: int, message: str) -> None:
+    images = boxed().subset(np.arange(4))
+    _, aside = split_boxed(images, 0.5, 0, purpose="test", name="x")
+    empty = [i for i in range(4) if (i in aside) is bool(showing)]
+    nothing = replace(images.boxes[0], corners=np.zeros((0, 4), np.float32), classes=np.zeros(0, np.int64),
+                      crowd=np.zeros(0, bool))  # fmt: skip
+    poor = replace(images, boxes=tuple(nothing if i in empty else own for i, own in enumerate(images.boxes)))
+    with pytest.raises(DataError) as caught:
+        split_boxed(poor, 0.5, 0, purpose="test", name="x")
+    assert str(caught.value) == message
+
+
+def test_a_test_part_without_objects_is_refused_before_the_training() -> None:
+    items = tuple(np.zeros((2, 20, 20, 3), np.uint8))
+    object_, nothing = (
+        Boxes(
+            image_hw=(20, 20),
+            corners=np.array([[0, 0, 0.5, 0.5]], np.float32)[:count],
+            classes=np.zeros(count, np.int64),
+            crowd=np.zeros(count, bool),
+        )
+        for count in (1, 0)
+    )
+    train, test = (Dataset(name="x", items=items, boxes=(each, each)) for each in (object_, nothing))
+    with pytest.raises(DataError) as caught:
+        Parts(train=train, test=test).boxed_images(PREPROCESSING, 0)
+    assert str(caught.value) == "The 2 images of the test part of x show no object; add some that do."
