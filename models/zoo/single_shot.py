@@ -68,7 +68,7 @@ def _ssdlite(version: int, *, epochs: int, alpha: float, published: tuple[int, i
 SPECS: tuple[ModelSpec, ...] = (
     _ssdlite(
         2,
-        epochs=16,
+        epochs=24,
         alpha=0.35,
         published=(4_300_000, 800_000_000, 0.221),
         inner=r"stem|block_\d+_(expand|depthwise)|head",
