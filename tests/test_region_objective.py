@@ -59,6 +59,17 @@ def test_anchors_are_told_apart_by_how_much_they_overlap() -> None:
     assert not offsets[~something].any()
 
 
+def test_an_anchor_has_the_object_that_it_overlaps_most() -> None:
+    """Although it is the best one of a small object too."""
+    only = AnchorLevel(rows=1, columns=1, shapes=((0.5, 0.5),))
+    both = boxes((0.25, 0.25, 0.75, 0.73), (0.3, 0.3, 0.34, 0.34), classes=(0, 1))
+    objective = RegionObjective.of(replace(SPEC, anchors=(only,)))
+    labels, offsets = objective.anchor_targets(both)
+    assert labels.tolist() == [SOMETHING]
+    found = corners(decode(offsets, objective.anchors, SPEC.variances))
+    np.testing.assert_allclose(found, both.corners[:1], atol=1e-5)
+
+
 def test_so_many_anchors_of_an_image_count() -> None:
     many = replace(SPEC, anchors=(replace(LEVEL, rows=32, columns=32),))
     objective = RegionObjective.of(many)
