@@ -192,16 +192,20 @@ def test_training_proposes_and_pools_as_the_device_does() -> None:
     from edgekit.models.region_learner import Pool, Propose
 
     random = np.random.default_rng(3)
-    objectness = random.normal(0, 2, (2, 192, 2)).astype(np.float32)
-    offsets = random.normal(0, 0.7, (2, 192, 4)).astype(np.float32)
-    features = random.normal(size=(2, 8, 8, 5)).astype(np.float32)
+    objectness = random.normal(0, 2, (3, 192, 2)).astype(np.float32)
+    offsets = random.normal(0, 0.7, (3, 192, 4)).astype(np.float32)
+    objectness[1:] *= 60  # more than a sigmoid tells apart
+    offsets[1, objectness[1, :, 1] > 0, 2] = -40  # the most likely ones are too narrow
+    offsets[2, :, 2:], offsets[2, :5, 2:] = -40, 100  # five are left, each the whole image
+    features = random.normal(size=(3, 8, 8, 5)).astype(np.float32)
     import json
 
     layer = Propose(detection=json.dumps(to_jsonable(SPEC)))
     regions = np.asarray(Propose.from_config(layer.get_config())(objectness, offsets))
-    pooled = np.asarray(Pool.from_config(Pool(bins=3).get_config())(features, regions)).reshape(2, 12, 3, 3, 5)
-    for index in range(2):
+    pooled = np.asarray(Pool.from_config(Pool(bins=3).get_config())(features, regions)).reshape(3, 12, 3, 3, 5)
+    for index, count in enumerate((12, 12, 1)):
         found = propose(objectness[index], offsets[index], SPEC)
-        assert len(found) == 12
-        np.testing.assert_allclose(regions[index], found, atol=1e-5)
-        np.testing.assert_allclose(pooled[index], pool(features[index], found, 3), atol=1e-4)
+        assert len(found) == count
+        np.testing.assert_allclose(regions[index, :count], found, atol=1e-5)
+        np.testing.assert_allclose(pooled[index, :count], pool(features[index], found, 3), atol=1e-4)
+        assert not regions[index, count:].any()
