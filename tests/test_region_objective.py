@@ -59,6 +59,17 @@ def test_anchors_are_told_apart_by_how_much_they_overlap() -> None:
     assert not offsets[~something].any()
 
 
+def test_an_anchor_has_the_object_that_it_overlaps_most() -> None:
+    """Although it is the best one of a small object too."""
+    only = AnchorLevel(rows=1, columns=1, shapes=((0.5, 0.5),))
+    both = boxes((0.25, 0.25, 0.75, 0.73), (0.3, 0.3, 0.34, 0.34), classes=(0, 1))
+    objective = RegionObjective.of(replace(SPEC, anchors=(only,)))
+    labels, offsets = objective.anchor_targets(both)
+    assert labels.tolist() == [SOMETHING]
+    found = corners(decode(offsets, objective.anchors, SPEC.variances))
+    np.testing.assert_allclose(found, both.corners[:1], atol=1e-5)
+
+
 def test_so_many_anchors_of_an_image_count() -> None:
     many = replace(SPEC, anchors=(replace(LEVEL, rows=32, columns=32),))
     objective = RegionObjective.of(many)
@@ -181,16 +192,20 @@ def test_training_proposes_and_pools_as_the_device_does() -> None:
     from edgekit.models.region_learner import Pool, Propose
 
     random = np.random.default_rng(3)
-    objectness = random.normal(0, 2, (2, 192, 2)).astype(np.float32)
-    offsets = random.normal(0, 0.7, (2, 192, 4)).astype(np.float32)
-    features = random.normal(size=(2, 8, 8, 5)).astype(np.float32)
+    objectness = random.normal(0, 2, (3, 192, 2)).astype(np.float32)
+    offsets = random.normal(0, 0.7, (3, 192, 4)).astype(np.float32)
+    objectness[1:] *= 60  # more than a sigmoid tells apart
+    offsets[1, objectness[1, :, 1] > 0, 2] = -40  # the most likely ones are too narrow
+    offsets[2, :, 2:], offsets[2, :5, 2:] = -40, 100  # five are left, each the whole image
+    features = random.normal(size=(3, 8, 8, 5)).astype(np.float32)
     import json
 
     layer = Propose(detection=json.dumps(to_jsonable(SPEC)))
     regions = np.asarray(Propose.from_config(layer.get_config())(objectness, offsets))
-    pooled = np.asarray(Pool.from_config(Pool(bins=3).get_config())(features, regions)).reshape(2, 12, 3, 3, 5)
-    for index in range(2):
+    pooled = np.asarray(Pool.from_config(Pool(bins=3).get_config())(features, regions)).reshape(3, 12, 3, 3, 5)
+    for index, count in enumerate((12, 12, 1)):
         found = propose(objectness[index], offsets[index], SPEC)
-        assert len(found) == 12
-        np.testing.assert_allclose(regions[index], found, atol=1e-5)
-        np.testing.assert_allclose(pooled[index], pool(features[index], found, 3), atol=1e-4)
+        assert len(found) == count
+        np.testing.assert_allclose(regions[index, :count], found, atol=1e-5)
+        np.testing.assert_allclose(pooled[index, :count], pool(features[index], found, 3), atol=1e-4)
+        assert not regions[index, count:].any()

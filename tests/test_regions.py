@@ -47,6 +47,13 @@ def test_proposals_are_moved_anchors_best_first_without_doubles_cut_at_the_edges
     assert (len(regions), regions.dtype) == (5, np.float32)
 
 
+def test_what_is_too_narrow_takes_no_place_among_the_candidates() -> None:
+    narrow = {place: ([0.3, 0.3, 0.305, 0.9], 3.0 + place) for place in range(20)}
+    regions = proposed({**narrow, 25: ([0.1, 0.1, 0.4, 0.4], 1.0)})
+    assert len(regions) == 5
+    np.testing.assert_allclose(regions[0], [0.1, 0.1, 0.4, 0.4], atol=1e-5)
+
+
 def test_only_the_best_candidates_become_proposals() -> None:
     wanted = {place: ([0.2, 0.2, 0.6, 0.6], 1.0 + place) for place in range(20)}
     assert len(proposed(wanted)) == 1  # the twenty best are one
