@@ -202,6 +202,14 @@ def refused(path: Path) -> str:
         (lambda d: d["images"][0].update(file_name="x.png"), "There is no file "),
         (lambda d: d["images"][0].update(width=0), "has an image of 20 x 0 pixels; expected 1 or more."),
         (lambda d: d["categories"].append({"id": 3, "name": "x"}), "3 images and 2 different categories"),
+        (
+            lambda d: d["images"].append({**d["images"][0], "file_name": "d.png"}),
+            "lists the image id 'ia.png' 2 times; expected each once: leave one.",
+        ),
+        (
+            lambda d: d["images"].append({**d["images"][0], "id": None}),
+            "lists the file 'a.png' 2 times; expected each once: leave one.",
+        ),
     ],
 )
 def test_a_broken_coco_file_is_one_sentence(change: Callable[[Any], object], message: str, tmp_path: Path) -> None:
@@ -209,6 +217,20 @@ def test_a_broken_coco_file_is_one_sentence(change: Callable[[Any], object], mes
     change(data)
     (folder / "instances.json").write_text(json.dumps(data))
     assert message in refused(folder)
+
+
+def test_an_image_of_another_size_than_listed_is_refused_where_it_is_used(tmp_path: Path) -> None:
+    folder, data = coco_folder(tmp_path / "set"), coco()
+    data["images"][0].update(width=400, height=200)
+    (folder / "instances.json").write_text(json.dumps(data))
+    found = opened(folder)
+    assert np.shape(found.items[1]) == (20, 40, 3)
+    with pytest.raises(DataError) as caught:
+        assert found.items[0] is None
+    assert str(caught.value) == (
+        f"The image 'a.png' has 40 x 20 pixels; {folder / 'instances.json'} lists 400 x 200: correct its width and "
+        "height, or its boxes."
+    )
 
 
 @pytest.mark.parametrize(
@@ -244,6 +266,14 @@ def test_a_broken_yolo_line_is_one_sentence(line: str, message: str, tmp_path: P
     folder = yolo_folder(tmp_path / "set")
     (folder / "labels" / "a.txt").write_text(line)
     assert message in refused(folder)
+
+
+def test_two_images_cannot_share_a_text_file_of_yolos(tmp_path: Path) -> None:
+    folder = yolo_folder(tmp_path / "set")
+    Image.new("RGB", (40, 20)).save(folder / "images" / "a.jpg")
+    assert refused(folder) == (
+        f"{folder / 'images'} holds 2 images called a, which share labels/a.txt; expected one: rename the others."
+    )
 
 
 def test_yolo_needs_the_names_of_its_classes(tmp_path: Path) -> None:
