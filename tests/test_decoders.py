@@ -340,7 +340,8 @@ def test_a_head_needs_its_outputs() -> None:
         ),
         ({"score_threshold": 1.5}, "A detector's score_threshold is 0 to 1; got 1.5."),
         ({"iou_threshold": -1}, "A detector's iou_threshold is 0 to 1; got -1."),
-        ({"max_detections": 0}, "A detector's max_detections is 1 or more; got 0."),
+        ({"max_detections": 0}, "A detector's max_detections is 1 to 1000; got 0."),
+        ({"max_detections": 1001}, "A detector's max_detections is 1 to 1000; got 1001."),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
