@@ -117,6 +117,16 @@ def test_a_subset_keeps_the_boxes_of_its_images(tmp_path: Path) -> None:
     assert np.shape(chosen.items[0]) == (30, 30, 3)
 
 
+def test_a_difficult_object_is_a_crowd(tmp_path: Path) -> None:
+    folder = voc_folder(tmp_path / "set")
+    file = folder / "Annotations" / "a.png.xml"
+    first, second, rest = file.read_text().split("<difficult>0</difficult>")
+    file.write_text(f"{first}{second}<difficult> 1 </difficult>{rest}")
+    boxes = opened(folder).boxes
+    assert boxes is not None
+    assert (boxes[0].classes.tolist(), boxes[0].crowd.tolist()) == ([1, 0], [False, True])
+
+
 def test_a_crowd_is_marked(tmp_path: Path) -> None:
     folder, data = coco_folder(tmp_path / "set"), coco()
     data["annotations"][1]["iscrowd"] = 1
