@@ -207,21 +207,28 @@ def test_a_part_without_objects_is_refused_before_the_training(showing: int, mes
     assert str(caught.value) == message
 
 
-def test_a_test_part_without_objects_is_refused_before_the_training() -> None:
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ([], "The 2 images of the test part of x show no object; add some that do."),
+        ([4, 1], "The test part of x has the class id 4; the training part has 2 classes."),
+    ],
+)
+def test_a_test_part_that_cannot_test_is_refused_before_the_training(own: list[int], message: str) -> None:
     items = tuple(np.zeros((2, 20, 20, 3), np.uint8))
-    object_, nothing = (
+    objects, tested = (
         Boxes(
             image_hw=(20, 20),
-            corners=np.array([[0, 0, 0.5, 0.5]], np.float32)[:count],
-            classes=np.zeros(count, np.int64),
-            crowd=np.zeros(count, bool),
+            corners=np.array([[0, 0, 0.5, 0.5]] * len(ids), np.float32).reshape(-1, 4),
+            classes=np.array(ids, np.int64),
+            crowd=np.zeros(len(ids), bool),
         )
-        for count in (1, 0)
+        for ids in ([0, 1], own)
     )
-    train, test = (Dataset(name="x", items=items, boxes=(each, each)) for each in (object_, nothing))
+    train, test = (Dataset(name="x", items=items, boxes=(each, each)) for each in (objects, tested))
     with pytest.raises(DataError) as caught:
         Parts(train=train, test=test).boxed_images(PREPROCESSING, 0)
-    assert str(caught.value) == "The 2 images of the test part of x show no object; add some that do."
+    assert str(caught.value) == message
 
 
 def test_copies_of_what_is_set_aside_are_not_learned_and_some_others_must_be_left() -> None:

@@ -141,6 +141,20 @@ def test_each_class_moves_a_region_its_own_way() -> None:
     np.testing.assert_allclose(sure.scores, 1 / (1 + np.exp(-3)), atol=1e-5)
 
 
+def test_boxes_are_cut_at_the_edges_before_they_are_compared() -> None:
+    """Of two that differ outside of the image alone, the better one stays."""
+    regions = np.float32([[0.7, 0.4, 0.9, 0.6], [0.7, 0.4, 1.0, 0.6]])
+    offsets = np.concatenate(
+        [
+            encode(centred(np.float32([[0.7, 0.4, right, 0.6]])), centred(regions[i : i + 1]), (0.1, 0.1, 0.2, 0.2))
+            for i, right in enumerate((1.0, 1.9))
+        ]
+    )
+    outputs = dict(zip(REGION_OUTPUTS, (regions, np.float32([[0, 3], [0, 4]]), offsets), strict=True))
+    found = region_decoder()(outputs, (50, 50))
+    np.testing.assert_allclose(found.boxes, [[0.7, 0.4, 1, 0.6]], atol=1e-5)
+
+
 @pytest.mark.parametrize("name", REGION_OUTPUTS)
 def test_parts_of_other_shapes_are_refused(name: str) -> None:
     outputs = regions_outputs()

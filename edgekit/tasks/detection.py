@@ -45,7 +45,9 @@ class Decoder:
         ``least_score`` replaces the threshold of the card, as metrics over all scores need it.
         """
         found = self.read(outputs, self.spec.score_threshold if least_score is None else least_score)
-        if self.spec.head is not Head.SSD_POSTPROCESS:
+        if self.spec.head is Head.SSD_POSTPROCESS:
+            found = found.at(slice(self.spec.max_detections))
+        else:
             found = found.at(
                 suppress(
                     found.boxes,
@@ -60,7 +62,7 @@ class Decoder:
     def read(self, outputs: Mapping[str, Array], least_score: float) -> Detections:
         """All boxes from ``least_score`` on that ``outputs`` of one item mean, before suppression.
 
-        They are in fractions of the input, and not cut at its edges.
+        They are in fractions of the input, and only those of regions are cut at its edges.
         """
         parts = [np.asarray(outputs[name]) for name in self.names]
         for name, values in zip(self.names, parts, strict=True):
