@@ -91,8 +91,8 @@ class Show:
         self._view.show(self._picture, self._pace.fps)
         shown_s = time.perf_counter()
         self._draw_ms = (shown_s - begin_s) * 1000
-        self.timings.seconds += self._pace.tick() or 0.0
-        self.timings.add((*stages_ms, self._draw_ms, (shown_s - max(frame.taken_s, self._resumed_s)) * 1000))
+        end_to_end_ms = (shown_s - max(frame.taken_s, self._resumed_s)) * 1000
+        self.timings.add((*stages_ms, self._draw_ms, end_to_end_ms), self._pace.tick())
         self._note(seen)
         self._over = self.timings.count == self._max_frames
         if self._view.watched and not self._source.moving:

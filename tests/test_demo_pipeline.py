@@ -210,17 +210,23 @@ def test_a_thread_that_hangs_is_left_alone(look: Look) -> None:
 def test_memory_of_times_does_not_grow_and_stays_fair() -> None:
     timings = Timings()
     for number in range(3 * KEPT):
-        timings.add((float(number),) * len(STAGES))
+        timings.add((float(number),) * len(STAGES), None)
     assert (timings.count, len(timings._rows)) == (3 * KEPT, KEPT)
     figures = timings.percentiles_ms()["infer"]
     assert figures["p50"] == pytest.approx(1.5 * KEPT, rel=0.05)
     assert figures["p99"] == pytest.approx(2.97 * KEPT, rel=0.02)
-    few = Timings(seconds=2.0)
-    assert few.fps is None
+    few = Timings()
     for number in (1.0, 2.0, 3.0, 44.0, 5.0):
-        few.add((number,) * len(STAGES))
+        assert few.fps is None
+        few.add((number,) * len(STAGES), None)
     assert few.percentiles_ms()["draw"] == pytest.approx({"p50": 3.0, "p99": 42.44})
-    assert few.fps == 2.0
+
+
+def test_a_pause_is_in_no_rate() -> None:
+    timings = Timings()
+    for gap_s in (None, 0.5, 0.5, None, 0.5, 0.5):
+        timings.add((1.0,) * len(STAGES), gap_s)
+    assert (timings.count, timings.seconds, timings.fps) == (6, 2.0, 2.0)
 
 
 def test_frames_a_second_are_those_of_the_last_second() -> None:
