@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 from mjpeg import PASSWORD, USER, serving
+from PIL import Image
 from tiny_detector import detector
 
 from edgekit.demos.classify import open_classifier
 from edgekit.demos.detect import open_detector
 from edgekit.demos.frames import Frame, LostSourceError, Tell, Unreadable
 from edgekit.demos.pipeline import Drained, Lane, looking
+from edgekit.demos.run import Options, run_demo
 from edgekit.demos.seen import Answer, Look, Seen, Split
 from edgekit.demos.show import Show
 from edgekit.demos.timings import KEPT, STAGES, Pace, Timings
@@ -109,15 +111,15 @@ def look(colour_model: Callable[..., Path]) -> Look:
 
 
 class Broken:
-    """Fails at the third frame."""
+    """Fails at the frame of this number."""
 
-    def __init__(self, look: Look) -> None:
-        self._look, self._seen = look, 0
+    def __init__(self, look: Look, number: int = 3) -> None:
+        self._look, self._left = look, number
         self.subject, self.columns, self.share = look.subject, look.columns, look.share
 
     def __call__(self, frame: Frame) -> tuple[Answer, Split]:
-        self._seen += 1
-        if self._seen == 3:
+        self._left -= 1
+        if not self._left:
             raise DataError("the model fell over")
         return self._look(frame)
 
@@ -176,6 +178,33 @@ def test_an_error_of_the_source_comes_after_its_frames(look: Look) -> None:
     with pytest.raises(LostSourceError, match="the camera has gone"):
         show.run(look)
     assert (show.timings.count, threads()) == (7, set())
+
+
+def test_an_error_after_the_first_photo_keeps_what_was_seen_and_saved(look: Look, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (40, 30)).save(tmp_path / "in" / name)
+    options = Options(source=str(tmp_path / "in"), view="none", save=tmp_path / "out")
+    with pytest.raises(DataError, match=r"^the model fell over$"):
+        run_demo(Broken(look, 1), options, tell=pytest.fail)
+    assert not (tmp_path / "out").exists()
+    report = run_demo(Broken(look, 3), options, tell=pytest.fail)
+    assert (report.problem, report.interrupted, len(report.seen)) == ("the model fell over", False, 2)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "b.png"}
+
+
+def test_ctrl_c_before_the_first_readable_photo_is_no_error_of_the_photos(look: Look, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"no photo")
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if len(told) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_demo(look, Options(source=str(tmp_path), view="none"), tell=tell)
 
 
 def test_who_dies_while_taking_hangs_nobody(look: Look) -> None:
