@@ -396,6 +396,8 @@ def test_objects_keep_their_numbers(tmp_path: Path) -> None:
     away = [Frame(name="x", pixels=grey, time_s=1 + n / 10) for n in range(15)]
     assert [look(frame)[0].tracks for frame in away] == [()] * 15
     assert look(Frame(name="x", pixels=frames[0].pixels, time_s=3.0))[0].tracks == (2,)
+    for time_s, number in ((3.9, 2), (5.0, 3), (5.1, 3), (-1.0, 4), (-0.9, 4)):  # no frame came, or it began anew
+        assert look(Frame(name="x", pixels=frames[0].pixels, time_s=time_s))[0].tracks == (number,)
     with pytest.raises(InputError) as caught:
         look(Frame(name="photo.png", pixels=frames[0].pixels))
     assert str(caught.value) == "photo.png is a photo, in which nothing moves; leave --track out."
