@@ -64,6 +64,14 @@ def run_demo(look: Look, options: Options, *, tell: Tell) -> DemoReport:
     return report
 
 
+def require_possible(options: Options) -> None:
+    """`InputError` where `run_demo` would refuse ``options``, before a look that takes long to make."""
+    source = find_source(options.source)
+    chosen_view(options, source)
+    with saving(options.save, source, force=options.force):
+        pass
+
+
 def chosen_view(options: Options, source: Source) -> str:
     """Where to show it: "window", "web" or "none".
 

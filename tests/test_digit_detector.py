@@ -1,6 +1,7 @@
 """The detector that the demo of digits makes for itself."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,35 @@ def test_the_demo_shows_what_the_detector_finds(tmp_path: Path) -> None:
     found = [detection for result in data["results"] for detection in result["detections"]]
     assert found
     assert {detection["label"] for detection in found} <= set("0123456789")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--source", "none.png"),
+            "There is no photo, folder or clip none.png; a number such as 0 names a camera, "
+            "http:// or rtsp:// a stream.",
+        ),
+        (("--view", "none", "--port", "0"), "--host and --port are of the page of --view web; got --view none."),
+        (("--save", "a.png"), "A clip is written as .mp4; got a.png: write --save a.mp4."),
+        (("--save", "file/a.mp4"), "Cannot write to file: Not a directory; choose another folder with --save."),
+        (("--engine", "litter"), "There is no engine 'litter'; did you mean litert?"),
+        (("--engine", "keras"), f"{FILE} is a .tflite file, which keras cannot run; use "),
+        (("--track",), "edgefirst is not installed. Run: pip install 'edgekit-ml[track]'"),
+        (("--save", "a.mp4"), "Cannot write to file/edgekit/digits-"),
+    ],
+)
+def test_what_cannot_be_shown_is_told_before_the_making(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "edgefirst.py").touch()  # in the place of the tracker
+    python = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    environment = {"XDG_CACHE_HOME": "file", "PYTHONPATH": python}
+    done = edgekit("demo", "digits", *arguments, cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stderr.startswith(f"edgekit: {message}")) == (2, True), done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "edgefirst.py"}
 
 
 def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
