@@ -45,9 +45,7 @@ class Show:
         with looking(self._source, look, self._tell) as lane:
             while not self._over:
                 self._hear(TICK_S if self._paused else 0.0)
-                if self._paused:
-                    continue
-                try:
+                try:  # paused too: a camera that has gone would never be noticed
                     thing = lane.take(TICK_S)
                 except Drained:
                     break
@@ -75,7 +73,7 @@ class Show:
 
     def _take(self, seen: Seen) -> None:
         frame, split = seen.frame, seen.split
-        if frame.live and frame.taken_s < self._resumed_s:  # it waited while nobody wanted it
+        if frame.live and (self._paused or frame.taken_s < self._resumed_s):  # it came while nobody wanted it
             return
         self._await(seen)
         if self._over:
@@ -143,5 +141,5 @@ class Show:
 
     def _waited(self) -> None:
         """Let the time that a viewer took be nobody's."""
-        self._resumed_s = time.perf_counter()
+        self._resumed_s = self._due_s = time.perf_counter()
         self._pace.forget()
