@@ -30,7 +30,7 @@ from edgekit.demos.show import Show
 from edgekit.demos.sources import Photos, find_source
 from edgekit.demos.streams import Stream
 from edgekit.demos.views import Key
-from edgekit.demos.web import WebView, reachable_name, web_view
+from edgekit.demos.web import Handler, WebView, reachable_name, web_view
 from edgekit.errors import InputError
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what needs a token
@@ -264,8 +264,16 @@ def grey(level: int) -> Pixels:
 def test_the_page_shows_frames_and_tells_their_rate(page: WebView) -> None:
     status, text, headers = ask(page, "/")
     assert (status, "edgekit: &lt;model&gt;" in text, "<model>" in text) == (200, True, False)
-    assert headers["Cache-Control"] == "no-store"
-    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert {name: headers[name] for name in headers.keys() - {"Server", "Date", "Content-Length"}} == {
+        "Content-Type": "text/html; charset=utf-8",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",  # the address may hold a token
+        "Content-Security-Policy": (
+            "default-src 'none'; img-src 'self'; connect-src 'self'; script-src 'unsafe-inline'; "
+            "style-src 'unsafe-inline'; frame-ancestors 'none'"
+        ),
+    }
     assert page.url == f"http://127.0.0.1:{page.port}/"
     assert not page.wait_for_viewer(0.0)
     page.show(grey(10), None)
@@ -357,6 +365,28 @@ def test_slow_and_absent_viewers_slow_nobody(page: WebView) -> None:
             break
         assert number < 20  # not all 300
     asleep.close()
+
+
+def test_who_looks_away_finds_few_old_pictures(page: WebView) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3)).astype(np.uint8)
+    with socket.socket() as away:
+        away.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        away.settimeout(10)
+        away.connect(("127.0.0.1", page.port))
+        away.sendall(b"GET /stream HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+        viewer = pictures(page.port)
+        for _ in range(60):  # of 50 kB
+            page.show(noise, None)
+            next(viewer)
+        page.end()
+        assert sum(len(part) for part in iter(lambda: away.recv(1 << 16), b"")) < 1 << 20
+
+
+def test_who_says_nothing_is_let_go(page: WebView, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Handler.timeout == 10
+    monkeypatch.setattr(Handler, "timeout", 0.2)
+    with socket.create_connection(("127.0.0.1", page.port), timeout=5) as connection:
+        assert connection.recv(1) == b""
 
 
 @pytest.mark.parametrize(
