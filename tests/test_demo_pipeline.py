@@ -18,6 +18,7 @@ from mjpeg import PASSWORD, USER, serving
 from PIL import Image
 from tiny_detector import detector
 
+import edgekit.demos.show as show_module
 from edgekit.demos.classify import open_classifier
 from edgekit.demos.detect import open_detector
 from edgekit.demos.frames import Frame, LostSourceError, Tell, Unreadable
@@ -170,6 +171,15 @@ def test_an_error_of_the_model_ends_the_capture_and_comes_out(look: Look) -> Non
         numbers(lane)
     assert not threads()
     assert len(source.given) < 20
+
+
+def test_of_a_moving_source_the_newest_seconds_are_kept(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert show_module.KEPT == 10_000
+    monkeypatch.setattr(show_module, "KEPT", 2)
+    show = Show(source=Numbers(most=41), view=NoView(), save=lambda *_: None, tell=lambda _: None, max_frames=None)
+    show.run(look)
+    report = show.report(look, trouble=None, interrupted=False)
+    assert [seen.frame.time_s for seen in report.seen] == [3.0, 4.0]
 
 
 def test_an_error_of_the_source_comes_after_its_frames(look: Look) -> None:

@@ -15,6 +15,7 @@ from mjpeg import PASSWORD, USER, MjpegServer, serving
 from PIL import Image
 from rtsp import serving_rtsp
 
+import edgekit.demos.streams as streams
 from edgekit.demos.captures import Camera, Clip, gone
 from edgekit.demos.frames import Frame, LostSourceError, Source
 from edgekit.demos.picamera import PiCamera
@@ -273,6 +274,15 @@ def test_a_stream_that_stays_away_is_told_after_waits_that_double() -> None:
     ]
     assert len(found) >= 5
     assert seconds < 5
+
+
+def test_no_wait_for_a_stream_is_longer_than_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert streams.LONGEST_WAIT_S == 8
+    monkeypatch.setattr(streams, "LONGEST_WAIT_S", 0.3)
+    with serving() as server:
+        source = Stream(url=server.url, silence_s=1.0, first_wait_s=0.2, patience_s=1.0)
+        _, told = lost(server, source, 5, "stop", None)
+    assert [line.split("again in ")[1] for line in told[:-1]] == ["0.2 s.", "0.3 s.", "0.3 s."]
 
 
 def test_a_clip_on_a_server_loses_no_frame_and_ends(tmp_path: Path) -> None:
