@@ -41,7 +41,8 @@ class Options:
 def run_demo(look: Look, options: Options, *, tell: Tell) -> DemoReport:
     """Show what ``look`` sees until the source, the frames or the viewer's patience end; Ctrl-C too.
 
-    Where no frame was shown, that which ended it is raised, or `DataError`; afterwards it is in the report.
+    What ends it before the first frame is raised, `KeyboardInterrupt` too, or `DataError` where no photo can be read;
+    what ends it later is in the report. `InputError` for a clip that could not be saved whole.
     """
     source = find_source(options.source)
     kind = chosen_view(options, source)
