@@ -1,6 +1,7 @@
 """Detectors of two files, through real engines and the command line."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +13,22 @@ from command import edgekit
 from PIL import Image
 from tiny_two_stage import COLOURS, PIXELS, QUARTERS, heads, two_stage
 
+from edgekit.artifact import open_artifact
 from edgekit.card import ModelCard, TensorSpec
 from edgekit.detection import AnchorLevel, Detection, Head, Scores
 from edgekit.errors import DataError, InputError
 from edgekit.files import sha256_file
 from edgekit.measure.detectors import Detector, open_detectors
 from edgekit.measure.two_stage import FIRST_OUTPUTS, RegionRuntime, proposed, proposing
-from edgekit.preprocessing import Colour
+from edgekit.preprocessing import Colour, resize
 from edgekit.regions import Companion, Proposals, Search
 from edgekit.runtimes import open_runtime
 from edgekit.tasks.boxes import iou
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+from aarch64.places import here
+from regions_elsewhere import RegionFiles
 
 QUARTER_BOXES = [[0, 0, 0.5, 0.5], [0.5, 0, 1, 0.5], [0, 0.5, 0.5, 1]]
 
@@ -129,6 +136,27 @@ def test_every_verb_takes_the_first_file(tmp_path: Path) -> None:
     done = edgekit("demo", "detect", model, "--source", data / "images", "--view", "none", "--json", "-")
     assert done.returncode == 0, done.stderr
     assert [len(row["detections"]) for row in json.loads(done.stdout)["results"]] == [2, 2, 2, 2]
+
+
+def test_outputs_elsewhere_are_as_large_as_the_card_says_however_many_regions_there_are(tmp_path: Path) -> None:
+    """Or a region less on another CPU would be another shape, which cannot be compared."""
+    path = two_stage(tmp_path)
+    proposals = opened(path).decoder.spec.proposals
+    assert proposals is not None
+    path = two_stage(tmp_path, proposals=replace(proposals, candidates=9, count=9))
+    images = np.stack([resize(quarters("blue", "red", "", "green"), PIXELS) / np.float32(255)] * 2)
+    found = RegionFiles(artifact=open_artifact(path), images=images).run(here())
+    assert found.outputs["regions"].shape == (2, 9, 4)
+    assert [np.flatnonzero(each.any(axis=1)).tolist() for each in found.outputs["regions"]] == [[0, 1, 2, 3]] * 2
+    assert (found.outputs["scores"].shape, found.outputs["offsets"].shape) == ((2, 9, 4), (2, 9, 12))
+    assert found.objects is not None
+    assert sorted(COLOURS[i] for i in found.objects[0].classes) == ["blue", "green", "red"]
+    picture = np.full((1, 80, 80, 3), 40, np.uint8)
+    picture[0, 10:30, 10:40] = [255, 0, 0]
+    searched = RegionFiles(artifact=open_artifact(region_file(tmp_path / "r.onnx")), images=picture).run(here())
+    assert {name: values.shape for name, values in searched.outputs.items()} == {
+        "regions": (1, 50, 4), "scores": (1, 50, 4), "offsets": (1, 50, 12),
+    }  # fmt: skip
 
 
 def _without_second(folder: Path) -> str:
