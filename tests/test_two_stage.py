@@ -20,6 +20,7 @@ from edgekit.errors import DataError, InputError
 from edgekit.files import sha256_file
 from edgekit.measure.detectors import Detector, open_detectors
 from edgekit.measure.two_stage import FIRST_OUTPUTS, RegionRuntime, proposed, proposing
+from edgekit.models.registry import find_spec
 from edgekit.preprocessing import Colour, resize
 from edgekit.regions import Companion, Proposals, Search
 from edgekit.runtimes import open_runtime
@@ -286,27 +287,38 @@ def test_regions_are_searched_in_colour_whatever_the_file_takes(tmp_path: Path) 
     ("made", "message"),
     [
         (
-            lambda: Companion(name="../d.onnx", sha256=""),
-            "A detector's second file is called '../d.onnx'; expected a name without a folder.",
-        ),
-        (
-            lambda: Companion(name="", sha256=""),
-            "A detector's second file is called ''; expected a name without a folder.",
+            lambda: Companion(name="d.onnx", sha256="AB" * 32),
+            f"The sha256 of a detector's second file is 64 hexadecimal digits; got '{'AB' * 32}'.",
         ),
         (lambda: Proposals(bins=0), "A region has 0 bins a side; expected 1 to 64."),
         (
             lambda: Proposals(count=10, candidates=9),
-            "A detector proposes 10 of 9 candidates; expected 1 or more of at least as many, and at most 100000.",
+            "A detector proposes 10 of 9 candidates; expected 1 to 5000 of at least as many, and at most 12000.",
+        ),
+        (
+            lambda: Proposals(count=5001, candidates=6000),
+            "A detector proposes 5001 of 6000 candidates; expected 1 to 5000 of at least as many, and at most 12000.",
+        ),
+        (
+            lambda: Proposals(candidates=12_001),
+            "A detector proposes 300 of 12001 candidates; expected 1 to 5000 of at least as many, and at most 12000.",
         ),
         (lambda: Proposals(iou_threshold=1.5), "The iou_threshold of proposals is 0 to 1; got 1.5."),
-        (lambda: Search(size_hw=(8, 40)), "Regions are searched in 16 to 4096 pixels a side; got (8, 40)."),
+        (lambda: Search(size_hw=(8, 40)), "Regions are searched in 16 to 1024 pixels a side; got (8, 40)."),
+        (lambda: Search(size_hw=(40, 1025)), "Regions are searched in 16 to 1024 pixels a side; got (40, 1025)."),
         (
             lambda: Search(size_hw=(40, 40), context=0.5),
             "The context of a region is 0 to below 0.5 of its side; got 0.5.",
         ),
-        (lambda: Search(size_hw=(40, 40), count=0), "A search gives 1 to 100000 regions; got 0."),
+        (lambda: Search(size_hw=(40, 40), count=0), "A search gives 1 to 5000 regions; got 0."),
+        (lambda: Search(size_hw=(40, 40), count=5001), "A search gives 1 to 5000 regions; got 5001."),
         (lambda: Search(size_hw=(40, 40), least_side=1.0), "The least side of a region is 0 to below 1; got 1."),
-        (lambda: Search(size_hw=(40, 40), scales=(0.0,)), "The scales of a search are numbers above 0; got (0.0,)."),
+        (lambda: Search(size_hw=(40, 40), scales=(0.0,)), "A search has 1 to 8 scales, numbers above 0; got (0.0,)."),
+        (
+            lambda: Search(size_hw=(40, 40), scales=(50.0,) * 9),
+            f"A search has 1 to 8 scales, numbers above 0; got {(50.0,) * 9}.",
+        ),
+        (lambda: Search(size_hw=(40, 40), scales=()), "A search has 1 to 8 scales, numbers above 0; got ()."),
         (
             lambda: Detection(head=Head.REGIONS),
             "The head regions has 0 sources of regions; expected proposals or a search for regions, and neither for "
@@ -327,6 +339,25 @@ def test_regions_that_make_no_sense_are_refused(made: Any, message: str) -> None
     with pytest.raises(InputError) as caught:
         made()
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("name", ["faster_rcnn", "rcnn"])
+def test_the_zoo_asks_for_no_more_than_a_card_may(name: str) -> None:
+    spec = find_spec(name)
+    most = {
+        a.name: a.high for a in spec.arguments if a.high is not None and a.name in ("regions", "search_size", "bins")
+    }
+    detection = spec.detection(spec.resolved(most))
+    assert detection is not None
+    assert most["regions"] == (detection.proposals or detection.search or Proposals()).count
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../d.onnx", "a/d.onnx", "a\\d.onnx", "C:d.onnx", "d\0.onnx", "d\n"])
+def test_a_second_file_is_in_the_same_folder(name: str) -> None:
+    assert Companion(name="a b.größe-1.onnx", sha256="0" * 64).name == "a b.größe-1.onnx"
+    with pytest.raises(InputError) as caught:
+        Companion(name=name, sha256="0" * 64)
+    assert str(caught.value) == f"A detector's second file is called {name!r}; expected a name without a folder."
 
 
 def test_the_card_keeps_what_it_says_of_regions(tmp_path: Path) -> None:
