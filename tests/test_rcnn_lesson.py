@@ -16,12 +16,13 @@ from edgekit.models.box_augmentation import BoxAugmentation
 from edgekit.models.images import BoxedImages, load_boxed_images
 from edgekit.models.lesson import Setting
 from edgekit.models.parts import Parts
-from edgekit.models.rcnn_lesson import RegionLesson, region_course, studied
+from edgekit.models.rcnn_lesson import RegionLesson, _teach_machines, region_course, studied
 from edgekit.models.region_samples import Samples, sampled
 from edgekit.models.registry import find_spec
 from edgekit.preprocessing import Preprocessing, Resize
 from edgekit.regions import Search
-from edgekit.tasks.boxes import iou
+from edgekit.tasks.anchors import encode
+from edgekit.tasks.boxes import centred, iou
 from edgekit.tasks.regions import warp
 from edgekit.workers import silent
 
@@ -137,6 +138,27 @@ def test_machines_learn_from_what_overlaps_little_and_boxes_from_what_overlaps_m
                   overlaps=overlaps, true=overlaps == 1)  # fmt: skip
     true, far, near = studied(few, np.random.default_rng(0))
     assert (true.tolist(), sorted(far.tolist()), near.tolist()) == ([6], [0, 1], [5, 6])
+
+
+def test_machines_and_boxes_are_learned_from_the_features_of_the_network(samples: Samples) -> None:
+    """Pixels alone tell most objects of a few scenes apart."""
+    import keras
+
+    pixels = keras.Input((12, 12, 3))
+    features = keras.layers.Identity(name="dropout_2")(keras.layers.Flatten(name="flatten")(pixels))
+    outputs = [keras.layers.Dense(width, name=name)(features) for name, width in (("scores", 11), ("offsets", 40))]
+    model, taught = keras.Model(pixels, outputs), lesson(samples)
+    detection = find_spec("rcnn").detection(find_spec("rcnn").defaults)
+    assert detection is not None
+    _teach_machines(model, taught, detection, 10)
+    true, far, near = studied(samples, np.random.default_rng(0))
+    scores, offsets = taught.outputs(model, samples, np.arange(len(samples)))
+    assert not scores[:, 0].any()
+    assert (scores[true, 1:].argmax(axis=1) == samples.nearest[true]).mean() > 0.5  # by chance a tenth
+    assert scores[far, 1:].max(axis=1).mean() < scores[true, samples.classes[true]].mean()
+    wanted = encode(centred(samples.truth[near]), centred(samples.regions[near]), detection.variances)
+    found = offsets.reshape(-1, 10, 4)[near, samples.nearest[near]]
+    assert ((found - wanted) ** 2).mean() < 0.9 * (wanted**2).mean()
 
 
 def setting(train: Sequence[int]) -> Setting:
