@@ -167,12 +167,19 @@ def _mean(values: Any, counts: Any) -> Any:
     return tf.math.divide_no_nan(tf.reduce_sum(values * weights, axis=1), tf.reduce_sum(weights, axis=1))
 
 
-def _smooth(difference: Any) -> Any:
-    """Smooth L1 of the last axis, summed over it (Girshick 2015, Fast R-CNN, equation 3)."""
+def smooth_l1(difference: Any) -> Any:
+    """Smooth L1 of each ``difference`` (Girshick 2015, Fast R-CNN, equation 3)."""
     import tensorflow as tf
 
     size = tf.abs(difference)
-    return tf.reduce_sum(tf.where(size < 1, 0.5 * size**2, size - 0.5), axis=-1)
+    return tf.where(size < 1, 0.5 * size**2, size - 0.5)
+
+
+def _smooth(difference: Any) -> Any:
+    """That of the last axis, summed over it."""
+    import tensorflow as tf
+
+    return tf.reduce_sum(smooth_l1(difference), axis=-1)
 
 
 def _iou(regions: Any, truth: Any) -> Any:

@@ -13,7 +13,7 @@ from edgekit.regions import Proposals, Search
 from edgekit.tasks.anchors import anchor_boxes, encode
 from edgekit.tasks.boxes import centred, corners
 from edgekit.tasks.detection import REGION_OUTPUTS, Decoder
-from edgekit.tasks.regions import SAMPLES, places, pool, propose, warp
+from edgekit.tasks.regions import places, pool, propose, warp
 
 LEVEL = AnchorLevel(rows=4, columns=4, shapes=((0.25, 0.25), (0.5, 0.5)))
 SPEC = Detection(
@@ -29,6 +29,7 @@ def proposed(wanted: dict[int, tuple[list[float], float]], **changes: Any) -> An
     for place, (box, score) in wanted.items():
         offsets[place] = encode(centred(np.float32([box])), anchors[place : place + 1], SPEC.variances)[0]
         objectness[place, 1] = score
+    objectness += np.linspace(-9, 9, 32, dtype=np.float32)[::-1, None]  # what both logits share says nothing
     assert SPEC.proposals is not None
     return propose(objectness, offsets, replace(SPEC, proposals=replace(SPEC.proposals, **changes)))
 
@@ -80,11 +81,11 @@ def test_pooled_features_are_means_of_interpolated_places() -> None:
     assert (found.shape, found.dtype) == ((70, 3, 3, 3), np.float32)
     for index in (0, 33, 69):
         left, top, right, bottom = regions[index] * np.float32([7, 5, 7, 5])
-        steps = (np.arange(3 * SAMPLES) + 0.5) / (3 * SAMPLES)
+        steps = (np.arange(6) + 0.5) / 6
         each = np.array(
             [[sampled(features, left + (right - left) * s, top + (bottom - top) * t) for s in steps] for t in steps]
         )
-        means = each.reshape(3, SAMPLES, 3, SAMPLES, 3).mean(axis=(1, 3))
+        means = each.reshape(3, 2, 3, 2, 3).mean(axis=(1, 3))
         np.testing.assert_allclose(found[index], means, atol=1e-5)
     assert pool(features, regions[:0], 3).shape == (0, 3, 3, 3)
 
@@ -110,6 +111,14 @@ def test_a_warped_region_shows_its_surroundings_and_beyond_the_image_its_mean() 
     assert with_context[1, 10].tolist() == [100, 50, 0]  # above it
     rows = np.flatnonzero(np.any(with_context[:, 10] != [100, 50, 0], axis=1))
     assert (rows[0], rows[-1]) == (5, 14)  # a quarter of the side around it
+
+
+def test_a_warped_region_is_interpolated() -> None:
+    image = np.zeros((2, 2, 3), np.uint8)
+    image[:, 1] = 200
+    row = warp(image, np.float32([[0, 0, 1, 1]]), (8, 8), 0.0)[0, 0, :, 0].tolist()
+    assert row == sorted(row)
+    assert len(set(row)) > 4
 
 
 def regions_outputs() -> dict[str, Any]:
