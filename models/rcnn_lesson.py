@@ -14,7 +14,7 @@ from edgekit.errors import require_installed
 from edgekit.models.batches import ALONE, Share
 from edgekit.models.box_augmentation import BoxAugmentation
 from edgekit.models.framework import load_keras
-from edgekit.models.images import BoxedImages, require_objects, split_boxed
+from edgekit.models.images import BoxedImages, split_boxed
 from edgekit.models.lesson import Course, Setting
 from edgekit.models.machines import Linear, machines, regressors
 from edgekit.models.rcnn import FEATURES, MACHINES, PLACES, REGRESSORS
@@ -136,7 +136,6 @@ def region_course(setting: Setting) -> Course:
         learn, preset.validation_fraction, setting.seed, purpose="validation", name=parts.train.name
     )
     training = learn.subset(kept).apart_from(learn.subset(held))
-    require_objects(training, f"{parts.train.name} that are no copies of those set aside")
     lesson = RegionLesson(
         training=sampled(training, how, progress=setting.progress),
         validation=sampled(learn.subset(held), how, progress=setting.progress),

@@ -187,7 +187,7 @@ def test_a_training_of_copies_is_refused() -> None:
     with pytest.raises(DataError) as caught:
         region_course(setting([0, 0, 0]))
     assert str(caught.value) == (
-        "The 0 images of digit_scenes that are no copies of those set aside show no object; add some that do."
+        "All 2 images to learn from are copies of images that were set aside; add other images."
     )
 
 
