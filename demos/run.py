@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,16 @@ def require_possible(options: Options) -> None:
     chosen_view(options, source)
     with saving(options.save, source, force=options.force):
         pass
+
+
+def require_something_to_show(options: Options) -> None:
+    """`InputError` or `DataError` where a camera or stream gives nothing, or a display is missing."""
+    source = find_source(options.source)
+    if chosen_view(options, source) == "window":
+        with window("edgekit"):
+            pass
+    if source.live:
+        next(source.frames(threading.Event(), lambda _: None), None)
 
 
 def chosen_view(options: Options, source: Source) -> str:

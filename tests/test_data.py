@@ -157,7 +157,8 @@ def test_folders_that_are_no_data_set_are_refused(class_folders: Path, tmp_path:
     assert refused(empty) == f"{empty} holds no images; expected files that end in {endings}."
     (class_folders / "fox").mkdir()
     assert refused(class_folders) == (
-        f"The class folder {class_folders / 'fox'} holds no images; put some in it, or remove it."
+        f"The class folder {class_folders / 'fox'} holds no images; expected a folder of images for each class, or "
+        "for boxes one of the forms that edgekit evaluate --help names."
     )
     (class_folders / "a.png").write_bytes(png())
     assert refused(class_folders) == (

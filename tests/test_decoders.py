@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny_detector import detector
 
 from edgekit.artifact import Artifact, Format
 from edgekit.card import ModelCard, TensorSpec
 from edgekit.detection import AnchorLevel, Detection, Head, Scores, parse_head
 from edgekit.errors import DataError, InputError
+from edgekit.measure.detectors import open_detectors
 from edgekit.preprocessing import Preprocessing, Resize
 from edgekit.tasks.anchors import anchor_boxes, encode
 from edgekit.tasks.detection import Decoder, make_decoder, published_resize, resolve_detection
@@ -419,3 +421,11 @@ def test_chosen_detections_keep_their_parts_together() -> None:
     found = decoder(Head.YOLOV8)(yolov8(), SQUARE)
     (last,) = found.at(np.array([1])).classes
     assert (last, len(found.at(found.scores > 0.6)), isinstance(found, Detections)) == (0, 1, True)
+
+
+def test_another_head_is_told_before_another_number_of_labels(tmp_path: Path) -> None:
+    path = detector(tmp_path / "d.onnx", labels=("dark", "bright"))
+    (right,) = open_detectors([path], preprocess=None, labels=None, decoder=None, threads=1)
+    wrong = replace(right, decoder=replace(right.decoder, spec=Detection(head=Head.FASTESTDET)))
+    with pytest.raises(DataError, match="a fastestdet head gives"):
+        wrong.detect(np.zeros((8, 8, 3), np.uint8))

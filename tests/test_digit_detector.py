@@ -80,7 +80,12 @@ def test_the_demo_shows_what_the_detector_finds(tmp_path: Path) -> None:
         (("--engine", "litter"), "There is no engine 'litter'; did you mean litert?"),
         (("--engine", "keras"), f"{FILE} is a .tflite file, which keras cannot run; use "),
         (("--track",), "edgefirst is not installed. Run: pip install 'edgekit-ml[track]'"),
-        (("--save", "a.mp4"), "Cannot write to file/edgekit/digits-"),
+        (
+            (),
+            "There is no camera 0, or another program has it; give another number, or a photo, folder, clip or stream.",
+        ),
+        (("--view", "window", "--source", "file"), "There is no display for a window, or OpenCV was built without "),
+        (("--save", "a.mp4", "--source", "file"), "Cannot write to file/edgekit/digits-"),
     ],
 )
 def test_what_cannot_be_shown_is_told_before_the_making(
@@ -89,7 +94,7 @@ def test_what_cannot_be_shown_is_told_before_the_making(
     (tmp_path / "file").touch()
     (tmp_path / "edgefirst.py").touch()  # in the place of the tracker
     python = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-    environment = {"XDG_CACHE_HOME": "file", "PYTHONPATH": python}
+    environment = {"XDG_CACHE_HOME": "file", "PYTHONPATH": python, "DISPLAY": "", "WAYLAND_DISPLAY": ""}
     done = edgekit("demo", "digits", *arguments, cwd=tmp_path, env=environment)
     assert (done.returncode, done.stderr.startswith(f"edgekit: {message}")) == (2, True), done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"file", "edgefirst.py"}

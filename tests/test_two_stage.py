@@ -18,7 +18,9 @@ from edgekit.card import ModelCard, TensorSpec
 from edgekit.detection import AnchorLevel, Detection, Head, Scores
 from edgekit.errors import DataError, InputError
 from edgekit.files import sha256_file
+from edgekit.measure.benchmark import benchmark
 from edgekit.measure.detectors import Detector, open_detectors
+from edgekit.measure.settings import BenchmarkSettings
 from edgekit.measure.two_stage import FIRST_OUTPUTS, RegionRuntime, proposed, proposing
 from edgekit.models.registry import find_spec
 from edgekit.preprocessing import Colour, resize
@@ -365,3 +367,20 @@ def test_the_card_keeps_what_it_says_of_regions(tmp_path: Path) -> None:
     assert spec.proposals is not None
     assert spec.proposals.heads is not None
     assert (spec.scores, spec.proposals.count, spec.proposals.heads.name) == (Scores.SIGMOID, 3, "d.heads.onnx")
+
+
+def test_the_time_of_a_part_of_a_detector_is_told_as_that(tmp_path: Path) -> None:
+    settings = BenchmarkSettings(runs=2, warmup=1, min_duration_s=0.0)
+    assert benchmark([two_stage(tmp_path)], settings).notes == (
+        "d.onnx is timed by itself; for an image its second file d.heads.onnx runs on up to 3 regions too: edgekit "
+        "demo detect times the whole.",
+    )
+    assert benchmark([tmp_path / "d.heads.onnx"], settings).notes == ()
+
+
+def test_the_time_of_one_region_is_told_as_that(tmp_path: Path) -> None:
+    settings = BenchmarkSettings(runs=2, warmup=1, min_duration_s=0.0)
+    assert benchmark([region_file(tmp_path / "r.onnx", count=40)], settings).notes == (
+        "r.onnx is timed for one region; an image has up to 40, and the search for them: edgekit demo detect times the "
+        "whole.",
+    )

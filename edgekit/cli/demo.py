@@ -110,11 +110,12 @@ def digits(score: float | None, track: bool, **given: Any) -> None:
     """
     from edgekit.artifact import Format
     from edgekit.demos.detect import open_detector, require_tools
-    from edgekit.demos.run import require_possible
+    from edgekit.demos.run import require_possible, require_something_to_show
     from edgekit.digit_detector import FILE, digit_detector
 
     require_possible(_options(given))
     require_tools(FILE, Format.TFLITE, engine=given["engine"], track=track)
+    require_something_to_show(_options(given))
     file = digit_detector(common.say)
     look = open_detector(file, decoder=None, score=score, track=track, **_model(given))
     _run("demo digits", look, given)

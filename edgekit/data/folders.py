@@ -41,7 +41,10 @@ def read_folder(folder: Path) -> Dataset:
         raise DataError(f"{folder} holds no images; expected files that end in {', '.join(SUFFIXES)}.")
     for class_folder, paths in zip(folders, inside, strict=True):
         if not paths:
-            raise DataError(f"The class folder {class_folder} holds no images; put some in it, or remove it.")
+            raise DataError(
+                f"The class folder {class_folder} holds no images; expected a folder of images for each class, or for "
+                "boxes one of the forms that edgekit evaluate --help names."
+            )
     return Dataset(
         name=folder.resolve().name,
         items=ImageFiles(tuple(p for paths in inside for p in paths)),

@@ -1,6 +1,6 @@
 """How fast model files run, how much memory they take, and whether to believe it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,24 @@ def benchmark(
         _refuse_unprofiled(artifacts, devices, engines)
     runs = {device.uri: device.measure(jobs, settings, progress=progress) for device in opened}
     profiles, notes = _profiles(artifacts, settings, progress) if with_profile else ({}, ())
-    return reported(runs, settings, profiles=profiles, notes=notes)
+    return reported(runs, settings, profiles=profiles, notes=(*notes, *_parts_of_detectors(artifacts)))
+
+
+def _parts_of_detectors(artifacts: Sequence[Artifact]) -> Iterator[str]:
+    """What the times of files that are only a part of a detector leave out."""
+    for artifact in artifacts:
+        detection = artifact.card.detection
+        if detection is not None and detection.search is not None:
+            yield (
+                f"{artifact.path.name} is timed for one region; an image has up to {detection.search.count}, and the "
+                "search for them: edgekit demo detect times the whole."
+            )
+        elif detection is not None and detection.proposals is not None:
+            last = "" if detection.proposals.heads is None else f" {detection.proposals.heads.name}"
+            yield (
+                f"{artifact.path.name} is timed by itself; for an image its second file{last} runs on up to "
+                f"{detection.proposals.count} regions too: edgekit demo detect times the whole."
+            )
 
 
 def open_artifacts(paths: Sequence[Path]) -> list[Artifact]:

@@ -35,8 +35,9 @@ class Detector:
 
     def read(self, outputs: Mapping[str, Array], image_hw: tuple[int, int]) -> Detections:
         """What ``outputs`` of one item say; `InputError` where the file has more or fewer classes than labels."""
+        found = self.decoder(outputs, image_hw)  # first, as another head's outputs have other numbers of classes
         self.require_labels(outputs)
-        return self.decoder(outputs, image_hw)
+        return found
 
     def require_labels(self, outputs: Mapping[str, Array]) -> int | None:
         """How many classes ``outputs`` of one item have, None where they do not show it; see `read`."""
