@@ -88,7 +88,7 @@ def entry_page(spec: ModelSpec, results: Json) -> str:
         f"| multiply-accumulates | {figures['macs']:,} | {'' if published.macs is None else f'{published.macs:,}'} |",
         f"| {_TITLES[spec.task]} | | {_published(spec)} |",
         "",
-        *(f"- {note[0].upper()}{note[1:]}" for note in published.notes),
+        *(_prose(f"- {note[0].upper()}{note[1:]}", hanging="  ") for note in published.notes),
         *([""] if published.notes else []),
         "| argument | default | small |",
         "|---|---|---|",
@@ -153,8 +153,8 @@ def _everywhere(results: Json) -> str:
     )
 
 
-def _prose(text: str) -> str:
-    return textwrap.fill(text, 140, break_long_words=False, break_on_hyphens=False)
+def _prose(text: str, *, hanging: str = "") -> str:
+    return textwrap.fill(text, 140, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
 
 
 def _same_class(elsewhere: Json) -> int:
