@@ -22,7 +22,7 @@ from edgekit.tasks.detection import REGION_OUTPUTS, Decoder
 from edgekit.tasks.heads import Detections
 
 Array = npt.NDArray[Any]
-MOST_IMAGES = 20
+MOST_IMAGES = 6
 """Of each image many regions are looked at, one by one."""
 
 
