@@ -22,8 +22,8 @@ from edgekit.tasks.detection import REGION_OUTPUTS, Decoder
 from edgekit.tasks.heads import Detections
 
 Array = npt.NDArray[Any]
-MOST_IMAGES = 6
-"""Of each image many regions are looked at, one by one."""
+MOST_REGIONS = 300
+"""Of all images together: an emulated CPU looks at some a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,13 @@ class Found:
     objects: Sequence[Detections] | None
 
 
+def most_images(detection: Detection) -> int:
+    """How many images have `MOST_REGIONS`, at least one."""
+    how = detection.proposals or detection.search
+    assert how is not None  # noqa: S101 - a detector of regions
+    return max(1, MOST_REGIONS // how.count)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionFiles:
     """The detector whose first or only file is ``artifact``, asked about ``images``, (images, ...), its inputs."""
@@ -46,8 +53,8 @@ class RegionFiles:
 
     @classmethod
     def of(cls, path: Path, paths: list[Path], data: Dataset, items: int) -> "RegionFiles":
-        """That at ``path``, asked about ``items`` held-out items, `MOST_IMAGES` at most."""
-        artifact, items = open_artifact(path), min(items, MOST_IMAGES)
+        """That at ``path``, asked about ``items`` held-out items."""
+        artifact = open_artifact(path)
         detection, how = artifact.card.detection, artifact.card.preprocessing
         if detection is None or how is None or detection.search is None:
             (images,) = held_out_inputs(path, paths, data, items).values()

@@ -5,7 +5,7 @@ class, or find the same objects, on an ARM CPU.
 
 RUNS is what `edgekit train --all` left. Each file runs on N held-out items here, in an environment that has one engine,
 and on an emulated Cortex-A72, the core of a Raspberry Pi 4; `RUNS/everywhere.json` gets a row for each, and what it has
-of the very same files stays. Detectors that look at regions are asked about 6 items at most. Needs `make aarch64`.
+of the very same files stays. Detectors that look at regions are asked about so many items as have 300 regions. Needs `make aarch64`.
 """
 
 import argparse
@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from aarch64.places import Place, arm, here, run
 from alone import alone
 from material import held_out_inputs
-from regions_elsewhere import MOST_IMAGES, Found, RegionFiles
+from regions_elsewhere import Found, RegionFiles, most_images
 
-from edgekit.artifact import Format, open_artifact
+from edgekit.artifact import Artifact, Format, open_artifact
 from edgekit.data import Dataset, Part, open_data
 from edgekit.detection import Head
 from edgekit.errors import EdgekitError
@@ -87,13 +87,18 @@ def holds(found: dict[str, Any]) -> bool:
     return same and not found["custom_operators"] and all(m["objects"] > 0 for m in runs if "objects" in m)
 
 
-def known(path: Path, items: int) -> dict[str, dict[str, Any]]:
-    """Rows of an earlier run on as many items, by the digest of their file."""
+def known(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    """Rows of an earlier run, by the digest of their file and the number of items."""
     if not path.is_file():
         return {}
     rows = json.loads(path.read_bytes())["results"]
-    counts = {items, min(items, MOST_IMAGES)}
-    return {found["sha256"]: found for found in rows if all(e["n"] in counts for e in found["elsewhere"].values())}
+    return {(found["sha256"], e["n"]): found for found in rows for e in found["elsewhere"].values()}
+
+
+def items_for(artifact: Artifact, items: int) -> int:
+    """About how many of ``items`` a file is asked."""
+    detection = artifact.card.detection
+    return min(items, most_images(detection)) if detection is not None and detection.head is Head.REGIONS else items
 
 
 def main() -> None:
@@ -104,7 +109,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100)
     given = parser.parse_args()
     entries = json.loads((given.runs / RESULTS).read_bytes())["results"]
-    pi, before, found = arm(ARM), known(given.runs / EVERYWHERE, given.items), []
+    pi, before, found = arm(ARM), known(given.runs / EVERYWHERE), []
     with contextlib.ExitStack() as stack:
         devices = {fmt: stack.enter_context(alone(extra)) for fmt, extra in EXTRAS.items()}
         for entry in entries:
@@ -113,8 +118,9 @@ def main() -> None:
             for path in paths:
                 artifact = open_artifact(path)
                 places = [devices[artifact.format], pi]
-                earlier = before.get(artifact.sha256)
-                found.append(earlier or row(path, places, asked(path, paths, data, given.items)))
+                count = items_for(artifact, given.items)
+                earlier = before.get((artifact.sha256, count))
+                found.append(earlier or row(path, places, asked(path, paths, data, count)))
                 told = {name: e["metrics"]["agreement"] for name, e in found[-1]["elsewhere"].items()}
                 print(f"{path.name}: {'holds' if holds(found[-1]) else 'FAILS'} {told}", flush=True)
                 text = json.dumps(envelope("benchmarks/zoo_everywhere", found, host=host_facts()), indent=2) + "\n"
