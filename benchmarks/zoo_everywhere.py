@@ -5,7 +5,8 @@ class, or find the same objects, on an ARM CPU.
 
 RUNS is what `edgekit train --all` left. Each file runs on N held-out items here, in an environment that has one engine,
 and on an emulated Cortex-A72, the core of a Raspberry Pi 4; `RUNS/everywhere.json` gets a row for each, and what it has
-of the very same files stays. Detectors that look at regions are asked about so many items as have 300 regions. Needs `make aarch64`.
+of the very same files stays. Detectors that look at regions are asked about so many items as have 300 regions. Needs
+`make aarch64`.
 """
 
 import argparse

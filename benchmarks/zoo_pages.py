@@ -23,8 +23,6 @@ from edgekit.models.registry import ZOO
 from edgekit.train_all import RESULTS
 
 FOLDER = Path(__file__).parent.parent / "docs/zoo"
-NOT_MEASURED = ("rcnn",)
-"""Entries that the pages say nothing of yet but their names."""
 
 
 def main() -> None:
@@ -33,8 +31,7 @@ def main() -> None:
     given = parser.parse_args()
     results = json.loads((given.runs / RESULTS).read_bytes())
     rows = {row["name"]: row for row in results["results"]}
-    measured = [spec for spec in ZOO if spec.name not in NOT_MEASURED]
-    missing = [spec.name for spec in measured if spec.name not in rows]
+    missing = [spec.name for spec in ZOO if spec.name not in rows]
     if missing:
         sys.exit(f"{given.runs / RESULTS} has no figures of {', '.join(missing)}; run edgekit train --all again.")
     everywhere = {file["sha256"]: file for file in json.loads((given.runs / EVERYWHERE).read_bytes())["results"]}
@@ -42,16 +39,16 @@ def main() -> None:
         if file["sha256"] not in everywhere:
             sys.exit(f"{given.runs / EVERYWHERE} knows nothing of {file['artifact']}; run zoo_everywhere.py again.")
         file |= {key: everywhere[file["sha256"]][key] for key in ("custom_operators", "elsewhere")}
-    for spec in measured:
+    for spec in ZOO:
         rows[spec.name]["default"] = to_jsonable(complexity(build(spec)))
     FOLDER.mkdir(exist_ok=True)
     results["prediction_layers"] = prediction_layers()
-    results["results"] = [rows[spec.name] for spec in measured]
+    results["results"] = [rows[spec.name] for spec in ZOO]
     write_atomic(FOLDER / "results.json", (json.dumps(results, indent=1) + "\n").encode())
     write_atomic(FOLDER / "README.md", index_page(ZOO, results).encode())
-    for spec in measured:
+    for spec in ZOO:
         write_atomic(FOLDER / f"{spec.name}.md", entry_page(spec, results).encode())
-    print(f"Wrote {len(measured) + 2} files to {FOLDER}.")
+    print(f"Wrote {len(ZOO) + 2} files to {FOLDER}.")
 
 
 if __name__ == "__main__":

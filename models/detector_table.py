@@ -31,7 +31,8 @@ def detector_table(specs: Sequence[ModelSpec], rows: Mapping[str, Json], predict
         "  preset: mAP at an overlap of .50 by COCO's code on scenes that were never learned from; published figures",
         "  are those of the source, on its data, where nothing else is said at .50:.95.",
         "- **p50**: one scene through the int8 files, TFLite and ONNX, without decoding, on one thread; of detectors",
-        "  that look at regions the first file once, and the last one for the most regions of a scene, one by one.",
+        "  that look at regions the first file once, and the last one for the most regions of a scene, one by one,",
+        "  without finding and cutting them out.",
         "- **Parity** as above, but int8 is "
         + ", ".join(f"*{name}* up to {100 * most:g}" for name, most in PARITY[:-1])
         + f" points of difference in mAP .50, else *{PARITY[-1][0]}*.",

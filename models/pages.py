@@ -24,8 +24,6 @@ ARM = "cortex-a72"
 def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
     """``docs/zoo/README.md``: the tables of all entries."""
     rows = {row["name"]: row for row in results["results"]}
-    waiting = [spec.name for spec in specs if spec.name not in rows]
-    specs = [spec for spec in specs if spec.name in rows]
     detectors = [spec for spec in specs if spec.task == "detection"]
     lines = [
         "# The zoo",
@@ -53,7 +51,6 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         "- **Training**: minutes and the largest memory of the process. Converted with `--portable`.",
         "",
         *(detector_table(detectors, rows, results["prediction_layers"]) if detectors else []),
-        *([f"Not measured yet: {', '.join(waiting)}.", ""] if waiting else []),
         "## All files",
         "",
         _everywhere(results),

@@ -23,7 +23,6 @@ from aarch64.places import here
 from regions_elsewhere import Found
 
 FOLDER = Path(__file__).parent.parent / "docs/zoo"
-MEASURED = [spec for spec in ZOO if spec.name not in zoo_pages.NOT_MEASURED]
 
 
 @pytest.fixture
@@ -33,15 +32,15 @@ def results() -> dict[str, Any]:
 
 def test_the_pages_follow_from_the_registry_and_the_results(results: dict[str, Any]) -> None:
     """After a change of either: python benchmarks/zoo_pages.py RUNS."""
-    pages = {"README.md": index_page(ZOO, results), **{f"{s.name}.md": entry_page(s, results) for s in MEASURED}}
+    pages = {"README.md": index_page(ZOO, results), **{f"{s.name}.md": entry_page(s, results) for s in ZOO}}
     assert {path.name for path in FOLDER.iterdir()} == {*pages, "results.json"}
     for name, text in pages.items():
         assert (FOLDER / name).read_text() == text, name
 
 
 def test_every_entry_was_trained_as_its_preset_says(results: dict[str, Any]) -> None:
-    assert [row["name"] for row in results["results"]] == [spec.name for spec in MEASURED]
-    for spec, row in zip(MEASURED, results["results"], strict=True):
+    assert [row["name"] for row in results["results"]] == [spec.name for spec in ZOO]
+    for spec, row in zip(ZOO, results["results"], strict=True):
         small = spec.preset("small")
         assert row["data"] == small.data, spec.name
         for name in ("epochs", "batch_size", "optimizer", "learning_rate"):
@@ -50,7 +49,7 @@ def test_every_entry_was_trained_as_its_preset_says(results: dict[str, Any]) -> 
 
 def test_no_file_needs_more_than_its_engine_has(results: dict[str, Any]) -> None:
     files = [file for row in results["results"] for file in row["files"]]
-    assert len(files) == 4 * len(MEASURED)
+    assert len(files) == 4 * len(ZOO)
     assert [file["artifact"] for file in files if file["custom_operators"]] == []
 
 
@@ -111,12 +110,3 @@ def test_pages_are_not_written_from_a_part_of_the_results(
     with pytest.raises(SystemExit, match=r"knows nothing of mlp\.fp32\.tflite; run zoo_everywhere\.py again\.$"):
         zoo_pages.main()
     assert not (tmp_path / "pages").exists()
-
-
-def test_what_is_not_measured_is_named(results: dict[str, Any]) -> None:
-    waiting = [spec.name for spec in ZOO if spec not in MEASURED]
-    text = index_page(ZOO, results)
-    assert ("Not measured yet: " in text) == bool(waiting)
-    assert all(f"[{spec.name}]" in text for spec in MEASURED)
-    fewer = {**results, "results": results["results"][1:]}
-    assert "Not measured yet: mlp" in index_page(ZOO, fewer)
