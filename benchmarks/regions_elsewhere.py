@@ -23,7 +23,7 @@ from edgekit.tasks.heads import Detections
 
 Array = npt.NDArray[Any]
 MOST_REGIONS = 300
-"""Of all images together: an emulated CPU looks at some a second."""
+"""Of all images together: an emulated Cortex-A72 takes a fifth of a second for one of the zoo's R-CNN."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,3 +154,25 @@ def every_operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("every") / "every.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Finds one object in the middle half of every picture, the brighter the more sure that it is a bright one."""
+    from tiny_detector import detector
+
+    return detector(tmp_path_factory.mktemp("finder") / "finder.onnx", name="finder")
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten frames at twenty a second, brighter and brighter."""
+    import cv2
+    import numpy as np
+
+    path = tmp_path_factory.mktemp("clip") / "grey.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 20, (320, 240))
+    for number in range(10):
+        writer.write(np.full((240, 320, 3), 20 * number, np.uint8))
+    writer.release()
+    return path

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from command import edgekit
 from PIL import Image
-from tiny_detector import detector
 
 from edgekit.data.images import decode_image
 from edgekit.demos.canvas import class_colour
@@ -338,12 +337,6 @@ def test_a_foreign_classifier_knows_photos(shared_data: Path, tmp_path: Path) ->
     assert sum(best) >= 24  # published: 82 % among the best five
     assert all(0 <= g["probability"] <= 1 for top in found.values() for g in top)
     assert sum(top[0]["probability"] > 0.5 for top in found.values()) >= 10
-
-
-@pytest.fixture(scope="module")
-def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Finds one object in the middle half of every picture, the brighter the more sure that it is a bright one."""
-    return detector(tmp_path_factory.mktemp("finder") / "finder.onnx", name="finder")
 
 
 def test_objects_are_told_and_drawn_in_the_colour_of_their_class(finder: Path, tmp_path: Path) -> None:

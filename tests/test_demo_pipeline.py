@@ -307,11 +307,6 @@ def test_a_tracker_that_is_not_installed_is_told_by_its_extra(finder: Path, monk
     assert str(caught.value) == "edgefirst is not installed. Run: pip install 'edgekit-ml[track]'"
 
 
-@pytest.fixture(scope="module")
-def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return detector(tmp_path_factory.mktemp("finder") / "finder.onnx", name="finder")
-
-
 def demo(*arguments: object, cwd: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "edgekit", "demo", *map(str, arguments)]
     return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -15,16 +15,10 @@ import pytest
 from browser import browsing
 from mjpeg import serving
 from PIL import Image, ImageGrab
-from tiny_detector import detector
 
 from edgekit.demos.canvas import class_colour
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return detector(tmp_path_factory.mktemp("finder") / "finder.onnx", name="finder")
 
 
 def started(finder: Path, source: object, cwd: Path, *options: str, **environment: str) -> "subprocess.Popen[str]":

@@ -141,6 +141,7 @@ def _onnx(named: tuple[str, str]) -> Any:
 
 def _tflite(named: tuple[str, str], quantized: Mapping[str, tuple[str, float, int]]) -> Any:
     """Inputs that are the outputs too: the end that is put to it makes a graph of it."""
+    kinds = {**dict.fromkeys(SHAPES, ("float32", 0.0, 0)), **quantized}
     model, graph, signature = schema.ModelT(), schema.SubGraphT(), schema.SignatureDefT()
     model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, [graph], [], [schema.BufferT()]
     graph.tensors, graph.operators, graph.inputs, graph.outputs = [], [], [0, 1], [0, 1]
@@ -150,7 +151,7 @@ def _tflite(named: tuple[str, str], quantized: Mapping[str, tuple[str, float, in
     for index, ((name, shape), output) in enumerate(zip(SHAPES.items(), named, strict=True)):
         tensor = schema.TensorT()
         tensor.name, tensor.shape, tensor.hasRank, tensor.buffer = output.encode(), list(shape), True, 0
-        dtype, scale, zero = quantized.get(name, ("float32", 0.0, 0))
+        dtype, scale, zero = kinds[name]
         tensor.type = getattr(schema.TensorType, dtype.upper())
         if scale:
             tensor.quantization = schema.QuantizationParametersT()

@@ -33,7 +33,7 @@ def same_objects(found: Detections, others: Detections) -> bool:
 
 
 def share_of_same_objects(found: Sequence[Detections], others: Sequence[Detections]) -> float:
-    """The fraction of items, one of each run in each place, in which two runs found the `same_objects`.
+    """The fraction of items in which two runs found the `same_objects`; each has the items in the same order.
 
     `DataError` without any item.
     """
