@@ -1,7 +1,7 @@
 """TFLite files in LiteRT (``ai-edge-litert``), or in ``tflite-runtime`` where only that is installed."""
 
 import importlib.metadata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +14,7 @@ from edgekit.errors import ArtifactError
 from edgekit.formats.graph import Graph
 from edgekit.formats.tflite import read_graph
 from edgekit.runtimes.base import Array, Delegation, Feed, Inputs, by_name, first_line
+from edgekit.runtimes.delegation import delegated_operators
 from edgekit.runtimes.engines import ENGINES, load_engine
 from edgekit.runtimes.quiet import quiet_stderr
 from edgekit.runtimes.smallest import RELU_TFLITE
@@ -99,26 +100,6 @@ class LiteRTRuntime:
 def tflite_runtime(path: Path, *, threads: int = 1) -> LiteRTRuntime:
     """The file in ``tflite-runtime``, whose interface is the same."""
     return LiteRTRuntime(path, threads=threads, engine="tflite-runtime")
-
-
-def delegated_operators(details: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-    """(operators that a delegate runs, all of the file's), from an interpreter's list of operators.
-
-    A delegate is an operator more, beside those that it stands for: what lies between its inputs and its outputs.
-    """
-    own = [d for d in details if d["op_name"] != "DELEGATE"]
-    maker = {int(tensor): number for number, d in enumerate(own) for tensor in d["outputs"]}
-    taken: set[int] = set()
-    for delegate in details:
-        if delegate["op_name"] == "DELEGATE":
-            given = {int(tensor) for tensor in delegate["inputs"]}
-            open_tensors = [int(tensor) for tensor in delegate["outputs"]]
-            while open_tensors:
-                number = maker.get(open_tensors.pop())
-                if number is not None and number not in taken:
-                    taken.add(number)
-                    open_tensors += [int(tensor) for tensor in own[number]["inputs"] if int(tensor) not in given]
-    return len(taken), len(own)
 
 
 def _xnnpack_works(module: ModuleType) -> bool:
