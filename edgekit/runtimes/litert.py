@@ -36,11 +36,9 @@ class LiteRTRuntime:
         self.inputs: tuple[TensorSpec, ...] = graph.inputs
         self.outputs: tuple[TensorSpec, ...] = graph.outputs
         self._checks = Inputs(graph.inputs)
-        self._input_index = _indexes(graph, graph.input_tensors)
-        self._output_index = _indexes(graph, graph.output_tensors)
-        self._stateful = any(t.variable for t in graph.tensors.values()) or any(
-            n.op in _STATE_OPERATORS for n in graph.nodes
-        )
+        self._input_index = tensor_indexes(graph, graph.input_tensors)
+        self._output_index = tensor_indexes(graph, graph.output_tensors)
+        self._stateful = keeps_state(graph)
         self._path = path
         self._allocated: tuple[tuple[int, ...], ...] | None = None
         self._module = interpreter
@@ -122,6 +120,12 @@ def _load(module: ModuleType, path: Path, threads: int) -> Any:
         raise ArtifactError(f"{path} cannot be loaded in {engine}: {first_line(error)}.") from None
 
 
-def _indexes(graph: Graph, names: Mapping[str, str]) -> tuple[int, ...]:
+def keeps_state(graph: Graph) -> bool:
+    """Whether something in the file remembers from call to call, as a recurrent layer does."""
+    return any(t.variable for t in graph.tensors.values()) or any(n.op in _STATE_OPERATORS for n in graph.nodes)
+
+
+def tensor_indexes(graph: Graph, names: Mapping[str, str]) -> tuple[int, ...]:
+    """The numbers of the tensors that ``names``, inputs or outputs of ``graph``, stand for."""
     found = (graph.tensors[key].index for key in names.values())
     return tuple(index for index in found if index is not None)
