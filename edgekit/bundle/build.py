@@ -129,8 +129,8 @@ def self_verified(bundle: Path, limit_s: float) -> tuple[str, ...]:
         raise CheckFailedError(f"The bundle did not verify within {limit_s:.0f} s; nothing was written.") from None
     lines = tuple(done.stdout.splitlines())
     if done.returncode:
-        refused = [line for line in lines if line.startswith("NO")] or done.stderr.splitlines() or ["no message"]
-        raise CheckFailedError(f"The bundle does not verify on this machine, and nothing was written: {refused[-1]}")
+        refused = [line for line in lines if line.startswith("NO ")] or done.stderr.splitlines()[-1:] or ["no message"]
+        raise CheckFailedError(f"The bundle does not verify on this machine, and nothing was written: {refused[0]}")
     return lines
 
 

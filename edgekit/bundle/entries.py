@@ -122,6 +122,8 @@ def make_entries(opened: Opened, items: Items, *, samples: int, seed: int) -> It
     second = isinstance(region_runtime, RegionRuntime)
     found = [] if detector is None or second else [_found(detector, image) for image in images]
     made = make_entry(opened.artifact, opened.runtime, opened.card, feeds, pixels=pixels, found=found)
+    if detector is not None:
+        made = replace(made, entry=replace(made.entry, parts=detector.decoder.names))
     if not isinstance(region_runtime, RegionRuntime) or detector is None:
         yield made
         return

@@ -42,13 +42,13 @@ class Items:
 def held_out_items(data: Dataset, artifacts: Sequence[Artifact], *, samples: int, seed: int) -> Items:
     """Up to ``samples`` items of ``data`` that neither calibrated nor trained one of ``artifacts``."""
     chosen = tuple(_reduced(item) for item in HeldOut(data, artifacts, samples=samples, seed=seed))
-    return Items(told=f"{len(chosen)} held-out items of {data.name}", synthetic=False, items=chosen)
+    return Items(told=f"{_counted(chosen)} of {data.name}, held out", synthetic=False, items=chosen)
 
 
 def given_items(items: Sequence[Item]) -> Items:
     """The ``items`` that the user chose."""
     chosen = tuple(_reduced(item) for item in items)
-    return Items(told=f"{len(chosen)} items that were chosen by hand", synthetic=False, items=chosen)
+    return Items(told=f"{_counted(chosen)} chosen by hand", synthetic=False, items=chosen)
 
 
 def made_up_items(preprocessing: Sequence[Preprocessing], *, samples: int, seed: int) -> Items:
@@ -68,6 +68,10 @@ def made_up_items(preprocessing: Sequence[Preprocessing], *, samples: int, seed:
 def made_up_feeds(card: ModelCard, *, samples: int, seed: int) -> list[dict[str, Array]]:
     """Seeded inputs of a model that takes no images, with a batch axis and in its own types."""
     return [sample_inputs(card, seed=seed + number) for number in range(samples)]
+
+
+def _counted(items: Sequence[Item]) -> str:
+    return f"{len(items)} item{'' if len(items) == 1 else 's'}"
 
 
 def _reduced(item: Item) -> Item:

@@ -78,9 +78,8 @@ def decoded(entry: Entry, outputs: Mapping[str, Array], image_hw: "tuple[int, ..
     try:
         found = READERS[Head(spec.head)]([np.asarray(outputs[name]) for name in entry.parts], asked)
     except UnlikeHeadError as error:
-        raise DataError(
-            f"{entry.name} gave {error.got.shape}; expected {error.expected}: make the bundle anew."
-        ) from None
+        got = " x ".join(map(str, error.got.shape))
+        raise DataError(f"{entry.name} gave {got} for an image; expected {error.expected}: make it anew.") from None
     height, width = image_hw[:2]
     found = settled(found, spec, (height, width), preprocessing)
     return np.concatenate([found.boxes, found.scores[:, None], found.classes[:, None]], axis=1).astype(np.float32)
