@@ -97,7 +97,6 @@ def make_bundle(
     for number, model in enumerate(models):
         progress("bundling", number, len(models))
         made += make_entries(model, items, samples=samples, seed=seed)
-    require_own_names([each.entry for each in made])
     c_files, c_notes = c_array.make_all(made) if c_arrays else ({}, {})
     pictures = {f"golden/images/{number}.npy": npy(image) for number, image in enumerate(items.images)}
     manifest = Manifest(
@@ -128,18 +127,10 @@ def self_verified(bundle: Path, limit_s: float) -> tuple[str, ...]:
     except subprocess.TimeoutExpired:
         raise CheckFailedError(f"The bundle did not verify within {limit_s:.0f} s; nothing was written.") from None
     lines = tuple(done.stdout.splitlines())
-    if done.returncode:
+    if done.returncode or lines[-1:] != ("verified",):
         refused = [line for line in lines if line.startswith("NO ")] or done.stderr.splitlines()[-1:] or ["no message"]
         raise CheckFailedError(f"The bundle does not verify on this machine, and nothing was written: {refused[0]}")
     return lines
-
-
-def require_own_names(entries: Sequence[Entry]) -> None:
-    """`InputError` where two files, such as second stages, share a name."""
-    names = [entry.name for entry in entries]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{name} is in the bundle twice, as the second file of a detector; name the first only.")
 
 
 def _items(

@@ -86,12 +86,21 @@ def open_models(
     for path, artifact in zip(paths, artifacts, strict=True):
         if artifact.format is Format.KERAS:
             raise InputError(f"{path} is a Keras file, which devices do not run; bundle what `edgekit convert` makes.")
+    seconds = [second for path, artifact in zip(paths, artifacts, strict=True) for second in _second(path, artifact)]
+    for name in seconds:
+        if [*names, *seconds].count(name) > 1:
+            raise InputError(f"{name} is the second file of a detector and is named as well; leave it out.")
     return tuple(
         _open_detector(path, preprocess, labels, decoder)
         if decoder is not None or is_detector(artifact)
         else _open_other(path, preprocess, labels)
         for path, artifact in zip(paths, artifacts, strict=True)
     )
+
+
+def _second(path: Path, artifact: Artifact) -> list[str]:
+    spec = artifact.card.detection
+    return [] if spec is None or spec.proposals is None else [second_file(path, spec.proposals).name]
 
 
 def _open_other(path: Path, preprocess: str | None, labels: tuple[str, ...] | None) -> Opened:
