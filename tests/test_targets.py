@@ -170,7 +170,8 @@ def test_notes_refuse_nothing(tiny_models: Path) -> None:
         (Format.ONNX, "pi3-32", "pi3-32 runs TFLite files; this is one of ONNX (convert its source with -f tflite)"),
         (Format.KERAS, "pi4",
          "pi4 runs TFLite and ONNX files; this is one of Keras (convert its source with -f tflite -f onnx)"),
-        (Format.TFLITE, "ort-1.20", "ort-1.20 runs ONNX files; this is one of TFLite (convert its source with -f onnx)"),
+        (Format.TFLITE, "ort-1.20",
+         "ort-1.20 runs ONNX files; this is one of TFLite (convert its source with -f onnx)"),
     ],
 )  # fmt: skip
 def test_a_file_of_another_format_is_refused(kind: Format, target: str, sentence: str) -> None:
