@@ -15,20 +15,24 @@ from command import edgekit
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from tiny_detector import detector
-from tiny_two_stage import two_stage
+from tiny_two_stage import heads, two_stage
 
-from edgekit.artifact import attach_card, open_artifact
+from edgekit.artifact import Format, attach_card, open_artifact, with_card
 from edgekit.bundle import make_bundle
 from edgekit.bundle.build import self_verified
 from edgekit.bundle.entries import open_models
 from edgekit.bundle.golden import MOST_SIDE, given_items
 from edgekit.bundle.limits import LIMITS, computes_with_integers
+from edgekit.card import ModelCard, TensorSpec
 from edgekit.data import Part, draw, open_data
+from edgekit.detection import AnchorLevel, Detection, Head
 from edgekit.errors import CheckFailedError, EdgekitError, InputError
 from edgekit.formats import tflite
 from edgekit.measure.detect import detect
 from edgekit.measure.predict import predict
+from edgekit.preprocessing import Preprocessing, Resize
 from edgekit.recipe import Precision
+from edgekit.regions import Search
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +264,85 @@ def test_other_boxes_are_noticed(found: Path, tmp_path: Path) -> None:
     done = run(folder, "verify")
     assert done.returncode == 1
     assert "NO  d.onnx: objects: 2 objects differ by 0.01 at most" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def choosing(tmp_path_factory: pytest.TempPathFactory, photo: Path) -> Path:
+    """A file that chooses its boxes itself: two of one class side by side, the brighter the image the surer."""
+    folder = tmp_path_factory.mktemp("choosing")
+    shapes: dict[str, tuple[int, ...]] = {
+        "detection_boxes": (1, 2, 4),
+        "detection_classes": (1, 2),
+        "detection_scores": (1, 2),
+        "num_detections": (1,),
+    }
+    constants = {
+        "places": np.float32([[[0, 0, 1, 0.5], [0, 0.5, 1, 1]]]),
+        "kinds": np.float32([[0, 0]]),
+        "sure": np.float32([[0.3, 0.2999]]),
+        "two": np.float32([2]),
+        "none": np.float32([0]),
+    }
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "none"], ["zero"]),
+        helper.make_node("Add", ["mean", "sure"], ["detection_scores"]),
+        *(
+            helper.make_node("Add", ["zero", of], [name])
+            for name, of in (("detection_boxes", "places"), ("detection_classes", "kinds"), ("num_detections", "two"))
+        ),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "choosing",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, 8, 8, 3))],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()],
+        [numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    card = ModelCard(
+        name="choosing",
+        task="detection",
+        inputs=(TensorSpec(name="image", shape=(1, 8, 8, 3), dtype="float32"),),
+        outputs=tuple(TensorSpec(name=name, shape=shape, dtype="float32") for name, shape in shapes.items()),
+        preprocessing=Preprocessing(size_hw=(8, 8), resize=Resize.STRETCH, scale=(1 / 255,)),
+        labels=("thing",),
+        detection=Detection(head=Head.SSD_POSTPROCESS),
+    )
+    path = folder / "c.onnx"
+    path.write_bytes(with_card(model.SerializeToString(), card, Format.ONNX))
+    make_bundle([path], folder / "c.zip", inputs=[photo])
+    return folder / "c.zip"
+
+
+def change_scores(model: Path, scores: list[float]) -> None:
+    loaded = onnx.load(str(model))
+    sure = next(t for t in loaded.graph.initializer if t.name == "sure")
+    sure.CopyFrom(numpy_helper.from_array(np.float32([scores]), "sure"))
+    places = next(t for t in loaded.graph.initializer if t.name == "places")
+    if scores[0] < scores[1]:  # the surer one comes first
+        sure.CopyFrom(numpy_helper.from_array(np.float32([scores[::-1]]), "sure"))
+        places.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(places)[:, ::-1].copy(), "places"))
+    onnx.save(loaded, str(model))
+
+
+@pytest.mark.parametrize(
+    ("scores", "code", "told"),
+    [
+        ([0.2998, 0.2999], 0, "ok  c.onnx: outputs: "),  # two boxes of almost one score change places
+        ([0.25, 0.2999], 1, "expected the same objects in item 0"),
+        ([0.3, -0.6], 1, "expected the same objects in item 0"),
+    ],
+)
+def test_boxes_that_a_file_chose_may_change_places_only(
+    scores: list[float], code: int, told: str, choosing: Path, tmp_path: Path
+) -> None:
+    folder = unpack(choosing, tmp_path)
+    change_scores(folder / "models" / "c.onnx", scores)
+    seal(folder)
+    done = run(folder, "verify")
+    assert (done.returncode, done.stderr) == (code, "")
+    assert told in done.stdout
 
 
 def test_other_regions_are_noticed(staged: Path, tmp_path: Path) -> None:
@@ -547,13 +630,6 @@ def test_a_second_stage_is_bundled_once(tmp_path: Path, photo: Path) -> None:
 
 
 def test_a_detector_that_searches_regions_stays_at_the_desk(tmp_path: Path) -> None:
-    from tiny_two_stage import heads
-
-    from edgekit.card import ModelCard, TensorSpec
-    from edgekit.detection import Detection, Head
-    from edgekit.preprocessing import Preprocessing, Resize
-    from edgekit.regions import Search
-
     card = ModelCard(
         name="r",
         task="detection",
@@ -573,8 +649,6 @@ def test_a_detector_that_searches_regions_stays_at_the_desk(tmp_path: Path) -> N
 
 
 def test_no_region_in_the_first_image_is_told(tmp_path: Path, photo: Path) -> None:
-    from edgekit.detection import AnchorLevel
-
     # Anchors of less than a hundredth of the input are no proposals.
     first = two_stage(tmp_path, anchors=(AnchorLevel(rows=2, columns=2, shapes=((0.001, 0.001),)),))
     with pytest.raises(InputError) as caught:

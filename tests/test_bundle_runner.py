@@ -297,7 +297,7 @@ def entry(kind: str) -> Entry:
         card=ModelCard(name="m", inputs=(), outputs=()),
         engine="",
         kernels="",
-        limits=Limits(min_sqnr_db=60),
+        limits=Limits(min_sqnr_db=60, max_score=0.01),
         golden=Golden(count=0, inputs=(), outputs=()),
     )
 

@@ -18,6 +18,7 @@ from edgekit.bundle.runner.manifest import MANIFEST, Entry, Manifest
 from edgekit.bundle.shipped import sources
 from edgekit.codec import to_jsonable
 from edgekit.data import Dataset, Part, open_data
+from edgekit.detection import Head
 from edgekit.errors import CheckFailedError, InputError
 from edgekit.files import Staging, refuse_existing, require_writable
 from edgekit.measure.predict import input_sources, load_source
@@ -166,4 +167,6 @@ def _files(manifest: Manifest, made: Sequence[Made], more: Mapping[str, bytes]) 
 def _promise(entry: Entry) -> str:
     if entry.exact:
         return "the same bits by the same kernels"
+    if entry.card.detection is not None and entry.card.detection.head is Head.SSD_POSTPROCESS:
+        return "the same objects"
     return f"{entry.limits.min_sqnr_db:g} dB or more"

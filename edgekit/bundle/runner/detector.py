@@ -68,13 +68,19 @@ def open_detector(contents: Contents, entry: Entry, *, threads: int = 1) -> Dete
     return Detector(entry=entry, first=load(entry, contents.read(entry.file), threads=threads), second=second)
 
 
-def decoded(entry: Entry, outputs: Mapping[str, Array], image_hw: "tuple[int, ...]") -> Found:
-    """The objects that real ``outputs``, of one item without a batch axis, mean; `DataError` where they cannot."""
+def decoded(
+    entry: Entry, outputs: Mapping[str, Array], image_hw: "tuple[int, ...]", *, least_score: float | None = None
+) -> Found:
+    """The objects that real ``outputs``, of one item without a batch axis, mean; `DataError` where they cannot.
+
+    ``least_score`` replaces the card's threshold.
+    """
     spec = _detection(entry)
     preprocessing, _ = image_input(entry)
     for name in entry.parts:
         require_finite(outputs[name], f"Output {name!r} of {entry.name}")
-    asked = Asked(spec=spec, least_score=spec.score_threshold, size_hw=preprocessing.size_hw)
+    least = spec.score_threshold if least_score is None else least_score
+    asked = Asked(spec=spec, least_score=least, size_hw=preprocessing.size_hw)
     try:
         found = READERS[Head(spec.head)]([np.asarray(outputs[name]) for name in entry.parts], asked)
     except UnlikeHeadError as error:
