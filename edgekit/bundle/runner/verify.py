@@ -104,10 +104,10 @@ def _outputs(contents: Contents, entry: Entry, loaded: Loaded) -> _Verdict:
     if entry.exact and (loaded.engine, loaded.kernels) == (entry.engine, entry.kernels):
         return False, f"{by}: {_figures(same, meant)}; the same bits are expected of the same kernels", metrics
     chosen = entry.card.detection is not None and entry.card.detection.head is Head.SSD_POSTPROCESS
-    judge = _lost if chosen else _beyond
+    judge, fine = (_lost, "the same objects") if chosen else (_beyond, "within its limits")
     reason = judge(entry, real(expected, entry), real(found, entry))
     made = f"made by {entry.engine}{f' ({entry.kernels})' if entry.kernels else ''}"
-    return reason is None, f"{by}, {made}: {_figures(same, meant)}; {reason or 'within its limits'}", metrics
+    return reason is None, f"{by}, {made}: {_figures(same, meant)}; {reason or fine}", metrics
 
 
 def _figures(same: Sameness, meant: Sameness) -> str:
