@@ -8,6 +8,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import onnx
+from onnx import numpy_helper
+
 
 def unpack(bundle: Path, folder: Path) -> Path:
     """The bundle's own folder, unpacked below ``folder``."""
@@ -44,3 +47,11 @@ def change_manifest(folder: Path, change: Any) -> None:
     change(data)
     path.write_text(json.dumps(data))
     seal(folder)
+
+
+def damage_layer(path: Path) -> None:
+    """Twice the weights of the first convolution."""
+    model = onnx.load(str(path))
+    weight = next(t for t in model.graph.initializer if len(t.dims) == 4)
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * 2, weight.name))
+    onnx.save(model, str(path))

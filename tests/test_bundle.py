@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from bundles import change_manifest, results, run, seal, unpack
+from bundles import change_manifest, damage_layer, results, run, seal, unpack
 from command import edgekit
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -22,7 +22,7 @@ from edgekit.bundle import make_bundle
 from edgekit.bundle.build import self_verified
 from edgekit.bundle.entries import open_models
 from edgekit.bundle.golden import MOST_SIDE, given_items
-from edgekit.bundle.limits import LIMITS, computes_with_integers
+from edgekit.bundle.limits import LIMITS, computes_with_integers, has_softmax
 from edgekit.card import ModelCard, TensorSpec
 from edgekit.data import Part, draw, open_data
 from edgekit.detection import AnchorLevel, Detection, Head
@@ -177,16 +177,8 @@ def test_changed_golden_data_are_refused(unpacked: Path) -> None:
     )
 
 
-def damaged_layer(path: Path) -> None:
-    """Twice the weights of the first convolution."""
-    model = onnx.load(str(path))
-    weight = next(t for t in model.graph.initializer if len(t.dims) == 4)
-    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * 2, weight.name))
-    onnx.save(model, str(path))
-
-
 def test_a_damaged_layer_fails_although_all_checksums_fit(unpacked: Path) -> None:
-    damaged_layer(unpacked / "models" / "convnet.onnx")
+    damage_layer(unpacked / "models" / "convnet.onnx")
     seal(unpacked)
     done = run(unpacked, "verify")
     assert (done.returncode, done.stderr) == (1, "")
@@ -214,6 +206,22 @@ def test_a_changed_bit_fails_where_the_same_kernels_ran(unpacked: Path) -> None:
     assert re.search(
         r"NO  convnet_int8\.tflite: outputs: litert .*; the same bits are expected of the same kernels", done.stdout
     )
+
+
+@pytest.mark.parametrize(("steps", "machine", "code"), [(1, "another", 0), (2, "another", 1), (1, None, 1)])
+def test_a_softmax_may_differ_by_a_step_on_another_kind_of_cpu(
+    steps: int, machine: str | None, code: int, unpacked: Path
+) -> None:
+    """As seen on ARM: its probabilities are one step apart, and the logits are not."""
+    path = unpacked / "golden" / "convnet_int8.tflite" / "output_0.npy"
+    values = np.load(path)
+    values[0, 0] += steps
+    np.save(path, values)
+    change_manifest(unpacked, lambda data: data.__setitem__("machine", machine or data["machine"]))
+    done = run(unpacked, "verify", "--model", "convnet_int8.tflite")
+    assert done.returncode == code
+    told = "softmax differs by a step on another kind of CPU" if code == 0 else "the same bits are expected"
+    assert told in done.stdout
 
 
 def weights_of(model: Path, index: int) -> bytes:
@@ -581,6 +589,11 @@ def test_only_files_of_integers_promise_the_same_bits(tiny_models: Path) -> None
     assert computes_with_integers(tflite.read_graph(golden / "two_inputs_int8.tflite"))
 
 
+def test_a_softmax_is_seen(tiny_models: Path) -> None:
+    assert has_softmax(tflite.read_graph(tiny_models / "convnet_int8.tflite"))
+    assert not has_softmax(tflite.read_graph(tiny_models / "lstm.tflite"))
+
+
 def test_every_recipe_has_limits_with_a_reason() -> None:
     assert set(LIMITS) == set(Precision)
     assert all(found.reason and found.limits.min_sqnr_db > 10 for found in LIMITS.values())
@@ -686,7 +699,7 @@ def test_gray_and_coloured_models_need_real_items(colour_model: Callable[..., Pa
 def test_a_bundle_that_does_not_verify_is_not_written(unpacked: Path, tmp_path: Path) -> None:
     from edgekit.bundle.archive import pack
 
-    damaged_layer(unpacked / "models" / "convnet.onnx")
+    damage_layer(unpacked / "models" / "convnet.onnx")
     files = {
         p.relative_to(unpacked).as_posix(): p.read_bytes()
         for p in unpacked.rglob("*")

@@ -317,7 +317,7 @@ def test_an_old_pillow_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PIL, "__version__", "8.1.2")
     with pytest.raises(MissingExtraError) as caught:
         require_pillow()
-    assert str(caught.value) == "Pillow is 8.1.2; expected 10.1 or newer. Run: pip install --upgrade pillow"
+    assert str(caught.value) == "Pillow is 8.1.2; expected 9.1 or newer. Run: pip install --upgrade pillow"
 
 
 def test_a_photo_that_is_not_there_is_told() -> None:

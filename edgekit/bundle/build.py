@@ -102,7 +102,7 @@ def make_bundle(
     pictures = {f"golden/images/{number}.npy": npy(image) for number, image in enumerate(items.images)}
     manifest = Manifest(
         edgekit=edgekit.__version__,
-        machine=f"{platform.system()} {platform.machine()}",
+        machine=platform.machine(),
         data=items.told,
         synthetic=items.synthetic,
         seed=seed,

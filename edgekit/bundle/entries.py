@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.artifact import Artifact, Format, open_artifact
 from edgekit.bundle.archive import npy
 from edgekit.bundle.golden import Items, made_up_feeds
-from edgekit.bundle.limits import computes_with_integers, limits_of
+from edgekit.bundle.limits import computes_with_integers, has_softmax, limits_of
 from edgekit.bundle.runner.answers import stacked
 from edgekit.bundle.runner.engines import BUILT_IN, XNNPACK
 from edgekit.bundle.runner.manifest import Entry, Golden
@@ -206,6 +206,7 @@ def _describe(artifact: Artifact, runtime: Runtime, card: ModelCard, golden: Gol
             "output_tensors": tensor_indexes(graph, graph.output_tensors),
             "stateful": keeps_state(graph),
             "exact": computes_with_integers(graph),
+            "softmax": has_softmax(graph),
         }
     delegation = runtime.delegation
     kernels = "" if delegation is None else XNNPACK if delegation.operators else BUILT_IN

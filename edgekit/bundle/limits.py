@@ -33,8 +33,8 @@ LIMITS: dict[Precision, Elsewhere] = {
         reason="activations are rounded as they come, and a last bit decides about a step",
     ),
     Precision.INT8: Elsewhere(
-        limits=Limits(min_sqnr_db=15.0, max_score=0.1),
-        reason="other kernels round otherwise: 24 dB are the same in a MobileNetV1; where pairs overflow, 12",
+        limits=Limits(min_sqnr_db=12.0, max_score=0.1),
+        reason="other kernels round otherwise: 24 to 41 dB in four files on real data, 15 in one of them on noise",
     ),
     Precision.INT16X8: Elsewhere(
         limits=Limits(min_sqnr_db=20.0, max_score=0.05),
@@ -59,3 +59,8 @@ def computes_with_integers(graph: Graph) -> bool:
     """Whether no operator but those at the interface works on real numbers."""
     used = {key for n in graph.nodes if n.op not in _INTERFACE for key in (*n.inputs, *n.outputs) if key}
     return bool(used) and all(graph.tensors[key].dtype in _INTEGERS for key in used if key in graph.tensors)
+
+
+def has_softmax(graph: Graph) -> bool:
+    """Whether a softmax is among the operators."""
+    return any(n.op in ("SOFTMAX", "LOG_SOFTMAX") for n in graph.nodes)

@@ -47,8 +47,10 @@ class Entry:
     """One model file, what it needs to be run without reading it, and its golden data.
 
     ``input_tensors`` and ``output_tensors`` are numbers of tensors in a TFLite file. ``exact`` says that the file
-    computes with integers only, so that the same kernels give the same bits. ``engine`` and ``kernels`` made the golden
-    outputs. ``parts`` are outputs of a detector in the order of its head; ``second`` is the file of its second stage.
+    computes with integers only, so that the same kernels give the same bits; with ``softmax`` among them, outputs may
+    be one step apart on another kind of CPU, since LiteRT's softmax of integers is another one on ARM. ``engine`` and
+    ``kernels`` made the golden outputs. ``parts`` are outputs of a detector in the order of its head; ``second`` is the
+    file of its second stage.
     """
 
     file: str
@@ -59,6 +61,7 @@ class Entry:
     output_tensors: tuple[int, ...] = ()
     stateful: bool = False
     exact: bool = False
+    softmax: bool = False
     engine: str
     kernels: str
     limits: Limits
@@ -78,7 +81,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """All of a bundle. ``data`` is what the golden items are; ``images`` are files of them before preprocessing."""
+    """All of a bundle, made on a ``machine`` such as ``x86_64``.
+
+    ``data`` is what the golden items are; ``images`` are files of them before preprocessing. ``c_arrays`` has a note on
+    each.
+    """
 
     schema_version: int = SCHEMA_VERSION
     edgekit: str

@@ -10,8 +10,8 @@ from edgekit.bundle.runner.answers import Pixels
 from edgekit.data.images import decode_image, is_image_name
 from edgekit.errors import DataError, MissingExtraError
 
-_OLDEST_PILLOW = 10
-"""Before it, images did not say whether they are transparent."""
+_OLDEST_PILLOW = (9, 1)
+"""The first that knows its filters by the names that edgekit uses."""
 
 
 def read_photo(path: str) -> Pixels:
@@ -52,7 +52,6 @@ def require_pillow() -> None:
     if importlib.util.find_spec("PIL") is None:
         raise MissingExtraError("Pillow is not installed, which resizes images. Run: pip install pillow")
     version: str = importlib.import_module("PIL").__version__
-    if int(version.partition(".")[0]) < _OLDEST_PILLOW:
-        raise MissingExtraError(
-            f"Pillow is {version}; expected {_OLDEST_PILLOW}.1 or newer. Run: pip install --upgrade pillow"
-        )
+    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST_PILLOW:
+        oldest = ".".join(map(str, _OLDEST_PILLOW))
+        raise MissingExtraError(f"Pillow is {version}; expected {oldest} or newer. Run: pip install --upgrade pillow")

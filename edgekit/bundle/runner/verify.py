@@ -1,5 +1,6 @@
 """Whether a device prepares images, runs models and reads their answers as the desk did, with figures."""
 
+import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -102,6 +103,8 @@ def _outputs(contents: Contents, entry: Entry, loaded: Loaded) -> _Verdict:
     if same.identical:
         return True, f"{same.count} items by {by}: every bit is the same", metrics
     if entry.exact and (loaded.engine, loaded.kernels) == (entry.engine, entry.kernels):
+        if entry.softmax and platform.machine() != contents.manifest.machine and (same.max_steps or 0) <= 1:
+            return True, f"{by}: {_figures(same, meant)}; softmax differs by a step on another kind of CPU", metrics
         return False, f"{by}: {_figures(same, meant)}; the same bits are expected of the same kernels", metrics
     chosen = entry.card.detection is not None and entry.card.detection.head is Head.SSD_POSTPROCESS
     judge, fine = (_lost, "the same objects") if chosen else (_beyond, "within its limits")
