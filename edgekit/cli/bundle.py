@@ -47,9 +47,8 @@ def command(
 ) -> None:
     """Pack models with proof that they work on a device, and what runs them there without edgekit.
 
-    The zip holds the files, golden inputs with their expected outputs, checksums, and a runner that needs Python 3.9,
-    numpy and one engine: python3 -m bundle verify, bench, predict, detect. Without --data or --inputs the golden inputs
-    are seeded noise.
+    The zip holds the files, golden inputs with their expected outputs, checksums, and a runner (verify, bench, predict,
+    detect) that needs Python 3.9, numpy and one engine. Without --data or --inputs the golden inputs are seeded noise.
     """
     from edgekit.bundle import make_bundle
     from edgekit.bundle.c_array import told
