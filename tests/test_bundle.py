@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,13 @@ from edgekit.bundle.build import self_verified
 from edgekit.bundle.entries import open_models
 from edgekit.bundle.golden import MOST_SIDE, given_items
 from edgekit.bundle.limits import LIMITS, computes_with_integers, has_softmax
+from edgekit.bundle.runner.answers import image_input
+from edgekit.bundle.runner.contents import Contents
+from edgekit.bundle.runner.engines import load
 from edgekit.card import ModelCard, TensorSpec
 from edgekit.data import Part, draw, open_data
 from edgekit.detection import AnchorLevel, Detection, Head
-from edgekit.errors import CheckFailedError, EdgekitError, InputError
+from edgekit.errors import ArtifactError, CheckFailedError, EdgekitError, InputError
 from edgekit.formats import tflite
 from edgekit.measure.detect import detect
 from edgekit.measure.predict import predict
@@ -389,6 +393,43 @@ def test_a_truncated_zip_never_starts(bundle: Path, tmp_path: Path) -> None:
     done = run(path, "verify")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1].startswith("SyntaxError: source code ")
+
+
+def test_a_zip_that_somebody_compressed_is_refused(unpacked: Path, tmp_path: Path) -> None:
+    """It could fill the memory, and is not the one that was made."""
+    path = Path(shutil.make_archive(str(tmp_path / "again"), "zip", unpacked.parent))
+    done = run(path, "verify")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "bundle: SHA256SUMS is compressed, as in no bundle of edgekit's; use its zip, or unpack this one.\n",
+    )
+
+
+def test_places_without_a_bundle_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        Contents(str(tmp_path / "bundle"))
+    assert str(caught.value) == f"There is no bundle at {tmp_path / 'bundle'}; check the path."
+    (tmp_path / "x.zip").write_bytes(b"PK nothing")
+    with pytest.raises(ArtifactError) as caught:
+        Contents(str(tmp_path / "x.zip" / "bundle"))
+    assert str(caught.value) == f"{tmp_path / 'x.zip'} is no whole zip: File is not a zip file; copy it again."
+
+
+@pytest.mark.parametrize("name", ["convnet_int8.tflite", "convnet.onnx"])
+def test_an_input_that_does_not_fit_is_one_sentence(name: str, unpacked: Path) -> None:
+    contents = Contents(str(unpacked))
+    (entry,) = contents.chosen((name,))
+    loaded = load(entry, contents.read(entry.file))
+    with pytest.raises(ArtifactError, match=rf"^{re.escape(name)} failed in \S+ \S+: .+\.$"):
+        loaded.run([np.zeros((1, 3), entry.card.inputs[0].dtype)])
+
+
+def test_a_model_without_preprocessing_takes_no_images(tiny_models: Path, photo: Path, tmp_path: Path) -> None:
+    make_bundle([tiny_models / "two_inputs.onnx"], tmp_path / "b.zip", samples=1)
+    contents = Contents(str(unpack(tmp_path / "b.zip", tmp_path)))
+    with pytest.raises(InputError) as caught:
+        image_input(contents.manifest.entries[0])
+    assert str(caught.value) == "two_inputs.onnx takes no images; choose another model with --model."
 
 
 def test_a_zip_that_is_damaged_inside_is_refused(bundle: Path, tmp_path: Path) -> None:

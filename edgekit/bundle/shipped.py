@@ -16,6 +16,7 @@ SHARED = (
     "edgekit.detection",
     "edgekit.regions",
     "edgekit.data.images",
+    "edgekit.data.npy",
     "edgekit.runtimes.base",
     "edgekit.runtimes.delegation",
     "edgekit.runtimes.quiet",

@@ -1,7 +1,6 @@
 """The files of a bundle, in its folder or still in the zip, each compared with its checksum when it is read."""
 
 import hashlib
-import io
 import os
 import re
 import zipfile
@@ -9,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from edgekit.bundle.runner.manifest import MANIFEST, Entry, Manifest, read_manifest
+from edgekit.data import npy
 from edgekit.errors import ArtifactError, InputError, suggest
 
 Array = npt.NDArray[Any]
@@ -51,10 +50,11 @@ class Contents:
 
     def array(self, name: str) -> Array:
         """The array in an ``.npy`` file."""
+        data = self.read(name)
         try:
-            return np.asarray(np.load(io.BytesIO(self.read(name)), allow_pickle=False))
-        except (ValueError, EOFError, OSError) as error:
-            raise ArtifactError(f"{name} holds no array: {error}; make the bundle anew.") from None
+            return npy.parse_npy(data)
+        except npy.BROKEN as error:
+            raise ArtifactError(f"{name} holds no array: {npy.reason(error)}; make the bundle anew.") from None
 
     def sha256(self, name: str) -> str:
         """The checksum of the file called ``name``."""
@@ -71,7 +71,7 @@ class Contents:
     def _raw(self, name: str) -> bytes:
         try:
             return self._place.read(name)
-        except (OSError, KeyError, EOFError, zipfile.BadZipFile):
+        except npy.BROKEN:
             raise ArtifactError(f"{name} is missing from the bundle, or cannot be read; {_AGAIN}.") from None
 
 
@@ -101,10 +101,15 @@ class _Folder:
 
 class _Zip:
     def __init__(self, path: Path, prefix: str) -> None:
-        self._archive, self._prefix = zipfile.ZipFile(path), prefix
+        self._archive, self._prefix, self._most = zipfile.ZipFile(path), prefix, path.stat().st_size
 
     def read(self, name: str) -> bytes:
-        return self._archive.read(f"{self._prefix}/{name}")
+        member = self._archive.getinfo(f"{self._prefix}/{name}")
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size > self._most:  # it could fill the memory
+            raise ArtifactError(
+                f"{name} is compressed, as edgekit packs no bundle; use its own zip, or unpack this one."
+            )
+        return self._archive.read(member)
 
 
 def _open_zip(place: Path) -> _Zip:
@@ -112,6 +117,6 @@ def _open_zip(place: Path) -> _Zip:
         if archive.is_file():
             try:
                 return _Zip(archive, place.relative_to(archive).as_posix())
-            except (zipfile.BadZipFile, OSError) as error:
-                raise ArtifactError(f"{archive} is no whole zip: {error}; copy it again.") from None
+            except npy.BROKEN as error:
+                raise ArtifactError(f"{archive} is no whole zip: {npy.reason(error)}; copy it again.") from None
     raise ArtifactError(f"There is no bundle at {place}; check the path.")
