@@ -106,9 +106,7 @@ class _Zip:
     def read(self, name: str) -> bytes:
         member = self._archive.getinfo(f"{self._prefix}/{name}")
         if member.compress_type != zipfile.ZIP_STORED or member.file_size > self._most:  # it could fill the memory
-            raise ArtifactError(
-                f"{name} is compressed, as edgekit packs no bundle; use its own zip, or unpack this one."
-            )
+            raise ArtifactError(f"{name} is compressed, as in no bundle of edgekit's; use its zip, or unpack this one.")
         return self._archive.read(member)
 
 
