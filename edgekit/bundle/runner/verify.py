@@ -88,7 +88,7 @@ def _levels(contents: Contents, entry: Entry, pixels: Array) -> int | None:
             found = resize(contents.array(name), spec)
         except ModuleNotFoundError:
             return None
-        most = max(most, int(np.abs(found.astype(np.int64) - expected).max(initial=0)))
+        most = max(most, int(max_abs(expected, found)))
     return most
 
 
