@@ -4,8 +4,10 @@ Run: python -m aarch64.armv7 (in benchmarks/). It needs what `aarch64.sysroot` n
 Of the engines only tflite-runtime 2.14 has wheels for such boards; numpy, which has none, is Debian's.
 """
 
+import contextlib
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from aarch64.places import Place, UnavailableError, emulator
@@ -24,11 +26,17 @@ def build(folder: Path) -> Path:
     if (folder / _STAMP).is_file():
         return folder
     require_debian("armv7")
-    shutil.rmtree(folder, ignore_errors=True)
-    unpack_debian(folder, "armhf", _DEBIAN)
-    # numpy is Debian's, which the wheel must not bring again: there is none for this platform.
-    unpack_wheels(folder, ["--no-deps", _ENGINE], ["manylinux_2_34_armv7l"])
-    (folder / _STAMP).write_text(_ENGINE)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=folder.parent))  # two may make it at the same time
+    try:
+        unpack_debian(made, "armhf", _DEBIAN)
+        # numpy is Debian's, which the wheel must not bring again: there is none for this platform.
+        unpack_wheels(made, ["--no-deps", _ENGINE], ["manylinux_2_34_armv7l"])
+        (made / _STAMP).write_text(_ENGINE)
+        with contextlib.suppress(OSError):  # the other was first
+            made.rename(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
     return folder
 
 
