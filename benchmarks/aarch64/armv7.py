@@ -29,9 +29,9 @@ def build(folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=folder.parent))  # two may make it at the same time
     try:
-        unpack_debian(made, "armhf", _DEBIAN)
+        unpack_debian(made, _DEBIAN, architecture="armhf", what="armv7")
         # numpy is Debian's, which the wheel must not bring again: there is none for this platform.
-        unpack_wheels(made, ["--no-deps", _ENGINE], ["manylinux_2_34_armv7l"])
+        unpack_wheels(made, ["--no-deps", _ENGINE], ["manylinux_2_34_armv7l"], what="armv7")
         (made / _STAMP).write_text(_ENGINE)
         with contextlib.suppress(OSError):  # the other was first
             made.rename(folder)

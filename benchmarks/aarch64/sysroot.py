@@ -46,9 +46,9 @@ def build(folder: Path) -> Path:
         return folder
     require_debian("aarch64")
     shutil.rmtree(folder, ignore_errors=True)
-    unpack_debian(folder, "arm64", _DEBIAN)
+    unpack_debian(folder, _DEBIAN, architecture="arm64", what="aarch64")
     requirements = ["numpy", *(f"{name}=={version}" for name, version in wanted.items())]
-    unpack_wheels(folder, requirements, [f"manylinux{tag}_aarch64" for tag in _TAGS])
+    unpack_wheels(folder, requirements, [f"manylinux{tag}_aarch64" for tag in _TAGS], what="aarch64")
     for cpu in CPUS:
         describe_cpu(folder, cpu, folder / cpu)
     (folder / _STAMP).write_text(json.dumps(wanted))
@@ -88,8 +88,11 @@ def describe_cpu(folder: Path, cpu: str, root: Path, *, cores: str = f"0-{_CORES
         (system / name).write_text(f"{cores}\n")
 
 
-def unpack_debian(folder: Path, architecture: str, packages: Sequence[str]) -> None:
-    """Debian's ``packages`` and what they need, for this ``architecture``, unpacked into ``folder/debian``."""
+def unpack_debian(folder: Path, packages: Sequence[str], *, architecture: str, what: str) -> None:
+    """Debian's ``packages`` and what they need, for this ``architecture``, unpacked into ``folder/debian``.
+
+    ``what`` is the sysroot's name in messages.
+    """
     state = folder / "apt"
     for name in ("state/lists/partial", "cache/archives/partial", "empty"):
         (state / name).mkdir(parents=True)
@@ -108,14 +111,16 @@ def unpack_debian(folder: Path, architecture: str, packages: Sequence[str]) -> N
         + "\n"
     )  # fmt: skip
     environment = {**os.environ, "APT_CONFIG": str(state / "apt.conf")}
-    _call(["apt-get", "update", "-qq"], environment)
-    _call(["apt-get", "install", "-qq", "-y", "--no-install-recommends", "--download-only", *packages], environment)
+    _call(["apt-get", "update", "-qq"], environment, what)
+    _call(
+        ["apt-get", "install", "-qq", "-y", "--no-install-recommends", "--download-only", *packages], environment, what
+    )
     for package in sorted((state / "cache/archives").glob("*.deb")):
-        _call(["dpkg-deb", "-x", str(package), str(folder / "debian")], environment)
+        _call(["dpkg-deb", "-x", str(package), str(folder / "debian")], environment, what)
     shutil.rmtree(state)
 
 
-def unpack_wheels(folder: Path, requirements: Sequence[str], platforms: Sequence[str]) -> None:
+def unpack_wheels(folder: Path, requirements: Sequence[str], platforms: Sequence[str], *, what: str) -> None:
     """The wheels of ``requirements`` for one of ``platforms`` unpacked into ``folder/debian/opt/edge``."""
     wheels, target = folder / "wheels", folder / "debian/opt/edge"
     target.mkdir(parents=True)
@@ -126,6 +131,7 @@ def unpack_wheels(folder: Path, requirements: Sequence[str], platforms: Sequence
             f"--dest={wheels}", *requirements,
         ],
         dict(os.environ),
+        what,
     )  # fmt: skip
     for wheel in sorted(wheels.glob("*.whl")):
         with zipfile.ZipFile(wheel) as archive:
@@ -141,11 +147,11 @@ def _mirror() -> str:
     return found[1] if found else "http://deb.debian.org/debian"
 
 
-def _call(command: list[str], environment: dict[str, str]) -> None:
+def _call(command: list[str], environment: dict[str, str], what: str) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or "no message").splitlines()[-1]
-        raise EdgekitError(f"The aarch64 sysroot cannot be made: {command[0]} says: {last}")
+        raise EdgekitError(f"The {what} sysroot cannot be made: {command[0]} says: {last}")
 
 
 if __name__ == "__main__":
