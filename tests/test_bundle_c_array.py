@@ -45,7 +45,7 @@ def integers(tiny_models: Path) -> Made:
 def test_a_microcontroller_answers_as_the_desk_does(integers: Made) -> None:
     files, notes = c_array.make_all([integers])
     assert set(files) == {"c/convnet_int8.h", "c/convnet_int8.cc"}
-    told = r"tried in tflite-micro 0\.dev\S+, whose the golden outputs are: [\d,]+ bytes of arena on 64 bits"
+    told = r"tried in tflite-micro 0\.dev\S+, whose answers are the golden outputs: [\d,]+ bytes of arena on 64 bits"
     assert re.fullmatch(told, notes["c/convnet_int8.cc"])
     tried = c_array.try_in_micro(integers)
     assert tried is not None

@@ -118,7 +118,7 @@ def _note(made: Made, tried: Tried | None) -> str:
     if tried is None:
         return f"not tried: tflite-micro is not installed; golden outputs are those of {made.entry.engine}"
     arena = f"{tried.arena_bytes:,} bytes of arena on 64 bits"
-    return f"tried in tflite-micro {tried.version}, whose the golden outputs are: {arena}"
+    return f"tried in tflite-micro {tried.version}, whose answers are the golden outputs: {arena}"
 
 
 def _texts(name: str, made: Made, outputs: Sequence[Array], note: str) -> tuple[bytes, bytes]:
