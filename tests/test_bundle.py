@@ -109,6 +109,11 @@ def twice(folder: Path, models: Path) -> list[Path]:
     return [models / "convnet.onnx", folder / "convnet.onnx"]
 
 
+def odd(folder: Path, models: Path) -> list[Path]:
+    (folder / "a:b\n.onnx").write_bytes((models / "convnet.onnx").read_bytes())
+    return [folder / "a:b\n.onnx"]
+
+
 def nothing(folder: Path, models: Path) -> list[Path]:
     return []
 
@@ -118,6 +123,7 @@ def nothing(folder: Path, models: Path) -> list[Path]:
     [
         (keras, r"\S+convnet\.keras is a Keras file, which devices do not run; bundle what `edgekit convert` makes\."),
         (twice, r"Two files are called convnet\.onnx; a bundle needs names of their own: rename one\."),
+        (odd, r"'a:b\\n\.onnx' is a name that not every device takes; rename the file for the bundle\."),
         (nothing, r"No model file was given; expected at least one \.tflite or \.onnx file\."),
     ],
 )

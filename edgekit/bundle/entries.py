@@ -1,5 +1,6 @@
 """One model of a bundle: its file opened, run on the golden items, and described for the device."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,9 @@ from edgekit.tasks.detection import is_detector
 
 MOST_REGIONS = 8
 """Golden items of a second stage: regions of the first image."""
+
+_ODD = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|]")
+"""What file systems of boards, phones and cards refuse in names, and lists of checksums too."""
 
 Feeds = list[dict[str, Array]]
 
@@ -80,6 +84,8 @@ def open_models(
         raise InputError("No model file was given; expected at least one .tflite or .onnx file.")
     names = [path.name for path in paths]
     for name in names:
+        if _ODD.search(name):
+            raise InputError(f"{name!r} is a name that not every device takes; rename the file for the bundle.")
         if names.count(name) > 1:
             raise InputError(f"Two files are called {name}; a bundle needs names of their own: rename one.")
     artifacts = [open_artifact(path, labels=labels) for path in paths]
