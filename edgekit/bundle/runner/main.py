@@ -97,9 +97,7 @@ def _bench(contents: Contents, options: argparse.Namespace) -> Result:
         result = bench(contents, entry, threads=options.threads, **given)
         results.append(result)
         times, by = result["latency_ms"], f"{result['engine']} {result['kernels']}".rstrip()
-        told = ", ".join(
-            f"{name} {times[key]:.2f}" for name, key in (("median", "p50"), ("p90", "p90"), ("min", "min"))
-        )
+        told = f"median {times['p50']:.3g}, p90 {times['p90']:.3g}, min {times['min']:.3g}"
         _say(options, f"{entry.name}: {told} ms; {result['runs']} runs, {options.threads} thread(s), {by}")
     return results, True
 
