@@ -14,26 +14,24 @@ from edgekit.artifact import Artifact, open_artifact
 from edgekit.data import Dataset
 from edgekit.detection import Detection
 from edgekit.feeding import Feeder
-from edgekit.measure.two_stage import second_file, whole_image
-from edgekit.preprocessing import Preprocessing, normalize
+from edgekit.measure.two_stage import FIRST_OUTPUTS, Looked, found_in, proposed, second_file, whole_image
+from edgekit.preprocessing import Preprocessing
 from edgekit.runtimes import open_runtime
 from edgekit.runtimes.base import dequantize, quantize
 from edgekit.tasks.detection import REGION_OUTPUTS, Decoder
 from edgekit.tasks.heads import Detections
-from edgekit.tasks.regions import pool, propose, warp
-from edgekit.tasks.selective_search import search
 
 Array = npt.NDArray[Any]
-Looked = tuple[Path, Mapping[str, Array], Sequence[Array], Sequence[Array]]
-"""The file that looks at regions, what the one before it gave, and of each image the regions and what they show."""
-
 MOST_IMAGES = 20
 """Of each image many regions are looked at, one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Outputs of all files by name, (images, ...), filled up with zeros to the most regions; a detector's objects."""
+    """Outputs of all files by name, (images, ...), filled up with zeros to as many regions as the card asks for.
+
+    And what a detector has found.
+    """
 
     outputs: Mapping[str, Array]
     objects: Sequence[Detections] | None
@@ -62,7 +60,8 @@ class RegionFiles:
     def run(self, place: Place) -> Found:
         """What they find with their files on ``place``."""
         detection, how = self._card
-        last, first, regions, shown = self._proposed(place) if detection.proposals is not None else self._searched()
+        last, first, looked = self._looked(place)
+        regions, shown = [found for found, _ in looked], [show(found) for found, show in looked]
         (taken,) = open_runtime(last).inputs
         given = np.concatenate(shown)
         answers = run(place, last, {taken.name: quantize(given, taken) if taken.quantized else given}).outputs
@@ -73,30 +72,22 @@ class RegionFiles:
             decoder({"regions": r, "scores": real["scores"][i], "offsets": real["offsets"][i]}, how.size_hw)
             for i, r in enumerate(regions)
         ]
-        told = {name: _filled(np.split(values, ends)) for name, values in answers.items()}
-        return Found(outputs={**first, **told, "regions": _filled(regions)}, objects=objects)
+        source = detection.proposals or detection.search
+        assert source is not None  # noqa: S101
+        told = {name: filled(np.split(values, ends), source.count) for name, values in answers.items()}
+        return Found(outputs={**first, **told, "regions": filled(regions, source.count)}, objects=objects)
 
-    def _proposed(self, place: Place) -> Looked:
-        """What the first file proposes there."""
-        detection, _ = self._card
-        how = detection.proposals
-        assert how is not None  # noqa: S101
+    def _looked(self, place: Place) -> tuple[Path, Mapping[str, Array], Sequence[Looked]]:
+        """The file that looks at regions, what the one before it gave there, and where to look in each image."""
+        (detection, how), path = self._card, self.artifact.path
+        if detection.search is not None:
+            return path, {}, [found_in(image, detection.search, how) for image in self.images]
+        assert detection.proposals is not None  # noqa: S101 - one of the two is there
         (taken,) = self.artifact.card.inputs
-        first = run(place, self.artifact.path, {taken.name: self.images}).outputs
-        real = _real(self.artifact.path, first)
-        told = zip(real["objectness"], real["anchor_offsets"], strict=True)
-        regions = [propose(*each, detection) for each in told]
-        shown = [pool(f, r, how.bins) for f, r in zip(real["features"], regions, strict=True)]
-        return second_file(self.artifact.path, how), first, regions, shown
-
-    def _searched(self) -> Looked:
-        """What selective search finds."""
-        detection, how = self._card
-        searched = detection.search
-        assert searched is not None  # noqa: S101
-        regions = [search(image, searched) for image in self.images]
-        pixels = [warp(i, r, how.size_hw, searched.context) for i, r in zip(self.images, regions, strict=True)]
-        return self.artifact.path, {}, regions, [normalize(each, how) for each in pixels]
+        first = run(place, path, {taken.name: self.images}).outputs
+        real = _real(path, first)
+        each = [{name: real[name][i : i + 1] for name in FIRST_OUTPUTS} for i in range(len(self.images))]
+        return second_file(path, detection.proposals), first, [proposed(one, detection, path) for one in each]
 
     @property
     def _card(self) -> tuple[Detection, Preprocessing]:
@@ -111,8 +102,6 @@ def _real(path: Path, outputs: Mapping[str, Array]) -> dict[str, Array]:
     return {n: dequantize(v, specs[n]) if specs[n].quantized else v for n, v in outputs.items()}
 
 
-def _filled(rows: Iterable[Array]) -> Array:
-    """Arrays (regions, ...) as one (images, most regions, ...)."""
-    rows = list(rows)
-    most = max(len(each) for each in rows)
+def filled(rows: Iterable[Array], most: int) -> Array:
+    """Arrays (regions, ...) as one (images, most, ...), so that one region less elsewhere is no other shape."""
     return np.stack([np.concatenate([r, np.zeros((most - len(r), *r.shape[1:]), r.dtype)]) for r in rows])

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from edgekit.artifact import open_artifact
 from edgekit.converters.samples import Samples
 from edgekit.errors import ConversionError
+from edgekit.measure.two_stage import proposed
 from edgekit.runtimes import open_runtime
-from edgekit.tasks.regions import pool, propose
 from edgekit.workers import Json, Progress, serve
 
 Array = npt.NDArray[Any]
@@ -35,10 +35,8 @@ def pooled(request: Json, progress: Progress) -> Json:
         raise ConversionError(f"{path} proposes no regions.")
     found = []
     for done, feed in enumerate(samples.batches(1), 1):
-        outputs = runtime.run(feed, as_float=True)
-        regions = propose(outputs["objectness"][0], outputs["anchor_offsets"][0], spec)
-        chosen = spread(regions, int(request["regions"]))
-        found.append(pool(outputs["features"][0], chosen, spec.proposals.bins))
+        regions, show = proposed(runtime.run(feed, as_float=True), spec, path)
+        found.append(show(spread(regions, int(request["regions"]))))
         progress("looking at regions", done, samples.count)
     np.save(request["out"], np.concatenate(found))
     return {}

@@ -13,6 +13,8 @@ from edgekit.errors import DataError, InputError, need
 
 CLIPS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 MOST_RATE_HZ = 1000.0
+WHOLE = 0.9
+"""A clip that ends before this part of what it says it holds was cut off; some containers can only estimate that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,17 +116,20 @@ def pictures(
 ) -> Iterator[Frame]:
     """What an open ``capture`` gives until it gives nothing any more, or ``stop`` is set.
 
-    Live pictures are timed by ``clock``, those of a file by what it says.
+    Live pictures are timed by ``clock``, those of a file by what it says. `LostSourceError` where a file was cut off.
     """
     cv2 = opencv()
     rate_hz = float(capture.get(cv2.CAP_PROP_FPS))
     if not 0 < rate_hz <= MOST_RATE_HZ:
         rate_hz = USUAL_RATE_HZ
-    number = 0
+    number, time_s = 0, 0.0
     while not stop.is_set():
         start_s = time.perf_counter()
         taken, pixels = capture.read()
         if not taken:
+            promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+            if clock is None and 0 < max(number, time_s * rate_hz) < WHOLE * promised:
+                raise LostSourceError(f"{name} breaks off after {number} of {promised} frames; give the whole clip.")
             return
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
         taken_s = time.perf_counter()

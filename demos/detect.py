@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgekit.artifact import Artifact, open_artifact
+from edgekit.artifact import Artifact, Format, open_artifact
 from edgekit.demos.canvas import Canvas, class_colour
 from edgekit.demos.frames import Frame
 from edgekit.demos.seen import Split
@@ -14,6 +14,7 @@ from edgekit.errors import InputError
 from edgekit.measure.detect import detection_rows, detections_json
 from edgekit.measure.detectors import Detector, open_detectors, without_batch
 from edgekit.measure.subjects import Subject
+from edgekit.runtimes import choose_engines, load_engine
 from edgekit.tasks import classification
 from edgekit.tasks.detection import is_detector
 from edgekit.tasks.heads import Detections
@@ -116,6 +117,14 @@ def open_detector(
     if score is not None:
         detector = detector.with_threshold(score)
     return Detecting(detector=detector, tracker=Tracker(detector.decoder.spec.score_threshold) if track else None)
+
+
+def require_tools(file: str, kind: Format, *, engine: str | None, track: bool) -> None:
+    """`InputError` or `MissingExtraError` where `open_detector` would refuse ``file``, which is still to be made."""
+    for name in choose_engines(kind, () if engine is None else (engine,), file=file):
+        load_engine(name)
+    if track:
+        Tracker(0.0)
 
 
 def _is_classifier(artifact: Artifact) -> bool:

@@ -44,7 +44,7 @@ class Unreadable:
 
 
 class LostSourceError(DataError):
-    """A camera or stream gave pictures, and gives no more."""
+    """A camera or stream gave pictures, and gives no more; or a clip gave fewer than it says it holds."""
 
 
 class Source(Protocol):

@@ -15,8 +15,8 @@ _TOLD = {"end_to_end": "end to end"}
 class DemoReport:
     """What was seen: of photos each one; of a moving source in how many frames each name was.
 
-    ``dropped`` frames of a live source were passed over for newer ones. ``trouble`` is why the source ended before its
-    end, ``interrupted`` that somebody did not want more and said so by a signal.
+    ``dropped`` frames of a live source were passed over for newer ones. ``trouble`` is what ended it before the
+    source's end, ``interrupted`` that somebody did not want more and said so by a signal.
     """
 
     look: Look

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.demos.frames import LostSourceError, Source, Tell
+from edgekit.demos.frames import Source, Tell
 from edgekit.demos.report import DemoReport
 from edgekit.demos.saving import saving
 from edgekit.demos.seen import Look
@@ -14,7 +14,7 @@ from edgekit.demos.show import Show
 from edgekit.demos.sources import find_source
 from edgekit.demos.views import NoView, View, has_window, window
 from edgekit.demos.web import LOOPBACK, PORT, web_view
-from edgekit.errors import DataError, InputError
+from edgekit.errors import DataError, EdgekitError, InputError
 
 VIEWER_S = 10.0
 """For so long a clip waits for somebody to open the page."""
@@ -41,7 +41,8 @@ class Options:
 def run_demo(look: Look, options: Options, *, tell: Tell) -> DemoReport:
     """Show what ``look`` sees until the source, the frames or the viewer's patience end; Ctrl-C too.
 
-    `DataError` where no frame was shown, or `KeyboardInterrupt`; what ends it after the first frame is in the report.
+    What ends it before the first frame is raised, `KeyboardInterrupt` too, or `DataError` where no photo can be read;
+    what ends it later is in the report. `InputError` for a clip that could not be saved whole.
     """
     source = find_source(options.source)
     kind = chosen_view(options, source)
@@ -52,14 +53,24 @@ def run_demo(look: Look, options: Options, *, tell: Tell) -> DemoReport:
         trouble, interrupted = None, False
         try:
             show.run(look)
-        except LostSourceError as error:
+        except EdgekitError as error:
+            if not show.timings.count:
+                raise
             trouble = str(error)
         except KeyboardInterrupt:
             interrupted = True
         report = show.report(look, trouble=trouble, interrupted=interrupted)
         if not report.timings.count:  # nothing to tell, or the viewer wanted nothing
-            raise KeyboardInterrupt if report.problem is None else DataError(report.problem)
+            raise KeyboardInterrupt if interrupted or report.problem is None else DataError(report.problem)
     return report
+
+
+def require_possible(options: Options) -> None:
+    """`InputError` where `run_demo` would refuse ``options``, before a look that takes long to make."""
+    source = find_source(options.source)
+    chosen_view(options, source)
+    with saving(options.save, source, force=options.force):
+        pass
 
 
 def chosen_view(options: Options, source: Source) -> str:

@@ -150,3 +150,17 @@ def _clip(target: Path) -> Iterator[Save]:
     finally:
         if writer is not None:
             writer.release()
+    if writer is not None and (there := _frame_count(target)) != written:  # a full disk is no error to OpenCV
+        raise InputError(
+            f"{target.name} holds {there} of the {written} frames that were written; make room, or leave --save out."
+        )
+
+
+def _frame_count(clip: Path) -> int:
+    """How many frames the file ``clip`` says it holds, none where it cannot be read."""
+    cv2 = opencv()
+    capture = cv2.VideoCapture(str(clip))
+    try:
+        return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    finally:
+        capture.release()

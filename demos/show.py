@@ -45,9 +45,7 @@ class Show:
         with looking(self._source, look, self._tell) as lane:
             while not self._over:
                 self._hear(TICK_S if self._paused else 0.0)
-                if self._paused:
-                    continue
-                try:
+                try:  # paused too: a camera that has gone would never be noticed
                     thing = lane.take(TICK_S)
                 except Drained:
                     break
@@ -75,7 +73,7 @@ class Show:
 
     def _take(self, seen: Seen) -> None:
         frame, split = seen.frame, seen.split
-        if frame.live and frame.taken_s < self._resumed_s:  # it waited while nobody wanted it
+        if frame.live and (self._paused or frame.taken_s < self._resumed_s):  # it came while nobody wanted it
             return
         self._await(seen)
         if self._over:
@@ -91,8 +89,8 @@ class Show:
         self._view.show(self._picture, self._pace.fps)
         shown_s = time.perf_counter()
         self._draw_ms = (shown_s - begin_s) * 1000
-        self.timings.seconds += self._pace.tick() or 0.0
-        self.timings.add((*stages_ms, self._draw_ms, (shown_s - max(frame.taken_s, self._resumed_s)) * 1000))
+        end_to_end_ms = (shown_s - max(frame.taken_s, self._resumed_s)) * 1000
+        self.timings.add((*stages_ms, self._draw_ms, end_to_end_ms), self._pace.tick())
         self._note(seen)
         self._over = self.timings.count == self._max_frames
         if self._view.watched and not self._source.moving:
@@ -143,5 +141,5 @@ class Show:
 
     def _waited(self) -> None:
         """Let the time that a viewer took be nobody's."""
-        self._resumed_s = time.perf_counter()
+        self._resumed_s = self._due_s = time.perf_counter()
         self._pace.forget()

@@ -26,12 +26,19 @@ class Timings:
 
     count: int = 0
     seconds: float = 0.0
+    _gaps: int = 0
     _rows: list[tuple[float, ...]] = field(default_factory=list)
     _random: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - a sample, no secret
 
-    def add(self, row_ms: tuple[float, ...]) -> None:
-        """Count a frame whose times are ``row_ms``, in the order of `STAGES`."""
+    def add(self, row_ms: tuple[float, ...], gap_s: float | None) -> None:
+        """Count a frame whose times are ``row_ms``, in the order of `STAGES`, ``gap_s`` after the last one.
+
+        None where that was a pause, or there is no last one.
+        """
         self.count += 1
+        if gap_s is not None:
+            self.seconds += gap_s
+            self._gaps += 1
         if len(self._rows) < KEPT:
             self._rows.append(row_ms)
         elif (place := self._random.randrange(self.count)) < KEPT:
@@ -39,8 +46,8 @@ class Timings:
 
     @property
     def fps(self) -> float | None:
-        """Frames a second from the first frame to the last one; None where there is one or none."""
-        return (self.count - 1) / self.seconds if self.count > 1 and self.seconds > 0 else None
+        """Frames a second from the first frame to the last one, pauses left out; None where none followed another."""
+        return self._gaps / self.seconds if self.seconds > 0 else None
 
     def percentiles_ms(self) -> dict[str, dict[str, float]]:
         """The p50 and p99 of each stage."""

@@ -147,7 +147,6 @@ def web_view(title: str, *, host: str = LOOPBACK, port: int = PORT, tell: Tell) 
 class Server(http.server.ThreadingHTTPServer):
     """A server whose viewers' threads end with the process, wherever they are."""
 
-    daemon_threads = True
     block_on_close = False
 
     def __init__(self, host: str, port: int, view: WebView) -> None:

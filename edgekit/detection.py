@@ -7,10 +7,16 @@ from edgekit.errors import InputError, suggest
 from edgekit.regions import Proposals, Search
 
 MOST_ANCHORS = 1_000_000
-"""Of one feature map; the largest published detectors have some 200,000 in all."""
+"""Of all feature maps together; SSD512 has 24,564, EfficientDet-D7 on 1,536 pixels 441,936."""
 
 MOST_SIDE = 10.0
 """Of an anchor, in fractions of the input: more is a mistake, such as pixels."""
+
+MOST_VARIANCE = 10.0
+"""Published ones are 0.1 and 0.2, or 1 for none."""
+
+MOST_KEPT = 1000
+"""Of the boxes of an image: suppression looks at no more."""
 
 LEAST_SCORE = 0.001
 """Average precision is over boxes of all scores; lower ones change nothing that can be seen (Ultralytics' default)."""
@@ -114,16 +120,19 @@ class Detection:
             raise InputError(
                 f"The head {self.head} has {len(self.anchors)} levels of anchors; only ssd and proposals have any."
             )
+        count = sum(level.rows * level.columns * len(level.shapes) for level in self.anchors)
+        if count > MOST_ANCHORS:
+            raise InputError(f"A detector has {count} anchors in all; expected at most {MOST_ANCHORS}.")
         if (self.head is Head.YOLO_V1) != (self.grid is not None):
             raise InputError(
                 f"The head {self.head} has the grid {self.grid}; yolo-v1 has rows and columns, others none."
             )
         if self.grid is not None and not (min(self.grid) >= 1 and self.grid[0] * self.grid[1] <= MOST_ANCHORS):
             raise InputError(f"A detector's grid is rows and columns, {MOST_ANCHORS} cells at most; got {self.grid}.")
-        if not all(0 < variance < float("inf") for variance in self.variances):
-            raise InputError(f"A detector's variances are numbers above 0; got {self.variances}.")
-        if self.max_detections < 1:
-            raise InputError(f"A detector's max_detections is 1 or more; got {self.max_detections}.")
+        if not all(0 < variance <= MOST_VARIANCE for variance in self.variances):
+            raise InputError(f"A detector's variances are above 0 and at most {MOST_VARIANCE:g}; got {self.variances}.")
+        if not 1 <= self.max_detections <= MOST_KEPT:
+            raise InputError(f"A detector's max_detections is 1 to {MOST_KEPT}; got {self.max_detections}.")
 
 
 def parse_head(name: str) -> Head:

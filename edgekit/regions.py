@@ -1,13 +1,19 @@
 """Where a two-stage detector looks: what its card says of the regions that its last file is asked about."""
 
+import re
 from dataclasses import dataclass
+from pathlib import PureWindowsPath
 
 from edgekit.errors import InputError
 
-MOST_REGIONS = 100_000
+MOST_REGIONS = 5000
 """Of an image; the published detectors look at 2,000."""
+MOST_CANDIDATES = 12_000
+"""Ren et al. 2015 learn from so many (section 3.3); each region that is kept is compared with all of them."""
 MOST_BINS = 64
-MOST_SIDE = 4096
+MOST_SIDE = 1024
+"""Of an image in which regions are searched: it takes half a gigabyte and many seconds."""
+MOST_SCALES = 8
 SCALES = (50.0, 100.0)
 """Of the segmentations that selective search groups where nothing else is said (Uijlings et al. 2013, section 5.2)."""
 
@@ -20,8 +26,11 @@ class Companion:
     sha256: str
 
     def __post_init__(self) -> None:
-        if not self.name or set(self.name) & set("/\\") or self.name in (".", ".."):
+        plain = PureWindowsPath(self.name).name == self.name != ".."  # on Linux too: cards travel
+        if not self.name or not plain or not self.name.isprintable():
             raise InputError(f"A detector's second file is called {self.name!r}; expected a name without a folder.")
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise InputError(f"The sha256 of a detector's second file is 64 hexadecimal digits; got {self.sha256!r}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +53,10 @@ class Proposals:
     def __post_init__(self) -> None:
         if not 1 <= self.bins <= MOST_BINS:
             raise InputError(f"A region has {self.bins} bins a side; expected 1 to {MOST_BINS}.")
-        if not 1 <= self.count <= self.candidates <= MOST_REGIONS:
+        if not (1 <= self.count <= MOST_REGIONS and self.count <= self.candidates <= MOST_CANDIDATES):
             raise InputError(
-                f"A detector proposes {self.count} of {self.candidates} candidates; expected 1 or more of at least as "
-                f"many, and at most {MOST_REGIONS}."
+                f"A detector proposes {self.count} of {self.candidates} candidates; expected 1 to {MOST_REGIONS} of at "
+                f"least as many, and at most {MOST_CANDIDATES}."
             )
         if not 0 <= self.iou_threshold <= 1:
             raise InputError(f"The iou_threshold of proposals is 0 to 1; got {self.iou_threshold:g}.")
@@ -77,5 +86,5 @@ class Search:
             raise InputError(f"A search gives 1 to {MOST_REGIONS} regions; got {self.count}.")
         if not 0 <= self.least_side < 1:
             raise InputError(f"The least side of a region is 0 to below 1; got {self.least_side:g}.")
-        if not self.scales or not all(0 < scale < float("inf") for scale in self.scales):
-            raise InputError(f"The scales of a search are numbers above 0; got {self.scales}.")
+        if not 1 <= len(self.scales) <= MOST_SCALES or not all(0 < scale < float("inf") for scale in self.scales):
+            raise InputError(f"A search has 1 to {MOST_SCALES} scales, numbers above 0; got {self.scales}.")

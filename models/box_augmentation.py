@@ -14,7 +14,8 @@ Random = np.random.Generator
 
 _OVERLAPS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.0)
 """Least overlaps of a crop with some object, of which one is drawn (Liu et al. 2016, SSD, section 2.2)."""
-_LEAST_SIDE, _MOST_RATIO, _TRIES = 0.5, 2.0, 20
+_LEAST_SIDE, _TRIES = 0.5, 20
+"""No side of a crop is twice the other, which is the paper's bound too."""
 _LEAST_SEEN = 0.4
 """An object stays where at least so much of its area is inside; the rest of it is cut off."""
 
@@ -75,8 +76,6 @@ def _crop(image: Pixels, boxes: Boxes, random: Random) -> tuple[Pixels, Boxes]:
     least = random.choice(_OVERLAPS)
     for _ in range(_TRIES):
         width, height = random.uniform(_LEAST_SIDE, 1, 2)
-        if not 1 / _MOST_RATIO <= width / height <= _MOST_RATIO:
-            continue
         left, top = random.uniform(0, 1 - width), random.uniform(0, 1 - height)
         box = (left, top, left + width, top + height)
         if not len(boxes) or iou(np.array([box]), boxes.corners).max() >= least:

@@ -1,6 +1,6 @@
 """Learning to find objects."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.card import Metric
+from edgekit.data import Boxes
 from edgekit.detection import LEAST_SCORE, Detection
 from edgekit.errors import require_installed
 from edgekit.models.batches import ALONE, Share
@@ -20,6 +21,7 @@ from edgekit.models.stages import has_two_files
 from edgekit.preprocessing import Preprocessing, Resize, normalize
 from edgekit.tasks.coco_metrics import evaluate_detections
 from edgekit.tasks.detection import Decoder
+from edgekit.tasks.heads import Detections
 
 Array = npt.NDArray[Any]
 
@@ -80,36 +82,37 @@ class DetectionLesson:
         """The loss, and the mean average precision at an overlap of one half."""
         import tensorflow as tf
 
-        loss, size = 0.0, 0.0
-        outputs, objective = self.predict(model, self.validation), self.objective
-        for start in range(0, len(self.validation), _BATCH):
-            rows = slice(start, start + _BATCH)
-            targets = objective.targets(self.validation.boxes[rows])
-            given = [tf.constant(values[rows]) for values in outputs]
+        loss, size, objective = 0.0, 0.0, self.objective
+        detections: list[Detections] = []
+        for outputs, boxes in self._predicted(model, self.validation):
+            targets = objective.targets(boxes)
+            given = [tf.constant(values) for values in outputs]
             each, _ = objective.loss(given[0] if len(given) == 1 else given, *targets)
             loss, size = loss + float(each), size + objective.size(targets)
-        return loss / size, {"map50": self.found(model, self.validation, outputs)["map50"]}
+            detections += self._decoded(model, outputs, boxes)
+        figures = evaluate_detections(detections, self.validation.boxes, self.class_names).figures
+        return loss / size, {"map50": figures["map50"]}
 
-    def predict(self, model: Any, images: BoxedImages) -> list[Array]:
-        """The outputs for ``images``, in order."""
-        starts = range(0, len(images), _BATCH)
-        batches = (normalize(images.at(slice(i, i + _BATCH)), self.preprocessing) for i in starts)
-        each = [[np.asarray(values) for values in _listed(model.predict_on_batch(batch))] for batch in batches]
-        return [np.concatenate(values) for values in zip(*each, strict=True)]
-
-    def found(self, model: Any, images: BoxedImages, outputs: list[Array]) -> Mapping[str, float]:
-        """COCO's figures of the ``outputs`` for ``images``, as `edgekit evaluate` has them."""
-        names = tuple(model.output_names)
-        decoder = Decoder(spec=self.detection, names=names, preprocessing=self.preprocessing, model=model.name)
-        detections = [
-            decoder(dict(zip(names, values, strict=True)), boxes.image_hw, least_score=LEAST_SCORE)
-            for *values, boxes in zip(*outputs, images.boxes, strict=True)
-        ]
+    def found(self, model: Any, images: BoxedImages) -> Mapping[str, float]:
+        """COCO's figures of what ``model`` finds in ``images``, as `edgekit evaluate` has them."""
+        detections = [d for batch in self._predicted(model, images) for d in self._decoded(model, *batch)]
         return evaluate_detections(detections, images.boxes, self.class_names).figures
 
+    def _predicted(self, model: Any, images: BoxedImages) -> Iterator[tuple[list[Array], Sequence[Boxes]]]:
+        """The outputs for ``images`` and their boxes, batch by batch: those of all would not fit into memory."""
+        for start in range(0, len(images), _BATCH):
+            rows = slice(start, start + _BATCH)
+            outputs = model.predict_on_batch(normalize(images.at(rows), self.preprocessing))
+            listed = outputs if isinstance(outputs, list) else [outputs]
+            yield [np.asarray(values) for values in listed], images.boxes[rows]
 
-def _listed(outputs: Any) -> list[Any]:
-    return outputs if isinstance(outputs, list) else [outputs]
+    def _decoded(self, model: Any, outputs: list[Array], boxes: Sequence[Boxes]) -> list[Detections]:
+        names = tuple(model.output_names)
+        decoder = Decoder(spec=self.detection, names=names, preprocessing=self.preprocessing, model=model.name)
+        return [
+            decoder(dict(zip(names, values, strict=True)), own.image_hw, least_score=LEAST_SCORE)
+            for *values, own in zip(*outputs, boxes, strict=True)
+        ]
 
 
 def detection_course(setting: Setting) -> Course:
@@ -145,8 +148,7 @@ def detection_course(setting: Setting) -> Course:
         return learner(model, lesson.detection)
 
     def tested(model: Any) -> tuple[Metric, ...]:
-        whole = learner(model)
-        figures = lesson.found(whole, test, lesson.predict(whole, test))
+        figures = lesson.found(learner(model), test)
         return tuple(
             Metric(name=name, value=figures[name], data=parts.test_name, count=len(test)) for name in ("map", "map50")
         )

@@ -43,9 +43,14 @@ class Pictures:
         return found
 
     def apart_from(self, held_out: "Pictures") -> Self:
-        """Those that are not the same picture as one of ``held_out``."""
+        """Those that are not the same picture as one of ``held_out``; `DataError` without any."""
         seen = set(held_out.digests)
-        return self.subset(np.array([i for i, digest in enumerate(self.digests) if digest not in seen], np.int64))
+        others = np.array([i for i, digest in enumerate(self.digests) if digest not in seen], np.int64)
+        if not len(others):
+            raise DataError(
+                f"All {len(self)} images to learn from are copies of images that were set aside; add other images."
+            )
+        return self.subset(others)
 
     def subset(self, indices: Indices) -> Self:
         """The images at ``indices``, in that order; the pixels are not copied."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edgekit.data import Boxes
 from edgekit.detection import Detection, Head
 from edgekit.models.matching import BACKGROUND, Matcher
-from edgekit.models.region_objective import RegionObjective
+from edgekit.models.region_objective import RegionObjective, smooth_l1
 from edgekit.models.yolo_grid import GridObjective
 
 Array = npt.NDArray[Any]
@@ -74,8 +74,7 @@ class AnchorObjective:
         rank = tf.argsort(tf.argsort(negatives, direction="DESCENDING", stable=True), stable=True)
         wanted = _NEGATIVES * tf.maximum(1, tf.reduce_sum(tf.cast(matched, tf.int32), axis=1, keepdims=True))
         counts = tf.logical_or(matched, rank < wanted)
-        difference = tf.abs(found - offsets)
-        smooth = tf.where(difference < 1, 0.5 * difference**2, difference - 0.5)
+        smooth = smooth_l1(found - offsets)
         loss = tf.reduce_sum(tf.boolean_mask(entropy, counts)) + tf.reduce_sum(tf.boolean_mask(smooth, matched))
         right = tf.logical_and(matched, tf.equal(tf.argmax(logits, axis=2, output_type=tf.int32), classes))
         return loss, tf.reduce_sum(tf.cast(right, tf.int32))

@@ -74,11 +74,7 @@ class Parts:
         test = load_images(self.test, preprocessing, progress=progress)
         if self.test.class_names != self.train.class_names:
             raise self._other_classes(self.test)
-        if test.labels.max() >= self.classes:
-            raise DataError(
-                f"The test part of {self.test.name} has the class id {test.labels.max()}; "
-                f"the training part has {self.classes} classes."
-            )
+        self._require_known(int(test.labels.max()), self.test)
         return learn.apart_from(test), test
 
     def boxed_images(
@@ -93,7 +89,15 @@ class Parts:
         require_objects(test, f"the test part of {self.test.name}")
         if self.test.class_names != self.train.class_names:
             raise self._other_classes(self.test)
+        self._require_known(max(int(own.classes.max(initial=0)) for own in test.boxes), self.test)
         return learn.apart_from(test), test
+
+    def _require_known(self, highest: int, test: Dataset) -> None:
+        if highest >= self.classes:
+            raise DataError(
+                f"The test part of {test.name} has the class id {highest}; "
+                f"the training part has {self.classes} classes."
+            )
 
     def _other_classes(self, test: Dataset) -> DataError:
         return DataError(

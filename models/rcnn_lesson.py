@@ -10,6 +10,7 @@ import numpy.typing as npt
 from edgekit.card import Metric
 from edgekit.data import Boxes, draw
 from edgekit.detection import LEAST_SCORE, Detection
+from edgekit.errors import require_installed
 from edgekit.models.batches import ALONE, Share
 from edgekit.models.box_augmentation import BoxAugmentation
 from edgekit.models.framework import load_keras
@@ -32,7 +33,7 @@ MOST_SEARCHED = 1200
 OBJECT_SHARE = 0.25
 """Of the regions of a batch, those with an object (Girshick et al. 2014, section 2.3)."""
 _FAR, _NEAR = 0.3, 0.6
-"""Regions that overlap all objects of a class by less are none of it; those that overlap one by more learn its box."""
+"""Regions that overlap all objects by less are of no class; those that overlap one by so much learn its box."""
 _MOST_OTHERS = 40_000
 """Regions without an object from which the machines learn."""
 _BATCH = 256
@@ -124,6 +125,8 @@ def region_course(setting: Setting) -> Course:
     assert detection is not None  # noqa: S101 - a detector
     assert detection.search is not None  # noqa: S101
     how = detection.search
+    require_installed(("skimage",), extra="regions")
+    require_installed(("sklearn",), extra="train")  # or it would be missed after the last epoch
     whole = replace(setting.preprocessing, size_hw=how.size_hw)
     parts = setting.parts
     if len(parts.train) > MOST_SEARCHED:
@@ -182,9 +185,7 @@ def _teach_machines(model: Any, lesson: RegionLesson, detection: Detection, coun
     reading = load_keras().Model(
         model.inputs[0], [model.get_layer(FEATURES).output, model.get_layer(PLACES).output], name="reading"
     )
-    far = np.flatnonzero((samples.overlaps < _FAR) & ~samples.true)
-    far = np.random.default_rng([lesson.seed, count]).permutation(far)[:_MOST_OTHERS]
-    true, near = np.flatnonzero(samples.true), np.flatnonzero(samples.overlaps >= _NEAR)
+    true, far, near = studied(samples, np.random.default_rng([lesson.seed, count]))
     places = np.concatenate([true, far, near])
     features, cells = lesson.outputs(reading, samples, places)
     objects = samples.classes[true] - 1
@@ -196,6 +197,12 @@ def _teach_machines(model: Any, lesson: RegionLesson, detection: Detection, coun
     regions, truth = samples.regions[near], samples.truth[near]
     moves = encode(centred(truth), centred(regions), detection.variances)
     _assign(model, REGRESSORS, regressors(cells[len(others) :], moves, samples.nearest[near], count))
+
+
+def studied(samples: Samples, random: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Places of the objects themselves, of regions that show none, and of those that teach where objects are."""
+    far = random.permutation(np.flatnonzero(samples.overlaps < _FAR))[:_MOST_OTHERS]
+    return np.flatnonzero(samples.true), far, np.flatnonzero(samples.overlaps >= _NEAR)
 
 
 def _assign(model: Any, layer: str, linear: Linear) -> None:

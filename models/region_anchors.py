@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from edgekit.detection import AnchorLevel, Detection, Head, Scores
 from edgekit.models.spec import Value
-from edgekit.regions import SCALES, Proposals, Search
+from edgekit.regions import MOST_CANDIDATES, SCALES, Proposals, Search
 
 _RATIOS = (0.5, 1.0, 2.0)  # of width to height
 _OVERLAP = 0.3
@@ -28,7 +28,9 @@ def faster_rcnn(arguments: Mapping[str, Value]) -> Detection:
         anchors=(AnchorLevel(rows=side, columns=side, shapes=shapes),),
         scores=Scores.SOFTMAX,
         iou_threshold=_OVERLAP,
-        proposals=Proposals(bins=int(arguments["bins"]), count=count, candidates=_CANDIDATES * count),
+        proposals=Proposals(
+            bins=int(arguments["bins"]), count=count, candidates=min(_CANDIDATES * count, MOST_CANDIDATES)
+        ),
     )
 
 

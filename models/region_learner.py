@@ -10,7 +10,7 @@ from keras import layers
 from edgekit.codec import from_jsonable, to_jsonable
 from edgekit.detection import Detection
 from edgekit.models.stages import split
-from edgekit.tasks.anchors import anchor_boxes
+from edgekit.tasks.anchors import LARGEST, anchor_boxes
 from edgekit.tasks.regions import LEAST_SIDE, SAMPLES, samples
 
 
@@ -32,10 +32,10 @@ class Propose(layers.Layer):  # type: ignore[misc]  # Keras is not typed
         assert how is not None  # noqa: S101 - a detector that proposes
         scaled = offsets * tf.constant(self._spec.variances)
         centres = anchors[:, :2] + scaled[..., :2] * anchors[:, 2:]
-        half = anchors[:, 2:] * tf.exp(tf.minimum(scaled[..., 2:], 10.0)) / 2
+        half = anchors[:, 2:] * tf.exp(tf.minimum(scaled[..., 2:], LARGEST)) / 2
         boxes = tf.clip_by_value(tf.concat([centres - half, centres + half], axis=2), 0.0, 1.0)
         large = tf.reduce_min(boxes[..., 2:] - boxes[..., :2], axis=2) >= LEAST_SIDE
-        scores = tf.where(large, tf.sigmoid(objectness[..., 1] - objectness[..., 0]), -1.0)
+        scores = tf.where(large, objectness[..., 1] - objectness[..., 0], tf.float32.min)
         best, order = tf.math.top_k(scores, min(how.candidates, len(anchors)))
         found = tf.image.combined_non_max_suppression(
             tf.gather(boxes, order, batch_dims=1)[:, :, None],
@@ -43,7 +43,7 @@ class Propose(layers.Layer):  # type: ignore[misc]  # Keras is not typed
             max_output_size_per_class=how.count,
             max_total_size=how.count,
             iou_threshold=how.iou_threshold,
-            score_threshold=0.0,
+            score_threshold=tf.float32.min,
         )
         return tf.stop_gradient(tf.ensure_shape(found.nmsed_boxes, (None, how.count, 4)))
 

@@ -71,8 +71,9 @@ class RegionObjective:
     def anchor_targets(self, boxes: Boxes) -> tuple[Integers, Floats]:
         """What each anchor must say (anchors,), and its offsets (anchors, 4), 0 where it has no object.
 
-        Each object gets the anchor that overlaps it most, and all that overlap it by `LIKE`. Which ones count is drawn
-        by the boxes themselves, so that a changed image of the next epoch gets others.
+        The anchor that overlaps an object most has one, and all that overlap one by `LIKE`; it is the one that the
+        anchor itself overlaps most. Which ones count is drawn by the boxes themselves, so that a changed image of the
+        next epoch gets others.
         """
         labels = np.full(len(self.anchors), NOTHING, np.int32)
         offsets = np.zeros((len(self.anchors), 4), np.float32)
@@ -81,8 +82,7 @@ class RegionObjective:
             most, chosen = overlap.max(axis=1), overlap.argmax(axis=1)
             labels[most >= UNLIKE] = IGNORED
             labels[most >= LIKE] = SOMETHING
-            best = overlap.argmax(axis=0)
-            labels[best], chosen[best] = SOMETHING, np.arange(len(boxes))
+            labels[overlap.argmax(axis=0)] = SOMETHING
             matched = np.flatnonzero(labels == SOMETHING)
             offsets[matched] = encode(centred(boxes.corners[chosen[matched]]), self.anchors[matched], self._variances)
         random = np.random.default_rng(zlib.crc32(boxes.corners.tobytes()))
@@ -167,12 +167,19 @@ def _mean(values: Any, counts: Any) -> Any:
     return tf.math.divide_no_nan(tf.reduce_sum(values * weights, axis=1), tf.reduce_sum(weights, axis=1))
 
 
-def _smooth(difference: Any) -> Any:
-    """Smooth L1 of the last axis, summed over it (Girshick 2015, Fast R-CNN, equation 3)."""
+def smooth_l1(difference: Any) -> Any:
+    """Smooth L1 of each ``difference`` (Girshick 2015, Fast R-CNN, equation 3)."""
     import tensorflow as tf
 
     size = tf.abs(difference)
-    return tf.reduce_sum(tf.where(size < 1, 0.5 * size**2, size - 0.5), axis=-1)
+    return tf.where(size < 1, 0.5 * size**2, size - 0.5)
+
+
+def _smooth(difference: Any) -> Any:
+    """That of the last axis, summed over it."""
+    import tensorflow as tf
+
+    return tf.reduce_sum(smooth_l1(difference), axis=-1)
 
 
 def _iou(regions: Any, truth: Any) -> Any:

@@ -1,5 +1,7 @@
 """Anchors lie where the feature maps' cells are, and offsets from them mean boxes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,8 +52,10 @@ def test_offsets_are_those_of_the_paper() -> None:
     )
 
 
-def test_an_output_gone_wrong_stays_finite() -> None:
-    assert np.isfinite(decode(np.full((1, 4), 1e6), np.full((1, 4), 0.5), VARIANCES)).all()
+def test_an_output_gone_wrong_makes_a_box_of_at_most_22026_anchors() -> None:
+    found = decode(np.full((1, 4), 1e6), np.full((1, 4), 0.5), VARIANCES)
+    np.testing.assert_allclose(found[0, 2:], 0.5 * np.exp(10), rtol=1e-6)
+    assert np.isfinite(found).all()
 
 
 @pytest.mark.parametrize(
@@ -73,5 +77,19 @@ def test_anchors_and_their_head_go_together() -> None:
     assert str(caught.value) == "The head yolov8 has 1 levels of anchors; only ssd and proposals have any."
     with pytest.raises(InputError):
         Detection(head=Head.SSD)
-    with pytest.raises(InputError):
-        Detection(head=Head.SSD, anchors=(level,), variances=(0.1, 0.1, 0.0, 0.2))
+
+
+@pytest.mark.parametrize("variance", [0.0, 10.5, 1e38, float("nan")])
+def test_variances_are_numbers_that_a_network_can_learn(variance: float) -> None:
+    level = AnchorLevel(rows=1, columns=1, shapes=((1.0, 1.0),))
+    with pytest.raises(InputError) as caught:
+        Detection(head=Head.SSD, anchors=(level,), variances=(0.1, 0.1, variance, 0.2))
+    assert str(caught.value) == f"A detector's variances are above 0 and at most 10; got (0.1, 0.1, {variance}, 0.2)."
+
+
+def test_all_levels_together_have_no_more_anchors_than_one_may() -> None:
+    half = AnchorLevel(rows=1000, columns=500, shapes=((1.0, 1.0),))
+    assert Detection(head=Head.SSD, anchors=(half, half)).anchors == (half, half)
+    with pytest.raises(InputError) as caught:
+        Detection(head=Head.SSD, anchors=(half, half, replace(half, rows=1, columns=1)))
+    assert str(caught.value) == "A detector has 1000001 anchors in all; expected at most 1000000."

@@ -76,16 +76,48 @@ def test_colours_change_and_boxes_do_not() -> None:
     assert all(own is boxes for own in found)
 
 
+def test_brightness_contrast_and_saturation_change_by_up_to_the_size() -> None:
+    pixels = np.empty((SIDE, SIDE, 3), np.uint8)
+    pixels[:, :16], pixels[:, 16:32], pixels[:, 32:] = 90, 130, [140, 110, 80]  # all of it and each half: 110
+    _, boxes = scene()
+    changed, _ = BoxAugmentation(colour=0.4).apply(np.stack([pixels] * 200), [boxes] * 200, np.random.default_rng(0))
+    dark, light, coloured = (changed[:, 0, column].astype(float) for column in (0, 16, 32))
+    brightness = (dark + light).mean(axis=1) / 220
+    contrast = (light - dark).mean(axis=1) / 40 / brightness
+    saturation = (coloured[:, 0] - coloured[:, 2]) / 60 / brightness / contrast
+    for factor in (brightness, contrast, saturation):
+        assert 0.55 < factor.min() < 0.7
+        assert 1.3 < factor.max() < 1.5
+
+
 def test_a_window_shows_what_is_inside_and_drops_what_is_cut_too_much() -> None:
     pixels, boxes = scene(*BLOCKS)
     seen, found = window(pixels, boxes, (0, 0, 0.5, 0.5))
-    assert found.classes.tolist() == [0]  # the green block ends far outside, the blue one is cut to a strip
+    assert found.classes.tolist() == [0]  # of the green block a strip is inside, of the blue one nothing
     np.testing.assert_allclose(found.corners[0] * SIDE, [8, 12, 40, 36], atol=0.01)
     assert seen[24, 24].tolist()[0] > 200
     _, cut = window(pixels, boxes, (0.15, 0, 1, 1))
     assert cut.classes.tolist() == [0, 1, 2]
     assert cut.corners[0, 0] == 0  # cut at the edge
     assert follows(*window(pixels, boxes, (0.1, 0.1, 0.9, 0.9))) == 3
+    for share, kept in ((0.42, [0, 1, 2]), (0.38, [1, 2])):
+        assert window(pixels, boxes, ((20 - share * 16) / SIDE, 0, 1, 1))[1].classes.tolist() == kept
+
+
+def test_a_crop_overlaps_an_object_by_what_was_drawn() -> None:
+    """Of the paper's six least overlaps a small object has two: any, and a tenth of a crop that is small itself."""
+    pixels, boxes = scene((26, 26, 38, 38))
+    many = np.stack([pixels] * 300)
+    changed, _ = BoxAugmentation(crop=1.0).apply(many, [boxes] * 300, np.random.default_rng(0))
+    whole = np.mean([np.array_equal(image, pixels) for image in changed])
+    assert abs(whole - 4 / 6) < 0.08
+
+
+def test_the_ground_of_a_smaller_image_is_of_its_mean_colour() -> None:
+    pixels, boxes = scene((20, 20, 44, 44))
+    changed, _ = BoxAugmentation(expand=2.0).apply(np.stack([pixels] * 20), [boxes] * 20, np.random.default_rng(0))
+    seen = {tuple(colour) for image in changed for colour in image[[0, 0, -1, -1], [0, -1, 0, -1]].tolist()}
+    assert seen == {(90, 90, 90), tuple(pixels.mean(axis=(0, 1)).astype(int).tolist())}
 
 
 def test_a_mirror_swaps_left_and_right() -> None:

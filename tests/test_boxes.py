@@ -58,3 +58,10 @@ def test_boxes_are_cut_at_the_edges_of_the_image() -> None:
     assert wide.tolist() == [[0, 0, 1, 1], [0, 0, 0.5, 0]]
     crop = replace(spec, resize=Resize.CROP, short_side=100)
     np.testing.assert_allclose(to_image(np.array([[0, 0, 1, 1]]), (50, 100), crop), [[0.25, 0, 0.75, 1]])
+
+
+def test_no_more_than_a_thousand_boxes_are_looked_at() -> None:
+    left = np.arange(1200, dtype=np.float32)[:, None]
+    apart = np.concatenate([left, np.zeros_like(left), left + 0.5, np.ones_like(left)], axis=1)
+    kept = suppress(apart, np.linspace(0, 1, 1200), np.zeros(1200, int), most_overlap=0.5, limit=2000)
+    assert kept.tolist() == list(range(1199, 199, -1))

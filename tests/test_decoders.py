@@ -136,6 +136,31 @@ def test_offsets_from_anchors_are_found_too(kind: Scores, least: float) -> None:
     np.testing.assert_allclose(found.boxes, BOXES[:count], atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [Scores.SOFTMAX, Scores.SIGMOID])
+def test_a_score_of_just_the_threshold_reaches_it(kind: Scores) -> None:
+    """Whatever the logarithm of the threshold is rounded to."""
+    read = decoder(Head.SSD, 2, anchors=(LEVEL,), scores=kind).read
+    outputs = {"o0": np.zeros((40, 4), np.float32), "o1": np.tile(np.float32([0, -9]), (40, 1))}
+    for logit in np.random.default_rng(0).uniform(-3, 6, 200):
+        outputs["o1"][5, 1] = logit
+        (score,) = read(outputs, 0.01).scores
+        assert read(outputs, float(score)).scores.tolist() == [score]
+
+
+def test_logits_of_any_size_are_probabilities() -> None:
+    scores = ssd(Scores.SIGMOID)
+    scores["o1"][11, 1:3] = [-1e4, -100]
+    scores["o1"][25, 1] = 1e4
+    found = decoder(Head.SSD, 2, anchors=(LEVEL,), scores=Scores.SIGMOID)(scores, SQUARE)
+    assert found.classes.tolist() == [0, 2]
+    np.testing.assert_allclose(found.scores, [1, 0.72], atol=1e-5)
+    maps = fastestdet()
+    maps["o0"][3, 2, 2] = -1e4
+    maps["o0"][0, 2, 2] = maps["o0"][5, 2, 2] = 1
+    empty = decoder(Head.FASTESTDET).read(maps, 0.9)
+    assert (len(empty), np.ptp(empty.boxes[:, [0, 2]])) == (1, 0)
+
+
 @pytest.mark.parametrize("least", [0.001, 0.4, 0.6])
 def test_boxes_of_the_cells_of_a_grid_are_found_too(least: float) -> None:
     found = decoder(Head.YOLO_V1, 3, grid=(4, 5))(yolo_v1(), SQUARE, least_score=least)
@@ -256,6 +281,15 @@ def test_what_overlaps_little_enough_stays() -> None:
     assert len(decoder(Head.YOLOV5, max_detections=1)(yolov5(), SQUARE)) == 1
 
 
+@pytest.mark.parametrize(("largest", "fractions"), [(3.9, True), (4.1, False), (50.0, False)])
+def test_boxes_that_reach_far_beyond_the_input_are_in_pixels(largest: float, fractions: bool) -> None:
+    rows = np.zeros((40, 7), np.float32)
+    rows[7] = [1.0, 1.0, largest, 0.5, 1, 1, 0]
+    found = decoder(Head.YOLOV5).read({"o0": rows}, 0.5).boxes
+    expected = np.array([[1 - largest / 2, 0.75, 1 + largest / 2, 1.25]]) / (1 if fractions else [200, 100, 200, 100])
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_boxes_are_told_in_the_image_not_in_the_input() -> None:
     boxed = replace(decoder(Head.YOLOV8), preprocessing=replace(INPUT, resize=Resize.LETTERBOX))
     found = boxed(yolov8(), SQUARE)  # the square fills the middle half of the input
@@ -277,6 +311,22 @@ def test_values_that_are_no_numbers_are_refused() -> None:
     broken["o0"][0, 0] = np.nan
     with pytest.raises(DataError, match=r"^Output 'o0' of m has 1 of 280 values that are NaN or infinite"):
         decoder(Head.YOLOV8)(broken, SQUARE)
+
+
+def test_chosen_boxes_are_no_more_than_are_kept_and_no_surer_than_sure() -> None:
+    sure = {**postprocess(), "o2": np.float32([0.1, 0.5, 7.5, 0.99])}
+    found = decoder(Head.SSD_POSTPROCESS, 4, max_detections=1)(sure, SQUARE)
+    assert (found.scores.tolist(), found.classes.tolist()) == ([1], [2])
+
+
+@pytest.mark.parametrize("class_id", [1e30, -1.0, 2.0**20])
+def test_a_number_that_is_no_class_is_refused(class_id: float) -> None:
+    with pytest.raises(DataError) as caught:
+        decoder(Head.SSD_POSTPROCESS, 4)({**postprocess(), "o1": np.float32([1, 0, class_id, 1])}, SQUARE)
+    assert str(caught.value) == (
+        "Output 'o0' of m is 4 x 4 for one item; a ssd-postprocess head gives boxes of classes 0 to 1048575: name "
+        "another with --decoder."
+    )
 
 
 def test_more_boxes_than_there_are_is_refused() -> None:
@@ -340,7 +390,8 @@ def test_a_head_needs_its_outputs() -> None:
         ),
         ({"score_threshold": 1.5}, "A detector's score_threshold is 0 to 1; got 1.5."),
         ({"iou_threshold": -1}, "A detector's iou_threshold is 0 to 1; got -1."),
-        ({"max_detections": 0}, "A detector's max_detections is 1 or more; got 0."),
+        ({"max_detections": 0}, "A detector's max_detections is 1 to 1000; got 0."),
+        ({"max_detections": 1001}, "A detector's max_detections is 1 to 1000; got 1001."),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -271,6 +271,26 @@ def test_a_clip_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     assert str(caught.value) == "OpenCV cannot write out.mp4 here; leave --save out."
 
 
+def test_a_clip_that_a_full_disk_cut_off_is_not_kept(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")  # not on Windows
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+
+    def record() -> None:
+        with saving(tmp_path / "out.mp4", Clip(path=tmp_path), force=False) as save:
+            for _ in range(30):
+                save(noise, Frame(name="x", pixels=noise))
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
+    try:
+        with pytest.raises(InputError) as caught:
+            record()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(caught.value) == "out.mp4 holds 0 of the 30 frames that were written; make room, or leave --save out."
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("gap_s", [0.5, 60.0])
 def test_a_saved_stream_plays_as_fast_as_it_went(gap_s: float, tmp_path: Path) -> None:
     """Live frames come when they come: each stays until the next one, but for no more than two seconds."""

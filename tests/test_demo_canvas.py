@@ -1,9 +1,14 @@
 """What is drawn on a frame."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from tiny_detector import detector
 
 from edgekit.demos.canvas import Canvas, class_colour, enlarged, tile
+from edgekit.demos.detect import Objects, open_detector
+from edgekit.tasks.heads import Detections
 
 
 def test_bars_are_as_long_as_the_fractions() -> None:
@@ -34,6 +39,26 @@ def test_a_box_is_drawn_where_it_is_and_cut_at_the_edges() -> None:
     inside = Canvas(frame)
     inside.box((0.9, 0.0, 1.0, 0.2), "at the edge", (255, 255, 0))  # neither above nor beside is there room
     assert (inside.pixels[:12, 420:] == (255, 255, 0)).all(axis=-1).sum() > 100
+
+
+@pytest.mark.parametrize(("colour", "ink"), [((0, 0, 200), 255), ((255, 255, 0), 0)])
+def test_letters_are_light_on_dark_colours_and_dark_on_light_ones(colour: tuple[int, int, int], ink: int) -> None:
+    canvas = Canvas(np.full((400, 500, 3), 128, np.uint8))
+    canvas.box((0.2, 0.5, 0.6, 0.75), "cat", colour)
+    assert (canvas.pixels == ink).all(axis=-1).any()
+    assert not (canvas.pixels == 255 - ink).all(axis=-1).any()
+
+
+def test_the_best_object_is_drawn_on_top(tmp_path: Path) -> None:
+    look = open_detector(
+        detector(tmp_path / "finder.onnx", name="finder"),
+        preprocess=None, labels=None, decoder=None, score=None, threads=1, engine=None,
+    )  # fmt: skip
+    boxes = np.full((2, 4), (0.2, 0.2, 0.6, 0.6), np.float32)
+    found = Detections(boxes=boxes, scores=np.array([0.9, 0.5], np.float32), classes=np.array([1, 0]))
+    canvas = Canvas(np.zeros((400, 400, 3), np.uint8))
+    Objects(found=found, detector=look.detector).draw(canvas)
+    assert canvas.pixels[239, 150].tolist() == list(class_colour(1))
 
 
 def test_a_note_stands_in_the_lower_left_corner() -> None:

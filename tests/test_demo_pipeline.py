@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 from mjpeg import PASSWORD, USER, serving
+from PIL import Image
 from tiny_detector import detector
 
+import edgekit.demos.show as show_module
 from edgekit.demos.classify import open_classifier
 from edgekit.demos.detect import open_detector
 from edgekit.demos.frames import Frame, LostSourceError, Tell, Unreadable
 from edgekit.demos.pipeline import Drained, Lane, looking
+from edgekit.demos.run import Options, run_demo
 from edgekit.demos.seen import Answer, Look, Seen, Split
 from edgekit.demos.show import Show
 from edgekit.demos.timings import KEPT, STAGES, Pace, Timings
@@ -109,15 +112,15 @@ def look(colour_model: Callable[..., Path]) -> Look:
 
 
 class Broken:
-    """Fails at the third frame."""
+    """Fails at the frame of this number."""
 
-    def __init__(self, look: Look) -> None:
-        self._look, self._seen = look, 0
+    def __init__(self, look: Look, number: int = 3) -> None:
+        self._look, self._left = look, number
         self.subject, self.columns, self.share = look.subject, look.columns, look.share
 
     def __call__(self, frame: Frame) -> tuple[Answer, Split]:
-        self._seen += 1
-        if self._seen == 3:
+        self._left -= 1
+        if not self._left:
             raise DataError("the model fell over")
         return self._look(frame)
 
@@ -170,12 +173,48 @@ def test_an_error_of_the_model_ends_the_capture_and_comes_out(look: Look) -> Non
     assert len(source.given) < 20
 
 
+def test_of_a_moving_source_the_newest_seconds_are_kept(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert show_module.KEPT == 10_000
+    monkeypatch.setattr(show_module, "KEPT", 2)
+    show = Show(source=Numbers(most=41), view=NoView(), save=lambda *_: None, tell=lambda _: None, max_frames=None)
+    show.run(look)
+    report = show.report(look, trouble=None, interrupted=False)
+    assert [seen.frame.time_s for seen in report.seen] == [3.0, 4.0]
+
+
 def test_an_error_of_the_source_comes_after_its_frames(look: Look) -> None:
     source = Numbers(most=7, error=LostSourceError("the camera has gone"))
     show = Show(source=source, view=NoView(), save=lambda *_: None, tell=lambda _: None, max_frames=None)
     with pytest.raises(LostSourceError, match="the camera has gone"):
         show.run(look)
     assert (show.timings.count, threads()) == (7, set())
+
+
+def test_an_error_after_the_first_photo_keeps_what_was_seen_and_saved(look: Look, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (40, 30)).save(tmp_path / "in" / name)
+    options = Options(source=str(tmp_path / "in"), view="none", save=tmp_path / "out")
+    with pytest.raises(DataError, match=r"^the model fell over$"):
+        run_demo(Broken(look, 1), options, tell=pytest.fail)
+    assert not (tmp_path / "out").exists()
+    report = run_demo(Broken(look, 3), options, tell=pytest.fail)
+    assert (report.problem, report.interrupted, len(report.seen)) == ("the model fell over", False, 2)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "b.png"}
+
+
+def test_ctrl_c_before_the_first_readable_photo_is_no_error_of_the_photos(look: Look, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"no photo")
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if len(told) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_demo(look, Options(source=str(tmp_path), view="none"), tell=tell)
 
 
 def test_who_dies_while_taking_hangs_nobody(look: Look) -> None:
@@ -210,17 +249,23 @@ def test_a_thread_that_hangs_is_left_alone(look: Look) -> None:
 def test_memory_of_times_does_not_grow_and_stays_fair() -> None:
     timings = Timings()
     for number in range(3 * KEPT):
-        timings.add((float(number),) * len(STAGES))
+        timings.add((float(number),) * len(STAGES), None)
     assert (timings.count, len(timings._rows)) == (3 * KEPT, KEPT)
     figures = timings.percentiles_ms()["infer"]
     assert figures["p50"] == pytest.approx(1.5 * KEPT, rel=0.05)
     assert figures["p99"] == pytest.approx(2.97 * KEPT, rel=0.02)
-    few = Timings(seconds=2.0)
-    assert few.fps is None
+    few = Timings()
     for number in (1.0, 2.0, 3.0, 44.0, 5.0):
-        few.add((number,) * len(STAGES))
+        assert few.fps is None
+        few.add((number,) * len(STAGES), None)
     assert few.percentiles_ms()["draw"] == pytest.approx({"p50": 3.0, "p99": 42.44})
-    assert few.fps == 2.0
+
+
+def test_a_pause_is_in_no_rate() -> None:
+    timings = Timings()
+    for gap_s in (None, 0.5, 0.5, None, 0.5, 0.5):
+        timings.add((1.0,) * len(STAGES), gap_s)
+    assert (timings.count, timings.seconds, timings.fps) == (6, 2.0, 2.0)
 
 
 def test_frames_a_second_are_those_of_the_last_second() -> None:
@@ -361,6 +406,8 @@ def test_objects_keep_their_numbers(tmp_path: Path) -> None:
     away = [Frame(name="x", pixels=grey, time_s=1 + n / 10) for n in range(15)]
     assert [look(frame)[0].tracks for frame in away] == [()] * 15
     assert look(Frame(name="x", pixels=frames[0].pixels, time_s=3.0))[0].tracks == (2,)
+    for time_s, number in ((3.9, 2), (5.0, 3), (5.1, 3), (-1.0, 4), (-0.9, 4)):  # no frame came, or it began anew
+        assert look(Frame(name="x", pixels=frames[0].pixels, time_s=time_s))[0].tracks == (number,)
     with pytest.raises(InputError) as caught:
         look(Frame(name="photo.png", pixels=frames[0].pixels))
     assert str(caught.value) == "photo.png is a photo, in which nothing moves; leave --track out."

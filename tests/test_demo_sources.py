@@ -1,8 +1,12 @@
 """Where the pictures of a demo come from: streams that are lost and come back, cameras, folders."""
 
+import contextlib
+import functools
+import http.server
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,7 @@ from mjpeg import PASSWORD, USER, MjpegServer, serving
 from PIL import Image
 from rtsp import serving_rtsp
 
+import edgekit.demos.streams as streams
 from edgekit.demos.captures import Camera, Clip, gone
 from edgekit.demos.frames import Frame, LostSourceError, Source
 from edgekit.demos.picamera import PiCamera
@@ -86,6 +91,29 @@ def test_a_clip_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         list(Clip(path=path).frames(threading.Event(), pytest.fail))
     assert str(caught.value) == f"{path} gave no picture; give another clip."
+
+
+@pytest.fixture
+def cut(tmp_path: Path) -> Path:
+    """The first half of a clip of thirty frames."""
+    import cv2
+
+    path = tmp_path / "cut.mkv"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for _ in range(30):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    return path
+
+
+def test_a_clip_that_was_cut_off_is_told(cut: Path) -> None:
+    found: list[Frame] = []
+    with pytest.raises(LostSourceError) as caught:
+        found.extend(Clip(path=cut).frames(threading.Event(), pytest.fail))
+    assert 10 < len(found) < 20
+    assert str(caught.value) == f"{cut} breaks off after {len(found)} of 30 frames; give the whole clip."
 
 
 def test_a_clip_that_tells_no_times_has_them_all_the_same(tmp_path: Path) -> None:
@@ -248,30 +276,49 @@ def test_a_stream_that_stays_away_is_told_after_waits_that_double() -> None:
     assert seconds < 5
 
 
-def test_a_clip_on_a_server_loses_no_frame_and_ends(tmp_path: Path) -> None:
-    import functools
-    import http.server
+def test_no_wait_for_a_stream_is_longer_than_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert streams.LONGEST_WAIT_S == 8
+    monkeypatch.setattr(streams, "LONGEST_WAIT_S", 0.3)
+    with serving() as server:
+        source = Stream(url=server.url, silence_s=1.0, first_wait_s=0.2, patience_s=1.0)
+        _, told = lost(server, source, 5, "stop", None)
+    assert [line.split("again in ")[1] for line in told[:-1]] == ["0.2 s.", "0.3 s.", "0.3 s."]
 
+
+def test_a_clip_on_a_server_loses_no_frame_and_ends(tmp_path: Path) -> None:
     import cv2
 
     writer = cv2.VideoWriter(str(tmp_path / "x.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
     for _ in range(15):
         writer.write(np.zeros((48, 64, 3), np.uint8))
     writer.release()
+    with serving_files(tmp_path) as address:
+        found = taken(Stream(url=f"{address}/x.mp4"))
+    assert len(found) == 15
+    assert not any(frame.live for frame in found)
+
+
+def test_a_clip_on_a_server_that_breaks_off_is_told(cut: Path) -> None:
+    with serving_files(cut.parent) as address, pytest.raises(LostSourceError) as caught:
+        taken(Stream(url=f"{address}/{cut.name}"))
+    assert str(caught.value) == f"{address}/{cut.name} breaks off after 15 of 30 frames; give the whole clip."
+
+
+@contextlib.contextmanager
+def serving_files(folder: Path) -> Iterator[str]:
+    """The address of a server of ``folder`` while the block lasts."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_args: object) -> None:
             """Nothing."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
-        found = taken(Stream(url=f"http://127.0.0.1:{server.server_address[1]}/x.mp4"))
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
-    assert len(found) == 15
-    assert not any(frame.live for frame in found)
 
 
 def test_a_raspberry_pis_camera_is_read_as_its_library_gives_it(

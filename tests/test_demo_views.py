@@ -23,14 +23,14 @@ from tiny_detector import detector
 
 from edgekit.data.images import decode_image
 from edgekit.demos.classify import open_classifier
-from edgekit.demos.frames import Frame, Pixels, Source, Tell
+from edgekit.demos.frames import Frame, LostSourceError, Pixels, Source, Tell
 from edgekit.demos.run import Options, chosen_view
 from edgekit.demos.seen import Look
 from edgekit.demos.show import Show
 from edgekit.demos.sources import Photos, find_source
 from edgekit.demos.streams import Stream
 from edgekit.demos.views import Key
-from edgekit.demos.web import WebView, reachable_name, web_view
+from edgekit.demos.web import Handler, WebView, reachable_name, web_view
 from edgekit.errors import InputError
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what needs a token
@@ -58,17 +58,21 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """A live source of frames whose pixels are their number, a hundred a second."""
+    """A live source of frames whose pixels are their number, a hundred a second, until ``error``."""
 
+    most: int = 256
+    error: Exception | None = None
     name = "counting"
     moving = live = True
 
     def frames(self, stop: threading.Event, tell: Tell) -> Iterator[Frame]:  # noqa: ARG002 - as `Source.frames`
-        for number in range(256):
+        for number in range(self.most):
             pixels = np.full((240, 240, 3), number, np.uint8)
             yield Frame(name="x", pixels=pixels, time_s=number / 100, live=True, taken_s=time.perf_counter())
             if stop.wait(0.01):
                 return
+        if self.error is not None:
+            raise self.error
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +122,8 @@ def test_space_pauses_and_the_time_is_nobodys(look: Look, clip: Path) -> None:
     show = shown(find_source(str(clip)), look, view)
     assert time.monotonic() - begin_s > 1.0
     assert len(view.shown) == 10
-    assert show.timings.seconds < 1.2
+    assert 8 / 20 - 0.03 < show.timings.seconds < 1.2  # nor does it go faster afterwards
+    assert show.timings.fps == pytest.approx(8 / show.timings.seconds)  # the frames beside the pause are no pair
     assert show.timings.percentiles_ms()["end_to_end"]["p99"] < 1000
 
 
@@ -127,6 +132,19 @@ def test_a_live_source_goes_on_with_the_newest_frame_after_a_pause(look: Look) -
     shown(Counting(), look, view)
     assert len(view.shown) >= 3
     assert view.shown[1] - view.shown[0] > 10
+
+
+def test_a_live_source_that_goes_while_paused_is_noticed(look: Look) -> None:
+    view = Script(Key.PAUSE, *[None] * 100, Key.STOP)
+    with pytest.raises(LostSourceError, match=r"^the camera has gone$"):
+        shown(Counting(most=20, error=LostSourceError("the camera has gone")), look, view)
+    assert view.shown == [0]
+
+
+def test_a_clip_that_is_paused_loses_no_frame(look: Look, clip: Path) -> None:
+    view = Script(*[Key.PAUSE, *[None] * 8] * 2)
+    shown(find_source(str(clip)), look, view)
+    assert len(view.shown) == 10
 
 
 def test_q_stops_and_s_saves_without_taking_any_files_place(
@@ -246,8 +264,16 @@ def grey(level: int) -> Pixels:
 def test_the_page_shows_frames_and_tells_their_rate(page: WebView) -> None:
     status, text, headers = ask(page, "/")
     assert (status, "edgekit: &lt;model&gt;" in text, "<model>" in text) == (200, True, False)
-    assert headers["Cache-Control"] == "no-store"
-    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert {name: headers[name] for name in headers.keys() - {"Server", "Date", "Content-Length"}} == {
+        "Content-Type": "text/html; charset=utf-8",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",  # the address may hold a token
+        "Content-Security-Policy": (
+            "default-src 'none'; img-src 'self'; connect-src 'self'; script-src 'unsafe-inline'; "
+            "style-src 'unsafe-inline'; frame-ancestors 'none'"
+        ),
+    }
     assert page.url == f"http://127.0.0.1:{page.port}/"
     assert not page.wait_for_viewer(0.0)
     page.show(grey(10), None)
@@ -339,6 +365,28 @@ def test_slow_and_absent_viewers_slow_nobody(page: WebView) -> None:
             break
         assert number < 20  # not all 300
     asleep.close()
+
+
+def test_who_looks_away_finds_few_old_pictures(page: WebView) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3)).astype(np.uint8)
+    with socket.socket() as away:
+        away.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        away.settimeout(10)
+        away.connect(("127.0.0.1", page.port))
+        away.sendall(b"GET /stream HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+        viewer = pictures(page.port)
+        for _ in range(60):  # of 50 kB
+            page.show(noise, None)
+            next(viewer)
+        page.end()
+        assert sum(len(part) for part in iter(lambda: away.recv(1 << 16), b"")) < 1 << 20
+
+
+def test_who_says_nothing_is_let_go(page: WebView, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Handler.timeout == 10
+    monkeypatch.setattr(Handler, "timeout", 0.2)
+    with socket.create_connection(("127.0.0.1", page.port), timeout=5) as connection:
+        assert connection.recv(1) == b""
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from PIL import Image
 
 from edgekit.data import Dataset, Part, open_data
 from edgekit.errors import DataError
+from edgekit.tasks.boxes import areas
 
 # Two photos of 40 x 20 (width x height) and one of 30 x 30 without an object, boxes in pixels.
 SIZES = {"a.png": (40, 20), "b.png": (40, 20), "c.png": (30, 30)}
@@ -116,6 +117,16 @@ def test_a_subset_keeps_the_boxes_of_its_images(tmp_path: Path) -> None:
     assert np.shape(chosen.items[0]) == (30, 30, 3)
 
 
+def test_a_difficult_object_is_a_crowd(tmp_path: Path) -> None:
+    folder = voc_folder(tmp_path / "set")
+    file = folder / "Annotations" / "a.png.xml"
+    first, second, rest = file.read_text().split("<difficult>0</difficult>")
+    file.write_text(f"{first}{second}<difficult> 1 </difficult>{rest}")
+    boxes = opened(folder).boxes
+    assert boxes is not None
+    assert (boxes[0].classes.tolist(), boxes[0].crowd.tolist()) == ([1, 0], [False, True])
+
+
 def test_a_crowd_is_marked(tmp_path: Path) -> None:
     folder, data = coco_folder(tmp_path / "set"), coco()
     data["annotations"][1]["iscrowd"] = 1
@@ -123,6 +134,44 @@ def test_a_crowd_is_marked(tmp_path: Path) -> None:
     boxes = opened(folder).boxes
     assert boxes is not None
     assert boxes[0].crowd.tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("bbox", "kept"),
+    [
+        ([4, 2, 0, 16], False),
+        ([4, 2, 16, 0], False),
+        ([-0.6, 2, 0.3, 16], False),  # sticks out as a whole
+        ([20, 2, 1e-9, 16], False),  # two sides that float32 cannot tell apart
+        ([0, 0, 1e-25, 1e-25], False),
+        ([-0.6, 2, 0.7, 16], True),
+        ([39, 2, 1.7, 16], True),
+    ],
+)
+def test_a_box_without_area_in_its_image_is_no_object(bbox: list[float], kept: bool, tmp_path: Path) -> None:
+    folder, data = coco_folder(tmp_path / "set"), coco()
+    data["annotations"][0].update(bbox=bbox)
+    data["annotations"][1]["iscrowd"] = 1
+    (folder / "instances.json").write_text(json.dumps(data))
+    boxes = opened(folder).boxes
+    assert boxes is not None
+    assert boxes[0].classes.tolist() == [1, 0][not kept :]
+    assert boxes[0].crowd.tolist() == [False, True][not kept :]
+    assert len(boxes[0].corners) == len(boxes[0])
+    assert (areas(boxes[0].corners) > 0).all()
+
+
+def test_a_box_may_stick_out_by_a_fiftieth(tmp_path: Path) -> None:
+    folder, data = coco_folder(tmp_path / "set"), coco()
+    for bbox, fits in (([20, 2, 20.7, 16], True), ([20, 2, 20.9, 16], False), ([-0.9, 2, 20, 16], False)):
+        data["annotations"][0].update(bbox=bbox)
+        (folder / "instances.json").write_text(json.dumps(data))
+        if fits:
+            boxes = opened(folder).boxes
+            assert boxes is not None
+            assert boxes[0].corners[0, 2] == 1
+        else:
+            assert "in an image of 40 x 20 pixels; expected one inside it, without a side below 0." in refused(folder)
 
 
 def test_a_photo_on_its_side_is_measured_as_it_is_seen(tmp_path: Path) -> None:
@@ -145,14 +194,17 @@ def refused(path: Path) -> str:
     ("change", "message"),
     [
         (
-            lambda d: d["annotations"][0].update(bbox=[4, 2, 0, 16]),
-            "box from left, top to right, bottom of 4, 2, 4, 18",
+            lambda d: d["annotations"][0].update(bbox=[4, 2, -1, 16]),
+            "box from left, top to right, bottom of 4, 2, 3, 18",
         ),
         (
             lambda d: d["annotations"][0].update(bbox=[4, 2, 90, 16]),
-            "in an image of 40 x 20 pixels; expected one inside",
+            "in an image of 40 x 20 pixels; expected one inside it, without a side below 0.",
         ),
-        (lambda d: d["annotations"][0].update(bbox=[4, 2, float("nan"), 1]), "expected one inside it, with an area."),
+        (
+            lambda d: d["annotations"][0].update(bbox=[4, 2, float("nan"), 1]),
+            "expected one inside it, without a side below 0.",
+        ),
         (lambda d: d["annotations"][0].update(category_id=9), "is not COCO's JSON (KeyError: 9)"),
         (lambda d: d["annotations"][0].update(bbox=[1, 2]), "is not COCO's JSON (ValueError: "),
         (lambda d: d.pop("categories"), "is not COCO's JSON (KeyError: 'categories')"),
@@ -160,6 +212,14 @@ def refused(path: Path) -> str:
         (lambda d: d["images"][0].update(file_name="x.png"), "There is no file "),
         (lambda d: d["images"][0].update(width=0), "has an image of 20 x 0 pixels; expected 1 or more."),
         (lambda d: d["categories"].append({"id": 3, "name": "x"}), "3 images and 2 different categories"),
+        (
+            lambda d: d["images"].append({**d["images"][0], "file_name": "d.png"}),
+            "lists the image id 'ia.png' 2 times; expected each once: leave one.",
+        ),
+        (
+            lambda d: d["images"].append({**d["images"][0], "id": None}),
+            "lists the file 'a.png' 2 times; expected each once: leave one.",
+        ),
     ],
 )
 def test_a_broken_coco_file_is_one_sentence(change: Callable[[Any], object], message: str, tmp_path: Path) -> None:
@@ -167,6 +227,20 @@ def test_a_broken_coco_file_is_one_sentence(change: Callable[[Any], object], mes
     change(data)
     (folder / "instances.json").write_text(json.dumps(data))
     assert message in refused(folder)
+
+
+def test_an_image_of_another_size_than_listed_is_refused_where_it_is_used(tmp_path: Path) -> None:
+    folder, data = coco_folder(tmp_path / "set"), coco()
+    data["images"][0].update(width=400, height=200)
+    (folder / "instances.json").write_text(json.dumps(data))
+    found = opened(folder)
+    assert np.shape(found.items[1]) == (20, 40, 3)
+    with pytest.raises(DataError) as caught:
+        assert found.items[0] is None
+    assert str(caught.value) == (
+        f"The image 'a.png' has 40 x 20 pixels; {folder / 'instances.json'} lists 400 x 200: correct its width and "
+        "height, or its boxes."
+    )
 
 
 @pytest.mark.parametrize(
@@ -195,13 +269,21 @@ def test_a_broken_voc_file_is_one_sentence(before: str, after: str, message: str
         ("1 0.5 0.5 0.2", "a.txt, line 1, is '1 0.5 0.5 0.2'; expected a class id and four fractions."),
         ("dog 0.5 0.5 0.2 0.2", "expected a class id and four fractions."),
         ("2 0.5 0.5 0.2 0.2", "a.txt, line 1, has the class id 2; classes.txt names 2."),
-        ("1 0.9 0.5 0.5 0.2", "in an image of 40 x 20 pixels; expected one inside it, with an area."),
+        ("1 0.9 0.5 0.5 0.2", "in an image of 40 x 20 pixels; expected one inside it, without a side below 0."),
     ],
 )
 def test_a_broken_yolo_line_is_one_sentence(line: str, message: str, tmp_path: Path) -> None:
     folder = yolo_folder(tmp_path / "set")
     (folder / "labels" / "a.txt").write_text(line)
     assert message in refused(folder)
+
+
+def test_two_images_cannot_share_a_text_file_of_yolos(tmp_path: Path) -> None:
+    folder = yolo_folder(tmp_path / "set")
+    Image.new("RGB", (40, 20)).save(folder / "images" / "a.jpg")
+    assert refused(folder) == (
+        f"{folder / 'images'} holds 2 images called a, which share labels/a.txt; expected one: rename the others."
+    )
 
 
 def test_yolo_needs_the_names_of_its_classes(tmp_path: Path) -> None:

@@ -6,18 +6,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.data import Boxes, Dataset
+from edgekit.data import Boxes, Dataset, item_digest
 from edgekit.detection import AnchorLevel, Detection, Head
 from edgekit.errors import DataError
-from edgekit.models.batches import Share
+from edgekit.models.batches import ALONE, Share
 from edgekit.models.box_augmentation import BoxAugmentation
-from edgekit.models.detection_lesson import DetectionLesson
+from edgekit.models.detection_lesson import DetectionLesson, detection_course
 from edgekit.models.images import BoxedImages, load_boxed_images, split_boxed
+from edgekit.models.lesson import Setting
 from edgekit.models.matching import Matcher
 from edgekit.models.objectives import objective_of
 from edgekit.models.parts import Parts
 from edgekit.models.registry import find_spec
 from edgekit.preprocessing import Preprocessing, Resize
+from edgekit.workers import silent
 
 DETECTION = Detection(head=Head.SSD, anchors=(AnchorLevel(rows=4, columns=4, shapes=((0.25, 0.25), (0.4, 0.2))),))
 PREPROCESSING = Preprocessing(size_hw=(16, 16), resize=Resize.STRETCH, scale=(1 / 255,))
@@ -205,18 +207,63 @@ def test_a_part_without_objects_is_refused_before_the_training(showing: int, mes
     assert str(caught.value) == message
 
 
-def test_a_test_part_without_objects_is_refused_before_the_training() -> None:
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ([], "The 2 images of the test part of x show no object; add some that do."),
+        ([4, 1], "The test part of x has the class id 4; the training part has 2 classes."),
+    ],
+)
+def test_a_test_part_that_cannot_test_is_refused_before_the_training(own: list[int], message: str) -> None:
     items = tuple(np.zeros((2, 20, 20, 3), np.uint8))
-    object_, nothing = (
+    objects, tested = (
         Boxes(
             image_hw=(20, 20),
-            corners=np.array([[0, 0, 0.5, 0.5]], np.float32)[:count],
-            classes=np.zeros(count, np.int64),
-            crowd=np.zeros(count, bool),
+            corners=np.array([[0, 0, 0.5, 0.5]] * len(ids), np.float32).reshape(-1, 4),
+            classes=np.array(ids, np.int64),
+            crowd=np.zeros(len(ids), bool),
         )
-        for count in (1, 0)
+        for ids in ([0, 1], own)
     )
-    train, test = (Dataset(name="x", items=items, boxes=(each, each)) for each in (object_, nothing))
+    train, test = (Dataset(name="x", items=items, boxes=(each, each)) for each in (objects, tested))
     with pytest.raises(DataError) as caught:
         Parts(train=train, test=test).boxed_images(PREPROCESSING, 0)
-    assert str(caught.value) == "The 2 images of the test part of x show no object; add some that do."
+    assert str(caught.value) == message
+
+
+def test_copies_of_what_is_set_aside_are_not_learned_and_some_others_must_be_left() -> None:
+    images = boxed().subset(np.array([0, 1, 1, 2]))
+    others = images.subset(np.array([0, 1])).apart_from(images.subset(np.array([2])))
+    assert others.digests == images.digests[:1]
+    with pytest.raises(DataError) as caught:
+        images.subset(np.array([1, 1])).apart_from(images.subset(np.array([2])))
+    assert str(caught.value) == (
+        "All 2 images to learn from are copies of images that were set aside; add other images."
+    )
+
+
+def test_no_picture_is_learned_and_validated_or_tested_on() -> None:
+    images = boxed()
+    twice = [*range(10), *range(10)]
+    items = tuple(images.pixels[i] for i in twice)
+    data = Dataset(name="x", items=items, boxes=tuple(images.boxes[i] for i in twice), class_names=("a", "b", "c"))
+    preset = replace(find_spec("ssdlite_mobilenet_v2").presets["small"], validation_fraction=0.2)
+    course = detection_course(
+        Setting(
+            parts=Parts(train=data, test=None),
+            preprocessing=PREPROCESSING,
+            preset=preset,
+            detection=DETECTION,
+            seed=0,
+            share=ALONE,
+            progress=silent,
+        )
+    )
+    lesson: Any = course.lesson
+    learned, validated = (set(part.digests) for part in (lesson.training, lesson.validation))
+    assert learned
+    assert validated
+    assert not learned & validated
+    tested = {item_digest(item) for item in items} - set(course.learned)
+    assert tested
+    assert not tested & (learned | validated)

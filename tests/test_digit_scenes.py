@@ -36,25 +36,46 @@ def test_no_digit_lies_on_another(scenes: Dataset) -> None:
         assert np.triu(iou(corners, corners), 1).max(initial=0) == 0
 
 
-def test_a_box_ends_where_the_ink_does() -> None:
-    """A digit that is a full square, on whatever ground: inside its box is ink alone, outside something else."""
+def squares(level: int) -> Dataset:
+    """Scenes of a single digit, which is a full square."""
     square = np.zeros((1, 8, 8), np.uint8)
-    square[0, 2:6, 2:6] = 255
+    square[0, 2:6, 2:6] = level
     digits = Dataset(name="squares", items=tuple(square), labels=np.zeros(1, np.int64), class_names=("square",))
-    drawn = scenes_of(digits, Part.EVALUATION, name="squares")
+    return scenes_of(digits, Part.EVALUATION, name="squares")
+
+
+def test_a_box_ends_where_the_ink_does() -> None:
+    """Seen where a square lies alone on an even ground: the ink is what is nearer to its middle than to its ground."""
+    drawn, beyond = squares(255), 8
     assert drawn.boxes is not None
-    sharp = 0
-    for index in range(40):
-        pixels = np.asarray(drawn.items[index]).astype(np.float32).mean(axis=2)
+    misses = []
+    for index in range(60):
+        pixels = np.asarray(drawn.items[index]).astype(np.float32)
         for left, top, right, bottom in (drawn.boxes[index].corners * SIDE).round().astype(int):
-            ring = 4
-            if min(left, top) < ring or max(right, bottom) > SIDE - ring:
+            if min(left, top) < beyond or max(right, bottom) > SIDE - beyond:
                 continue
-            inner = pixels[top + 3 : bottom - 3, left + 3 : right - 3]
-            across = pixels[top:bottom, left - ring : right + ring]
-            edge = across[(bottom - top) // 2, :ring].mean()
-            sharp += abs(float(inner.mean()) - edge) > 40
-    assert sharp > 60
+            part = pixels[top - beyond : bottom + beyond, left - beyond : right + beyond]
+            height, width = part.shape[:2]
+            rim = np.ones((height, width), bool)
+            rim[3:-3, 3:-3] = False
+            ground, ink = part[rim].mean(axis=0), part[height // 2 - 3 :, width // 2 - 3 :][:6, :6].mean(axis=(0, 1))
+            contrast = np.linalg.norm(ink - ground)
+            if part[rim].std(axis=0).max() > contrast / 8:
+                continue
+            seen = (part - ground) @ (ink - ground) > contrast**2 / 2
+            rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+            found = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+            misses.append(found - [beyond, beyond, width - beyond, height - beyond])
+    assert len(misses) > 60
+    assert (np.mean(np.abs(misses) <= 1, axis=0) > 0.8).all()
+
+
+@pytest.mark.parametrize(("level", "there"), [(103, False), (130, True)])
+def test_ink_that_covers_less_than_half_of_every_pixel_is_no_digit(level: int, there: bool) -> None:
+    """Ink begins at 0.35 of the level and covers a pixel at 0.6: 103 covers a fifth, 130 more than a half."""
+    drawn = squares(level)
+    assert drawn.boxes is not None
+    assert {len(drawn.boxes[index]) > 0 for index in range(5)} == {there}
 
 
 def test_scenes_are_the_same_again_and_differ_from_each_other(scenes: Dataset) -> None:

@@ -77,6 +77,16 @@ def test_the_ends_of_the_settings_work_too(fmt: Format, fields: dict[str, Any], 
     assert compared(spec, inputs, run(with_nms(tmp_path / f"m.{fmt}", spec), inputs)) >= 12
 
 
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_the_best_candidates_alone_are_looked_at(fmt: Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("edgekit.tasks.boxes", f"edgekit.converters.nms_{fmt}"):
+        monkeypatch.setattr(f"{module}.CANDIDATES", 40)
+    spec, inputs = ssd(iou_threshold=1.0, max_detections=200), raw_outputs()
+    outputs = run(with_nms(tmp_path / f"m.{fmt}", spec), inputs)
+    assert set(outputs["num_detections"].ravel().tolist()) == {40.0}
+    assert compared(spec, inputs, outputs) == 40 * len(inputs["scores"])
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
 def test_integers_become_numbers_before_boxes_are_chosen(dtype: str, tmp_path: Path) -> None:
     limits, zero = np.iinfo(dtype), 0 if dtype == "int16" else np.iinfo(dtype).min + 120
@@ -238,6 +248,16 @@ def drop_first(found: dict[str, Any]) -> None:
     found["num_detections"] -= 1
 
 
+def keep_first_alone(found: dict[str, Any]) -> None:
+    for name in POSTPROCESS[:3]:
+        found[name][0, 1:] = 0
+    found["num_detections"][0] = 1
+
+
+def a_little_aside(found: dict[str, Any]) -> None:
+    found["detection_boxes"] += 2e-3
+
+
 def next_class(found: dict[str, Any]) -> None:
     found["detection_classes"] += 1
 
@@ -257,6 +277,8 @@ def nothing(found: dict[str, Any]) -> None:
         (swap_first, "its boxes do not come best first"),
         (repeat_first, "it finds BOX a second time"),
         (drop_first, "it does not find BOX, which the device does"),
+        (keep_first_alone, "it does not find BOX, which the device does"),
+        (a_little_aside, "it finds BOX, and the decoder on the device has none"),
         (next_class, "it finds BOX, and the decoder on the device has none"),
         (sides_for_heights, "it finds BOX, and the decoder on the device has none"),
         (nothing, "it does not find BOX, which the device does"),

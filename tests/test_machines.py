@@ -1,7 +1,11 @@
 """Linear machines and box regressors on features, as layers."""
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+import pytest
+
+from edgekit.models import machines as taught
 from edgekit.models.machines import Linear, machines, regressors, scale_of
 
 
@@ -39,6 +43,43 @@ def test_what_a_machine_takes_for_its_class_is_learned_next() -> None:
     linear = machines(own, np.zeros(40, np.int64), others, np.ones((len(others), 1), bool), count=1, seed=0)
     assert (applied(linear, own)[:, 1] > 0).all()
     assert (applied(linear, hard)[:, 1] < 0).all()
+
+
+def test_machines_are_optimal_for_the_published_settings() -> None:
+    """The gradient of 0.5 (|w|^2 + (b / 10)^2) + C sum(weight * hinge^2) is zero; features have the mean length 20."""
+    own, others = features(60, 0) + 0.4, features(900, 1)
+    linear = machines(own, np.zeros(60, np.int64), others, np.ones((900, 1), bool), count=1, seed=0)
+    values = np.concatenate([own, others])
+    scale = 20 / np.linalg.norm(values, axis=1).mean()
+    answers, weights = np.repeat([1, -1], [60, 900]), np.repeat([2, 1], [60, 900])
+    hinge = np.maximum(0, 1 - answers * applied(linear, values)[:, 1])
+    pulls = 2 * 1e-3 * weights * answers * hinge
+    np.testing.assert_allclose(linear.kernel[:, 1] / scale, pulls @ values * scale, rtol=0.02, atol=1e-3)
+    assert linear.bias[1] == pytest.approx(10**2 * pulls.sum(), rel=0.02)
+
+
+def test_hard_regions_are_looked_for_three_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, fitted = [], taught._fitted
+
+    def counted(own: Any, others: Any) -> Any:
+        counts.append(len(others))
+        return fitted(own, others)
+
+    monkeypatch.setattr(taught, "_fitted", counted)
+    own, *others = (features(count, seed) for seed, count in enumerate((40, 20_000, 6, 40)))
+    for values, place in zip((own, *others), ((10, 10), (-8, -8), (9, -12), (-20, 9)), strict=True):
+        values[:, :2] += place  # what tells the third from the first makes the fourth look like it
+    each = np.concatenate(others)
+    machines(own, np.zeros(40, np.int64), each, np.ones((len(each), 1), bool), count=1, seed=0)
+    assert counts[0] == 2000
+    assert len(counts) == 3
+    assert counts == sorted(set(counts))
+
+
+def test_regressors_shrink_weights_as_the_paper_does() -> None:
+    values = np.resize(np.float32([1, -1]), (100, 1))  # 20 and -20 when they are scaled
+    linear = regressors(values, np.repeat(2 * values, 4, axis=1), np.zeros(100, np.int64), 1)
+    np.testing.assert_allclose(linear.kernel, 2 * 20**2 * 100 / (20**2 * 100 + 1000), rtol=1e-5)
 
 
 def test_machines_do_not_depend_on_the_scale_of_features() -> None:

@@ -1,5 +1,7 @@
 """What R-CNN learns: regions of scenes, and linear machines on a network's features."""
 
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -7,15 +9,22 @@ import numpy as np
 import pytest
 
 from edgekit.data import Part, open_data
-from edgekit.models.batches import Share
+from edgekit.errors import DataError, MissingExtraError
+from edgekit.models import rcnn_lesson
+from edgekit.models.batches import ALONE, Share
+from edgekit.models.box_augmentation import BoxAugmentation
 from edgekit.models.images import BoxedImages, load_boxed_images
-from edgekit.models.rcnn_lesson import OBJECT_SHARE, RegionLesson
-from edgekit.models.region_samples import LIKE, Samples, sampled
+from edgekit.models.lesson import Setting
+from edgekit.models.parts import Parts
+from edgekit.models.rcnn_lesson import RegionLesson, _teach_machines, region_course, studied
+from edgekit.models.region_samples import Samples, sampled
 from edgekit.models.registry import find_spec
 from edgekit.preprocessing import Preprocessing, Resize
 from edgekit.regions import Search
-from edgekit.tasks.boxes import iou
+from edgekit.tasks.anchors import encode
+from edgekit.tasks.boxes import centred, iou
 from edgekit.tasks.regions import warp
+from edgekit.workers import silent
 
 HOW = Search(size_hw=(160, 160), count=40, scales=(75.0,), context=0.1)
 WHOLE = Preprocessing(size_hw=(160, 160), resize=Resize.STRETCH)
@@ -56,7 +65,7 @@ def test_each_region_knows_the_object_that_it_overlaps_most(samples: Samples, im
         assert np.array_equal(samples.truth[own], boxes.corners[overlap.argmax(axis=1)])
         assert np.array_equal(samples.regions[own][samples.true[own]], boxes.corners)
         before += len(boxes)
-    shown = samples.overlaps >= LIKE
+    shown = samples.overlaps >= 0.5
     assert np.array_equal(samples.classes > 0, shown)
     assert np.array_equal(samples.classes[shown], samples.nearest[shown] + 1)
     found = sampled(images, HOW, truth=False)
@@ -99,12 +108,98 @@ def test_a_quarter_of_a_batch_shows_objects(samples: Samples) -> None:
     assert not np.array_equal(first[0][0], other[0][0])
     for inputs, classes, count in first:
         assert (inputs.shape, inputs.dtype, classes.dtype, count) == ((16, 12, 12, 3), np.float32, np.int32, 16.0)
-        assert np.count_nonzero(classes) == 16 * OBJECT_SHARE
+        assert np.count_nonzero(classes) == 4
         assert 0 <= inputs.min() <= inputs.max() <= 1
     parts = [next(lesson(samples, share=Share(index=i, count=2)).batches(1)) for i in range(2)]
     for position in range(2):
         for index, part in enumerate(parts):
             assert np.array_equal(part[position], first[0][position][index::2])
+
+
+def test_regions_without_an_object_are_others_in_each_batch(samples: Samples) -> None:
+    preset = replace(find_spec("rcnn").presets["small"], batch_size=16, boxes=None)
+    (first, *_), (second, *_) = list(lesson(samples, preset=preset).batches(1))[:2]
+    assert len(np.unique(np.concatenate([first[4:], second[4:]]), axis=0)) > 12
+
+
+def test_regions_are_not_cut_again(samples: Samples) -> None:
+    """A crop of a region shows another region, whose class may be another."""
+    preset = replace(find_spec("rcnn").presets["small"], batch_size=16)
+    plain, cut = (
+        next(lesson(samples, preset=replace(preset, boxes=changes)).batches(1))
+        for changes in (BoxAugmentation(flip=True), BoxAugmentation(flip=True, crop=1.0, expand=3.0, mosaic=1.0))
+    )
+    assert np.array_equal(plain[0], cut[0])
+
+
+def test_machines_learn_from_what_overlaps_little_and_boxes_from_what_overlaps_much(samples: Samples) -> None:
+    overlaps = np.array([0.0, 0.29, 0.31, 0.49, 0.59, 0.61, 1.0], np.float32)
+    few = replace(samples, **{f: getattr(samples, f)[:7] for f in ("images", "regions", "nearest", "truth", "objects")},
+                  overlaps=overlaps, true=overlaps == 1)  # fmt: skip
+    true, far, near = studied(few, np.random.default_rng(0))
+    assert (true.tolist(), sorted(far.tolist()), near.tolist()) == ([6], [0, 1], [5, 6])
+
+
+def test_machines_and_boxes_are_learned_from_the_features_of_the_network(samples: Samples) -> None:
+    """Pixels alone tell most objects of a few scenes apart."""
+    import keras
+
+    pixels = keras.Input((12, 12, 3))
+    features = keras.layers.Identity(name="dropout_2")(keras.layers.Flatten(name="flatten")(pixels))
+    outputs = [keras.layers.Dense(width, name=name)(features) for name, width in (("scores", 11), ("offsets", 40))]
+    model, taught = keras.Model(pixels, outputs), lesson(samples)
+    detection = find_spec("rcnn").detection(find_spec("rcnn").defaults)
+    assert detection is not None
+    _teach_machines(model, taught, detection, 10)
+    true, far, near = studied(samples, np.random.default_rng(0))
+    scores, offsets = taught.outputs(model, samples, np.arange(len(samples)))
+    assert not scores[:, 0].any()
+    assert (scores[true, 1:].argmax(axis=1) == samples.nearest[true]).mean() > 0.5  # by chance a tenth
+    assert scores[far, 1:].max(axis=1).mean() < scores[true, samples.classes[true]].mean()
+    wanted = encode(centred(samples.truth[near]), centred(samples.regions[near]), detection.variances)
+    found = offsets.reshape(-1, 10, 4)[near, samples.nearest[near]]
+    assert ((found - wanted) ** 2).mean() < 0.9 * (wanted**2).mean()
+
+
+def setting(train: Sequence[int]) -> Setting:
+    """Some scenes to learn from, and another one for the test."""
+    data, preset = open_data("digit_scenes", part=Part.TRAIN, data_dir=None), find_spec("rcnn").presets["small"]
+    detection = find_spec("rcnn").detection(find_spec("rcnn").resolved(preset.arguments))
+    return Setting(
+        parts=Parts(train=data.subset(train), test=data.subset([9])),
+        preprocessing=replace(WHOLE, size_hw=(12, 12)),
+        preset=preset,
+        detection=detection,
+        seed=0,
+        share=ALONE,
+        progress=silent,
+    )
+
+
+def test_regions_are_searched_in_no_more_images_than_take_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rcnn_lesson.MOST_SEARCHED == 1200
+    monkeypatch.setattr(rcnn_lesson, "MOST_SEARCHED", 3)
+    made: Any = region_course(setting(range(5))).lesson
+    assert (len(made.training.pictures), len(made.validation.pictures)) == (2, 1)
+
+
+def test_a_training_of_copies_is_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        region_course(setting([0, 0, 0]))
+    assert str(caught.value) == (
+        "All 2 images to learn from are copies of images that were set aside; add other images."
+    )
+
+
+@pytest.mark.parametrize(("package", "extra"), [("skimage", "regions"), ("sklearn", "train")])
+def test_a_missing_package_is_told_before_the_training(
+    package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = setting([0, 1])
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError) as caught:
+        region_course(asked)
+    assert str(caught.value) == f"{package} is not installed. Run: pip install 'edgekit-ml[{extra}]'"
 
 
 class Knowing:

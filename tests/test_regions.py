@@ -13,7 +13,7 @@ from edgekit.regions import Proposals, Search
 from edgekit.tasks.anchors import anchor_boxes, encode
 from edgekit.tasks.boxes import centred, corners
 from edgekit.tasks.detection import REGION_OUTPUTS, Decoder
-from edgekit.tasks.regions import SAMPLES, places, pool, propose, warp
+from edgekit.tasks.regions import places, pool, propose, warp
 
 LEVEL = AnchorLevel(rows=4, columns=4, shapes=((0.25, 0.25), (0.5, 0.5)))
 SPEC = Detection(
@@ -29,6 +29,7 @@ def proposed(wanted: dict[int, tuple[list[float], float]], **changes: Any) -> An
     for place, (box, score) in wanted.items():
         offsets[place] = encode(centred(np.float32([box])), anchors[place : place + 1], SPEC.variances)[0]
         objectness[place, 1] = score
+    objectness += np.linspace(-9, 9, 32, dtype=np.float32)[::-1, None]  # what both logits share says nothing
     assert SPEC.proposals is not None
     return propose(objectness, offsets, replace(SPEC, proposals=replace(SPEC.proposals, **changes)))
 
@@ -45,6 +46,13 @@ def test_proposals_are_moved_anchors_best_first_without_doubles_cut_at_the_edges
     )
     np.testing.assert_allclose(regions[:3], [[0.1, 0.1, 0.4, 0.4], [0.5, 0.1, 0.9, 0.5], [0.8, 0.8, 1, 1]], atol=1e-5)
     assert (len(regions), regions.dtype) == (5, np.float32)
+
+
+def test_what_is_too_narrow_takes_no_place_among_the_candidates() -> None:
+    narrow = {place: ([0.3, 0.3, 0.305, 0.9], 3.0 + place) for place in range(20)}
+    regions = proposed({**narrow, 25: ([0.1, 0.1, 0.4, 0.4], 1.0)})
+    assert len(regions) == 5
+    np.testing.assert_allclose(regions[0], [0.1, 0.1, 0.4, 0.4], atol=1e-5)
 
 
 def test_only_the_best_candidates_become_proposals() -> None:
@@ -73,11 +81,11 @@ def test_pooled_features_are_means_of_interpolated_places() -> None:
     assert (found.shape, found.dtype) == ((70, 3, 3, 3), np.float32)
     for index in (0, 33, 69):
         left, top, right, bottom = regions[index] * np.float32([7, 5, 7, 5])
-        steps = (np.arange(3 * SAMPLES) + 0.5) / (3 * SAMPLES)
+        steps = (np.arange(6) + 0.5) / 6
         each = np.array(
             [[sampled(features, left + (right - left) * s, top + (bottom - top) * t) for s in steps] for t in steps]
         )
-        means = each.reshape(3, SAMPLES, 3, SAMPLES, 3).mean(axis=(1, 3))
+        means = each.reshape(3, 2, 3, 2, 3).mean(axis=(1, 3))
         np.testing.assert_allclose(found[index], means, atol=1e-5)
     assert pool(features, regions[:0], 3).shape == (0, 3, 3, 3)
 
@@ -103,6 +111,14 @@ def test_a_warped_region_shows_its_surroundings_and_beyond_the_image_its_mean() 
     assert with_context[1, 10].tolist() == [100, 50, 0]  # above it
     rows = np.flatnonzero(np.any(with_context[:, 10] != [100, 50, 0], axis=1))
     assert (rows[0], rows[-1]) == (5, 14)  # a quarter of the side around it
+
+
+def test_a_warped_region_is_interpolated() -> None:
+    image = np.zeros((2, 2, 3), np.uint8)
+    image[:, 1] = 200
+    row = warp(image, np.float32([[0, 0, 1, 1]]), (8, 8), 0.0)[0, 0, :, 0].tolist()
+    assert row == sorted(row)
+    assert len(set(row)) > 4
 
 
 def regions_outputs() -> dict[str, Any]:
@@ -132,6 +148,20 @@ def test_each_class_moves_a_region_its_own_way() -> None:
     sure = region_decoder(scores=Scores.SIGMOID, score_threshold=0.5)(margins, (50, 50))
     assert sure.classes.tolist() == [2]
     np.testing.assert_allclose(sure.scores, 1 / (1 + np.exp(-3)), atol=1e-5)
+
+
+def test_boxes_are_cut_at_the_edges_before_they_are_compared() -> None:
+    """Of two that differ outside of the image alone, the better one stays."""
+    regions = np.float32([[0.7, 0.4, 0.9, 0.6], [0.7, 0.4, 1.0, 0.6]])
+    offsets = np.concatenate(
+        [
+            encode(centred(np.float32([[0.7, 0.4, right, 0.6]])), centred(regions[i : i + 1]), (0.1, 0.1, 0.2, 0.2))
+            for i, right in enumerate((1.0, 1.9))
+        ]
+    )
+    outputs = dict(zip(REGION_OUTPUTS, (regions, np.float32([[0, 3], [0, 4]]), offsets), strict=True))
+    found = region_decoder()(outputs, (50, 50))
+    np.testing.assert_allclose(found.boxes, [[0.7, 0.4, 1, 0.6]], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", REGION_OUTPUTS)

@@ -152,4 +152,4 @@ def _found(lesson: Any, model: Any, detection: Detection) -> float:
         images = lesson.training.pictures
         return found(model, lesson, sampled(images, detection.search, truth=False), detection, images, names)["map50"]
     whole = learner(model, detection)
-    return float(lesson.found(whole, lesson.training, lesson.predict(whole, lesson.training))["map50"])
+    return float(lesson.found(whole, lesson.training)["map50"])

@@ -6,8 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from tiny_detector import detector
 
+from edgekit.artifact import open_artifact
+from edgekit.measure.same_objects import objects_in
 from edgekit.models.pages import entry_page, index_page
 from edgekit.models.registry import ZOO, find_spec
 
@@ -15,6 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import zoo_everywhere
 import zoo_pages
+from aarch64.places import here
+from regions_elsewhere import Found
 
 FOLDER = Path(__file__).parent.parent / "docs/zoo"
 MEASURED = [spec for spec in ZOO if spec.name not in zoo_pages.NOT_MEASURED]
@@ -73,6 +79,23 @@ def test_custom_operators_are_named(results: dict[str, Any]) -> None:
 def test_the_claim_of_running_everywhere_can_fail(custom: list[str], agreement: float, held: bool) -> None:
     elsewhere = {"[litert]": {"metrics": {"agreement": 1.0}}, "cortex-a72": {"metrics": {"agreement": agreement}}}
     assert zoo_everywhere.holds({"custom_operators": custom, "elsewhere": elsewhere}) is held
+
+
+@pytest.mark.parametrize(("objects", "held"), [(1, True), (0, False)])
+def test_a_detector_that_finds_nothing_proves_nothing(objects: int, held: bool) -> None:
+    elsewhere = {"cortex-a72": {"metrics": {"agreement": 1.0, "objects": objects}}}
+    assert zoo_everywhere.holds({"custom_operators": [], "elsewhere": elsewhere}) is held
+
+
+def test_what_is_told_of_a_detector_counts_its_objects(tmp_path: Path) -> None:
+    path = detector(tmp_path / "d.onnx", labels=("dark", "bright"))
+    artifact = open_artifact(path)
+    outputs = {"found": np.zeros((3, 6, 21), np.float32)}
+    outputs["found"][:2, :5, 0] = [4, 4, 4, 4, 1]
+    found = Found(outputs=outputs, objects=objects_in(artifact, outputs))
+    row = zoo_everywhere.row(path, [here()], lambda _: found)
+    ((metrics),) = (told["metrics"] for told in row["elsewhere"].values())
+    assert (metrics["agreement"], metrics["objects"]) == (1, 2)
 
 
 def test_pages_are_not_written_from_a_part_of_the_results(

@@ -21,7 +21,9 @@ _LIKELY = 4.0  # how sure it is of quarters; of the last one it is not
 _LITTLE = 1e-3  # what never changes would be taken out by a conversion
 
 
-def two_stage(folder: Path, *, batch: int | None = 1, companion: Companion | None = None, **fields: Any) -> Path:
+def two_stage(
+    folder: Path, *, batch: int | None = 1, images: int | None = 1, companion: Companion | None = None, **fields: Any
+) -> Path:
     """The first file, ``d.onnx`` in ``folder``, beside ``d.heads.onnx``; ``fields`` replace those of its detection."""
     second = folder / "d.heads.onnx"
     heads(second, batch=batch)
@@ -47,7 +49,9 @@ def two_stage(folder: Path, *, batch: int | None = 1, companion: Companion | Non
         detection=detection,
     )
     path = folder / "d.onnx"
-    path.write_bytes(with_card(_model({"image": (1, 8, 8, 3)}, outputs, nodes, constants), card, Format.ONNX))
+    path.write_bytes(
+        with_card(_model({"image": (images or "images", 8, 8, 3)}, outputs, nodes, constants), card, Format.ONNX)
+    )
     onnx.checker.check_model(str(path))
     return path
 

@@ -146,11 +146,11 @@ def make_entries(opened: Opened, items: Items, *, samples: int, seed: int) -> It
     path = second_file(opened.artifact.path, detector.decoder.spec.proposals)
     yield replace(made, entry=replace(made.entry, second=path.name))
     artifact, last = open_artifact(path), region_runtime.last
-    _, crops = region_runtime.look({name: np.asarray(values) for name, values in feeds[0].items()})
-    if not len(crops):
+    regions, show = region_runtime.look({name: np.asarray(values) for name, values in feeds[0].items()})
+    if not len(regions):
         raise InputError(f"{opened.artifact.path} proposes no region in the first golden image; give other images.")
     (taken,) = last.inputs
-    feeds = [{taken.name: checked_input(crop[None], taken)} for crop in crops[:MOST_REGIONS]]
+    feeds = [{taken.name: checked_input(crop[None], taken)} for crop in show(regions[:MOST_REGIONS])]
     card = replace(artifact.card, inputs=last.inputs, outputs=last.outputs, preprocessing=None, detection=None)
     yield make_entry(artifact, last, card, feeds)
 

@@ -9,6 +9,7 @@ from edgekit.cli import common
 from edgekit.cli.tables import print_table
 
 if TYPE_CHECKING:
+    from edgekit.demos.run import Options
     from edgekit.demos.seen import Look
 
 VIEWS = ("auto", "window", "web", "none")
@@ -107,9 +108,13 @@ def digits(score: float | None, track: bool, **given: Any) -> None:
 
     Write some on paper and hold it before the camera. Keys: q or Esc stops, space pauses, s saves a picture.
     """
-    from edgekit.demos.detect import open_detector
-    from edgekit.digit_detector import digit_detector
+    from edgekit.artifact import Format
+    from edgekit.demos.detect import open_detector, require_tools
+    from edgekit.demos.run import require_possible
+    from edgekit.digit_detector import FILE, digit_detector
 
+    require_possible(_options(given))
+    require_tools(FILE, Format.TFLITE, engine=given["engine"], track=track)
     file = digit_detector(common.say)
     look = open_detector(file, decoder=None, score=score, track=track, **_model(given))
     _run("demo digits", look, given)
@@ -128,15 +133,21 @@ def _model(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _options(given: dict[str, Any]) -> "Options":
+    from edgekit.demos.run import Options
+
+    chosen = {name: given[name] for name in ("source", "save", "max_frames", "force", "host", "port")}
+    view = "none" if given["headless"] else given["view"]
+    return Options(**chosen, view=view, asked=given["json_file"] is not None)
+
+
 def _run(command: str, look: "Look", given: dict[str, Any]) -> None:
-    from edgekit.demos.run import Options, run_demo
+    from edgekit.demos.run import run_demo
     from edgekit.errors import DataError
     from edgekit.measure.host import host_facts
     from edgekit.results import envelope
 
-    chosen = {name: given[name] for name in ("source", "save", "max_frames", "force", "host", "port")}
-    view = "none" if given["headless"] else given["view"]
-    report = run_demo(look, Options(**chosen, view=view, asked=given["json_file"] is not None), tell=common.say)
+    report = run_demo(look, _options(given), tell=common.say)
     data = {**envelope(command, report.results(), host=host_facts()), "summary": report.summary()}
 
     def table() -> None:

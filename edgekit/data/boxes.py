@@ -22,7 +22,8 @@ def boxes_in_pixels(
 ) -> Boxes:
     """`Boxes` from ``corners`` (count, 4) left, top, right, bottom in pixels; ``name`` begins error messages.
 
-    `DataError` for a box without area, beyond the image, or with a coordinate that is no finite number.
+    A box without area is no object and is left out; COCO's train2017 has two. So is one of which nothing is inside.
+    `DataError` for a box turned inside out, beyond the image, or with a coordinate that is no finite number.
     """
     height, width = image_hw
     if height < 1 or width < 1:
@@ -30,17 +31,20 @@ def boxes_in_pixels(
     values = np.asarray(corners, np.float64).reshape(-1, 4) / np.array([width, height] * 2)
     for row, own in zip(values, corners, strict=True):
         inside = np.all(np.isfinite(row)) and row.min() >= -SLACK and row.max() <= 1 + SLACK
-        if not (inside and row[2] > row[0] and row[3] > row[1]):
+        if not (inside and row[2] >= row[0] and row[3] >= row[1]):
             told = ", ".join(f"{v:g}" for v in own)
             raise DataError(
                 f"{name} has a box from left, top to right, bottom of {told} in an image of {width} x {height} pixels; "
-                "expected one inside it, with an area."
+                "expected one inside it, without a side below 0."
             )
+    cut = np.clip(values, 0, 1).astype(np.float32)
+    marked = np.zeros(len(cut), bool) if crowd is None else np.asarray(crowd, bool)
+    there = np.prod(cut[:, 2:] - cut[:, :2], axis=1) > 0
     return Boxes(
         image_hw=image_hw,
-        corners=np.clip(values, 0, 1).astype(np.float32),
-        classes=np.asarray(classes, np.int64),
-        crowd=np.zeros(len(values), bool) if crowd is None else np.asarray(crowd, bool),
+        corners=cut[there],
+        classes=np.asarray(classes, np.int64)[there],
+        crowd=marked[there],
     )
 
 

@@ -1,12 +1,17 @@
 """Detection data in COCO's JSON form: ``instances.json`` in a folder or zip, beside the images that it names."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from edgekit.data.archives import ZipImages, ZipReader
-from edgekit.data.base import Boxes, Dataset, Items
+from edgekit.data.base import Boxes, Dataset
 from edgekit.data.boxes import boxes_in_pixels, require_inside
 from edgekit.data.csv_table import read_bytes
 from edgekit.data.images import ImageFiles
@@ -18,7 +23,7 @@ INSTANCES = "instances.json"
 def read_coco_folder(folder: Path) -> Dataset:
     """The images that ``instances.json`` in ``folder`` lists, beside it or in ``images/``."""
 
-    def open_items(names: Sequence[str]) -> Items:
+    def open_items(names: Sequence[str]) -> ImageFiles:
         paths = tuple(folder / name if (folder / name).is_file() else folder / "images" / name for name in names)
         for path in paths:
             if not path.is_file():
@@ -38,7 +43,9 @@ def read_coco_zip(path: Path, archive: ZipReader, prefix: str) -> Dataset:
     )
 
 
-def _dataset(text: bytes, name: str, where: str, open_items: Callable[[Sequence[str]], Items]) -> Dataset:
+def _dataset(
+    text: bytes, name: str, where: str, open_items: Callable[[Sequence[str]], ImageFiles | ZipImages]
+) -> Dataset:
     try:
         data = json.loads(text)
         images = [(i["id"], str(i["file_name"]), (int(i["height"]), int(i["width"]))) for i in data["images"]]
@@ -58,7 +65,35 @@ def _dataset(text: bytes, name: str, where: str, open_items: Callable[[Sequence[
     if not images or len(ids) != len(categories) or not categories:
         raise DataError(f"{where} lists {len(images)} images and {len(ids)} different categories; expected some.")
     files = [require_inside(file, where) for _, file, _ in images]
-    return Dataset(name=name, items=open_items(files), boxes=boxes, class_names=tuple(n for _, n in categories))
+    for what, values in (("image id", [image_id for image_id, _, _ in images]), ("file", files)):
+        ((value, count),) = Counter(values).most_common(1)
+        if count > 1:
+            raise DataError(f"{where} lists the {what} {value!r} {count} times; expected each once: leave one.")
+    items = _AsListed(open_items(files), tuple(size for _, _, size in images), tuple(files), where)
+    return Dataset(name=name, items=items, boxes=boxes, class_names=tuple(n for _, n in categories))
+
+
+@dataclass(frozen=True, slots=True)
+class _AsListed:
+    """``items``, each of the size that its boxes are fractions of."""
+
+    items: ImageFiles | ZipImages
+    sizes: tuple[tuple[int, int], ...]
+    files: tuple[str, ...]
+    where: str
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int, /) -> npt.NDArray[np.uint8]:
+        item = self.items[index]
+        (height, width), (listed_height, listed_width) = item.shape[:2], self.sizes[index]
+        if (height, width) != (listed_height, listed_width):
+            raise DataError(
+                f"The image {self.files[index]!r} has {width} x {height} pixels; {self.where} lists {listed_width} x "
+                f"{listed_height}: correct its width and height, or its boxes."
+            )
+        return item
 
 
 def _boxes(annotations: Sequence[Mapping[str, Any]], ids: Mapping[int, int], size: tuple[int, int], name: str) -> Boxes:

@@ -1,5 +1,6 @@
 """Detection data in YOLO's form: ``images/`` and ``labels/*.txt`` of one name each, and ``classes.txt``."""
 
+from collections import Counter
 from pathlib import Path
 
 from edgekit.data.base import Boxes, Dataset
@@ -29,6 +30,12 @@ def read_yolo(folder: Path) -> Dataset:
     paths = image_paths(folder / IMAGES, deep=False)
     if not paths:
         raise DataError(f"{folder / IMAGES} holds no images.")
+    ((stem, count),) = Counter(path.stem for path in paths).most_common(1)
+    if count > 1:
+        raise DataError(
+            f"{folder / IMAGES} holds {count} images called {stem}, which share {LABELS}/{stem}.txt; expected one: "
+            "rename the others."
+        )
     return Dataset(
         name=folder.resolve().name,
         items=ImageFiles(paths),

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.artifact import Artifact
+from edgekit.errors import DataError
 from edgekit.runtimes.base import dequantize
 from edgekit.tasks.boxes import iou
 from edgekit.tasks.detection import make_decoder, resolve_detection
@@ -32,7 +33,12 @@ def same_objects(found: Detections, others: Detections) -> bool:
 
 
 def share_of_same_objects(found: Sequence[Detections], others: Sequence[Detections]) -> float:
-    """The fraction of items, one of each run in each place, in which two runs found the `same_objects`."""
+    """The fraction of items, one of each run in each place, in which two runs found the `same_objects`.
+
+    `DataError` without any item.
+    """
+    if not found:
+        raise DataError("Two runs have no item to compare; expected the same items in both, at least one.")
     return float(np.mean([same_objects(*pair) for pair in zip(found, others, strict=True)]))
 
 

@@ -1,9 +1,8 @@
 """Detectors of two stages as one engine: an image in; regions with their scores and offsets out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,8 @@ from edgekit.card import TensorSpec
 from edgekit.detection import Detection
 from edgekit.errors import InputError
 from edgekit.files import sha256_file
-from edgekit.preprocessing import Preprocessing, Resize, normalize
+from edgekit.measure.metrics import require_finite
+from edgekit.preprocessing import Colour, Preprocessing, Resize, normalize
 from edgekit.regions import Proposals, Search
 from edgekit.runtimes import Array, Feed, Runtime, open_checked_runtime, run_items
 from edgekit.runtimes.base import Delegation
@@ -22,8 +22,8 @@ from edgekit.tasks.regions import pool, propose, warp
 from edgekit.tasks.selective_search import search
 
 Floats = npt.NDArray[np.float32]
-Looked = tuple[Floats, Array]
-"""Regions (count, 4), and what the last file takes for each of them, (count, ...)."""
+Looked = tuple[Floats, Callable[[Floats], Array]]
+"""Regions (count, 4), and what turns some of them into what the last file takes, (some, ...): all are gigabytes."""
 
 FIRST_OUTPUTS = ("features", "objectness", "anchor_offsets")
 """What a file gives that proposes regions."""
@@ -33,7 +33,7 @@ _BATCH = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionRuntime:
-    """A `Runtime` of one image: ``look`` finds regions, and ``last`` runs on what each of them shows.
+    """A `Runtime` of one image: ``look`` finds regions, and ``last`` runs on what they show, some at a time.
 
     Its outputs are `REGION_OUTPUTS`, with as many rows as there are regions. What it is called, and what is delegated,
     is ``engine``'s.
@@ -67,9 +67,11 @@ class RegionRuntime:
 
     def run(self, feed: Feed, *, as_float: bool = False) -> dict[str, Array]:  # noqa: ARG002 - they are real numbers
         """The outputs for one image; see `Runtime.run`."""
-        regions, crops = self.look(feed)
+        regions, show = self.look(feed)
         (taken,) = self.last.inputs
-        answers = list(run_items(self.last, ({taken.name: crop} for crop in crops), batch=_BATCH))
+        parts = (show(regions[start : start + _BATCH]) for start in range(0, len(regions), _BATCH))
+        items = ({taken.name: shown} for part in parts for shown in part)
+        answers = list(run_items(self.last, items, batch=_BATCH))
         found: dict[str, Array] = {"regions": regions[None]}
         for spec in self.outputs[1:]:
             rows = [answer[spec.name] for answer in answers]
@@ -114,16 +116,23 @@ def proposing(first: Runtime, last: Runtime, spec: Detection, *, paths: tuple[Pa
     """A detector whose ``first`` file proposes regions of its feature map, which ``last`` looks at."""
     _require_outputs(paths[0], first, FIRST_OUTPUTS)
     _require_outputs(paths[1], last, REGION_OUTPUTS[1:])
-    how = spec.proposals
-    assert how is not None  # noqa: S101
+    _require_sizes(paths, first, last, spec)
 
     def look(feed: Feed) -> Looked:
-        found = first.run(feed, as_float=True)
-        regions = propose(found["objectness"][0], found["anchor_offsets"][0], spec)
-        return regions, pool(found["features"][0], regions, how.bins)
+        return proposed(first.run(feed, as_float=True), spec, paths[0])
 
     inputs = tuple(replace(taken, shape=(1, *taken.shape[1:])) for taken in first.inputs)
     return RegionRuntime(inputs=inputs, look=look, last=last, engine=first)
+
+
+def proposed(outputs: Mapping[str, Array], spec: Detection, path: Path) -> Looked:
+    """What the file at ``path`` proposes by its ``outputs`` for one image; `DataError` where they are not finite."""
+    for name in FIRST_OUTPUTS:
+        require_finite(outputs[name], f"Output {name!r} of {path}")
+    features, objectness, offsets = (outputs[name][0] for name in FIRST_OUTPUTS)
+    how = spec.proposals
+    assert how is not None  # noqa: S101
+    return propose(objectness, offsets, spec), lambda regions: pool(features, regions, how.bins)
 
 
 def searching(path: Path, last: Runtime, spec: Detection, how: Preprocessing) -> tuple[RegionRuntime, Preprocessing]:
@@ -134,18 +143,31 @@ def searching(path: Path, last: Runtime, spec: Detection, how: Preprocessing) ->
     image, whole = whole_image(searched, how)
 
     def look(feed: Feed) -> Looked:
-        pixels: Any = feed[image.name][0]
-        regions = search(pixels, searched)
-        return regions, normalize(warp(pixels, regions, how.size_hw, searched.context), how)
+        return found_in(feed[image.name][0], searched, how)
 
     return RegionRuntime(inputs=(image,), look=look, last=last, engine=last), whole
 
 
+def found_in(pixels: npt.NDArray[np.uint8], how: Search, of_region: Preprocessing) -> Looked:
+    """What selective search finds in ``pixels`` (height, width, 3) RGB; the file takes regions ``of_region``."""
+
+    def show(regions: Floats) -> Array:
+        shown = warp(pixels, regions, of_region.size_hw, how.context)
+        return normalize(shown[..., ::-1] if of_region.colour is Colour.BGR else shown, of_region)
+
+    return search(pixels, how), show
+
+
 def whole_image(how: Search, of_region: Preprocessing) -> tuple[TensorSpec, Preprocessing]:
-    """The image in which regions are searched, as an input, and what makes it; the file takes regions ``of_region``."""
+    """The RGB image in which regions are searched, as an input, and what makes it; the file takes ``of_region``.
+
+    `InputError` where that is gray: what is searched are colours.
+    """
+    if of_region.colour is Colour.GRAY:
+        raise InputError("Regions are searched in colour; got a file of gray regions: use one that takes rgb or bgr.")
     height, width = how.size_hw
-    spec = TensorSpec(name="image", shape=(1, height, width, of_region.channels), dtype="uint8")
-    return spec, Preprocessing(size_hw=how.size_hw, resize=Resize.STRETCH, colour=of_region.colour, dtype="uint8")
+    spec = TensorSpec(name="image", shape=(1, height, width, 3), dtype="uint8")
+    return spec, Preprocessing(size_hw=how.size_hw, resize=Resize.STRETCH, dtype="uint8")
 
 
 def _require_outputs(path: Path, runtime: Runtime, names: tuple[str, ...]) -> None:
@@ -154,4 +176,21 @@ def _require_outputs(path: Path, runtime: Runtime, names: tuple[str, ...]) -> No
         raise InputError(
             f"{path} has {len(runtime.inputs)} inputs and the outputs {', '.join(sorted(found))}; as a part of a "
             f"detector of two stages it has one and {', '.join(sorted(names))}."
+        )
+
+
+def _require_sizes(paths: tuple[Path, Path], first: Runtime, last: Runtime, spec: Detection) -> None:
+    """`InputError` where the files are not as large as the card of the first says."""
+    sizes = {output.name: output.shape[1:] for output in first.outputs}
+    anchors = sum(level.rows * level.columns * len(level.shapes) for level in spec.anchors)
+    if (sizes["objectness"], sizes["anchor_offsets"]) != ((anchors, 2), (anchors, 4)):
+        raise InputError(
+            f"{paths[0]} gives objectness {sizes['objectness']} and anchor_offsets {sizes['anchor_offsets']}; its card "
+            f"has {anchors} anchors, with 2 and 4 numbers each: correct the card."
+        )
+    bins, taken = spec.proposals.bins if spec.proposals is not None else 0, last.inputs[0].shape[1:]
+    if taken != (bins, bins, *sizes["features"][2:]):
+        raise InputError(
+            f"{paths[1]} takes regions {taken}; the card of {paths[0]} says {bins} bins a side, of features "
+            f"{sizes['features']}: correct the card."
         )

@@ -25,8 +25,9 @@ class DetectionResult:
 
     ``figures`` are fractions: ``map`` is the mean average precision over IoU .50:.05:.95, ``map50`` and ``map75`` at
     one, ``map_small`` of objects under 32 x 32 pixels, ``map_medium`` under 96 x 96, ``map_large`` of the others,
-    ``mar100`` the mean recall of 100 boxes. A figure without any object is missing. ``per_class`` is ``map`` by the
-    name of the class.
+    ``mar100`` the mean recall of 100 boxes. Sizes are those of the boxes, while COCO's own figures go by the areas of
+    the outlines that its annotations state, which are smaller. A figure without any object is missing. ``per_class``
+    is ``map`` by the name of the class.
     """
 
     figures: Mapping[str, float]

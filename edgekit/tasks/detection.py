@@ -49,7 +49,7 @@ class Decoder:
     def read(self, outputs: Mapping[str, Array], least_score: float) -> Detections:
         """All boxes from ``least_score`` on that ``outputs`` of one item mean, before suppression.
 
-        They are in fractions of the input, and not cut at its edges.
+        They are in fractions of the input, and only those of regions are cut at its edges.
         """
         parts = [np.asarray(outputs[name]) for name in self.names]
         for name, values in zip(self.names, parts, strict=True):

@@ -18,6 +18,8 @@ Parts = Sequence[Array]
 
 _IN_FRACTIONS = 4.0
 """Boxes whose largest coordinate is below it are fractions: in pixels no whole output of a detector stays so small."""
+_CLASSES = 1 << 20
+"""More than any detector tells apart; another number in a float is none of a class."""
 
 
 class UnlikeHeadError(Exception):
@@ -59,7 +61,9 @@ class Asked:
 
 def settled(found: Detections, spec: Detection, image_hw: tuple[int, int], preprocessing: Preprocessing) -> Detections:
     """What remains of ``found``, as one of `READERS` gave it, after suppression, in fractions of the image."""
-    if spec.head is not Head.SSD_POSTPROCESS:
+    if spec.head is Head.SSD_POSTPROCESS:
+        found = found.at(slice(spec.max_detections))
+    else:
         found = found.at(
             suppress(
                 found.boxes,
@@ -79,10 +83,13 @@ def _ssd_postprocess(parts: Parts, asked: Asked) -> Detections:
         raise UnlikeHeadError(parts[0], "as many boxes as classes and scores")
     chosen = np.flatnonzero(scores[:count] >= asked.least_score)
     chosen = chosen[np.argsort(-scores[chosen], kind="stable")]
+    labels = np.rint(classes[chosen])
+    if not ((labels >= 0) & (labels < _CLASSES)).all():
+        raise UnlikeHeadError(parts[0], f"boxes of classes 0 to {_CLASSES - 1}")
     return Detections(
         boxes=boxes[chosen][:, [1, 0, 3, 2]].astype(np.float32),
-        scores=scores[chosen].astype(np.float32),
-        classes=np.rint(classes[chosen]).astype(np.int64),
+        scores=np.minimum(scores[chosen], 1).astype(np.float32),
+        classes=labels.astype(np.int64),
     )
 
 
@@ -148,9 +155,14 @@ def _likely(scores: Array, kind: Scores, least: float) -> tuple[Array, Array, Ar
         values /= values.sum(axis=1, keepdims=True)
     elif kind is Scores.SIGMOID:
         candidates = np.flatnonzero(values[:, 1:].max(axis=1) >= np.log(max(least, 1e-6) / max(1 - least, 1e-6)) - 1e-3)
-        values = 1 / (1 + np.exp(-values[candidates]))
+        values = _sigmoid(values[candidates])
     rows, classes = np.nonzero(values[:, 1:] >= least)
     return candidates[rows], classes, values[rows, classes + 1]
+
+
+def _sigmoid(logits: Array) -> Array:
+    with np.errstate(over="ignore"):  # 1 / infinity is the 0 that it should be
+        return np.asarray(1 / (1 + np.exp(-logits)))
 
 
 def _fastestdet(parts: Parts, asked: Asked) -> Detections:
@@ -170,7 +182,7 @@ def _fastestdet(parts: Parts, asked: Asked) -> Detections:
     rows, columns = np.divmod(chosen, width)
     values = maps[1:5].reshape(4, -1)[:, chosen]
     centres = (np.tanh(values[:2]) + np.stack([columns, rows])) / np.array([[width], [height]])
-    sides = 1 / (1 + np.exp(-values[2:]))
+    sides = _sigmoid(values[2:])
     return Detections(
         boxes=corners(np.concatenate([centres, sides]).T),
         scores=scores[chosen].astype(np.float32),

@@ -30,10 +30,10 @@ def propose(objectness: Array, offsets: Array, spec: Detection) -> Floats:
     """
     how = spec.proposals
     assert how is not None  # noqa: S101 - the head has proposals
-    scores = objectness[:, 1].astype(np.float32) - objectness[:, 0]
-    order = np.argsort(-scores, kind="stable")[: how.candidates]
-    boxes = np.clip(corners(decode(offsets[order], _anchors(spec.anchors)[order], spec.variances)), 0, 1)
-    boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= LEAST_SIDE]
+    boxes = np.clip(corners(decode(offsets, _anchors(spec.anchors), spec.variances)), 0, 1)
+    large = np.flatnonzero((boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= LEAST_SIDE)
+    scores = objectness[large, 1].astype(np.float32) - objectness[large, 0]
+    boxes = boxes[large[np.argsort(-scores, kind="stable")[: how.candidates]]]
     return np.asarray(boxes[_best(boxes, how)], np.float32)
 
 

@@ -75,8 +75,8 @@ SPECS: tuple[ModelSpec, ...] = (
     ),
     _ssdlite(
         1,
-        epochs=12,
-        alpha=0.25,
+        epochs=14,
+        alpha=0.5,
         published=(5_100_000, 1_300_000_000, 0.222),
         inner=r"conv1|conv_dw_\d+",
     ),

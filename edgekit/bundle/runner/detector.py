@@ -1,6 +1,6 @@
 """Detectors of one or two files: images in, objects out, by the same numpy as at the desk."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,9 @@ from edgekit.tasks.regions import pool, propose
 
 Found = npt.NDArray[np.float32]
 """(objects, 6): left, top, right, bottom in fractions of the image, score, class; best first."""
+
+_AT_ONCE = 64
+"""Regions that are cut out together: all of them would fill the memory of a board."""
 
 ROWS = ("scores", "offsets")
 """What the second file tells of each region."""
@@ -42,8 +45,9 @@ class Detector:
     def _second_stage(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         assert self.second is not None  # noqa: S101 - asked by the caller
         entry, loaded = self.second
-        regions, crops = from_first_stage(self.entry, outputs)
-        answers = [_answers(loaded, entry, second_input(crop, entry)) for crop in crops]
+        regions, show = from_first_stage(self.entry, outputs)
+        parts = (show(regions[start : start + _AT_ONCE]) for start in range(0, len(regions), _AT_ONCE))
+        answers = [_answers(loaded, entry, second_input(crop, entry)) for part in parts for crop in part]
         widths = {spec.name: spec.shape[-1] or 0 for spec in entry.card.outputs}
         rows = {
             name: stacked([answer[name] for answer in answers]) if answers else np.zeros((0, widths[name]), np.float32)
@@ -91,12 +95,13 @@ def decoded(
     return np.concatenate([found.boxes, found.scores[:, None], found.classes[:, None]], axis=1).astype(np.float32)
 
 
-def from_first_stage(entry: Entry, outputs: Mapping[str, Array]) -> "tuple[Array, Array]":
-    """Regions (count, 4), and what the second file takes of each, from the first one's real outputs of one image."""
+def from_first_stage(entry: Entry, outputs: Mapping[str, Array]) -> "tuple[Array, Callable[[Array], Array]]":
+    """Regions (count, 4), and what turns some of them into what the second file takes, from the first one's outputs."""
     spec = _detection(entry)
     assert spec.proposals is not None  # noqa: S101 - only such detectors have a second file
+    features, bins = outputs["features"][0], spec.proposals.bins
     regions = propose(outputs["objectness"][0], outputs["anchor_offsets"][0], spec)
-    return regions, pool(outputs["features"][0], regions, spec.proposals.bins)
+    return regions, lambda some: pool(features, some, bins)
 
 
 def second_input(crop: Array, entry: Entry) -> Array:

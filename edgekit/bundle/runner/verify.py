@@ -180,11 +180,11 @@ def _regions(contents: Contents, entry: Entry) -> _Verdict:
     (known,) = (contents.array(name) for name in second.golden.inputs)
     names = [spec.name for spec in entry.card.outputs]
     first = {n: contents.array(file)[0] for n, file in zip(names, entry.golden.outputs, strict=True)}
-    _, crops = from_first_stage(entry, real({n: v[None] for n, v in first.items()}, entry))
-    mine = np.concatenate([second_input(crop, second) for crop in crops[: len(known)]])
+    regions, show = from_first_stage(entry, real({n: v[None] for n, v in first.items()}, entry))
+    mine = np.concatenate([second_input(crop, second) for crop in show(regions[: len(known)])])
     worst = max_abs(known, mine)
     passed = worst <= MOST_DECODED * max(1.0, float(np.abs(known).max(initial=0)))
-    return passed, f"{len(known)} of {len(crops)} regions {_differ(worst)}", {"regions_max_abs": worst}
+    return passed, f"{len(known)} of {len(regions)} regions {_differ(worst)}", {"regions_max_abs": worst}
 
 
 def _differ(most: float, unit: str = "") -> str:
