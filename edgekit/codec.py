@@ -29,7 +29,7 @@ def to_jsonable(value: Any) -> Any:
         return value.value
     if isinstance(value, Mapping):
         return {str(k): to_jsonable(v) for k, v in value.items()}
-    if isinstance(value, tuple | list):
+    if isinstance(value, (tuple, list)):
         return [to_jsonable(v) for v in value]
     return value
 
@@ -79,7 +79,7 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
 
 
 def _decode_tuple(items: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, (list, tuple)):
         raise CardError(f"{where} is {_kind(value)}; expected a list.")
     if len(items) == 2 and items[1] is Ellipsis:
         items = (items[0],) * len(value)

@@ -176,3 +176,59 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.write(np.full((240, 320, 3), 20 * number, np.uint8))
     writer.release()
     return path
+
+
+@pytest.fixture(scope="session")
+def odd_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photo that is neither square nor symmetric, of another shape than any model."""
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.random.default_rng(3).integers(0, 256, (19, 31, 3)).astype(np.uint8)
+    pixels[:, :9, 0] = 250
+    path = tmp_path_factory.mktemp("photo") / "photo.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def bundle(tiny_models: Path, colour_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of one integer TFLite file and one float ONNX file with four photos."""
+    from edgekit.bundle import make_bundle
+
+    path = tmp_path_factory.mktemp("bundle") / "two.zip"
+    files = [tiny_models / "convnet_int8.tflite", tiny_models / "convnet.onnx"]
+    make_bundle(files, path, data=str(colour_photos), preprocess="unit", samples=4)
+    return path
+
+
+@pytest.fixture
+def unpacked_bundle(bundle: Path, tmp_path: Path) -> Path:
+    """The folder of `bundle`, of which a test may change everything."""
+    from bundles import unpack
+
+    return unpack(bundle, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def detector_bundle(tmp_path_factory: pytest.TempPathFactory, odd_photo: Path) -> Path:
+    """A bundle of a detector of one file, which lies beside it, with one photo."""
+    from tiny_detector import detector
+
+    from edgekit.bundle import make_bundle
+
+    folder = tmp_path_factory.mktemp("detector")
+    make_bundle([detector(folder / "d.onnx", name="detector")], folder / "d.zip", inputs=[odd_photo])
+    return folder / "d.zip"
+
+
+@pytest.fixture(scope="session")
+def staged_bundle(tmp_path_factory: pytest.TempPathFactory, odd_photo: Path) -> Path:
+    """A bundle of a detector of two files, which lie beside it, with one photo."""
+    from tiny_two_stage import two_stage
+
+    from edgekit.bundle import make_bundle
+
+    folder = tmp_path_factory.mktemp("staged")
+    make_bundle([two_stage(folder)], folder / "s.zip", inputs=[odd_photo])
+    return folder / "s.zip"

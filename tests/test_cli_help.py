@@ -37,6 +37,10 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("demo", "detect"): (*OF_DEMOS, "--decoder", "--score", "--track"),
     ("demo", "classify"): (*OF_DEMOS, "--top"),
     ("demo", "digits"): (*OF_ALL_DEMOS, "--score", "--track"),
+    ("bundle",): (
+        *("-o", "--data", "--inputs", "--samples", "--c-array", "--data-dir", "--preprocess", "--labels", "--decoder"),
+        *("--seed", "--force", "--json"),
+    ),
     ("report",): ("-o", "--force"),
     ("doctor",): EVERYWHERE,
     ("quickstart",): ("-o", "--seed", "--force", "--json"),

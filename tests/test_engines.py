@@ -25,7 +25,8 @@ from edgekit.runtimes import (
     open_runtime,
 )
 from edgekit.runtimes.base import Delegation
-from edgekit.runtimes.litert import _load, delegated_operators
+from edgekit.runtimes.delegation import delegated_operators
+from edgekit.runtimes.litert import _load
 from edgekit.runtimes.openvino import reason
 
 MODELS = Path(__file__).parent / "golden" / "models"

@@ -15,14 +15,26 @@ ROOT = Path(__file__).parent.parent
 HEAVY = {
     *("PIL", "cv2", "h5py", "scipy", "sklearn", "skimage", "pycocotools"),
     *("tensorflow", "keras", "tf2onnx", "onnx", "litert_quantizer", "flatbuffers", "google"),
-    *("ai_edge_litert", "tflite_runtime", "onnxruntime", "openvino", "openvino_telemetry"),
+    *("ai_edge_litert", "tflite_runtime", "onnxruntime", "openvino", "openvino_telemetry", "tflite_micro"),
 }
 """What must not be loaded before it is needed; the engines are among them."""
 
 ENGINES = {"ai_edge_litert", "onnxruntime", "flatbuffers", "google", "PIL"}
 """What a verb may load when it runs a model or reads an image."""
 
-DEVICE_VERBS = ("inspect", "predict", "evaluate", "compare", "benchmark", "card", "doctor", "report", "zoo", "demo")
+DEVICE_VERBS = (
+    "inspect",
+    "predict",
+    "evaluate",
+    "compare",
+    "benchmark",
+    "card",
+    "doctor",
+    "report",
+    "zoo",
+    "demo",
+    "bundle",
+)
 
 FOLDERS = {"models": "edgekit.models", "converters": "edgekit.converters", "demos": "edgekit.demos"}
 

@@ -9,14 +9,10 @@ from pathlib import Path
 import pytest
 from command import edgekit
 
-from edgekit.artifact import Format
-from edgekit.errors import CheckFailedError, InputError
 from edgekit.formats.graph import Graph, Node, TensorInfo
-from edgekit.formats.tflite import read_graph
 from edgekit.measure import inspect_table
-from edgekit.measure.inspect import OperatorCount, inspect, require_fit
+from edgekit.measure.inspect import OperatorCount, inspect
 from edgekit.measure.macs import count_macs, count_parameters, peak_activation_bytes
-from edgekit.measure.targets import TARGETS, find_target, misfits
 
 # A convolution and a depthwise one, each to 3 x 2 x 4, and a dense layer of 4 to 5.
 CONVNET_MACS = 24 * 27 + 24 * 9 + 4 * 5
@@ -122,77 +118,6 @@ def test_weights_that_are_dequantized_first_are_no_activations() -> None:
     nodes = [node("DEQUANTIZE", ["w"], "real"), node("MUL", ["x", "real"], "y")]
     tensors = {"w": constant, "real": tensor(1000), "x": tensor(10), "y": tensor(10)}
     assert peak_activation_bytes(graph(*nodes, **tensors)) == 20 * 4
-
-
-def test_targets_say_what_speaks_against_a_file(tiny_models: Path) -> None:
-    float_graph = read_graph(tiny_models / "convnet.tflite")
-    assert misfits(float_graph, Format.TFLITE, find_target("litertjs")) == ()
-    assert misfits(float_graph, Format.TFLITE, find_target("onnxruntime-1.19")) == (
-        "it is a tflite file, the engine runs onnx",
-    )
-    free = inspect(tiny_models / "convnet_any_batch.tflite", target="litertjs")
-    with pytest.raises(CheckFailedError) as caught:
-        require_fit(free)
-    reason = "has a free dimension, shapes must be fixed (convert with a static batch)"
-    path = tiny_models / "convnet_any_batch.tflite"
-    assert str(caught.value) == f"{path} does not fit litertjs: 'image' {reason}; 'scores' {reason}."
-    integers = inspect(tiny_models / "convnet_int8.tflite", target="litertjs")
-    assert integers.misfits == (
-        "'image' is int8, inputs and outputs must be float32 (convert with a float interface)",
-        "'scores' is int8, inputs and outputs must be float32 (convert with a float interface)",
-    )
-
-
-def test_new_operators_and_opsets_are_refused_by_old_engines() -> None:
-    scatter = Node(name="s", op="STABLEHLO_SCATTER", inputs=(), outputs=(), version=1)
-    dense = Node(name="d", op="FULLY_CONNECTED", inputs=(), outputs=(), version=12)
-    flex = Node(name="f", op="FlexErf", inputs=(), outputs=(), version=1, custom=True)
-    own = Node(name="o", op="Mine", inputs=(), outputs=(), version=1, custom=True)
-    assert misfits(graph(dense, flex, own, scatter), Format.TFLITE, find_target("tflite-runtime-2.14")) == (
-        "FlexErf is a TensorFlow operator, which needs the Flex delegate",
-        "Mine is a custom operator that the engine does not have",
-        "FULLY_CONNECTED has version 12, the engine stops at 10",
-        "the engine lacks STABLEHLO_SCATTER",
-    )
-    assert misfits(graph(dense, scatter), Format.TFLITE, find_target("litert-2.3")) == ()
-    new = Graph(
-        inputs=(), outputs=(), input_tensors={}, output_tensors={}, nodes=(), tensors={},
-        versions={"ir": 13, "ai.onnx": 22},
-    )  # fmt: skip
-    assert misfits(new, Format.ONNX, find_target("onnxruntime-1.19")) == (
-        "it has operator set 22, the engine stops at 21",
-        "it has IR version 13, the engine stops at 10",
-    )
-
-
-@pytest.mark.parametrize("op", ["CONV_2D", "FULLY_CONNECTED", "SOFTMAX"])
-def test_the_table_of_versions_is_that_of_the_engine(op: str, tiny_models: Path) -> None:
-    import importlib.metadata
-
-    from ai_edge_litert.interpreter import Interpreter
-
-    from edgekit.formats.tflite import open_root
-    from edgekit.formats.tflite_ops import OPERATORS
-    from edgekit.measure.tflite_versions import LITERT_2_3
-
-    if not importlib.metadata.version("ai-edge-litert").startswith("2.3."):
-        pytest.skip("the table was measured with ai-edge-litert 2.3")
-    for version, accepted in ((LITERT_2_3[op], True), (LITERT_2_3[op] + 1, False)):
-        data = bytearray((tiny_models / "convnet_int8.tflite").read_bytes())
-        codes = [c for c in open_root(bytes(data), "m").tables(1) if c.integer(3) == OPERATORS.index(op)]
-        data[codes[0].field(2)] = version
-        if accepted:
-            Interpreter(model_content=bytes(data))
-        else:
-            with pytest.raises(ValueError, match=f"Didn't find op for builtin opcode '{op}' version '{version}'"):
-                Interpreter(model_content=bytes(data))
-
-
-def test_a_misspelt_target_is_one_sentence() -> None:
-    with pytest.raises(InputError) as caught:
-        find_target("litert-js")
-    assert str(caught.value) == "There is no target 'litert-js'; did you mean litertjs?"
-    assert len({t.name for t in TARGETS}) == len(TARGETS)
 
 
 def test_the_command_writes_json_and_exits_1_when_the_target_refuses(tiny_models: Path) -> None:

@@ -55,17 +55,17 @@ def old_x86() -> Place:
     """An x86 of 2008 with SSE4.2 and neither AVX nor FMA, for which engines have kernels of their own."""
     if platform.machine() != "x86_64":
         raise UnavailableError("An older x86 is emulated on x86 only, where the same Python runs on both.")
-    emulator = _emulator("qemu-x86_64-static")
+    qemu = emulator("qemu-x86_64-static")
     return Place(
         name="nehalem",
-        command=(emulator, "-cpu", "Nehalem", sys.executable),
+        command=(qemu, "-cpu", "Nehalem", sys.executable),
         environment={"PYTHONPATH": str(_ROOT)},
     )
 
 
 def arm(cpu: str, folder: Path = FOLDER) -> Place:
     """An ARM core with the sysroot in ``folder``: ``cortex-a72`` as in a Raspberry Pi 4, ``cortex-a76`` as in a 5."""
-    emulator = _emulator("qemu-aarch64-static")
+    qemu = emulator("qemu-aarch64-static")
     if built_for(folder) is None:
         raise UnavailableError("There is no aarch64 sysroot; run: make aarch64")
     root = folder.resolve() / cpu
@@ -78,7 +78,7 @@ def arm(cpu: str, folder: Path = FOLDER) -> Place:
     handed = [word for name, value in guest.items() for word in ("-E", f"{name}={value}")]
     handed += ["-U", "PYTHONDONTWRITEBYTECODE"]
     python = f"{root}/usr/bin/python{PYTHON}"
-    return Place(name=cpu, command=(emulator, "-cpu", cpu, "-L", str(root), *handed, python), environment={})
+    return Place(name=cpu, command=(qemu, "-cpu", cpu, "-L", str(root), *handed, python), environment={})
 
 
 def run(place: Place, model: Path, inputs: Mapping[str, Array]) -> Run:
@@ -111,7 +111,8 @@ def run(place: Place, model: Path, inputs: Mapping[str, Array]) -> Run:
             return Run(outputs={name: file[name] for name in file.files}, facts=facts)
 
 
-def _emulator(name: str) -> str:
+def emulator(name: str) -> str:
+    """The path of an emulator, or `UnavailableError`."""
     found = shutil.which(name)
     if found is None:
         raise UnavailableError(f"{name} is not installed; it is in Debian's package qemu-user-static.")

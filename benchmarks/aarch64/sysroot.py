@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.errors import EdgekitError
@@ -22,6 +23,7 @@ SUITE = "bookworm"
 PYTHON = "3.11"  # of that suite
 ENGINES = ("ai-edge-litert", "onnxruntime")
 _DEBIAN = (f"python{PYTHON}", "libstdc++6", "libgomp1")
+_TAGS = ("_2_28", "_2_27", "2014")
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _STAMP = "built.json"
 
@@ -42,15 +44,21 @@ def build(folder: Path) -> Path:
     wanted = {name: importlib.metadata.version(name) for name in ENGINES}
     if built_for(folder) == wanted:
         return folder
-    if not shutil.which("apt-get") or not _KEYRING.is_file():
-        raise EdgekitError(f"The aarch64 sysroot is made of Debian's packages, and apt or {_KEYRING} is missing here.")
+    require_debian("aarch64")
     shutil.rmtree(folder, ignore_errors=True)
-    _unpack_debian(folder)
-    _unpack_wheels(folder, wanted)
+    unpack_debian(folder, _DEBIAN, architecture="arm64", what="aarch64")
+    requirements = ["numpy", *(f"{name}=={version}" for name, version in wanted.items())]
+    unpack_wheels(folder, requirements, [f"manylinux{tag}_aarch64" for tag in _TAGS], what="aarch64")
     for cpu in CPUS:
         describe_cpu(folder, cpu, folder / cpu)
     (folder / _STAMP).write_text(json.dumps(wanted))
     return folder
+
+
+def require_debian(what: str) -> None:
+    """`EdgekitError` where a sysroot of Debian's packages cannot be made."""
+    if not shutil.which("apt-get") or not _KEYRING.is_file():
+        raise EdgekitError(f"The {what} sysroot is made of Debian's packages, and apt or {_KEYRING} is missing here.")
 
 
 def built_for(folder: Path) -> dict[str, str] | None:
@@ -80,7 +88,11 @@ def describe_cpu(folder: Path, cpu: str, root: Path, *, cores: str = f"0-{_CORES
         (system / name).write_text(f"{cores}\n")
 
 
-def _unpack_debian(folder: Path) -> None:
+def unpack_debian(folder: Path, packages: Sequence[str], *, architecture: str, what: str) -> None:
+    """Debian's ``packages`` and what they need, for this ``architecture``, unpacked into ``folder/debian``.
+
+    ``what`` is the sysroot's name in messages.
+    """
     state = folder / "apt"
     for name in ("state/lists/partial", "cache/archives/partial", "empty"):
         (state / name).mkdir(parents=True)
@@ -89,7 +101,8 @@ def _unpack_debian(folder: Path) -> None:
     (state / "apt.conf").write_text(
         "\n".join(
             [
-                'APT::Architecture "arm64";', 'APT::Architectures {"arm64";};', 'APT::Sandbox::User "";',
+                f'APT::Architecture "{architecture}";', f'APT::Architectures {{"{architecture}";}};',
+                'APT::Sandbox::User "";',
                 f'Dir::State "{state}/state";', f'Dir::State::status "{state}/state/status";',
                 f'Dir::Cache "{state}/cache";', f'Dir::Etc::sourcelist "{state}/sources.list";',
                 *(f'Dir::Etc::{k} "{state}/empty";' for k in ("sourceparts", "main", "parts", "preferencesparts")),
@@ -98,24 +111,27 @@ def _unpack_debian(folder: Path) -> None:
         + "\n"
     )  # fmt: skip
     environment = {**os.environ, "APT_CONFIG": str(state / "apt.conf")}
-    _call(["apt-get", "update", "-qq"], environment)
-    _call(["apt-get", "install", "-qq", "-y", "--no-install-recommends", "--download-only", *_DEBIAN], environment)
+    _call(["apt-get", "update", "-qq"], environment, what)
+    _call(
+        ["apt-get", "install", "-qq", "-y", "--no-install-recommends", "--download-only", *packages], environment, what
+    )
     for package in sorted((state / "cache/archives").glob("*.deb")):
-        _call(["dpkg-deb", "-x", str(package), str(folder / "debian")], environment)
+        _call(["dpkg-deb", "-x", str(package), str(folder / "debian")], environment, what)
     shutil.rmtree(state)
 
 
-def _unpack_wheels(folder: Path, versions: dict[str, str]) -> None:
+def unpack_wheels(folder: Path, requirements: Sequence[str], platforms: Sequence[str], *, what: str) -> None:
+    """The wheels of ``requirements`` for one of ``platforms`` unpacked into ``folder/debian/opt/edge``."""
     wheels, target = folder / "wheels", folder / "debian/opt/edge"
     target.mkdir(parents=True)
-    platforms = [f"--platform=manylinux{tag}_aarch64" for tag in ("_2_28", "_2_27", "2014")]
     _call(
         [
             sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--only-binary=:all:",
-            f"--python-version={PYTHON}", "--implementation=cp", *platforms, f"--dest={wheels}",
-            "numpy", *(f"{name}=={version}" for name, version in versions.items()),
+            f"--python-version={PYTHON}", "--implementation=cp", *(f"--platform={name}" for name in platforms),
+            f"--dest={wheels}", *requirements,
         ],
         dict(os.environ),
+        what,
     )  # fmt: skip
     for wheel in sorted(wheels.glob("*.whl")):
         with zipfile.ZipFile(wheel) as archive:
@@ -131,11 +147,11 @@ def _mirror() -> str:
     return found[1] if found else "http://deb.debian.org/debian"
 
 
-def _call(command: list[str], environment: dict[str, str]) -> None:
+def _call(command: list[str], environment: dict[str, str], what: str) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or "no message").splitlines()[-1]
-        raise EdgekitError(f"The aarch64 sysroot cannot be made: {command[0]} says: {last}")
+        raise EdgekitError(f"The {what} sysroot cannot be made: {command[0]} says: {last}")
 
 
 if __name__ == "__main__":

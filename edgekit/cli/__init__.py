@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "compare": ("edgekit.cli.compare", "Compare the outputs of models on the same inputs."),
     "benchmark": ("edgekit.cli.benchmark", "Measure latency and memory of model files."),
     "demo": ("edgekit.cli.demo", "Show a model at work on photos, clips or a camera."),
+    "bundle": ("edgekit.cli.bundle", "Pack models with proof that they work on a device."),
     "report": ("edgekit.cli.report", "Draw the results in a folder as one HTML page."),
     "doctor": ("edgekit.cli.doctor", "Check this installation and machine."),
     "quickstart": ("edgekit.cli.quickstart", "Do all of it once on embedded data, in minutes."),

@@ -10,7 +10,12 @@ from edgekit.cli.tables import print_table
 
 @click.command("inspect")
 @click.argument("file", type=EXISTING)
-@click.option("--target", metavar="T", help="Engine that the file must fit, such as litertjs; exit 1 when it does not.")
+@click.option(
+    "--target",
+    metavar="T",
+    help="Device or engine that the file must run on: pi3-32, pi4, pi5, android, browser, micro, litert-X.Y, "
+    "tflite-runtime-2.14, ort-X.Y; exit 1 when it does not.",
+)
 @json_option
 def command(file: Path, target: str | None, json_file: str | None) -> None:
     """Show what is inside a model file: tensors, operators, MACs, sizes and the card.
@@ -28,6 +33,9 @@ def command(file: Path, target: str | None, json_file: str | None) -> None:
         print_table(str(file), ["what", "value"], inspect_table.facts(found))
         print_table("Tensors", ["kind", "name", "shape", "dtype", "real value"], inspect_table.tensor_rows(found))
         print_table("Operators", ["operator", "version", "count"], inspect_table.operator_rows(found))
+        if target is not None:
+            title, rows = inspect_table.target_title(found), inspect_table.finding_rows(found)
+            print_table(title, ["", "finding", "remedy"], rows)
 
     emit(envelope("inspect", [to_row(found, file)]), json_file, table)
     if found.unknown:

@@ -80,12 +80,18 @@ def _pixels(image: "Image.Image", name: str) -> npt.NDArray[np.uint8]:
         return ((np.clip(values, 0, 65535) + 128) // 257).astype(np.uint8)[..., None]
     if image.mode == "F":
         raise DataError(f"{name} holds floating-point pixels; expected 8 or 16 bits a channel.")
-    if image.has_transparency_data:
+    if _has_transparency(image):
         image = image.convert("LA" if gray else "RGBA")
         if image.getextrema()[-1] != (255, 255):
             raise DataError(f"{name} has transparent pixels; expected an opaque image: put it on a background first.")
     pixels = np.array(image.convert("L" if gray else "RGB"))
     return pixels[..., None] if gray else pixels
+
+
+def _has_transparency(image: "Image.Image") -> bool:
+    """Whether pixels may be transparent; Pillow tells it from 10.1 on, and boards have older ones."""
+    palette = image.mode == "P" and image.palette is not None and image.palette.mode.endswith("A")
+    return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info or palette
 
 
 def _reason(error: BaseException) -> str:

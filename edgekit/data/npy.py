@@ -4,6 +4,7 @@ The format: numpy/lib/format.py. numpy's own `load` believes the size that a hea
 lets errors of Python's tokenizer through.
 """
 
+import io
 import lzma
 import math
 import struct
@@ -46,6 +47,11 @@ def read_npy(path: Path) -> Array:
     """The array in an ``.npy`` file; one of `BROKEN` when there is none."""
     with path.open("rb") as stream:
         return _read(stream, path.stat().st_size)
+
+
+def parse_npy(data: bytes) -> Array:
+    """The array in the bytes of an ``.npy`` file; one of `BROKEN` when there is none."""
+    return _read(io.BytesIO(data), len(data))
 
 
 def read_npz(path: Path, *, wanted: Callable[[frozenset[str]], frozenset[str]] | None = None) -> dict[str, Array]:

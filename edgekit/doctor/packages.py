@@ -24,6 +24,7 @@ EXTRAS: dict[str, tuple[str | tuple[str, ...], ...]] = {
     "eval": ("pycocotools",),
     "track": ("edgefirst-tracker",),
     "regions": ("scikit-image",),
+    "micro": ("tflite-micro",),
 }  # fmt: skip
 PINNED = {"tensorflow": "2.21", "tensorflow-cpu": "2.21", "keras": "3.15"}
 """What models are trained and converted with: other versions change results or fail."""

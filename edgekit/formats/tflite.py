@@ -22,11 +22,11 @@ T = TypeVar("T")
 IDENTIFIER = b"TFL3"
 CARD_KEY = "edgekit.card"
 
-# Numbers of enum TensorType.
-_DTYPES = (
+DTYPES = (
     "float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "complex64", "int8", "float64",
     "complex128", "uint64", "resource", "variant", "uint32", "uint16", "int4", "bfloat16", "int2", "uint4", "float8",
 )  # fmt: skip
+"""Types by their number in enum TensorType."""
 
 
 def read_graph(path: Path) -> Graph:
@@ -122,7 +122,7 @@ def _read_tensors(subgraph: Table, sizes: list[int], *, prefix: str, into: dict[
 
 def _tensor(table: Table, index: int, model_bytes: int) -> TensorInfo:
     number = table.integer(1, "b")
-    if not 0 <= number < len(_DTYPES):
+    if not 0 <= number < len(DTYPES):
         table.buffer.fail(f"a tensor has type number {number}")
     shape, signature = table.integers(0), table.integers(7)
     dims = signature if len(signature) == len(shape) else shape
@@ -140,7 +140,7 @@ def _tensor(table: Table, index: int, model_bytes: int) -> TensorInfo:
         dimension = quantization.integer(6) if len(scale) > 1 else None
     return TensorInfo(
         shape=tuple(None if d == -1 else d for d in dims),
-        dtype=_DTYPES[number],
+        dtype=DTYPES[number],
         scale=scale,
         zero_point=zero_point,
         quantized_dimension=dimension,

@@ -14,7 +14,7 @@ from edgekit.formats import keras, onnx, tflite
 from edgekit.formats.graph import Graph
 from edgekit.measure.macs import bytes_by_dtype, count_macs, count_parameters, peak_activation_bytes
 from edgekit.measure.onnx_shapes import complete_shapes
-from edgekit.measure.targets import find_target, misfits
+from edgekit.measure.targets import Finding, Severity, find_target, judge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Inspection:
     """What the file holds. ``None`` means that the file does not tell.
 
     ``macs`` and ``peak_activation_bytes`` are defined in `edgekit.measure.macs`; ``weights_bytes`` holds all constants
-    by dtype. ``misfits`` is what speaks against the target that was asked for.
+    by dtype. ``findings`` are about the target that was asked for.
     """
 
     artifact: Artifact
@@ -45,7 +45,12 @@ class Inspection:
     peak_activation_bytes: int | None
     weights_bytes: Mapping[str, int] | None
     target: str | None
-    misfits: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def misfits(self) -> tuple[str, ...]:
+        """Why the file does not run on the target, each with its remedy."""
+        return tuple(str(finding) for finding in self.findings if finding.severity is Severity.REFUSED)
 
     @property
     def custom_operators(self) -> tuple[str, ...]:
@@ -88,7 +93,7 @@ def inspect(path: Path, *, target: str | None = None) -> Inspection:
         peak_activation_bytes=None if graph is None else peak_activation_bytes(graph),
         weights_bytes=sizes,
         target=target,
-        misfits=() if wanted is None else misfits(graph, artifact.format, wanted),
+        findings=() if wanted is None else judge(graph, artifact.format, wanted),
     )
 
 
@@ -124,6 +129,7 @@ def to_row(inspection: Inspection, path: Path) -> dict[str, Any]:
         "unknown": list(inspection.unknown),
         "target": inspection.target,
         "misfits": list(inspection.misfits),
+        "findings": to_jsonable(inspection.findings),
         "card": to_jsonable(artifact.card),
     }
 

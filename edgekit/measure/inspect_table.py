@@ -2,7 +2,7 @@
 
 from edgekit.card import TensorSpec
 from edgekit.measure.inspect import Inspection
-from edgekit.measure.targets import BUILT_IN
+from edgekit.measure.targets import BUILT_IN, find_target
 from edgekit.preprocessing import describe
 
 
@@ -37,6 +37,18 @@ def tensor_rows(inspection: Inspection) -> list[list[str]]:
 def operator_rows(inspection: Inspection) -> list[list[str]]:
     """(operator, version, count) of every kind of operator, the most frequent first."""
     return [[o.op, "" if o.version is None else str(o.version), str(o.count)] for o in inspection.operators]
+
+
+def finding_rows(inspection: Inspection) -> list[list[str]]:
+    """(severity, finding, remedy) of everything about the target, or one row that says there is nothing."""
+    rows = [[f.severity.value, f.what, f.remedy] for f in inspection.findings]
+    return rows or [["fits", f"nothing speaks against {inspection.target}", ""]]
+
+
+def target_title(inspection: Inspection) -> str:
+    """The target with the engine there, and where the rules are known from."""
+    engine = find_target(str(inspection.target)).engines.get(inspection.artifact.format)
+    return f"{inspection.target}: " + (f"{engine.name}, {engine.source}" if engine else "no engine for such files")
 
 
 def _custom(op: str) -> str:

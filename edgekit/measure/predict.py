@@ -118,13 +118,13 @@ def predict(
     """
     engines = () if engine is None else (engine,)
     (subject,) = open_subjects([path], preprocess=preprocess, labels=labels, threads=threads, engines=engines)
-    sources = [source for given in inputs for source in _sources(given, subject.runtime.inputs)]
+    sources = [source for given in inputs for source in input_sources(given, subject.runtime.inputs)]
     if not sources:
         raise InputError("There is nothing to predict; give images, .npy arrays or .npz files.")
     names = [name for name, _ in sources]
     predictions: list[Prediction] = []
     progress("predicting", 0, len(names))
-    for (outputs,) in run_subjects([subject], (_load(source) for _, source in sources)):
+    for (outputs,) in run_subjects([subject], (load_source(source) for _, source in sources)):
         for answer in outputs:
             for name, values in answer.items():
                 require_finite(values, f"Output {name!r} of {path}")
@@ -144,7 +144,7 @@ def save_outputs(report: PredictionReport, path: Path) -> None:
     write_atomic(path, stream.getvalue())
 
 
-def _sources(given: Path, inputs: tuple[TensorSpec, ...]) -> Iterator[tuple[str, Path | Item]]:
+def input_sources(given: Path, inputs: tuple[TensorSpec, ...]) -> Iterator[tuple[str, Path | Item]]:
     """(name, image file or item) for everything that ``given`` holds."""
     if not given.exists():
         raise DataError(f"There is no file or folder {given}.")
@@ -181,7 +181,8 @@ def _load_npy(path: Path) -> Array:
     return values
 
 
-def _load(source: Path | Item) -> Item:
+def load_source(source: Path | Item) -> Item:
+    """The item itself, or the decoded image of a file."""
     return decode_image(source, name=str(source)) if isinstance(source, Path) else source
 
 

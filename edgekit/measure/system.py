@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-Command = Callable[[Sequence[str]], str | None]
+Command = Callable[[Sequence[str]], "str | None"]
 """Runs a program and gives what it printed, or None where it is not there or fails."""
 
 

@@ -1,121 +1,158 @@
-"""What engines on devices refuse, as far as it was measured or is documented."""
+"""Devices and engines that a file can be judged for, before anything is copied: which rules they have, known whence."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgekit.artifact import Format
-from edgekit.detection import POSTPROCESS_OP
 from edgekit.errors import InputError, suggest
 from edgekit.formats.graph import Graph
-from edgekit.measure.tflite_versions import LITERT_2_3, TFLITE_RUNTIME_2_14
+from edgekit.measure import target_rules as rules
+from edgekit.measure.onnx_versions import ONNX_RUNTIME
+from edgekit.measure.target_rules import BUILT_IN, Finding, Rule, Severity
+from edgekit.measure.tflite_versions import LITERT, MICRO_OPERATORS, TFLITE_RUNTIME_2_14, Version
 
-Rule = Callable[[Graph], list[str]]
-
-BUILT_IN = frozenset({POSTPROCESS_OP})
-"""Operators outside TFLite's own set that LiteRT and tflite-runtime have nevertheless, without a delegate."""
+__all__ = ["BUILT_IN", "TARGETS", "Engine", "Finding", "Severity", "Target", "find_target", "judge"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """An engine of a certain version, with what it takes and where that is known from."""
+class Engine:
+    """What runs files of one format: its ``rules``, and the ``source`` that they are known from."""
 
     name: str
-    format: Format
     rules: Sequence[Rule]
     source: str
 
 
-def _known_custom_operators(graph: Graph) -> list[str]:
-    names = sorted({n.op for n in graph.nodes if n.custom and n.op not in BUILT_IN})
-    return [
-        f"{name} is a TensorFlow operator, which needs the Flex delegate"
-        if name.startswith("Flex")
-        else f"{name} is a custom operator that the engine does not have"
-        for name in names
-    ]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A device or an engine, and what runs the files of each format there; it runs no others."""
+
+    name: str
+    engines: Mapping[Format, Engine]
 
 
-def _operator_versions(newest: Mapping[str, int]) -> Rule:
-    def rule(graph: Graph) -> list[str]:
-        used = sorted({(n.op, n.version) for n in graph.nodes if not n.custom})
-        return [
-            f"{op} has version {version}, the engine stops at {newest[op]}"
-            if op in newest
-            else f"the engine lacks {op}"
-            for op, version in used
-            if op not in newest or version > newest[op]
-        ]
-
-    return rule
+_USE_LITERT = "use LiteRT {} or newer"
+_USE_64_BITS = "use a 64-bit system with LiteRT {} or newer"
 
 
-def _float_interface(graph: Graph) -> list[str]:
-    return [
-        f"{spec.name!r} is {spec.dtype}, inputs and outputs must be float32 (convert with a float interface)"
-        for spec in (*graph.inputs, *graph.outputs)
-        if spec.dtype not in ("float32", "int32")
-    ]
+def _newest(measured: Mapping[Version, object], version: Version, name: str) -> Version:
+    older = [known for known in measured if known <= version]
+    if not older:
+        oldest = rules.dotted(min(measured))
+        raise InputError(
+            f"What {name} {rules.dotted(version)} takes was not measured; give {name}-{oldest} or a newer one."
+        )
+    return max(older)
 
 
-def _static_shapes(graph: Graph) -> list[str]:
-    return [
-        f"{spec.name!r} has a free dimension, shapes must be fixed (convert with a static batch)"
-        for spec in (*graph.inputs, *graph.outputs)
-        if None in spec.shape
-    ]
+def litert(version: Version, *more: Rule) -> Engine:
+    """LiteRT of a version, by the newest measured one that is not newer."""
+    has = _newest(LITERT, version, "litert")
+    return Engine(
+        name=f"LiteRT {rules.dotted(version)}",
+        rules=(
+            rules.known_custom_operators,
+            rules.operator_versions(LITERT[has], upgrade=_USE_LITERT),
+            rules.tensor_types(has, upgrade=_USE_LITERT),
+            *more,
+        ),
+        source=f"measured with ai-edge-litert {rules.dotted(has)} on x86-64",
+    )
 
 
-def _newest(key: str, limit: int, what: str) -> Rule:
-    def rule(graph: Graph) -> list[str]:
-        found = graph.versions.get(key, 0)
-        return [f"it has {what} {found}, the engine stops at {limit}"] if found > limit else []
+def tflite_runtime(*more: Rule, upgrade: str = _USE_LITERT) -> Engine:
+    """tflite-runtime 2.14, the last one."""
+    return Engine(
+        name="tflite-runtime 2.14",
+        rules=(
+            rules.known_custom_operators,
+            rules.operator_versions(TFLITE_RUNTIME_2_14, upgrade=upgrade),
+            rules.tensor_types(None, upgrade=upgrade),
+            *more,
+        ),
+        source="measured with tflite-runtime 2.14.0 on x86-64",
+    )
 
-    return rule
+
+def onnx_runtime(version: Version, *more: Rule) -> Engine:
+    """ONNX Runtime of a version, by the newest measured one that is not newer."""
+    has = _newest(ONNX_RUNTIME, version, "ort")
+    return Engine(
+        name=f"ONNX Runtime {rules.dotted(version)}",
+        rules=(rules.onnx_numbers(*ONNX_RUNTIME[has]), rules.no_custom_operators, *more),
+        source=f"measured with onnxruntime {rules.dotted(has)} on x86-64",
+    )
 
 
-def _standard_operators(graph: Graph) -> list[str]:
-    names = sorted({n.op for n in graph.nodes if n.custom})
-    return [f"{name} is a custom operator that the engine does not have" for name in names]
-
-
-TARGETS = (
-    Target(
-        name="litert-2.3",
-        format=Format.TFLITE,
-        rules=(_known_custom_operators, _operator_versions(LITERT_2_3)),
-        source="measured with ai-edge-litert 2.3.0",
-    ),
-    Target(
-        name="tflite-runtime-2.14",
-        format=Format.TFLITE,
-        rules=(_known_custom_operators, _operator_versions(TFLITE_RUNTIME_2_14)),
-        source="measured with tflite-runtime 2.14.0",
-    ),
-    Target(
-        name="litertjs",
-        format=Format.TFLITE,
-        rules=(_known_custom_operators, _float_interface, _static_shapes),
-        source="measured with @litertjs/core 2.5.3 in Chromium: INT8 interfaces and free batches are refused",
-    ),
-    Target(
-        name="onnxruntime-1.19",
-        format=Format.ONNX,
-        rules=(_newest("ai.onnx", 21, "operator set"), _newest("ir", 10, "IR version"), _standard_operators),
-        source="ONNX Runtime's compatibility table: 1.19 goes with ONNX 1.16 (operator set 21, IR version 10)",
-    ),
+LITERT_JS = Engine(
+    name="LiteRT.js",
+    rules=(rules.known_custom_operators, rules.float_interface, rules.static_shapes),
+    source="measured with @litertjs/core 2.5.3 in Chromium: INT8 interfaces and free batches are refused",
 )
+MICRO = Engine(
+    name="TensorFlow Lite for Microcontrollers",
+    rules=(
+        rules.no_custom_operators,
+        rules.micro_operators(MICRO_OPERATORS),
+        rules.static_shapes,
+        rules.micro_types,
+    ),
+    source="measured with tflite-micro 0.dev20261023",
+)
+
+_BOARD = {
+    Format.TFLITE: litert((2, 3), rules.slow_int16),
+    Format.ONNX: onnx_runtime((1, 32)),
+}
+TARGETS = (
+    # tflite-runtime has the only wheels for armv7l; onnxruntime and ai-edge-litert have none.
+    Target(name="pi3-32", engines={Format.TFLITE: tflite_runtime(rules.other_kernels, upgrade=_USE_64_BITS)}),
+    Target(name="pi4", engines=_BOARD),
+    Target(name="pi5", engines=_BOARD),
+    Target(
+        name="android",
+        engines={
+            Format.TFLITE: litert((2, 3), rules.slow_int16, rules.no_delegate_for_free_shapes),
+            Format.ONNX: onnx_runtime((1, 32)),
+        },
+    ),
+    Target(
+        name="browser",
+        engines={Format.TFLITE: LITERT_JS, Format.ONNX: onnx_runtime((1, 30), rules.slow_quantized_web)},
+    ),
+    Target(name="micro", engines={Format.TFLITE: MICRO}),
+    Target(name="litertjs", engines={Format.TFLITE: LITERT_JS}),
+    Target(name="tflite-runtime-2.14", engines={Format.TFLITE: tflite_runtime()}),
+)
+"""Those with a name of their own; engines of any version are called ``litert-X.Y`` and ``ort-X.Y``."""
+
+_SAID = {Format.TFLITE: "TFLite", Format.ONNX: "ONNX", Format.KERAS: "Keras"}
+_VERSIONED = re.compile(r"(litert|ort|onnxruntime)-(\d{1,3})\.(\d{1,3})")
 
 
 def find_target(name: str) -> Target:
-    """The target called ``name``; `InputError` offers the closest when there is none."""
+    """The target called ``name``; `InputError` offers the closest, or the oldest version, when there is none."""
+    match = _VERSIONED.fullmatch(name)
+    if match is not None:
+        version = int(match[2]), int(match[3])
+        if match[1] == "litert":
+            return Target(name=name, engines={Format.TFLITE: litert(version)})
+        return Target(name=name, engines={Format.ONNX: onnx_runtime(version)})
     found = {t.name: t for t in TARGETS}
     if name not in found:
-        raise InputError(f"There is no target {name!r}; {suggest(name, found)}")
+        known = [*found, f"litert-{rules.dotted(max(LITERT))}", f"ort-{rules.dotted(max(ONNX_RUNTIME))}"]
+        raise InputError(f"There is no target {name!r}; {suggest(name, known)}")
     return found[name]
 
 
-def misfits(graph: Graph | None, kind: Format, target: Target) -> tuple[str, ...]:
-    """Why a file of this format and graph does not run on ``target``; empty when nothing speaks against it."""
-    if kind is not target.format or graph is None:
-        return (f"it is a {kind.value} file, the engine runs {target.format.value}",)
-    return tuple(reason for rule in target.rules for reason in rule(graph))
+def judge(graph: Graph | None, kind: Format, target: Target) -> tuple[Finding, ...]:
+    """What speaks against running a file of this format and graph on ``target``, refusals first; empty for nothing."""
+    engine = target.engines.get(kind)
+    if engine is None or graph is None:
+        runs = " and ".join(_SAID[format] for format in target.engines)
+        wanted = " -f ".join(format.value for format in target.engines)
+        what = f"{target.name} runs {runs} files; this is one of {_SAID[kind]}"
+        return (Finding(what=what, remedy=f"convert its source with -f {wanted}"),)
+    found = [finding for rule in engine.rules for finding in rule(graph)]
+    return tuple(sorted(found, key=lambda finding: finding.severity is not Severity.REFUSED))

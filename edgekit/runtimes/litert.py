@@ -1,7 +1,7 @@
 """TFLite files in LiteRT (``ai-edge-litert``), or in ``tflite-runtime`` where only that is installed."""
 
 import importlib.metadata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +14,7 @@ from edgekit.errors import ArtifactError
 from edgekit.formats.graph import Graph
 from edgekit.formats.tflite import read_graph
 from edgekit.runtimes.base import Array, Delegation, Feed, Inputs, by_name, first_line
+from edgekit.runtimes.delegation import delegated_operators
 from edgekit.runtimes.engines import ENGINES, load_engine
 from edgekit.runtimes.quiet import quiet_stderr
 from edgekit.runtimes.smallest import RELU_TFLITE
@@ -35,11 +36,9 @@ class LiteRTRuntime:
         self.inputs: tuple[TensorSpec, ...] = graph.inputs
         self.outputs: tuple[TensorSpec, ...] = graph.outputs
         self._checks = Inputs(graph.inputs)
-        self._input_index = _indexes(graph, graph.input_tensors)
-        self._output_index = _indexes(graph, graph.output_tensors)
-        self._stateful = any(t.variable for t in graph.tensors.values()) or any(
-            n.op in _STATE_OPERATORS for n in graph.nodes
-        )
+        self._input_index = tensor_indexes(graph, graph.input_tensors)
+        self._output_index = tensor_indexes(graph, graph.output_tensors)
+        self._stateful = keeps_state(graph)
         self._path = path
         self._allocated: tuple[tuple[int, ...], ...] | None = None
         self._module = interpreter
@@ -101,26 +100,6 @@ def tflite_runtime(path: Path, *, threads: int = 1) -> LiteRTRuntime:
     return LiteRTRuntime(path, threads=threads, engine="tflite-runtime")
 
 
-def delegated_operators(details: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-    """(operators that a delegate runs, all of the file's), from an interpreter's list of operators.
-
-    A delegate is an operator more, beside those that it stands for: what lies between its inputs and its outputs.
-    """
-    own = [d for d in details if d["op_name"] != "DELEGATE"]
-    maker = {int(tensor): number for number, d in enumerate(own) for tensor in d["outputs"]}
-    taken: set[int] = set()
-    for delegate in details:
-        if delegate["op_name"] == "DELEGATE":
-            given = {int(tensor) for tensor in delegate["inputs"]}
-            open_tensors = [int(tensor) for tensor in delegate["outputs"]]
-            while open_tensors:
-                number = maker.get(open_tensors.pop())
-                if number is not None and number not in taken:
-                    taken.add(number)
-                    open_tensors += [int(tensor) for tensor in own[number]["inputs"] if int(tensor) not in given]
-    return len(taken), len(own)
-
-
 def _xnnpack_works(module: ModuleType) -> bool:
     with quiet_stderr():
         interpreter = module.Interpreter(model_content=RELU_TFLITE, num_threads=1)
@@ -141,6 +120,12 @@ def _load(module: ModuleType, path: Path, threads: int) -> Any:
         raise ArtifactError(f"{path} cannot be loaded in {engine}: {first_line(error)}.") from None
 
 
-def _indexes(graph: Graph, names: Mapping[str, str]) -> tuple[int, ...]:
+def keeps_state(graph: Graph) -> bool:
+    """Whether something in the file remembers from call to call, as a recurrent layer does."""
+    return any(t.variable for t in graph.tensors.values()) or any(n.op in _STATE_OPERATORS for n in graph.nodes)
+
+
+def tensor_indexes(graph: Graph, names: Mapping[str, str]) -> tuple[int, ...]:
+    """The numbers of the tensors that ``names``, inputs or outputs of ``graph``, stand for."""
     found = (graph.tensors[key].index for key in names.values())
     return tuple(index for index in found if index is not None)

@@ -13,8 +13,7 @@ from edgekit.errors import DataError, InputError
 from edgekit.formats import tflite
 from edgekit.measure.metrics import require_finite
 from edgekit.preprocessing import Colour, Preprocessing, Resize
-from edgekit.tasks.boxes import suppress, to_image
-from edgekit.tasks.heads import READERS, Asked, Detections, UnlikeHeadError
+from edgekit.tasks.heads import READERS, Asked, Detections, UnlikeHeadError, settled
 
 Array = npt.NDArray[Any]
 TASK = "detection"
@@ -45,19 +44,7 @@ class Decoder:
         ``least_score`` replaces the threshold of the card, as metrics over all scores need it.
         """
         found = self.read(outputs, self.spec.score_threshold if least_score is None else least_score)
-        if self.spec.head is Head.SSD_POSTPROCESS:
-            found = found.at(slice(self.spec.max_detections))
-        else:
-            found = found.at(
-                suppress(
-                    found.boxes,
-                    found.scores,
-                    found.classes,
-                    most_overlap=self.spec.iou_threshold,
-                    limit=self.spec.max_detections,
-                )
-            )
-        return replace(found, boxes=to_image(found.boxes, image_hw, self.preprocessing))
+        return settled(found, self.spec, image_hw, self.preprocessing)
 
     def read(self, outputs: Mapping[str, Array], least_score: float) -> Detections:
         """All boxes from ``least_score`` on that ``outputs`` of one item mean, before suppression.

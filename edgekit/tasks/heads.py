@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.detection import Detection, Head, Scores
+from edgekit.preprocessing import Preprocessing
 from edgekit.tasks.anchors import anchor_boxes, decode
-from edgekit.tasks.boxes import areas, centred, corners
+from edgekit.tasks.boxes import areas, centred, corners, suppress, to_image
 
 Array = npt.NDArray[Any]
 Parts = Sequence[Array]
@@ -56,6 +57,23 @@ class Asked:
     spec: Detection
     least_score: float
     size_hw: tuple[int, int]
+
+
+def settled(found: Detections, spec: Detection, image_hw: tuple[int, int], preprocessing: Preprocessing) -> Detections:
+    """What remains of ``found``, as one of `READERS` gave it, after suppression, in fractions of the image."""
+    if spec.head is Head.SSD_POSTPROCESS:
+        found = found.at(slice(spec.max_detections))
+    else:
+        found = found.at(
+            suppress(
+                found.boxes,
+                found.scores,
+                found.classes,
+                most_overlap=spec.iou_threshold,
+                limit=spec.max_detections,
+            )
+        )
+    return replace(found, boxes=to_image(found.boxes, image_hw, preprocessing))
 
 
 def _ssd_postprocess(parts: Parts, asked: Asked) -> Detections:

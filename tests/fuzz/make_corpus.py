@@ -199,6 +199,21 @@ def texts() -> dict[str, bytes]:
     return {name: content.replace(str(GOLDEN.parent.parent).encode(), b"/project") for name, content in made.items()}
 
 
+def bundles() -> dict[str, bytes]:
+    """A bundle without models and without what runs them."""
+    from edgekit.bundle.archive import json_bytes, npy, pack
+    from edgekit.bundle.runner.manifest import Entry, Golden, Limits, Manifest
+
+    card = ModelCard(name="x", inputs=(), outputs=(), preprocessing=preset("unit", size_hw=(4, 6)))
+    golden = Golden(count=1, inputs=("golden/0.npy",), outputs=(), pixels="golden/0.npy")
+    limits = Limits(max_abs=1e-3, min_sqnr_db=60, max_score=0.01)
+    shared = {"card": card, "limits": limits, "golden": golden}
+    entry = Entry(file="models/x.onnx", format="onnx", recipe="fp32", engine="", kernels="", **shared)
+    manifest = Manifest(edgekit="0", machine="x86_64", data="noise", synthetic=True, seed=0, entries=(entry,))
+    files = {"manifest.json": json_bytes(to_jsonable(manifest)), "golden/0.npy": npy(np.arange(6, dtype=np.float32))}
+    return {"bundle/empty.zip": pack(files)}
+
+
 def edgekit(*arguments: str) -> None:
     """Run the real command."""
     subprocess.run([sys.executable, "-m", "edgekit", *arguments], check=True, stdout=subprocess.DEVNULL)
@@ -206,7 +221,7 @@ def edgekit(*arguments: str) -> None:
 
 def main() -> None:
     """Write what is made and remove what is not made any more."""
-    made = {**models(), **data(), **texts()}
+    made = {**models(), **data(), **texts(), **bundles()}
     for path in CORPUS.glob("*/*"):
         if not path.name.startswith("found-") and str(path.relative_to(CORPUS)) not in made:
             path.unlink()

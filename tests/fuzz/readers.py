@@ -37,15 +37,14 @@ def _read_model(path: Path) -> None:
     from edgekit.converters.source import open_source
     from edgekit.formats import onnx, tflite
     from edgekit.measure.macs import bytes_by_dtype, count_macs, count_parameters, peak_activation_bytes
-    from edgekit.measure.targets import TARGETS, misfits
+    from edgekit.measure.targets import TARGETS, judge
 
     artifact = open_artifact(path)
     graph = (tflite if artifact.format is Format.TFLITE else onnx).read_graph(path)
     for figure in (bytes_by_dtype, count_macs, count_parameters, peak_activation_bytes):
         figure(graph)
     for target in TARGETS:
-        if target.format is artifact.format:
-            misfits(graph, artifact.format, target)
+        judge(graph, artifact.format, target)
     _each(
         lambda: with_card(path.read_bytes(), ModelCard(name="x", inputs=(), outputs=()), artifact.format),
         lambda: open_source(path),
@@ -148,6 +147,16 @@ def read_manifest(path: Path) -> None:
     _each(lambda: _read_settings(path), lambda: load_manifest(path))
 
 
+def read_bundle(path: Path) -> None:
+    """A bundle as a zip: its checksums, its manifest, its arrays."""
+    from edgekit.bundle.runner.contents import Contents
+
+    contents = Contents(str(path / "bundle"))
+    for name in contents.names:
+        if name.endswith(".npy"):
+            contents.array(name)
+
+
 def read_recipe(path: Path) -> None:
     """A recipe in JSON, as cards and manifests hold it."""
     import json
@@ -230,6 +239,7 @@ TARGETS: dict[str, Target] = {
     "boxes": Target(read=partial(read_boxes, place="boxes.csv"), suffix=".csv", seeds=_seeds("boxes")),
     "results": Target(read=read_results, suffix=".json", seeds=_seeds("results")),
     "manifest": Target(read=read_manifest, suffix=".manifest.json", seeds=_seeds("manifest")),
+    "bundle": Target(read=read_bundle, suffix=".zip", seeds=_seeds("bundle")),
     "recipe": Target(read=read_recipe, suffix=".json", seeds=_seeds("recipe")),
     "idx": Target(read=read_idx, suffix=".gz", seeds=_seeds("idx")),
 }

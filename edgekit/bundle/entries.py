@@ -1,0 +1,246 @@
+"""One model of a bundle: its file opened, run on the golden items, and described for the device."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.artifact import Artifact, Format, open_artifact
+from edgekit.bundle.archive import npy
+from edgekit.bundle.golden import Items, made_up_feeds
+from edgekit.bundle.limits import computes_with_integers, has_softmax, limits_of
+from edgekit.bundle.runner.answers import stacked
+from edgekit.bundle.runner.engines import BUILT_IN, XNNPACK
+from edgekit.bundle.runner.manifest import Entry, Golden
+from edgekit.card import ModelCard, TensorSpec
+from edgekit.errors import InputError
+from edgekit.feeding import Feeder
+from edgekit.formats import onnx, tflite
+from edgekit.formats.graph import Graph
+from edgekit.measure.detectors import Detector, open_detectors
+from edgekit.measure.metrics import require_finite
+from edgekit.measure.subjects import open_subjects
+from edgekit.measure.two_stage import RegionRuntime, second_file
+from edgekit.preprocessing import Preprocessing, resize
+from edgekit.runtimes import Array, Runtime
+from edgekit.runtimes.base import checked_input
+from edgekit.runtimes.litert import keeps_state, tensor_indexes
+from edgekit.tasks.detection import is_detector
+
+MOST_REGIONS = 8
+"""Golden items of a second stage: regions of the first image."""
+
+_ODD = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|]")
+"""What file systems of boards, phones and cards refuse in names, and lists of checksums too."""
+
+Feeds = list[dict[str, Array]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A model file to be bundled. ``runtime`` runs this very file; ``detector`` is there where it finds objects."""
+
+    artifact: Artifact
+    runtime: Runtime
+    preprocessing: Preprocessing | None
+    detector: Detector | None = None
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether its one input is made of an image."""
+        return self.preprocessing is not None and len(self.runtime.inputs) == 1
+
+    @property
+    def card(self) -> ModelCard:
+        """The card with what was told beside the file, and with the tensors of the file itself."""
+        detection = None if self.detector is None else self.detector.decoder.spec
+        return replace(
+            self.artifact.card,
+            inputs=self.runtime.inputs,
+            outputs=self.runtime.outputs,
+            preprocessing=self.preprocessing,
+            detection=detection,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """An entry of the manifest with its ``files`` by their names in the bundle, and its golden arrays."""
+
+    entry: Entry
+    files: Mapping[str, bytes]
+    inputs: tuple[Array, ...]
+    outputs: tuple[Array, ...]
+
+
+def open_models(
+    paths: Sequence[Path], *, preprocess: str | None, labels: tuple[str, ...] | None, decoder: str | None
+) -> tuple[Opened, ...]:
+    """The model files at ``paths``; `InputError` for files that a device without edgekit cannot run."""
+    if not paths:
+        raise InputError("No model file was given; expected at least one .tflite or .onnx file.")
+    names = [path.name for path in paths]
+    for name in names:
+        if _ODD.search(name):
+            raise InputError(f"{name!r} is a name that not every device takes; rename the file for the bundle.")
+        if names.count(name) > 1:
+            raise InputError(f"Two files are called {name}; a bundle needs names of their own: rename one.")
+    artifacts = [open_artifact(path, labels=labels) for path in paths]
+    for path, artifact in zip(paths, artifacts, strict=True):
+        if artifact.format is Format.KERAS:
+            raise InputError(f"{path} is a Keras file, which devices do not run; bundle what `edgekit convert` makes.")
+    seconds = [second for path, artifact in zip(paths, artifacts, strict=True) for second in _second(path, artifact)]
+    for name in seconds:
+        if [*names, *seconds].count(name) > 1:
+            raise InputError(f"{name} is the second file of a detector and is named as well; leave it out.")
+    return tuple(
+        _open_detector(path, preprocess, labels, decoder)
+        if decoder is not None or is_detector(artifact)
+        else _open_other(path, preprocess, labels)
+        for path, artifact in zip(paths, artifacts, strict=True)
+    )
+
+
+def _second(path: Path, artifact: Artifact) -> list[str]:
+    spec = artifact.card.detection
+    return [] if spec is None or spec.proposals is None else [second_file(path, spec.proposals).name]
+
+
+def _open_other(path: Path, preprocess: str | None, labels: tuple[str, ...] | None) -> Opened:
+    (subject,) = open_subjects([path], preprocess=preprocess, labels=labels, threads=1)
+    return Opened(artifact=subject.artifact, runtime=subject.runtime, preprocessing=subject.feeder.preprocessing)
+
+
+def _open_detector(path: Path, preprocess: str | None, labels: tuple[str, ...] | None, decoder: str | None) -> Opened:
+    (detector,) = open_detectors([path], preprocess=preprocess, labels=labels, decoder=decoder, threads=1)
+    if detector.decoder.spec.search is not None:
+        raise InputError(
+            f"{path} looks at regions that scikit-image finds, which a bundle does not carry; bundle another detector."
+        )
+    runtime = detector.subject.runtime
+    return Opened(
+        artifact=detector.subject.artifact,
+        runtime=runtime.engine if isinstance(runtime, RegionRuntime) else runtime,
+        preprocessing=detector.decoder.preprocessing,
+        detector=detector,
+    )
+
+
+def make_entries(opened: Opened, items: Items, *, samples: int, seed: int) -> Iterator[Made]:
+    """The entry of a model, and for a detector of two files that of the second as well."""
+    feeds, pixels = golden_feeds(opened, items, samples=samples, seed=seed)
+    detector, images = opened.detector, items.images if pixels is not None else ()
+    region_runtime = None if detector is None else detector.subject.runtime
+    second = isinstance(region_runtime, RegionRuntime)
+    found = [] if detector is None or second else [_found(detector, image) for image in images]
+    made = make_entry(opened.artifact, opened.runtime, opened.card, feeds, pixels=pixels, found=found)
+    if detector is not None:
+        made = replace(made, entry=replace(made.entry, parts=detector.decoder.names))
+    if not isinstance(region_runtime, RegionRuntime) or detector is None:
+        yield made
+        return
+    assert detector.decoder.spec.proposals is not None  # noqa: S101 - a detector that searches was refused
+    path = second_file(opened.artifact.path, detector.decoder.spec.proposals)
+    yield replace(made, entry=replace(made.entry, second=path.name))
+    artifact, last = open_artifact(path), region_runtime.last
+    regions, show = region_runtime.look({name: np.asarray(values) for name, values in feeds[0].items()})
+    if not len(regions):
+        raise InputError(f"{opened.artifact.path} proposes no region in the first golden image; give other images.")
+    (taken,) = last.inputs
+    feeds = [{taken.name: checked_input(crop[None], taken)} for crop in show(regions[:MOST_REGIONS])]
+    card = replace(artifact.card, inputs=last.inputs, outputs=last.outputs, preprocessing=None, detection=None)
+    yield make_entry(artifact, last, card, feeds)
+
+
+def golden_feeds(opened: Opened, items: Items, *, samples: int, seed: int) -> tuple[Feeds, Array | None]:
+    """The inputs of each item with a batch axis and in the file's types, and images in the model's size if any."""
+    if items.synthetic and not (opened.takes_images and items.images):
+        made_up = made_up_feeds(opened.card, samples=samples, seed=seed)
+        return [_as_taken(feed, opened.runtime.inputs) for feed in made_up], None
+    feeder = Feeder(opened.runtime.inputs, opened.preprocessing)
+    feeds = [{name: values[None] for name, values in feeder.feed(item).items()} for item in items.items]
+    taken = [_as_taken(feed, opened.runtime.inputs) for feed in feeds]
+    if opened.preprocessing is None or not opened.takes_images or not items.images:
+        return taken, None
+    return taken, np.stack([resize(image, opened.preprocessing) for image in items.images])
+
+
+def make_entry(
+    artifact: Artifact,
+    runtime: Runtime,
+    card: ModelCard,
+    feeds: Feeds,
+    *,
+    pixels: Array | None = None,
+    found: Sequence[Array] = (),
+) -> Made:
+    """A model file with what it answers to ``feeds``; `InputError` where the answers cannot be golden data."""
+    answers = [runtime.run(feed) for feed in feeds]
+    for name in (spec.name for spec in runtime.outputs):
+        if len({answer[name].shape for answer in answers}) > 1:
+            raise InputError(
+                f"Output {name!r} of {artifact.path} has another shape for each item; a bundle compares answers of one "
+                "shape: convert the detector without --nms graph, or leave the file out."
+            )
+        for answer in answers:
+            require_finite(answer[name], f"Output {name!r} of {artifact.path}")
+    inputs = tuple(np.concatenate([feed[spec.name] for feed in feeds]) for spec in runtime.inputs)
+    outputs = tuple(stacked([answer[spec.name] for answer in answers]) for spec in runtime.outputs)
+    name = artifact.path.name
+    arrays: dict[str, Array] = {}
+    golden = Golden(
+        count=len(feeds),
+        inputs=_listed(name, "input", inputs, arrays),
+        outputs=_listed(name, "output", outputs, arrays),
+        pixels=None if pixels is None else _listed(name, "pixels", (pixels,), arrays)[0],
+        found=_listed(name, "found", found, arrays),
+    )
+    files = {file: npy(values) for file, values in arrays.items()}
+    entry = _describe(artifact, runtime, card, golden)
+    return Made(entry=entry, files={entry.file: artifact.path.read_bytes(), **files}, inputs=inputs, outputs=outputs)
+
+
+def _describe(artifact: Artifact, runtime: Runtime, card: ModelCard, golden: Golden) -> Entry:
+    graph: Graph = (tflite if artifact.format is Format.TFLITE else onnx).read_graph(artifact.path)
+    of_tflite: dict[str, Any] = {}
+    if artifact.format is Format.TFLITE:
+        of_tflite = {
+            "input_tensors": tensor_indexes(graph, graph.input_tensors),
+            "output_tensors": tensor_indexes(graph, graph.output_tensors),
+            "stateful": keeps_state(graph),
+            "exact": computes_with_integers(graph),
+            "softmax": has_softmax(graph),
+        }
+    delegation = runtime.delegation
+    kernels = "" if delegation is None else XNNPACK if delegation.operators else BUILT_IN
+    return Entry(
+        file=f"models/{artifact.path.name}",
+        format=artifact.format.value,
+        recipe=artifact.recipe,
+        card=card,
+        engine=f"{runtime.name} {runtime.version}",
+        kernels=kernels,
+        limits=limits_of(artifact, graph),
+        golden=golden,
+        **of_tflite,
+    )
+
+
+def _listed(model: str, what: str, arrays: Sequence[Array], into: dict[str, Array]) -> tuple[str, ...]:
+    """Names for ``arrays`` in the bundle, under which they are put ``into`` what will be written."""
+    names = tuple(f"golden/{model}/{what}_{number}.npy" for number in range(len(arrays)))
+    into.update(zip(names, arrays, strict=True))
+    return names
+
+
+def _found(detector: Detector, image: Any) -> Array:
+    found = detector.detect(image)
+    rows = np.concatenate([found.boxes, found.scores[:, None], found.classes[:, None]], axis=1)
+    return np.asarray(rows, np.float32)
+
+
+def _as_taken(feed: Mapping[str, Array], specs: Sequence[TensorSpec]) -> dict[str, Array]:
+    return {spec.name: checked_input(feed[spec.name], spec) for spec in specs}

@@ -1,0 +1,409 @@
+"""What devices and engines refuse: the rules, and that the real engines at hand agree with them."""
+
+import importlib.metadata
+import importlib.util
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from command import edgekit
+from onnx import TensorProto, helper
+
+from edgekit.artifact import Format
+from edgekit.card import TensorSpec
+from edgekit.errors import CheckFailedError, InputError
+from edgekit.formats.graph import Graph, Node, TensorInfo
+from edgekit.formats.onnx import read_graph as read_onnx
+from edgekit.formats.tflite import DTYPES, open_root, read_graph
+from edgekit.formats.tflite_objects import open_model, save_model
+from edgekit.formats.tflite_ops import OPERATORS
+from edgekit.measure import inspect_table
+from edgekit.measure.inspect import inspect, require_fit
+from edgekit.measure.onnx_versions import ONNX_RUNTIME
+from edgekit.measure.targets import TARGETS, Severity, find_target, judge
+from edgekit.measure.tflite_versions import LITERT, MICRO_OPERATORS, NEWER_TYPES, TFLITE_RUNTIME_2_14
+
+NAMES = [target.name for target in TARGETS]
+
+
+def graph(*nodes: Node, versions: dict[str, int] | None = None, **tensors: TensorInfo) -> Graph:
+    return Graph(
+        inputs=(), outputs=(), input_tensors={}, output_tensors={}, nodes=nodes, tensors=tensors,
+        versions=versions or {},
+    )  # fmt: skip
+
+
+def node(op: str, *inputs: str, version: int = 1, custom: bool = False) -> Node:
+    return Node(name=op, op=op, inputs=inputs, outputs=(), version=version, custom=custom)
+
+
+def tensor(dtype: str) -> TensorInfo:
+    return TensorInfo(shape=(1,), dtype=dtype)
+
+
+def refused(made: Graph, target: str, kind: Format = Format.TFLITE) -> list[str]:
+    return [str(f) for f in judge(made, kind, find_target(target)) if f.severity is Severity.REFUSED]
+
+
+def noted(made: Graph, target: str, kind: Format = Format.TFLITE) -> list[str]:
+    return [f.what for f in judge(made, kind, find_target(target)) if f.severity is Severity.NOTE]
+
+
+# The sentences
+
+
+def test_a_browser_takes_float_interfaces_and_fixed_shapes(tiny_models: Path) -> None:
+    assert refused(read_graph(tiny_models / "convnet.tflite"), "browser") == []
+    free = inspect(tiny_models / "convnet_any_batch.tflite", target="browser")
+    with pytest.raises(CheckFailedError) as caught:
+        require_fit(free)
+    reason = "has a free dimension, shapes must be fixed (convert with a static batch: --batch static)"
+    path = tiny_models / "convnet_any_batch.tflite"
+    assert str(caught.value) == f"{path} does not fit browser: 'image' {reason}; 'scores' {reason}."
+    integers = inspect(tiny_models / "convnet_int8.tflite", target="litertjs")
+    reason = "is int8, inputs and outputs must be float32 (convert with a float interface: --io float)"
+    assert integers.misfits == (f"'image' {reason}", f"'scores' {reason}")
+
+
+def test_operators_that_are_too_new_come_with_a_way_out() -> None:
+    made = graph(
+        node("FULLY_CONNECTED", version=12),
+        node("FlexErf", custom=True),
+        node("Mine", custom=True),
+        node("STABLEHLO_SCATTER"),
+        node("STABLEHLO_SORT"),
+        node("CAST", version=8),
+    )
+    assert refused(made, "tflite-runtime-2.14") == [
+        "FlexErf is a TensorFlow operator, which needs the Flex delegate "
+        "(build the layer of operators that TFLite has, or end the file before it)",
+        "Mine is a custom operator that the engine does not have "
+        "(build the layer of standard operators, or end the file before it)",
+        "CAST has version 8, the engine stops at 5 (use LiteRT 2.1 or newer, or build the layer of other operators)",
+        "FULLY_CONNECTED has version 12, the engine stops at 10 "
+        "(use LiteRT 1.0 or newer, or convert with --granularity per-tensor)",
+        "the engine lacks STABLEHLO_SCATTER (use LiteRT 1.0 or newer, or build the layer of other operators)",
+        "the engine lacks STABLEHLO_SORT (build the layer of other operators)",
+    ]
+    assert refused(graph(node("CAST", version=8)), "pi3-32") == [
+        "CAST has version 8, the engine stops at 5 "
+        "(use a 64-bit system with LiteRT 2.1 or newer, or build the layer of other operators)"
+    ]
+    assert refused(graph(node("CAST", version=8), node("STABLEHLO_SCATTER")), "pi4") == []
+
+
+def test_types_that_are_too_new_are_refused() -> None:
+    made = graph(node("ADD"), x=tensor("uint4"), y=tensor("bfloat16"))
+    assert refused(made, "pi3-32") == [
+        "it has tensors of bfloat16, which the engine does not know "
+        "(use a 64-bit system with LiteRT 1.0 or newer, or convert it with another recipe)",
+        "it has tensors of uint4, which the engine does not know "
+        "(use a 64-bit system with LiteRT 2.1 or newer, or convert it with another recipe)",
+    ]
+    assert [text.split(",")[0] for text in refused(made, "litert-2.0")] == ["it has tensors of uint4"]
+    assert refused(made, "litert-2.1") == []
+
+
+def test_operator_sets_that_are_too_new_come_with_a_way_out() -> None:
+    made = graph(node("Mine", custom=True), versions={"ir": 11, "ai.onnx": 22})
+    assert refused(made, "ort-1.19", Format.ONNX) == [
+        "it has operator set 22, the engine stops at 21 "
+        "(export with operator set 21 or less, or use onnxruntime 1.21 or newer)",
+        "it has IR version 11, the engine stops at 10 (save it with ir_version 10, or use onnxruntime 1.23 or newer)",
+        "Mine is a custom operator that the engine does not have "
+        "(build the layer of standard operators, or end the file before it)",
+    ]
+    future = graph(versions={"ir": 99, "ai.onnx": 99})
+    assert refused(future, "pi5", Format.ONNX) == [
+        "it has operator set 99, the engine stops at 28 (export with operator set 28 or less)",
+        "it has IR version 99, the engine stops at 14 (save it with ir_version 14)",
+    ]
+
+
+def test_microcontrollers_want_one_kind_of_numbers() -> None:
+    made = graph(
+        node("ATAN2"),
+        node("FULLY_CONNECTED", "real", "eight"),
+        node("DEQUANTIZE", "half"),
+        node("Mine", custom=True),
+        real=tensor("float32"),
+        eight=tensor("int8"),
+        half=tensor("float16"),
+    )
+    assert refused(made, "micro") == [
+        "Mine is a custom operator that the engine does not have "
+        "(build the layer of standard operators, or end the file before it)",
+        "microcontrollers lack ATAN2 (build the layer of other operators)",
+        "FULLY_CONNECTED multiply real numbers by 8-bit weights, which microcontrollers do not "
+        "(convert with -p int8 or -p fp32)",
+        "its weights are float16, which microcontrollers do not widen (convert with -p int8 or -p fp32)",
+    ]
+
+
+def test_notes_refuse_nothing(tiny_models: Path) -> None:
+    integers = read_graph(tiny_models / "convnet_int8.tflite")
+    assert refused(integers, "pi3-32") == []
+    assert noted(integers, "pi3-32") == [
+        "its 8-bit operators run in built-in kernels: a few steps from LiteRT's answers, and several times slower"
+    ]
+    assert noted(integers, "pi4") == []
+    sixteen = graph(node("CONV_2D", "x"), x=tensor("int16"))
+    assert noted(sixteen, "pi4") == ["16-bit activations have no fast kernels in LiteRT"]
+    free = read_graph(tiny_models / "convnet_any_batch.tflite")
+    assert (refused(free, "android"), noted(free, "android")) == (
+        [],
+        ["'image' has a free dimension, which delegates such as the GPU's refuse"],
+    )
+    quantized = graph(node("QuantizeLinear"))
+    assert noted(quantized, "browser", Format.ONNX) == [
+        "ONNX Runtime Web ran an int8 MobileNetV2 three times slower than its fp32 file"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "sentence"),
+    [
+        (Format.ONNX, "pi3-32", "pi3-32 runs TFLite files; this is one of ONNX (convert its source with -f tflite)"),
+        (Format.KERAS, "pi4",
+         "pi4 runs TFLite and ONNX files; this is one of Keras (convert its source with -f tflite -f onnx)"),
+        (Format.TFLITE, "ort-1.20",
+         "ort-1.20 runs ONNX files; this is one of TFLite (convert its source with -f onnx)"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_format_is_refused(kind: Format, target: str, sentence: str) -> None:
+    assert refused(graph(), target, kind) == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("litert-js", "There is no target 'litert-js'; did you mean litertjs?"),
+        ("pi6", "There is no target 'pi6'; did you mean pi5?"),
+        ("litert-0.9", "What litert 0.9 takes was not measured; give litert-1.0 or a newer one."),
+        ("ort-1.10", "What ort 1.10 takes was not measured; give ort-1.16 or a newer one."),
+        ("toaster", "There is no target 'toaster'; choose one of: pi3-32, pi4, pi5, android, browser, micro, litertjs, "
+         "tflite-runtime-2.14, litert-2.3, ort-1.32."),
+    ],
+)  # fmt: skip
+def test_a_target_that_is_not_there_is_one_sentence(name: str, sentence: str) -> None:
+    with pytest.raises(InputError) as caught:
+        find_target(name)
+    assert str(caught.value) == sentence
+
+
+def test_versions_between_two_measured_ones_count_as_the_older() -> None:
+    old, new = graph(node("CAST", version=7)), graph(node("CAST", version=8))
+    assert [refused(old, f"litert-{v}") == [] for v in ("1.1", "1.2", "1.3", "2.3", "9.9")] == [False, *[True] * 4]
+    assert refused(new, "litert-2.1") == []
+    twenty_six = graph(versions={"ai.onnx": 26, "ir": 13})
+    assert [refused(twenty_six, f"ort-{v}", Format.ONNX) == [] for v in ("1.24", "1.25", "1.31")] == [False, True, True]
+    assert refused(twenty_six, "onnxruntime-1.31", Format.ONNX) == []
+    assert len(set(NAMES)) == len(NAMES)
+
+
+# The command
+
+
+def test_the_command_shows_findings_and_exits_1(tiny_models: Path) -> None:
+    path = tiny_models / "convnet_int8.tflite"
+    done = edgekit("inspect", path, "--target", "browser")
+    assert done.returncode == 1
+    assert "browser: LiteRT.js, measured with @litertjs/core 2.5.3 in Chromium" in done.stdout
+    assert "convert with a float interface: --io float" in " ".join(done.stdout.split())
+    fits = edgekit("inspect", path, "--target", "pi4")
+    assert (fits.returncode, "nothing speaks against pi4" in fits.stdout) == (0, True)
+    other = edgekit("inspect", tiny_models / "convnet.onnx", "--target", "pi3-32", "--json", "-")
+    (row,) = json.loads(other.stdout)["results"]
+    assert (other.returncode, row["findings"]) == (
+        1,
+        [
+            {
+                "what": "pi3-32 runs TFLite files; this is one of ONNX",
+                "remedy": "convert its source with -f tflite",
+                "severity": "refused",
+            }
+        ],
+    )
+    found = inspect(tiny_models / "convnet.onnx", target="pi3-32")
+    assert inspect_table.target_title(found) == "pi3-32: no engine for such files"
+
+
+# The engines at hand
+
+
+def stamped(path: Path, opset: int, ir: int) -> Path:
+    """A file of one Identity with these numbers."""
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1,)) for name in "xy"]
+    made = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "identity", values[:1], values[1:])
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", opset)])
+    model.ir_version = ir
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_onnxruntime_here_takes_what_the_table_says(tmp_path: Path) -> None:
+    import onnxruntime
+
+    major, minor = (int(part) for part in onnxruntime.__version__.split(".")[:2])
+    target = f"ort-{major}.{minor}"
+    opset, ir = ONNX_RUNTIME[max(v for v in ONNX_RUNTIME if v <= (major, minor))]
+    errors = tuple(vars(onnxruntime.capi.onnxruntime_pybind11_state)[n] for n in ("Fail", "InvalidGraph"))
+    for number, path in enumerate(
+        [stamped(tmp_path / f"{i}.onnx", *pair) for i, pair in enumerate(((opset, ir), (opset + 1, ir), (10, ir + 1)))]
+    ):
+        said = refused(read_onnx(path), target, Format.ONNX)
+        if number == 0:
+            assert said == []
+            onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        else:
+            assert len(said) == 1
+            with pytest.raises(errors):
+                onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("op", ["CONV_2D", "FULLY_CONNECTED", "SOFTMAX"])
+def test_litert_here_takes_what_the_table_says(op: str, tiny_models: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    version = installed("ai-edge-litert")
+    table = LITERT[max(v for v in LITERT if v <= version)]
+    for number, accepted in ((table[op], True), (table[op] + 1, False)):
+        data = bytearray((tiny_models / "convnet_int8.tflite").read_bytes())
+        codes = [c for c in open_root(bytes(data), "m").tables(1) if c.integer(3) == OPERATORS.index(op)]
+        data[codes[0].field(2)] = number
+        if accepted:
+            Interpreter(model_content=bytes(data))
+        else:
+            with pytest.raises(ValueError, match=f"Didn't find op for builtin opcode '{op}' version '{number}'"):
+                Interpreter(model_content=bytes(data))
+
+
+def installed(distribution: str) -> tuple[int, int]:
+    major, minor = importlib.metadata.version(distribution).split(".")[:2]
+    return int(major), int(minor)
+
+
+def test_litert_here_takes_every_type_that_it_is_said_to(tiny_models: Path, tmp_path: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    version = installed("ai-edge-litert")
+    for dtype, since in NEWER_TYPES.items():
+        model = open_model(tiny_models / "convnet.tflite")
+        unused: Any = type(model.subgraphs[0].tensors[0])()
+        unused.shape, unused.name, unused.type, unused.buffer = [1], "unused", DTYPES.index(dtype), 0
+        model.subgraphs[0].tensors.append(unused)
+        save_model(model, tmp_path / "m.tflite")
+        assert (refused(read_graph(tmp_path / "m.tflite"), "pi3-32") == []) is False
+        if version >= since:
+            Interpreter(model_path=str(tmp_path / "m.tflite")).allocate_tensors()
+
+
+def test_tables_grow() -> None:
+    """A newer engine takes all that an older one took."""
+    tables = [TFLITE_RUNTIME_2_14, *LITERT.values()]
+    for older, newer in itertools.pairwise(tables):
+        assert all(newer[op] >= version for op, version in older.items())
+    numbers = list(ONNX_RUNTIME.values())
+    assert numbers == sorted(numbers)
+    assert set().union(*tables) | MICRO_OPERATORS <= set(OPERATORS)
+
+
+micro = pytest.mark.skipif(
+    importlib.util.find_spec("tflite_micro") is None, reason="tflite-micro is not installed (edgekit-ml[micro])"
+)
+
+
+@micro
+@pytest.mark.parametrize("name", ["convnet.tflite", "convnet_int8.tflite", "two_inputs.tflite", "lstm.tflite"])
+def test_a_microcontroller_runs_what_fits(name: str, tiny_models: Path) -> None:
+    assert refused(read_graph(tiny_models / name), "micro") == []
+    assert micro_says(tiny_models / name) is None
+
+
+@micro
+@pytest.mark.parametrize("recipe", ["dynamic", "fp16"])
+def test_a_microcontroller_refuses_what_does_not_fit(recipe: str, tiny_models: Path, tmp_path: Path) -> None:
+    path = narrowed(tiny_models / "convnet.tflite", tmp_path / "m.tflite", recipe)
+    assert len(refused(read_graph(path), "micro")) == 1
+    assert refused(read_graph(path), "pi4") == []
+    assert micro_says(path) is not None
+
+
+def micro_says(path: Path) -> str | None:
+    """Why tflite-micro does not run a file on zeros, None where it does."""
+    from tflite_micro import runtime
+
+    try:
+        interpreter = runtime.Interpreter.from_bytes(path.read_bytes(), arena_size=1 << 20)
+        for place in range(len(read_graph(path).inputs)):
+            taken = interpreter.get_input_details(place)
+            interpreter.set_input(np.zeros(taken["shape"], taken["dtype"]), place)
+        interpreter.invoke()
+    except (RuntimeError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def narrowed(source: Path, path: Path, recipe: str) -> Path:
+    """``source`` with the weights of its dense layer in 8 bits beside real inputs, or in halves that are widened."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model: Any = open_model(source)
+    subgraph = model.subgraphs[0]
+    dense = next(o for o in subgraph.operators if code(model, o) == schema.BuiltinOperator.FULLY_CONNECTED)
+    weights = subgraph.tensors[dense.inputs[1]]
+    values = np.frombuffer(bytes(model.buffers[weights.buffer].data), np.float32)
+    buffer = schema.BufferT()
+    model.buffers.append(buffer)
+    if recipe == "dynamic":
+        scale = float(np.abs(values).max() / 127)
+        buffer.data = np.rint(values / scale).astype(np.int8).view(np.uint8)
+        weights.type, weights.buffer = schema.TensorType.INT8, len(model.buffers) - 1
+        weights.quantization = schema.QuantizationParametersT()
+        weights.quantization.scale, weights.quantization.zeroPoint = [scale], [0]
+    else:
+        buffer.data = values.astype(np.float16).view(np.uint8)
+        half: Any = schema.TensorT()
+        half.shape, half.name, half.type = list(weights.shape), "half", schema.TensorType.FLOAT16
+        half.buffer, weights.buffer = len(model.buffers) - 1, 0
+        subgraph.tensors.append(half)
+        widen, opcode = schema.OperatorT(), schema.OperatorCodeT()
+        opcode.deprecatedBuiltinCode = opcode.builtinCode = schema.BuiltinOperator.DEQUANTIZE
+        opcode.version = 3
+        model.operatorCodes.append(opcode)
+        widen.opcodeIndex = len(model.operatorCodes) - 1
+        widen.inputs, widen.outputs = [len(subgraph.tensors) - 1], [dense.inputs[1]]
+        subgraph.operators.insert(0, widen)
+    save_model(model, path)
+    return path
+
+
+def code(model: Any, operator: Any) -> int:
+    found = model.operatorCodes[operator.opcodeIndex]
+    return max(int(found.builtinCode), int(found.deprecatedBuiltinCode))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_rule_says_where_it_is_known_from(name: str) -> None:
+    for engine in find_target(name).engines.values():
+        assert engine.rules
+        assert engine.source.startswith("measured with ")
+
+
+def test_interfaces_are_looked_at_by_name() -> None:
+    made = Graph(
+        inputs=(TensorSpec(name="x", shape=(1, 2), dtype="int64"),), outputs=(), input_tensors={"x": "x"},
+        output_tensors={}, nodes=(), tensors={"x": tensor("int64")}, versions={},
+    )  # fmt: skip
+    assert refused(made, "browser") == [
+        "'x' is int64, inputs and outputs must be float32 (convert with a float interface: --io float)"
+    ]
+
+
+def test_the_stamp_is_read_back(tmp_path: Path) -> None:
+    assert dict(read_onnx(stamped(tmp_path / "s.onnx", 21, 10)).versions) == {"ir": 10, "ai.onnx": 21}
+    onnx.checker.check_model(str(tmp_path / "s.onnx"))
