@@ -1,5 +1,6 @@
-"""Is one model better than another on the same items? Paired figures for right and wrong answers."""
+"""Is one model better than another on the same items? Paired figures for right and wrong answers, and for scores."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,10 @@ import numpy.typing as npt
 from edgekit.errors import DataError
 
 Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 _RESAMPLES = 10_000
+_AT_ONCE = 1 << 22  # numbers drawn at a time, so that many items need no more memory
 
 
 def mcnemar_p(first: Flags, second: Flags) -> float:
@@ -44,6 +47,46 @@ def difference_interval(first: Flags, second: Flags, *, seed: int) -> tuple[floa
     return float(low), float(high)
 
 
-def _check(first: Flags, second: Flags) -> None:
+def mean_difference_interval(first: Floats, second: Floats, *, seed: int) -> tuple[float, float]:
+    """The 95 % interval of mean(second) - mean(first), (count,) scores of the same items, by 10,000 paired resamples.
+
+    Items are drawn with replacement, the same ones for both (percentile bootstrap, Efron and Tibshirani 1993, ch. 13).
+    """
+    _check(first, second)
+    gaps, generator = second - first, np.random.default_rng(seed)
+    means: list[Floats] = []
+    step = max(1, _AT_ONCE // len(gaps))
+    for start in range(0, _RESAMPLES, step):
+        drawn = generator.integers(len(gaps), size=(min(step, _RESAMPLES - start), len(gaps)))
+        means.append(gaps[drawn].mean(axis=1))
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def at_most_p(successes: int, n: int, share: float) -> float:
+    """The probability of at most ``successes`` among ``n`` items that each succeed with probability ``share``; exact.
+
+    >>> round(at_most_p(1, 3, 0.5), 6)
+    0.5
+    """
+    if not 0 <= successes <= n or n == 0 or not 0 <= share <= 1:
+        raise DataError(
+            "A probability needs 0 <= successes <= n, n > 0 and a share of 0 to 1; "
+            f"got {successes} of {n} and {share:g}."
+        )
+    if share in (0.0, 1.0):
+        return 1.0 if share == 0.0 or successes == n else 0.0
+    logs = (
+        math.lgamma(n + 1)
+        - math.lgamma(k + 1)
+        - math.lgamma(n - k + 1)
+        + k * math.log(share)
+        + (n - k) * math.log1p(-share)
+        for k in range(successes + 1)
+    )
+    return min(1.0, math.fsum(map(math.exp, logs)))
+
+
+def _check(first: Flags | Floats, second: Flags | Floats) -> None:
     if first.shape != second.shape or first.ndim != 1 or not len(first):
         raise DataError(f"A paired comparison needs the same items twice; got {first.shape} and {second.shape}.")
