@@ -16,7 +16,7 @@ EXISTING = click.Path(path_type=Path)
 """A path that the library itself checks, so that every error has our own wording."""
 
 
-def _require_writable(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+def require_writable_option(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """Refuse a target that cannot be written before the work whose results it is to take."""
     if value not in (None, "-"):
         require_writable(Path(str(value)))
@@ -27,7 +27,7 @@ json_option = click.option(
     "--json",
     "json_file",
     metavar="FILE",
-    callback=_require_writable,
+    callback=require_writable_option,
     help="Write the results as JSON to FILE; - is stdout.",
 )
 preprocess_option = click.option(
