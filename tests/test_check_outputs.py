@@ -191,7 +191,7 @@ def test_a_baseline_whose_parts_do_not_fit_is_refused(data: dict[str, tuple[obje
     assert str(caught.value) == sentence
 
 
-@pytest.mark.parametrize(("places", "values"), [((0, 1), (0.5,)), ((-1,), (0.5,))])
+@pytest.mark.parametrize(("places", "values"), [((0, 1), (0.5,)), ((-1,), (0.5,)), ((), ())])
 def test_scores_without_their_places_are_refused(places: tuple[int, ...], values: tuple[float, ...]) -> None:
     with pytest.raises(InputError) as caught:
         Scores(places=places, values=values)

@@ -166,6 +166,7 @@ def found(class_id: int, score: float, box: tuple[float, float, float, float]) -
         ((found(1, 0.9, BOX),), (), False),
         ((), (found(1, 0.9, BOX),), False),
         ((found(1, 0.51, BOX),), (found(1, 0.3, BOX),), True),  # just below what is shown
+        ((found(1, 0.9, BOX),), (found(1, 0.3, BOX),), False),
         ((found(1, 0.4, BOX),), (), True),  # shown by neither
     ],
 )

@@ -22,7 +22,19 @@ HEAVY = {
 ENGINES = {"ai_edge_litert", "onnxruntime", "flatbuffers", "google", "PIL"}
 """What a verb may load when it runs a model or reads an image."""
 
-DEVICE_VERBS = ("inspect", "predict", "evaluate", "compare", "benchmark", "card", "doctor", "report", "zoo", "demo")
+DEVICE_VERBS = (
+    "inspect",
+    "predict",
+    "evaluate",
+    "compare",
+    "benchmark",
+    "card",
+    "doctor",
+    "report",
+    "zoo",
+    "demo",
+    "check",
+)
 
 FOLDERS = {"models": "edgekit.models", "converters": "edgekit.converters", "demos": "edgekit.demos"}
 

@@ -15,7 +15,10 @@ from edgekit.measure.stats import Ratio
 from edgekit.preprocessing import Preprocessing
 
 SCHEMA_VERSION = 1
+FIRST_ITEMS = 8
+"""Of so many items what is fed, and what comes out, is kept."""
 MOST_SCORES = 100
+"""So many scores of an item are kept, the largest."""
 _MOST_BYTES = 256 << 20
 
 Found = tuple[float, float, float, float, float, float]
@@ -55,7 +58,7 @@ class Scores:
     values: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if len(self.places) != len(self.values) or min(self.places, default=0) < 0:
+        if not self.places or len(self.places) != len(self.values) or min(self.places) < 0:
             raise InputError("The baseline's outputs and their places do not belong together; make it anew.")
 
     def largest(self, count: int) -> "Scores":
@@ -91,6 +94,10 @@ class ModelRecord:
     labels: tuple[str, ...] | None = None
     calibration: Calibration | None = None
     latency: Ratio | None = None
+
+    def __post_init__(self) -> None:
+        if self.model_bytes < 1 or (self.latency is not None and self.latency.value <= 0):
+            raise InputError("The baseline has a model without a size or without a latency; make it anew.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +160,9 @@ class Baseline:
                 if self.metric is Metric.TOP1
                 else (record.contributions, record.objects)
             )
-            if any(len(values) != count for values in by_item) or set(record.correct) - {"0", "1"}:
+            first = min(count, FIRST_ITEMS)
+            complete = all(len(values) == count for values in by_item) and not set(record.correct) - {"0", "1"}
+            if not complete or len(record.inputs) != first or len(record.outputs) not in (0, first):
                 raise InputError(f"The baseline's answers of {file} are not one for each of its items; make it anew.")
 
 
@@ -183,7 +192,7 @@ def write_baseline(path: Path, baseline: Baseline) -> None:
 def dump(baseline: Baseline) -> bytes:
     """``baseline`` as JSON, a line for each list of numbers, so that it stays readable, and so do its changes.
 
-    Of the scores of an item the largest `MOST_SCORES` are kept.
+    Of the scores of an item `MOST_SCORES` are kept.
     """
     models = {
         file: replace(record, outputs=tuple(scores.largest(MOST_SCORES) for scores in record.outputs))

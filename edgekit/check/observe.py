@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.check.baseline import Calibration, DataRecord, Figure, Found, Metric, ModelRecord, Scores
+from edgekit.check.baseline import FIRST_ITEMS, Calibration, DataRecord, Figure, Found, Metric, ModelRecord, Scores
 from edgekit.check.budgets import Config, data_source, preprocess_option
 from edgekit.check.items import record_data, same_items
 from edgekit.check.latency import Ratios, time_against
@@ -28,9 +28,6 @@ from edgekit.tasks.coco_contributions import image_contributions
 from edgekit.tasks.heads import Detections
 from edgekit.tasks.labels import require_labels
 from edgekit.workers import Progress, silent
-
-FIRST_ITEMS = 8
-"""Of so many items what is fed, and what comes out, is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
