@@ -120,7 +120,9 @@ def test_a_new_baseline_keeps_why(folder: Path) -> None:
     double_a_scale(folder / MODEL)
     done = edgekit("check", "--update", "--reason", "the scale\nis meant", cwd=folder)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "Recorded a new baseline of 1 model: the scale is meant\n"
+    assert done.stderr == (
+        f"{MODEL}: 25.00 %, {(folder / MODEL).stat().st_size:,} bytes\nRecorded a new baseline: the scale is meant\n"
+    )
     assert regressed(folder) == set()
     first, second = read_baseline(folder / "baseline.json").history
     assert (first.reason, second.reason) == ("the first baseline", "the scale is meant")

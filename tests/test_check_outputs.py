@@ -17,11 +17,13 @@ from edgekit.check.baseline import Baseline, DataRecord, Metric, Scores, dump, r
 from edgekit.check.budgets import Budgets, Config, DataSettings, LatencySettings, ModelEntry
 from edgekit.check.judge import Line
 from edgekit.check.outputs import to_junit, to_markdown
+from edgekit.check.recording import doubts
 from edgekit.check.run import CheckReport, check
 from edgekit.check.template import render
 from edgekit.check.verdicts import Finding, Verdict
 from edgekit.codec import from_jsonable
 from edgekit.errors import InputError
+from edgekit.measure.stats import Ratio
 
 MODEL = "small.int8.onnx"
 
@@ -87,6 +89,23 @@ def test_a_target_that_cannot_be_written_is_refused_before_the_work(option: str,
     done = edgekit("check", option, ".", cwd=damaged)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "edgekit: . is a folder; give the name of a file to write.\n"
+
+
+@pytest.mark.parametrize("option", ["--junit", "--markdown"])
+def test_the_tables_place_is_for_json_alone(option: str, damaged: Path) -> None:
+    done = edgekit("check", option, "-", cwd=damaged)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == (
+        "edgekit: --junit and --markdown write files; standard output is for --json alone."
+    )
+
+
+def test_a_machine_under_difficulties_is_remarked(report: CheckReport) -> None:
+    assert doubts(report.seen) == ()
+    busy = replace(report.seen, doubts=("load: other work took 2.0 of 2 CPUs during the run",))
+    assert doubts(busy) == (
+        "Latencies were measured under difficulties: load: other work took 2.0 of 2 CPUs during the run.",
+    )
 
 
 def test_names_of_any_kind_stay_text(report: CheckReport) -> None:
@@ -164,7 +183,7 @@ def test_a_baseline_keeps_the_largest_of_many_scores(damaged: Path, tmp_path: Pa
     baseline = read_baseline(damaged / "baseline.json")
     record = baseline.models[MODEL]
     many = Scores(places=tuple(range(1000)), values=tuple(float(v) for v in range(1000)))
-    wide = replace(baseline, models={MODEL: replace(record, outputs=(many,))})
+    wide = replace(baseline, models={MODEL: replace(record, outputs=(many,) * 8)})
     (tmp_path / "wide.json").write_bytes(dump(wide))
     kept = read_baseline(tmp_path / "wide.json").models[MODEL].outputs[0]
     assert kept.places == tuple(range(900, 1000))
@@ -189,6 +208,14 @@ def test_a_baseline_whose_parts_do_not_fit_is_refused(data: dict[str, tuple[obje
     with pytest.raises(InputError) as caught:
         Baseline(metric=Metric.TOP1, machine="m", reference_sha256=None, data=replace(DATA, **data), models={})  # type: ignore[arg-type]
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("change", [{"model_bytes": 0}, {"latency": Ratio(value=0.0, low=0.0, high=0.0)}])
+def test_a_model_without_size_or_latency_is_refused(change: dict[str, object], damaged: Path) -> None:
+    record = read_baseline(damaged / "baseline.json").models[MODEL]
+    with pytest.raises(InputError) as caught:
+        replace(record, **change)  # type: ignore[arg-type]
+    assert str(caught.value) == "The baseline has a model without a size or without a latency; make it anew."
 
 
 @pytest.mark.parametrize(("places", "values"), [((0, 1), (0.5,)), ((-1,), (0.5,)), ((), ())])

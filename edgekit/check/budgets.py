@@ -8,7 +8,7 @@ from typing import Any
 from edgekit.codec import from_jsonable
 from edgekit.data import KNOWN
 from edgekit.errors import InputError
-from edgekit.feeding import PRESETS
+from edgekit.preprocessing import PRESETS
 
 CONFIG = "edgekit.toml"
 SCHEMA_VERSION = 1

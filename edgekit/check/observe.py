@@ -88,39 +88,35 @@ class _Seen:
 
 
 def _look(config: Config, folder: Path, dataset: Dataset, known: DataRecord | None, progress: Progress) -> _Seen:
-    chosen = dataset if known is None else same_items(dataset, config.data, known)
-    drawing = {"samples": config.data.samples if known is None else None, "seed": config.data.seed}
-    labels = None if config.data.labels is None else read_labels(folder / config.data.labels)
-    told = {"preprocess": preprocess_option(config.data, folder), "labels": labels}
+    asked = config.data
+    metric = Metric.TOP1 if dataset.boxes is None and asked.decoder is None else Metric.MAP
+    chosen = dataset if known is None else same_items(dataset, asked, known)
+    samples = asked.samples if known is None else None
+    preprocess = preprocess_option(asked, folder)
+    labels = None if asked.labels is None else read_labels(folder / asked.labels)
     paths = [folder / model.file for model in config.models]
-    metric = Metric.TOP1 if dataset.boxes is None and config.data.decoder is None else Metric.MAP
     if metric is Metric.TOP1:
         require_labels(dataset)
-        subjects = open_subjects(paths, threads=1, **told)
-        classified = evaluate_subjects(subjects, chosen, progress=progress, **drawing)
-        indices, left_out = classified.indices, classified.left_out
-        records = [_of_classifier(entry) for entry in classified.entries]
+        subjects = open_subjects(paths, preprocess=preprocess, labels=labels, threads=1)
+        answers = evaluate_subjects(subjects, chosen, samples=samples, seed=asked.seed, progress=progress)
+        indices, left_out = answers.indices, answers.left_out
+        records = [_of_classifier(entry) for entry in answers.entries]
     else:
         truth, names = require_boxes(chosen)
-        detectors = open_detectors(paths, decoder=config.data.decoder, threads=1, **told)
+        detectors = open_detectors(paths, preprocess=preprocess, labels=labels, decoder=asked.decoder, threads=1)
         subjects = tuple(detector.subject for detector in detectors)
-        detected = evaluate_detectors(detectors, chosen, progress=progress, **drawing)
-        indices, left_out = detected.indices, detected.left_out
+        found = evaluate_detectors(detectors, chosen, samples=samples, seed=asked.seed, progress=progress)
+        indices, left_out = found.indices, found.left_out
         looked_at = [truth[index] for index in indices]
-        records = [_of_detector(e, image_contributions(e.found, looked_at, names)) for e in detected.entries]
-    data = known or record_data(dataset, config.data, indices)
+        records = [_of_detector(e, image_contributions(e.found, looked_at, names)) for e in found.entries]
+    data = known or record_data(dataset, asked, indices)
     first = [dataset.items[index] for index in data.indices[:FIRST_ITEMS]]
-    keep = metric is Metric.TOP1
-    return _Seen(
-        metric=metric,
-        data=data,
-        places=tuple(range(len(indices))) if known is None else indices,
-        left_out=left_out,
-        records=tuple(
-            _with_first_items(record, subject, first, keep_outputs=keep)
-            for record, subject in zip(records, subjects, strict=True)
-        ),
-    )
+    complete = [
+        _with_first_items(record, subject, first, keep_outputs=metric is Metric.TOP1)
+        for record, subject in zip(records, subjects, strict=True)
+    ]
+    places = indices if known is not None else tuple(range(len(indices)))
+    return _Seen(metric=metric, data=data, places=places, left_out=left_out, records=tuple(complete))
 
 
 def _of_classifier(entry: Evaluation) -> ModelRecord:

@@ -7,8 +7,6 @@ import click
 from edgekit.cli import common
 from edgekit.cli.tables import print_table
 
-_WRITTEN = {"metavar": "FILE", "callback": common.require_writable_option}
-
 
 @click.group("check", invoke_without_command=True)
 @click.option(
@@ -23,8 +21,8 @@ _WRITTEN = {"metavar": "FILE", "callback": common.require_writable_option}
 @click.option("--reason", metavar="TEXT", help="Why the baseline changes; it is kept.")
 @common.data_dir_option
 @common.json_option
-@click.option("--junit", "junit_file", help="Write JUnit's XML to FILE.", **_WRITTEN)
-@click.option("--markdown", "markdown_file", help="Write a summary for GitHub to FILE.", **_WRITTEN)
+@common.written_option("--junit", "junit_file", "Write the lines as JUnit's XML to FILE.")
+@common.written_option("--markdown", "markdown_file", "Write the lines as a summary for GitHub to FILE.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -46,18 +44,17 @@ def command(
         return
     if renew != (reason is not None):
         raise click.UsageError("--update and --reason TEXT belong together: a new baseline keeps why it was made.")
-    from edgekit.check import check, require_no_regression, update
-    from edgekit.check.outputs import COLUMNS, marked, rows, title, to_json, to_junit, to_markdown
-    from edgekit.files import write_atomic
-
+    if "-" in (junit_file, markdown_file):
+        raise click.UsageError("--junit and --markdown write files; standard output is for --json alone.")
     if reason is not None:
         if any((json_file, junit_file, markdown_file)):
             raise click.UsageError("--update judges nothing; leave out --json, --junit and --markdown.")
-        with common.progress_bar() as progress:
-            change = update(config, reason=reason, data_dir=data_dir, progress=progress)
-        count = len(change.models)
-        common.say(f"Recorded a new baseline of {count} model{'s' if count > 1 else ''}: {change.reason}")
+        _renew(config, reason, data_dir)
         return
+    from edgekit.check import check, require_no_regression
+    from edgekit.check.outputs import COLUMNS, marked, rows, title, to_json, to_junit, to_markdown
+    from edgekit.files import write_atomic
+
     with common.progress_bar() as progress:
         report = check(config, data_dir=data_dir, progress=progress)
     for note in report.notes:
@@ -140,6 +137,16 @@ def start(
     for note in made.notes:
         common.say(note)
     common.say(f"Wrote {made.config} and {made.baseline}. Check with: edgekit check")
+
+
+def _renew(config: Path, reason: str, data_dir: Path | None) -> None:
+    from edgekit.check import update
+
+    with common.progress_bar() as progress:
+        change = update(config, reason=reason, data_dir=data_dir, progress=progress)
+    for file, model in change.models.items():
+        common.say(f"{file}: {100 * model.metric:.2f} %, {model.model_bytes:,} bytes")
+    common.say(f"Recorded a new baseline: {change.reason}")
 
 
 def _refuse_options(context: click.Context) -> None:
