@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_coco_contributions import FOUND, MANY, NAMES
 
 from edgekit.check import verdicts
 from edgekit.check.baseline import Calibration, Figure, Found, Metric, ModelRecord, Scores
@@ -12,6 +13,7 @@ from edgekit.check.objects import same_sure_objects
 from edgekit.check.verdicts import Case, Finding, Verdict
 from edgekit.measure.stats import Ratio
 from edgekit.preprocessing import preset
+from edgekit.tasks.coco_contributions import image_contributions
 
 RECORD = ModelRecord(
     sha256="0" * 64,
@@ -115,10 +117,24 @@ def test_one_bad_image_is_not_told_from_chance() -> None:
     found = mean_ap(before, now, limit=0.01)
     assert found.verdict is Verdict.PASS
     assert found.why == (
-        "1 of 20 images differ; drop of 0.00 to 15.00 points (95 %); beyond the budget, and not to be told from chance"
+        "drop of 0.00 to 15.00 points (95 %); randomization p 1; beyond the budget, and not to be told from chance"
     )
     assert mean_ap(before, before - np.r_[np.ones(5), np.zeros(15)]).verdict is Verdict.PASS
     assert mean_ap(before, before - np.r_[np.ones(6), np.zeros(14)]).verdict is Verdict.REGRESS
+
+
+def test_detections_lost_in_one_image_are_not_told_from_chance_and_in_many_are() -> None:
+    """With the contributions of real detections, of which all change a little when one does."""
+    before = image_contributions(FOUND, MANY, NAMES)
+
+    def without(count: int) -> Finding:
+        blind = [found.at(slice(0)) for found in FOUND[:count]]
+        return mean_ap(before, image_contributions([*blind, *FOUND[count:]], MANY, NAMES), limit=0.01)
+
+    assert without(0).why == "drop of 0.00 to 0.00 points (95 %); randomization p 1"
+    assert without(2).verdict is Verdict.PASS
+    assert without(2).figures["drop"] > 0.01
+    assert without(10).verdict is Verdict.REGRESS
 
 
 def test_two_detectors_of_one_quality_seldom_regress() -> None:

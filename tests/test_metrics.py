@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from edgekit.measure.metrics import (
     totals,
     wilson_interval,
 )
-from edgekit.measure.paired import at_most_p, difference_interval, mcnemar_p, mean_difference_interval
+from edgekit.measure.paired import at_most_p, difference_interval, mcnemar_p, mean_difference_interval, sign_flip_p
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
 PAIRS = array_shapes(max_dims=3, max_side=6).flatmap(
@@ -158,6 +159,24 @@ def test_the_bootstrap_of_scores_pairs_them() -> None:
     assert mean_difference_interval(scores, scores - 0.01, seed=0) == pytest.approx((-0.01, -0.01))
 
 
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=12))
+def test_the_randomization_test_of_answers_is_mcnemars(pairs: list[tuple[bool, bool]]) -> None:
+    first, second = (np.array(x) for x in zip(*pairs, strict=True))
+    expected = pytest.approx(mcnemar_p(first, second))
+    assert sign_flip_p(first.astype(float), second.astype(float), seed=0) == expected
+
+
+def test_the_randomization_test_of_many_is_that_of_all_ways_and_repeats() -> None:
+    rng = np.random.default_rng(8)
+    first = rng.random(13)
+    second = first + rng.normal(0.1, 0.3, 13)
+    signs = np.array(list(product((-1, 1), repeat=13)))
+    exact = np.mean(np.abs(signs @ (second - first)) >= abs((second - first).sum()) - 1e-12)
+    assert sign_flip_p(first, second, seed=1) == pytest.approx(exact, abs=0.02)
+    assert sign_flip_p(first, second, seed=1) == sign_flip_p(first, second, seed=1)
+    assert sign_flip_p(first, first + 1, seed=1) == pytest.approx(1 / 10_001, abs=3e-4)
+
+
 @given(st.integers(1, 400), st.data())
 def test_the_probability_of_at_most_so_many_is_the_binomial_one(n: int, data: st.DataObject) -> None:
     successes, share = data.draw(st.integers(0, n)), data.draw(st.floats(0, 1))
@@ -174,7 +193,7 @@ def test_an_impossible_share_is_refused(successes: int, n: int, share: float) ->
 
 
 def test_paired_figures_need_the_same_items() -> None:
-    intervals = (difference_interval, mean_difference_interval)
+    intervals = (difference_interval, mean_difference_interval, sign_flip_p)
     for figure in (mcnemar_p, *(partial(interval, seed=0) for interval in intervals)):
         with pytest.raises(DataError) as caught:
             figure(np.ones(2, bool), np.ones(3, bool))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit.artifact import open_artifact
-from edgekit.check.baseline import dump
+from edgekit.check.baseline import Metric, dump
 from edgekit.check.budgets import CONFIG, Budgets, Config, DataSettings, LatencySettings, ModelEntry
 from edgekit.check.observe import Observation, observe
 from edgekit.check.recording import doubts, recorded
@@ -86,8 +86,11 @@ def init(
     seen = observe(_limited(config, unlimited), output_dir, data_dir=data_dir, progress=progress)
     ratios = {file: record.latency for file, record in seen.models.items() if record.latency is not None}
     config = _limited(config, {file: _allowed(ratio) for file, ratio in ratios.items()})
+    if seen.metric is Metric.MAP:  # whose outputs are not compared
+        config = replace(config, budgets=replace(DEFAULTS, min_sqnr_db=None))
     measured = {file: f"measured: {r.value:.3g} ({r.low:.3g} to {r.high:.3g})" for file, r in ratios.items()}
-    text = render(config, measured, least=least_drop(len(seen.data.indices)))
+    least = least_drop(len(seen.data.indices), seen.metric)
+    text = render(config, measured, least=least)
     with Staging(output_dir) as stage:
         (stage.path / CONFIG).write_text(text, encoding="utf-8")
         (stage.path / config.baseline).write_bytes(dump(recorded(seen, "the first baseline")))
@@ -96,16 +99,18 @@ def init(
         config=output_dir / CONFIG,
         baseline=output_dir / config.baseline,
         seen=seen,
-        notes=(least_drop(len(seen.data.indices)), *_unwatched(config), *doubts(seen)),
+        notes=(least, *_unwatched(config), *doubts(seen)),
     )
 
 
-def least_drop(count: int) -> str:
+def least_drop(count: int, metric: Metric) -> str:
     """A sentence on what so many items can tell.
 
-    >>> least_drop(360)
+    >>> least_drop(360, Metric.TOP1)
     'With 360 items a drop of less than 1.7 points is not told from chance.'
     """
+    if metric is Metric.MAP:
+        return f"A drop in fewer than {LEAST_DIFFERING} of the {count} images is not told from chance."
     return f"With {count} items a drop of less than {100 * LEAST_DIFFERING / count:.2g} points is not told from chance."
 
 
