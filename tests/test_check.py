@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from check_project import DAMAGES, change_card, double_a_scale, grow, project
+from check_project import DAMAGES, HOW, change_card, double_a_scale, grow, project
 from command import edgekit
 
 from edgekit.artifact import open_artifact
 from edgekit.card import DataRef
 from edgekit.check import Line, Verdict, check, init, require_no_regression, update
 from edgekit.check.baseline import read_baseline
+from edgekit.codec import to_jsonable
 from edgekit.data import Part, item_digest, open_data
 from edgekit.errors import CheckFailedError, InputError
 
@@ -98,11 +99,18 @@ def test_the_command_begins_and_passes(folder: Path) -> None:
 
 
 def test_paths_are_those_of_the_configuration_wherever_it_is_called(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    init([folder / MODEL], str(folder / "photos.npz"), output_dir=tmp_path / "elsewhere")
-    assert 'file = "../project/small.int8.onnx"' in (tmp_path / "elsewhere" / "edgekit.toml").read_text()
-    done = edgekit("check", "--config", "elsewhere/edgekit.toml", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / "far").mkdir()
+    (tmp_path / "elsewhere").symlink_to("far/new")
+    (tmp_path / "far" / "new").mkdir()
+    (tmp_path / "far" / "latest.onnx").symlink_to(folder / MODEL)
+    elsewhere = tmp_path / "elsewhere"
+    init([tmp_path / "far" / "latest.onnx"], str(folder / "photos.npz"), output_dir=elsewhere)
+    assert 'file = "../latest.onnx"' in (elsewhere / "edgekit.toml").read_text()
+    init([folder / MODEL], str(folder / "photos.npz"), output_dir=tmp_path / "new")
+    assert 'file = "../project/small.int8.onnx"' in (tmp_path / "new" / "edgekit.toml").read_text()
+    for name in ("elsewhere", "new"):
+        done = edgekit("check", "--config", f"{name}/edgekit.toml", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_what_got_better_is_told_and_passes(folder: Path) -> None:
@@ -393,12 +401,50 @@ def test_files_that_are_no_text_or_too_large_are_refused(folder: Path) -> None:
 def test_data_without_labels_cannot_begin(folder: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "bare.npz", x=np.zeros((3, 8, 8, 3), np.float32))
     with pytest.raises(InputError, match=r"^The data set bare has no labels; expected"):
-        init([folder / MODEL], str(tmp_path / "bare.npz"), output_dir=tmp_path)
+        init([folder / MODEL], str(tmp_path / "bare.npz"), output_dir=tmp_path / "new")
     assert [p.name for p in tmp_path.iterdir() if p.name != "project"] == ["bare.npz"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((MODEL, "--data", "photo"), "There is no data set or path 'photo'; choose one of: digits, "),
+        (("none.onnx", "--data", "photos.npz"), "none.onnx does not exist; check the path."),
+        (
+            (MODEL, "--data", "photos.npz", "--reference", "none.onnx"),
+            "new/../none.onnx does not exist; check the path.",
+        ),
+        (
+            (MODEL, "--data", "photos.npz", "--labels", "none"),
+            "The labels file new/../none cannot be read: No such file",
+        ),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_is_written(
+    arguments: tuple[str, ...], sentence: str, folder: Path
+) -> None:
+    done = edgekit("check", "init", *arguments, "-o", "new", cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"edgekit: {sentence}")
+    assert not (folder / "new").exists()
+
+
+def test_a_card_file_tells_the_preprocessing(folder: Path) -> None:
+    (folder / "cards").mkdir()
+    (folder / "cards" / "how.json").write_text(json.dumps(to_jsonable(HOW)))
+    change_card(folder / MODEL, preprocessing=None)
+    for given, written in (("cards/how.json", "../cards/how.json"), ("unit", "unit")):
+        done = edgekit(
+            *("check", "init", MODEL, "--data", "photos.npz", "--preprocess", given, "-o", "new", "--force"), cwd=folder
+        )
+        assert done.returncode == 0, done.stderr
+        assert f'preprocess = "{written}"' in (folder / "new" / "edgekit.toml").read_text()
+        assert check(folder / "new" / "edgekit.toml").regressed == ()
 
 
 def test_a_name_that_no_toml_holds_is_refused(folder: Path, tmp_path: Path) -> None:
     name = tmp_path / "caf\udce9.npz"
+    shutil.copy(folder / "photos.npz", name)
     with pytest.raises(InputError) as caught:
         init([folder / MODEL], str(name), output_dir=tmp_path)
     assert str(caught.value) == f"{str(name)!r} is a name that is not UTF-8; rename it."

@@ -13,7 +13,7 @@ from edgekit.check.observe import Observation, observe
 from edgekit.check.recording import doubts, recorded
 from edgekit.check.template import render
 from edgekit.check.verdicts import LEAST_DIFFERING
-from edgekit.data import KNOWN
+from edgekit.data import KNOWN, Part, open_data
 from edgekit.errors import InputError
 from edgekit.files import Staging, refuse_existing
 from edgekit.measure.stats import Ratio
@@ -64,14 +64,15 @@ def init(
     ``force``.
     """
     names = [_relative(path, output_dir) for path in paths]
+    if data not in KNOWN and not Path(data).exists():
+        open_data(data, part=Part.EVALUATION, data_dir=data_dir)  # says so in the words that were given
+    card = preprocess is not None and preprocess not in PRESETS and Path(preprocess).is_file()
     config = Config(
         data=DataSettings(
             source=data if data in KNOWN else _relative(Path(data), output_dir),
             samples=samples,
             seed=seed,
-            preprocess=preprocess
-            if preprocess is None or preprocess in PRESETS
-            else _relative(Path(preprocess), output_dir),
+            preprocess=_relative(Path(str(preprocess)), output_dir) if card else preprocess,
             labels=None if labels is None else _relative(labels, output_dir),
             decoder=decoder,
         ),
@@ -79,19 +80,15 @@ def init(
         models=tuple(ModelEntry(file=name) for name in names),
     )
     refuse_existing((output_dir / CONFIG, output_dir / config.baseline), force=force)
-    timing = LatencySettings(reference=_relative(reference or _reference(paths), output_dir), threads=threads)
+    floats = [path for path in paths if open_artifact(path).recipe == Precision.FP32.value]
+    timing = LatencySettings(reference=_relative(reference or [*floats, *paths][0], output_dir), threads=threads)
     if any(name != timing.reference for name in names):
         config = replace(config, latency=timing)
     unlimited = dict.fromkeys((name for name in names if name != timing.reference), math.inf)  # what has one is timed
-    seen = observe(_limited(config, unlimited), output_dir, data_dir=data_dir, progress=progress)
-    ratios = {file: record.latency for file, record in seen.models.items() if record.latency is not None}
-    config = _limited(config, {file: _allowed(ratio) for file, ratio in ratios.items()})
-    if seen.metric is Metric.MAP:  # whose outputs are not compared
-        config = replace(config, budgets=replace(DEFAULTS, min_sqnr_db=None))
-    measured = {file: f"measured: {r.value:.3g} ({r.low:.3g} to {r.high:.3g})" for file, r in ratios.items()}
-    least = least_drop(len(seen.data.indices), seen.metric)
-    text = render(config, measured, least=least)
-    with Staging(output_dir) as stage:
+    with Staging(output_dir) as stage:  # which makes the folder that paths start in
+        seen = observe(_limited(config, unlimited), output_dir, data_dir=data_dir, progress=progress)
+        least = least_drop(len(seen.data.indices), seen.metric)
+        config, text = _with_limits(config, seen, least)
         (stage.path / CONFIG).write_text(text, encoding="utf-8")
         (stage.path / config.baseline).write_bytes(dump(recorded(seen, "the first baseline")))
         stage.publish(CONFIG, config.baseline, force=force)
@@ -101,6 +98,16 @@ def init(
         seen=seen,
         notes=(least, *_unwatched(config), *doubts(seen)),
     )
+
+
+def _with_limits(config: Config, seen: Observation, least: str) -> tuple[Config, str]:
+    """``config`` with the limits that follow from what was ``seen``, and its text."""
+    ratios = {file: record.latency for file, record in seen.models.items() if record.latency is not None}
+    config = _limited(config, {file: _allowed(ratio) for file, ratio in ratios.items()})
+    if seen.metric is Metric.MAP:  # whose outputs are not compared
+        config = replace(config, budgets=replace(DEFAULTS, min_sqnr_db=None))
+    measured = {file: f"measured: {r.value:.3g} ({r.low:.3g} to {r.high:.3g})" for file, r in ratios.items()}
+    return config, render(config, measured, least=least)
 
 
 def least_drop(count: int, metric: Metric) -> str:
@@ -115,17 +122,14 @@ def least_drop(count: int, metric: Metric) -> str:
 
 
 def _relative(path: Path, folder: Path) -> str:
-    name = Path(os.path.relpath(path, folder)).as_posix()
+    """``path`` as seen from ``folder``, of which either may be reached by links; it may be a link itself."""
+    absolute = Path(os.path.realpath(path.parent)) / path.name if path.name not in ("", "..") else path.resolve()
+    name = Path(os.path.relpath(absolute, os.path.realpath(folder))).as_posix()
     try:
         name.encode()
     except UnicodeEncodeError:
         raise InputError(f"{str(path)!r} is a name that is not UTF-8; rename it.") from None
     return name
-
-
-def _reference(paths: Sequence[Path]) -> Path:
-    floats = [path for path in paths if open_artifact(path).recipe == Precision.FP32.value]
-    return (floats or list(paths))[0]
 
 
 def _limited(config: Config, limits: Mapping[str, float]) -> Config:
