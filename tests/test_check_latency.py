@@ -124,6 +124,26 @@ def test_a_device_that_is_not_there_is_one_sentence(original: Path) -> None:
         time_against(original / FP32, {}, settings, limits={}, device="moon://x", progress=silent)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (f'reference = "{FP32}"', 'reference = "none.onnx"', "{folder}/none.onnx does not exist; check the path."),
+        ("threads = 1", "threads = 0", "The numbers of threads are [0]; expected different ones of at least 1."),
+        ("min_secs = 0.2", "min_secs = -1.0", "A benchmark's min_duration_s is 0 or more; got -1.0."),
+        ("runs = 50", "runs = 0", "A benchmark's runs is 1 or more; got 0."),
+        ("runs = 50", "loops = 50", "{folder}/edgekit.toml.latency has an unknown key 'loops'; known keys: reference, "
+         "threads, runs, min_secs."),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_one_sentence(old: str, new: str, sentence: str, folder: Path) -> None:
+    text = (folder / "edgekit.toml").read_text()
+    assert old in text
+    (folder / "edgekit.toml").write_text(text.replace(old, new))
+    with pytest.raises(InputError) as caught:
+        check(folder / "edgekit.toml")
+    assert str(caught.value) == sentence.replace("{folder}", str(folder))
+
+
 def test_what_changed_around_the_models_is_remarked(folder: Path) -> None:
     text = (folder / "baseline.json").read_text()
     machine, engine = read_baseline(folder / "baseline.json").machine, "onnxruntime 0.1"

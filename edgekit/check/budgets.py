@@ -8,6 +8,7 @@ from typing import Any
 from edgekit.codec import from_jsonable
 from edgekit.data import KNOWN
 from edgekit.errors import InputError
+from edgekit.measure.settings import BenchmarkSettings
 from edgekit.preprocessing import PRESETS
 
 CONFIG = "edgekit.toml"
@@ -75,6 +76,13 @@ class LatencySettings:
     threads: int = 1
     runs: int = 50
     min_secs: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.benchmark(seed=0)
+
+    def benchmark(self, *, seed: int) -> BenchmarkSettings:
+        """The same as a benchmark has it; `InputError` for what it does not take."""
+        return BenchmarkSettings(threads=(self.threads,), runs=self.runs, min_duration_s=self.min_secs, seed=seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

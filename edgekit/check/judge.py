@@ -8,6 +8,7 @@ from edgekit.check.baseline import Baseline, Metric
 from edgekit.check.budgets import Config
 from edgekit.check.observe import Observation
 from edgekit.check.verdicts import Case, Finding, Verdict
+from edgekit.errors import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,9 @@ class Line:
         """All of it in words."""
         found = self.found
         why = f" ({found.why})" if found.why else ""
-        return f"{self.title}: {found.verdict}: {found.now}, baseline {found.baseline}, budget {found.limit}{why}"
+        return printable(
+            f"{self.title}: {found.verdict}: {found.now}, baseline {found.baseline}, budget {found.limit}{why}"
+        )
 
 
 # Name of the line: the budget that it is about, and who judges.

@@ -7,7 +7,7 @@ from pathlib import Path
 from edgekit.check.budgets import LatencySettings
 from edgekit.devices import open_device
 from edgekit.measure.benchmark import judge, open_artifacts
-from edgekit.measure.settings import BenchmarkSettings, Job
+from edgekit.measure.settings import Job
 from edgekit.measure.stats import Ratio
 from edgekit.workers import Progress
 
@@ -53,9 +53,7 @@ def _timed(
     seed: int,
     progress: Progress,
 ) -> Ratios:
-    how = BenchmarkSettings(
-        threads=(settings.threads,), runs=settings.runs, min_duration_s=settings.min_secs, seed=seed
-    )
+    how = settings.benchmark(seed=seed)
     jobs = [Job(artifact=artifact) for artifact in open_artifacts([reference, *files.values()])]
     results = judge(open_device(device).measure(jobs, how, progress=progress), how)
     return Ratios(

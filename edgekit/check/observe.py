@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.artifact import open_artifact
 from edgekit.check.baseline import FIRST_ITEMS, Calibration, DataRecord, Figure, Found, Metric, ModelRecord, Scores
 from edgekit.check.budgets import Config, data_source, preprocess_option
 from edgekit.check.items import record_data, same_items
 from edgekit.check.latency import Ratios, time_against
 from edgekit.data import Dataset, Item, Part, item_digest, open_data
-from edgekit.files import sha256_file
 from edgekit.measure.detectors import open_detectors
 from edgekit.measure.evaluate import Evaluation, evaluate_subjects
 from edgekit.measure.evaluate_detection import DetectionEvaluation, evaluate_detectors, require_boxes
@@ -34,7 +34,8 @@ from edgekit.workers import Progress, silent
 class Observation:
     """What was measured: a record for each model, on those items of ``data`` that are at ``places``.
 
-    ``left_out`` items calibrated or trained one of the files. ``doubts`` are about the latencies.
+    ``left_out`` items calibrated or trained one of the files. ``reference_sha256`` is that of the file that others were
+    timed against, None where nothing was timed; ``doubts`` are about the latencies.
     """
 
     metric: Metric
@@ -60,18 +61,20 @@ def observe(
 
     Errors: `DataError` where the data are not those of ``known``, `ArtifactError` for files, as in `evaluate`.
     """
+    timed = [model.file for model in config.models if config.timed(model.file)]
+    reference = open_artifact(folder / config.latency.reference) if config.latency is not None and timed else None
     dataset = open_data(data_source(config.data, folder), part=Part.EVALUATION, data_dir=data_dir)
     seen = _look(config, folder, dataset, known, progress)  # what ran the files is gone before anything is timed
-    timed = _latencies(config, folder, device=device, progress=progress)
+    ratios = _latencies(config, folder, timed, device=device, progress=progress)
     records = {model.file: record for model, record in zip(config.models, seen.records, strict=True)}
     return Observation(
         metric=seen.metric,
         data=seen.data,
         places=seen.places,
         left_out=seen.left_out,
-        models=records | {file: replace(records[file], latency=ratio) for file, ratio in timed.by_file.items()},
-        reference_sha256=None if config.latency is None else sha256_file(folder / config.latency.reference),
-        doubts=timed.doubts,
+        models=records | {file: replace(records[file], latency=ratio) for file, ratio in ratios.by_file.items()},
+        reference_sha256=None if reference is None else reference.sha256,
+        doubts=ratios.doubts,
         host=host_facts(),
     )
 
@@ -183,8 +186,7 @@ def _with_first_items(
     return replace(record, inputs=inputs, outputs=tuple(outputs))
 
 
-def _latencies(config: Config, folder: Path, *, device: str, progress: Progress) -> Ratios:
-    files = [model.file for model in config.models if config.timed(model.file)]
+def _latencies(config: Config, folder: Path, files: Sequence[str], *, device: str, progress: Progress) -> Ratios:
     if config.latency is None or not files:
         return Ratios(by_file={}, doubts=())
     limits = {file: config.limits(file).max_p50_ratio for file in files}

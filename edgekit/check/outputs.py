@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 from edgekit.check.run import CheckReport
 from edgekit.check.verdicts import Verdict
 from edgekit.codec import to_jsonable
+from edgekit.errors import printable
 from edgekit.results import envelope
 
 COLUMNS = ("file", "line", "verdict", "now", "baseline", "budget", "why")
@@ -15,7 +16,7 @@ _MARKS = {Verdict.PASS: "✅", Verdict.REGRESS: "❌", Verdict.IMPROVE: "⬆️"
 def rows(report: CheckReport) -> list[list[str]]:
     """One row for each line, in the order of `COLUMNS`."""
     return [
-        [line.file, line.name, f.verdict.value, f.now, f.baseline, f.limit, f.why]
+        [printable(cell) for cell in (line.file, line.name, f.verdict, f.now, f.baseline, f.limit, f.why)]
         for line, f in ((line, line.found) for line in report.lines)
     ]
 
@@ -28,7 +29,8 @@ def marked(report: CheckReport) -> list[int]:
 def title(report: CheckReport) -> str:
     """What was checked, on what, and since when."""
     last = report.baseline.history[-1].when if report.baseline.history else "an unknown day"
-    return f"Check on {len(report.seen.places):,} items of {report.baseline.data.name} against the baseline of {last}"
+    what = f"{len(report.seen.places):,} items of {report.baseline.data.name}"
+    return printable(f"Check on {what} against the baseline of {last}")
 
 
 def to_json(report: CheckReport) -> dict[str, Any]:
@@ -64,8 +66,8 @@ def to_junit(report: CheckReport) -> bytes:
         skipped="0",
     )
     for line in report.lines:
-        case = ElementTree.SubElement(suite, "testcase", classname=_printable(line.file), name=line.name)
-        said = _printable(line.sentence())
+        case = ElementTree.SubElement(suite, "testcase", classname=printable(line.file), name=line.name)
+        said = line.sentence()
         if line.regressed:
             ElementTree.SubElement(case, "failure", type="regress", message=said).text = said
         else:
@@ -90,12 +92,7 @@ def to_markdown(report: CheckReport) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _printable(text: str) -> str:
-    """``text`` without what XML cannot hold: names of files may hold anything."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
-
-
 def _cell(text: str) -> str:
     """``text`` as it stands, whatever Markdown or HTML would make of it."""
     signs = {"&": "&amp;", "<": "&lt;", ">": "&gt;", **{c: f"\\{c}" for c in "\\`*_[]|~#"}}
-    return "".join(signs.get(c, c) for c in _printable(text))
+    return "".join(signs.get(c, c) for c in printable(text))

@@ -8,7 +8,7 @@ from edgekit.check.budgets import CONFIG, Config, read_config
 from edgekit.check.judge import Line, judge
 from edgekit.check.observe import Observation, observe
 from edgekit.check.recording import doubts, machine, recorded
-from edgekit.errors import CheckFailedError, InputError
+from edgekit.errors import CheckFailedError, InputError, printable
 from edgekit.workers import Progress, silent
 
 
@@ -97,11 +97,11 @@ def require_no_regression(report: CheckReport) -> None:
 
 def _remarks(config: Config, baseline: Baseline, seen: Observation) -> tuple[str, ...]:
     notes = []
-    if config.latency is not None and any(record.latency is not None for record in seen.models.values()):
+    if config.latency is not None and seen.reference_sha256 is not None:
         if seen.reference_sha256 != baseline.reference_sha256:
             notes.append(f"The reference {config.latency.reference} is not the file that it was for the baseline.")
         if machine(seen) != baseline.machine:
             notes.append(f"The baseline is from another machine, {baseline.machine}; ratios of latencies may differ.")
     engines = {(baseline.models[file].engine, record.engine) for file, record in seen.models.items()}
     notes += [f"The baseline was made with {old}; this is {new}." for old, new in sorted(engines) if old != new]
-    return (*notes, *doubts(seen))
+    return (*map(printable, notes), *doubts(seen))
