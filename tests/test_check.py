@@ -405,6 +405,13 @@ def test_data_without_labels_cannot_begin(folder: Path, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir() if p.name != "project"] == ["bare.npz"]
 
 
+def test_the_next_command_is_told(folder: Path) -> None:
+    done = edgekit("check", "init", MODEL, "--data", "photos.npz", "-o", "new", cwd=folder)
+    assert done.stderr.splitlines()[-1] == (
+        "Wrote new/edgekit.toml and new/baseline.json. Check with: edgekit check --config new/edgekit.toml"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

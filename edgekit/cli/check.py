@@ -136,7 +136,8 @@ def start(
     common.say_left_out(made.seen.left_out, len(made.seen.places) + made.seen.left_out)
     for note in made.notes:
         common.say(note)
-    common.say(f"Wrote {made.config} and {made.baseline}. Check with: edgekit check")
+    here = "" if made.config == Path("edgekit.toml") else f" --config {made.config}"
+    common.say(f"Wrote {made.config} and {made.baseline}. Check with: edgekit check{here}")
 
 
 def _renew(config: Path, reason: str, data_dir: Path | None) -> None:
