@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from check_project import HOW, LABELS, add_work, change_card, project
+from check_project import HOW, LABELS, add_work, change_card, grow, project
 from command import edgekit
 
 from edgekit.check import Verdict, check, init, update
@@ -88,7 +88,7 @@ def test_a_file_alone_is_timed_against_a_copy(tmp_path: Path) -> None:
     hasten(tmp_path)
     names = [line.name for line in check(tmp_path / "edgekit.toml").lines]
     assert "latency" in names
-    add_work(tmp_path / "reference.onnx", WORK)
+    grow(tmp_path / "reference.onnx")
     notes = check(tmp_path / "edgekit.toml").notes
     assert "The reference reference.onnx is not the file that it was for the baseline." in notes
 
