@@ -19,6 +19,15 @@ MACHINE_ERRORS = frozenset(
 """What the machine refuses, whatever the program does: such an `OSError` is told in a sentence, any other is a bug."""
 
 
+def printable(text: str) -> str:
+    r"""``text`` in one line, in which what is no sign, such as a command for a terminal, is replaced.
+
+    >>> printable("red\x1b[31m\nand blue")
+    'red�[31m and blue'
+    """
+    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.splitlines()))
+
+
 class EdgekitError(Exception):
     """Base of all errors raised on purpose; a message of one sentence.
 
@@ -28,7 +37,7 @@ class EdgekitError(Exception):
     exit_code = 2
 
     def __init__(self, message: str = "") -> None:
-        super().__init__("".join(c if c.isprintable() else "\ufffd" for c in " ".join(message.splitlines())))
+        super().__init__(printable(message))
 
 
 class InputError(EdgekitError):

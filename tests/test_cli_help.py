@@ -33,6 +33,11 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
         *("--device", "--threads", "--runs", "--warmup", "--min-secs", "--profile", "--seed", "--json"),
         *("--engine", "--best", "--max-loss", "--data", "--samples"),
     ),
+    ("check",): ("--config", "--update", "--reason", "--data-dir", "--json", "--junit", "--markdown"),
+    ("check", "init"): (
+        *("--data", "--samples", "--reference", "-o", "--data-dir", "--preprocess", "--labels", "--decoder"),
+        *("--threads", "--seed", "--force"),
+    ),
     ("demo",): (),
     ("demo", "detect"): (*OF_DEMOS, "--decoder", "--score", "--track"),
     ("demo", "classify"): (*OF_DEMOS, "--top"),

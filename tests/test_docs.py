@@ -117,7 +117,7 @@ def test_every_verb_has_a_section_with_an_example() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [v for v in VERBS if v not in ("zoo", "card")] + ["zoo show", "zoo build", "card attach"]
+    "verb", [v for v in VERBS if v not in ("zoo", "card")] + ["zoo show", "zoo build", "card attach", "check init"]
 )
 def test_every_option_is_explained(verb: str) -> None:
     done = subprocess.run(

@@ -66,6 +66,8 @@ def test_items_that_calibrated_or_trained_are_left_out_for_all(colour_model: Mak
     trained = colour_model(provenance=Provenance(training=used(digests[3:8])))
     report = evaluate([colour_model(), calibrated, trained], str(colour_photos))
     assert (report.count, report.left_out) == (16, 8)
+    assert report.indices == tuple(range(8, 24))
+    assert report.entries[1].classes.tolist() == [1] * 8 + [2] * 8
     assert [e.result.count for e in report.entries] == [16, 16, 16]
     assert report.entries[0].result.confusion.diagonal().tolist() == [8, 8, 0]  # blue comes first
     some = evaluate([calibrated], str(colour_photos), samples=10, seed=1)

@@ -36,6 +36,8 @@ def test_a_file_with_a_card_needs_no_flag(scenes: Path, tmp_path: Path) -> None:
     assert (row["n"], row["objects"], row["data"]) == (12, 12, "scenes")
     assert row["metrics"]["map"] == pytest.approx(1)
     assert row["map_by_class"] == {"dark": pytest.approx(1), "bright": pytest.approx(1)}
+    assert report.indices == tuple(range(12))
+    assert [found.classes[:1].tolist() for found in report.entries[0].found] == [[0], [1]] * 6
 
 
 def test_labels_in_another_order_are_matched_by_name(scenes: Path, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ DEVICE_VERBS = (
     "zoo",
     "demo",
     "bundle",
+    "check",
 )
 
 FOLDERS = {"models": "edgekit.models", "converters": "edgekit.converters", "demos": "edgekit.demos"}
@@ -95,7 +96,7 @@ def test_help_loads_neither_numpy_nor_rich() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["tflite", "onnx"])
-@pytest.mark.parametrize("verb", ["inspect", "predict", "evaluate", "benchmark"])
+@pytest.mark.parametrize("verb", ["inspect", "predict", "evaluate", "benchmark", "check init"])
 def test_a_verb_at_work_loads_no_more_than_its_engine(verb: str, suffix: str, tmp_path: Path) -> None:
     """Not TensorFlow, Keras, ONNX's tools or OpenCV, which a device does not have."""
     np.savez(tmp_path / "data.npz", x=np.zeros((3, 8, 8, 1), np.float32), y=np.zeros(3, np.int64))
@@ -105,8 +106,9 @@ def test_a_verb_at_work_loads_no_more_than_its_engine(verb: str, suffix: str, tm
         "predict": [str(tmp_path / "zero.npy")],
         "evaluate": ["--data", str(tmp_path / "data.npz")],
         "benchmark": ["--runs", "2", "--min-secs", "0"],
+        "check init": ["--data", str(tmp_path / "data.npz"), "-o", str(tmp_path)],
     }[verb]
-    arguments = [verb, str(ROOT / "tests" / "golden" / f"tiny.{suffix}"), *more]
+    arguments = [*verb.split(), str(ROOT / "tests" / "golden" / f"tiny.{suffix}"), *more]
     assert not loaded_after(running(*arguments)) & (HEAVY - ENGINES)
 
 

@@ -1,6 +1,8 @@
 """Metrics against scikit-learn, SciPy and closed forms, and that damage is noticed."""
 
 import math
+from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 from sklearn.metrics.pairwise import cosine_similarity
 
 from edgekit.errors import DataError
@@ -23,7 +25,7 @@ from edgekit.measure.metrics import (
     totals,
     wilson_interval,
 )
-from edgekit.measure.paired import difference_interval, mcnemar_p
+from edgekit.measure.paired import at_most_p, difference_interval, mcnemar_p, mean_difference_interval, sign_flip_p
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
 PAIRS = array_shapes(max_dims=3, max_side=6).flatmap(
@@ -139,8 +141,60 @@ def test_the_bootstrap_interval_is_that_of_the_normal_approximation_and_repeats(
     assert interval == difference_interval(first, second, seed=3) != difference_interval(first, second, seed=4)
 
 
+def test_the_bootstrap_of_scores_is_that_of_the_normal_approximation_and_repeats() -> None:
+    rng = np.random.default_rng(6)
+    first = rng.random(600)
+    second = first + rng.normal(0.1, 0.5, 600)
+    gaps = second - first
+    half = 1.96 * gaps.std() / math.sqrt(len(gaps))
+    interval = mean_difference_interval(first, second, seed=3)
+    assert interval == pytest.approx((gaps.mean() - half, gaps.mean() + half), abs=0.003)
+    assert (
+        interval == mean_difference_interval(first, second, seed=3) != mean_difference_interval(first, second, seed=4)
+    )
+
+
+def test_the_bootstrap_of_scores_pairs_them() -> None:
+    scores = np.random.default_rng(7).random(50)
+    assert mean_difference_interval(scores, scores - 0.01, seed=0) == pytest.approx((-0.01, -0.01))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=12))
+def test_the_randomization_test_of_answers_is_mcnemars(pairs: list[tuple[bool, bool]]) -> None:
+    first, second = (np.array(x) for x in zip(*pairs, strict=True))
+    expected = pytest.approx(mcnemar_p(first, second))
+    assert sign_flip_p(first.astype(float), second.astype(float), seed=0) == expected
+
+
+def test_the_randomization_test_of_many_is_that_of_all_ways_and_repeats() -> None:
+    rng = np.random.default_rng(8)
+    first = rng.random(13)
+    second = first + rng.normal(0.1, 0.3, 13)
+    signs = np.array(list(product((-1, 1), repeat=13)))
+    exact = np.mean(np.abs(signs @ (second - first)) >= abs((second - first).sum()) - 1e-12)
+    assert sign_flip_p(first, second, seed=1) == pytest.approx(exact, abs=0.02)
+    assert sign_flip_p(first, second, seed=1) == sign_flip_p(first, second, seed=1)
+    assert sign_flip_p(first, first + 1, seed=1) == pytest.approx(1 / 10_001, abs=3e-4)
+
+
+@given(st.integers(1, 400), st.data())
+def test_the_probability_of_at_most_so_many_is_the_binomial_one(n: int, data: st.DataObject) -> None:
+    successes, share = data.draw(st.integers(0, n)), data.draw(st.floats(0, 1))
+    assert at_most_p(successes, n, share) == pytest.approx(float(binom.cdf(successes, n, share)), abs=1e-9)
+
+
+@pytest.mark.parametrize(("successes", "n", "share"), [(0, 0, 0.5), (3, 2, 0.5), (-1, 2, 0.5), (1, 2, 1.5)])
+def test_an_impossible_share_is_refused(successes: int, n: int, share: float) -> None:
+    with pytest.raises(DataError) as caught:
+        at_most_p(successes, n, share)
+    assert str(caught.value) == (
+        f"A probability needs 0 <= successes <= n, n > 0 and a share of 0 to 1; got {successes} of {n} and {share:g}."
+    )
+
+
 def test_paired_figures_need_the_same_items() -> None:
-    for figure in (mcnemar_p, lambda a, b: difference_interval(a, b, seed=0)):
+    intervals = (difference_interval, mean_difference_interval, sign_flip_p)
+    for figure in (mcnemar_p, *(partial(interval, seed=0) for interval in intervals)):
         with pytest.raises(DataError) as caught:
             figure(np.ones(2, bool), np.ones(3, bool))
         assert str(caught.value) == "A paired comparison needs the same items twice; got (2,) and (3,)."

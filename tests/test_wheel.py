@@ -62,6 +62,8 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_ships_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
+        entry_points = archive.read("edgekit_ml-0.1.0.dist-info/entry_points.txt").decode()
+    assert "[pytest11]\nedgekit = edgekit.pytest_plugin\n" in entry_points
     assert {n.partition("/")[0] for n in names} == {"edgekit", "edgekit_ml-0.1.0.dist-info"}
     expected = {
         "py.typed",

@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -12,6 +12,7 @@ from edgekit.files import require_writable, write_atomic
 from edgekit.urls import without_secrets
 from edgekit.workers import Progress
 
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 EXISTING = click.Path(path_type=Path)
 """A path that the library itself checks, so that every error has our own wording."""
 
@@ -23,13 +24,12 @@ def _require_writable(_ctx: click.Context, _option: click.Parameter, value: str 
     return value
 
 
-json_option = click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    callback=_require_writable,
-    help="Write the results as JSON to FILE; - is stdout.",
-)
+def written_option(name: str, parameter: str, words: str) -> Callable[[Decorated], Decorated]:
+    """An option ``name`` that takes a file to be written, which is refused at once where it cannot be."""
+    return click.option(name, parameter, metavar="FILE", callback=_require_writable, help=words)
+
+
+json_option = written_option("--json", "json_file", "Write the results as JSON to FILE; - is stdout.")
 preprocess_option = click.option(
     "--preprocess", metavar="unit|tf|torch|raw|CARD.json", help="How images become inputs, where the file has no card."
 )

@@ -37,10 +37,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """One file's result. ``difference`` compares it with the first file; the first has none."""
+    """One file's result. ``difference`` compares it with the first file; the first has none.
+
+    ``classes`` (count,) are the class ids of the data that it answered; negative where the data has no such class.
+    """
 
     subject: Subject
     result: ClassificationResult
+    classes: npt.NDArray[np.int64]
     difference: Difference | None
 
     @property
@@ -58,10 +62,14 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationReport:
-    """Results on ``count`` items of the data set ``data``; ``left_out`` ones had calibrated or trained a file."""
+    """Results on ``count`` items of the data set ``data``, those at ``indices``.
+
+    ``left_out`` ones had calibrated or trained a file.
+    """
 
     data: str
     count: int
+    indices: tuple[int, ...]
     left_out: int
     seed: int
     entries: tuple[Evaluation, ...]
@@ -150,7 +158,12 @@ def evaluate_subjects(
     progress("evaluating", chosen.wanted, chosen.wanted)
     entries = _entries(subjects, [np.stack(k) for k in scores], maps, labels_of_items[chosen.indices], seed)
     return EvaluationReport(
-        data=dataset.name, count=len(chosen.indices), left_out=chosen.left_out, seed=seed, entries=entries
+        data=dataset.name,
+        count=len(chosen.indices),
+        indices=tuple(chosen.indices),
+        left_out=chosen.left_out,
+        seed=seed,
+        entries=entries,
     )
 
 
@@ -208,5 +221,5 @@ def _entries(
                 top1_difference_high=high,
                 mcnemar_p=mcnemar_p(results[0].correct, result.correct),
             )
-        entries.append(Evaluation(subject=subject, result=result, difference=difference))
+        entries.append(Evaluation(subject=subject, result=result, classes=classes[index], difference=difference))
     return tuple(entries)

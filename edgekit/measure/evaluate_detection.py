@@ -20,18 +20,23 @@ from edgekit.workers import Progress, silent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionEvaluation:
-    """One file's result."""
+    """One file's result. ``found`` holds what it saw in each image, with the class ids of the data."""
 
     detector: Detector
+    found: tuple[Detections, ...]
     result: DetectionResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionReport:
-    """Results on ``count`` images of the data set ``data``; ``left_out`` ones had calibrated or trained a file."""
+    """Results on ``count`` images of the data set ``data``, those at ``indices``.
+
+    ``left_out`` ones had calibrated or trained a file.
+    """
 
     data: str
     count: int
+    indices: tuple[int, ...]
     left_out: int
     seed: int
     entries: tuple[DetectionEvaluation, ...]
@@ -87,10 +92,23 @@ def evaluate_detection(
     As `edgekit.measure.evaluate.evaluate` with files and items; classes are matched by name.
     """
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
-    truth, names = _require_boxes(dataset)
+    require_boxes(dataset)
     detectors = open_detectors(
         paths, preprocess=preprocess, labels=labels, decoder=decoder, threads=threads, engines=engines
     )
+    return evaluate_detectors(detectors, dataset, samples=samples, seed=seed, progress=progress)
+
+
+def evaluate_detectors(
+    detectors: Sequence[Detector],
+    dataset: Dataset,
+    *,
+    samples: int | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> DetectionReport:
+    """As `evaluate_detection`, for files that are open."""
+    truth, names = require_boxes(dataset)
     subjects = [detector.subject for detector in detectors]
     chosen = HeldOut(dataset, [s.artifact for s in subjects], samples=samples, seed=seed)
     found: list[list[Detections]] = [[] for _ in detectors]
@@ -111,16 +129,20 @@ def evaluate_detection(
     return DetectionReport(
         data=dataset.name,
         count=len(looked_at),
+        indices=tuple(chosen.indices),
         left_out=chosen.left_out,
         seed=seed,
         entries=tuple(
-            DetectionEvaluation(detector=detector, result=evaluate_detections(kept, looked_at, names))
+            DetectionEvaluation(
+                detector=detector, found=tuple(kept), result=evaluate_detections(kept, looked_at, names)
+            )
             for detector, kept in zip(detectors, found, strict=True)
         ),
     )
 
 
-def _require_boxes(data: Dataset) -> tuple[Sequence[Boxes], tuple[str, ...]]:
+def require_boxes(data: Dataset) -> tuple[Sequence[Boxes], tuple[str, ...]]:
+    """The boxes of ``data`` and the names of its classes; `DataError` where it has no boxes."""
     if data.boxes is None:
         raise DataError(
             f"The data set {data.name} has no boxes; expected instances.json (COCO), Annotations (Pascal VOC), labels/ "

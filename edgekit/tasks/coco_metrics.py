@@ -48,23 +48,12 @@ def evaluate_detections(
     Detections of classes below 0, which the data do not know, count for nothing. `DataError` without any object.
     """
     objects = sum(int((~boxes.crowd).sum()) for boxes in truth)
-    if not objects:
-        raise DataError(f"The {len(truth)} images hold no object; expected some to be found.")
-    need("pycocotools", extra="eval")
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    with contextlib.redirect_stdout(io.StringIO()):  # it tells of its progress there
-        reference = COCO()
-        reference.dataset = _dataset(truth, class_names)
-        reference.createIndex()
-        rows = _rows(found, truth)
-        if not len(rows):
-            return DetectionResult(
-                figures=_zeros(truth), per_class=_zero_classes(truth, class_names), count=len(truth), objects=objects
-            )
-        judge = COCOeval(reference, reference.loadRes(rows), "bbox")
-        judge.evaluate()
+    judge = matched(found, truth, class_names)
+    if judge is None:
+        return DetectionResult(
+            figures=_zeros(truth), per_class=_zero_classes(truth, class_names), count=len(truth), objects=objects
+        )
+    with _quiet():
         judge.accumulate()
         judge.summarize()
     precision = judge.eval["precision"][:, :, :, 0, -1]  # IoU, recall, class; all sizes, 100 detections
@@ -75,6 +64,34 @@ def evaluate_detections(
     }
     figures = {name: float(judge.stats[place]) for name, place in _STATS.items() if judge.stats[place] > -1}
     return DetectionResult(figures=figures, per_class=per_class, count=len(truth), objects=objects)
+
+
+def matched(found: Sequence[Detections], truth: Sequence[Boxes], class_names: Sequence[str]) -> Any:
+    """COCO's judge once it has matched what was ``found`` with ``truth``; None where nothing of the data's classes was.
+
+    `DataError` without any object.
+    """
+    if all(boxes.crowd.all() for boxes in truth):
+        raise DataError(f"The {len(truth)} images hold no object; expected some to be found.")
+    need("pycocotools", extra="eval")
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with _quiet():
+        reference = COCO()
+        reference.dataset = _dataset(truth, class_names)
+        reference.createIndex()
+        rows = _rows(found, truth)
+        if not len(rows):
+            return None
+        judge = COCOeval(reference, reference.loadRes(rows), "bbox")
+        judge.evaluate()
+    return judge
+
+
+def _quiet() -> contextlib.redirect_stdout[io.StringIO]:
+    """COCO's code tells of its progress on stdout."""
+    return contextlib.redirect_stdout(io.StringIO())
 
 
 def _dataset(truth: Sequence[Boxes], class_names: Sequence[str]) -> dict[str, Any]:

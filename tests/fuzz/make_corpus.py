@@ -214,6 +214,34 @@ def bundles() -> dict[str, bytes]:
     return {"bundle/empty.zip": pack(files)}
 
 
+def checks() -> dict[str, bytes]:
+    """What ``edgekit check init`` writes for classifiers and for a detector."""
+    from tiny_detector import detector
+
+    from edgekit.check import init
+
+    made = {}
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        np.savez(folder / "d.npz", x=np.random.default_rng(0).random((10, 6, 4, 3), np.float32), y=np.arange(10) % 5)
+        for kind in ("onnx", "tflite"):
+            shutil.copy(MODELS / f"convnet.{kind}", folder)
+        init([folder / f"convnet.{kind}" for kind in ("onnx", "tflite")], str(folder / "d.npz"), output_dir=folder)
+        made["check_config/classifiers.toml"] = (folder / "edgekit.toml").read_bytes()
+        made["check_baseline/classifiers.json"] = (folder / "baseline.json").read_bytes()
+        for name in ("images", "labels"):
+            (folder / "scenes" / name).mkdir(parents=True)
+        (folder / "scenes" / "classes.txt").write_text("dark\nbright\n")
+        for index in range(3):
+            photo(index).save(folder / "scenes" / "images" / f"{index}.png")
+            (folder / "scenes" / "labels" / f"{index}.txt").write_text("1 0.5 0.5 0.5 0.5\n")
+        detector(folder / "d.onnx", name="d")
+        init([folder / "d.onnx"], str(folder / "scenes"), output_dir=folder, force=True)
+        made["check_config/detector.toml"] = (folder / "edgekit.toml").read_bytes()
+        made["check_baseline/detector.json"] = (folder / "baseline.json").read_bytes()
+    return made
+
+
 def edgekit(*arguments: str) -> None:
     """Run the real command."""
     subprocess.run([sys.executable, "-m", "edgekit", *arguments], check=True, stdout=subprocess.DEVNULL)
@@ -221,7 +249,7 @@ def edgekit(*arguments: str) -> None:
 
 def main() -> None:
     """Write what is made and remove what is not made any more."""
-    made = {**models(), **data(), **texts(), **bundles()}
+    made = {**models(), **data(), **texts(), **bundles(), **checks()}
     for path in CORPUS.glob("*/*"):
         if not path.name.startswith("found-") and str(path.relative_to(CORPUS)) not in made:
             path.unlink()

@@ -139,6 +139,52 @@ def read_results(path: Path) -> None:
     write_report(path.parent, path.parent / "report.html", force=True)
 
 
+def read_check_config(path: Path) -> None:
+    """What a check measures, and its budgets."""
+    from edgekit.check.budgets import read_config
+
+    read_config(path)
+
+
+def read_check_baseline(path: Path) -> None:
+    """A baseline, judged as if nothing had changed since."""
+    from dataclasses import replace
+
+    from edgekit.check.baseline import read_baseline
+    from edgekit.check.budgets import Budgets, Config, DataSettings, LatencySettings, ModelEntry
+    from edgekit.check.judge import judge
+    from edgekit.check.observe import Observation
+    from edgekit.measure.stats import Ratio
+
+    baseline = read_baseline(path)
+    budgets = Budgets(
+        max_drop=0.0,
+        min_agreement=1.0,
+        min_sqnr_db=0.0,
+        max_size_growth=0.0,
+        min_calibration_share=1.0,
+        max_p50_ratio=1.0,
+    )
+    config = Config(
+        data=DataSettings(source="x"),
+        latency=LatencySettings(reference="x"),
+        budgets=budgets,
+        models=tuple(ModelEntry(file=file) for file in baseline.models),
+    )
+    timed = Ratio(value=1.0, low=1.0, high=1.0)
+    seen = Observation(
+        metric=baseline.metric,
+        data=baseline.data,
+        places=tuple(range(len(baseline.data.indices))),
+        left_out=0,
+        models={file: replace(record, latency=timed) for file, record in baseline.models.items()},
+        reference_sha256=None,
+        doubts=(),
+        host={},
+    )
+    judge(config, baseline, seen)
+
+
 def read_manifest(path: Path) -> None:
     """The record of a conversion, and settings of a training."""
     from edgekit.converters.manifest import load_manifest
@@ -238,6 +284,8 @@ TARGETS: dict[str, Target] = {
     "yolo": Target(read=partial(read_boxes, place="labels/a.txt"), suffix=".txt", seeds=_seeds("yolo")),
     "boxes": Target(read=partial(read_boxes, place="boxes.csv"), suffix=".csv", seeds=_seeds("boxes")),
     "results": Target(read=read_results, suffix=".json", seeds=_seeds("results")),
+    "check_config": Target(read=read_check_config, suffix=".toml", seeds=_seeds("check_config")),
+    "check_baseline": Target(read=read_check_baseline, suffix=".json", seeds=_seeds("check_baseline")),
     "manifest": Target(read=read_manifest, suffix=".manifest.json", seeds=_seeds("manifest")),
     "bundle": Target(read=read_bundle, suffix=".zip", seeds=_seeds("bundle")),
     "recipe": Target(read=read_recipe, suffix=".json", seeds=_seeds("recipe")),

@@ -1,0 +1,457 @@
+"""Regression tests of models: honest runs pass, and each way of getting worse is named."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from check_project import DAMAGES, HOW, change_card, double_a_scale, grow, project
+from command import edgekit
+
+from edgekit.artifact import open_artifact
+from edgekit.card import DataRef
+from edgekit.check import Line, Verdict, check, init, require_no_regression, update
+from edgekit.check.baseline import read_baseline
+from edgekit.codec import to_jsonable
+from edgekit.data import Part, item_digest, open_data
+from edgekit.errors import CheckFailedError, InputError
+
+MODEL = "small.int8.onnx"
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one model whose baseline was just recorded."""
+    folder = project(tmp_path_factory.mktemp("original"))
+    init([folder / MODEL], str(folder / "photos.npz"), output_dir=folder)
+    return folder
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    """A copy of the original to be changed."""
+    return Path(shutil.copytree(original, tmp_path / "project"))
+
+
+def lines(folder: Path) -> dict[str, Line]:
+    return {line.name: line for line in check(folder / "edgekit.toml").lines}
+
+
+def regressed(folder: Path) -> set[str]:
+    return {name for name, line in lines(folder).items() if line.regressed}
+
+
+def test_an_honest_run_passes_every_line(folder: Path) -> None:
+    found = lines(folder)
+    assert list(found) == ["top1", "agreement", "outputs", "size", "calibration", "preprocessing", "labels"]
+    assert {line.found.verdict for line in found.values()} == {Verdict.PASS}
+    assert found["top1"].sentence() == (
+        "small.int8.onnx top1: pass: 86.25 %, baseline 86.25 %, budget 85.25 % or more "
+        "(0 items lost, 0 won of 160; McNemar's exact p 1)"
+    )
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_what_got_worse_is_named(name: str, folder: Path) -> None:
+    damage, expected = DAMAGES[name]
+    damage(folder / MODEL)
+    report = check(folder / "edgekit.toml")
+    assert {line.name for line in report.regressed} == set(expected)
+    with pytest.raises(CheckFailedError) as caught:
+        require_no_regression(report)
+    names = ", ".join(f"{MODEL} {line}" for line in expected)
+    assert str(caught.value) == f"{len(expected)} of 7 lines got worse: {names}."
+
+
+def test_the_command_fails_and_names_the_lines(folder: Path) -> None:
+    double_a_scale(folder / MODEL)
+    done = edgekit("check", cwd=folder)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "edgekit: 3 of 7 lines got worse: small.int8.onnx top1, small.int8.onnx agreement, small.int8.onnx outputs.\n"
+    )
+    assert "Check on 160 items of photos against the baseline of" in done.stdout
+    assert done.stdout.count("regress") == 3
+
+
+def test_the_command_begins_and_passes(folder: Path) -> None:
+    for name in ("edgekit.toml", "baseline.json"):
+        (folder / name).unlink()
+    begun = edgekit("check", "init", MODEL, "--data", "photos.npz", "--samples", 80, "--seed", 3, cwd=folder)
+    assert (begun.returncode, begun.stdout) == (0, "")
+    assert begun.stderr.splitlines() == [
+        "With 80 items a drop of less than 7.5 points is not told from chance.",
+        "Latency is not checked, since there is no other file to time this one against: give --reference FILE, such as "
+        "a copy of it that never changes.",
+        "Wrote edgekit.toml and baseline.json. Check with: edgekit check",
+    ]
+    done = edgekit("check", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Check on 80 items of photos" in done.stdout
+    again = edgekit("check", "init", MODEL, "--data", "photos.npz", cwd=folder)
+    assert again.returncode == 2
+    assert again.stderr == "edgekit: edgekit.toml exists; use --force to replace it or -o to write elsewhere.\n"
+    forced = edgekit("check", "init", MODEL, "--data", "photos.npz", "--force", cwd=folder)
+    assert forced.returncode == 0
+
+
+def test_paths_are_those_of_the_configuration_wherever_it_is_called(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "elsewhere").symlink_to("far/new")
+    (tmp_path / "far" / "new").mkdir()
+    (tmp_path / "far" / "latest.onnx").symlink_to(folder / MODEL)
+    elsewhere = tmp_path / "elsewhere"
+    init([tmp_path / "far" / "latest.onnx"], str(folder / "photos.npz"), output_dir=elsewhere)
+    assert 'file = "../latest.onnx"' in (elsewhere / "edgekit.toml").read_text()
+    init([folder / MODEL], str(folder / "photos.npz"), output_dir=tmp_path / "new")
+    assert 'file = "../project/small.int8.onnx"' in (tmp_path / "new" / "edgekit.toml").read_text()
+    for name in ("elsewhere", "new"):
+        done = edgekit("check", "--config", f"{name}/edgekit.toml", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_got_better_is_told_and_passes(folder: Path) -> None:
+    good = (folder / MODEL).read_bytes()
+    double_a_scale(folder / MODEL)
+    grow(folder / MODEL)
+    update(folder / "edgekit.toml", reason="worse, on purpose")
+    (folder / MODEL).write_bytes(good)
+    found = lines(folder)
+    assert {name for name, line in found.items() if line.found.verdict is Verdict.IMPROVE} == {"top1", "size"}
+    assert found["top1"].found.figures["drop"] == pytest.approx(-0.6125)
+
+
+def test_a_new_baseline_keeps_why(folder: Path) -> None:
+    double_a_scale(folder / MODEL)
+    done = edgekit("check", "--update", "--reason", "the scale\nis meant", cwd=folder)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == (
+        f"{MODEL}: 25.00 %, {(folder / MODEL).stat().st_size:,} bytes\nRecorded a new baseline: the scale is meant\n"
+    )
+    assert regressed(folder) == set()
+    first, second = read_baseline(folder / "baseline.json").history
+    assert (first.reason, second.reason) == ("the first baseline", "the scale is meant")
+    assert first.models[MODEL].metric == pytest.approx(0.8625)
+    assert second.models[MODEL].metric == pytest.approx(0.25)
+    assert first.models[MODEL].sha256 != second.models[MODEL].sha256
+    assert {"edgekit", "numpy", "onnxruntime", "python"} <= set(second.versions)
+
+
+@pytest.mark.parametrize("arguments", [["--update"], ["--reason", "because"]])
+def test_a_reason_and_an_update_belong_together(arguments: list[str], folder: Path) -> None:
+    done = edgekit("check", *arguments, cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "edgekit: --update and --reason TEXT belong together: a new baseline keeps why it was made."
+    )
+
+
+def test_an_empty_reason_is_none(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"^A new baseline needs a reason; say why with --reason TEXT\.$"):
+        update(folder / "edgekit.toml", reason=" ")
+
+
+def test_an_update_takes_other_data_and_other_models(folder: Path) -> None:
+    text = (folder / "edgekit.toml").read_text()
+    (folder / "edgekit.toml").write_text(text.replace(MODEL, "small.fp32.onnx").replace("seed = 0", "samples = 50"))
+    update(folder / "edgekit.toml", reason="the float network, on fewer photos")
+    assert list(lines(folder)) == ["top1", "agreement", "outputs", "size", "preprocessing", "labels"]
+    assert len(read_baseline(folder / "baseline.json").data.indices) == 50
+
+
+def test_an_update_that_fails_leaves_the_old_baseline(folder: Path) -> None:
+    before = (folder / "baseline.json").read_bytes()
+    (folder / MODEL).write_bytes(b"no network")
+    with pytest.raises(InputError):
+        update(folder / "edgekit.toml", reason="broken")
+    assert (folder / "baseline.json").read_bytes() == before
+    assert sorted(p.name for p in folder.iterdir() if p.name.startswith(".")) == []
+
+
+def test_items_that_calibrate_now_are_left_out_of_both(folder: Path) -> None:
+    """The rest is paired with the same items of the baseline."""
+    data = open_data(str(folder / "photos.npz"), part=Part.EVALUATION, data_dir=None)
+    digests = tuple(item_digest(data.items[index]) for index in range(0, 150, 3))
+    card = open_artifact(folder / MODEL).card
+    used = DataRef(name="photos", digest="0" * 64, count=200, items=digests)
+    change_card(folder / MODEL, provenance=replace(card.provenance, calibration=used))
+    report = check(folder / "edgekit.toml")
+    assert (report.regressed, report.seen.left_out, len(report.seen.places)) == ((), 50, 110)
+    assert {line.name: line.found.why for line in report.lines}["agreement"] == "0 of 110 answers differ"
+
+
+def test_options_before_init_are_refused(folder: Path) -> None:
+    done = edgekit("check", "--json", "x.json", "init", MODEL, "--data", "photos.npz", cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "edgekit: --json has no effect before init; give it after init, or leave it out."
+    )
+
+
+def test_an_update_writes_no_results(folder: Path) -> None:
+    done = edgekit("check", "--update", "--reason", "x", "--json", "-", cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "edgekit: --update judges nothing; leave out --json, --junit and --markdown."
+    )
+
+
+# Wrong input
+
+
+def text_of(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new, 1))
+
+    return change
+
+
+def no_models(folder: Path) -> None:
+    text_of("edgekit.toml", f'[[models]]\nfile = "{MODEL}"', "")(folder)
+    text_of("edgekit.toml", "schema_version = 1", "schema_version = 1\nmodels = []")(folder)
+
+
+def without(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def cut(folder: Path) -> None:
+    text = (folder / "baseline.json").read_text()
+    (folder / "baseline.json").write_text(text[: len(text) // 2])
+
+
+def one_answer_less(folder: Path) -> None:
+    data = json.loads((folder / "baseline.json").read_text())
+    data["models"][MODEL]["classes"].pop()
+    (folder / "baseline.json").write_text(json.dumps(data))
+
+
+def changed_photos(what: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        with np.load(folder / "photos.npz") as arrays:
+            data = dict(arrays)
+        match what:
+            case "pixel":
+                data["x"][5, 0, 0, 0] ^= 1
+            case "label":
+                data["y"][5] = (data["y"][5] + 1) % 4
+            case "count":
+                data["x"], data["y"] = data["x"][:-1], data["y"][:-1]
+        np.savez(folder / "photos.npz", **data)
+
+    return change
+
+
+TOML, JSON = "{folder}/edgekit.toml", "{folder}/baseline.json"
+MEND = "restore it, or record why with: edgekit check --update --reason TEXT."
+WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no configuration": (
+        without("edgekit.toml"),
+        f"There is no {TOML}; make one with: edgekit check init FILE... --data DATA, or name it with --config.",
+    ),
+    "an unknown key": (
+        text_of("edgekit.toml", "max_drop", "max_dorp"),
+        f"{TOML}.budgets has an unknown key 'max_dorp'; known keys: max_drop, min_agreement, min_sqnr_db, "
+        "max_size_growth, min_calibration_share, max_p50_ratio.",
+    ),
+    "a missing key": (text_of("edgekit.toml", "source", "#source"), f"{TOML}.data lacks the key 'source'."),
+    "another schema of the configuration": (
+        text_of("edgekit.toml", "schema_version = 1", "schema_version = 7"),
+        f"{TOML} has schema version 7; this edgekit reads 1: use the edgekit that wrote it, or make it anew with: "
+        "edgekit check init --force.",
+    ),
+    "a fraction beyond 1": (
+        text_of("edgekit.toml", "max_drop = 0.01", "max_drop = 1.5"),
+        "The budget max_drop is 1.5; expected a fraction, such as 0.01 for a hundredth.",
+    ),
+    "a size that shrinks": (
+        text_of("edgekit.toml", "max_size_growth = 0.1", "max_size_growth = -0.1"),
+        "The budget max_size_growth is -0.1; expected 0 or more.",
+    ),
+    "a ratio of nothing": (
+        text_of("edgekit.toml", "max_drop = 0.01", "max_p50_ratio = 0.0"),
+        "The budget max_p50_ratio is 0; expected more than 0.",
+    ),
+    "a ratio to nothing": (
+        text_of("edgekit.toml", "max_drop = 0.01", "max_p50_ratio = 2.0"),
+        "small.int8.onnx has a max_p50_ratio and nothing to be timed against; name a reference in [latency], or leave "
+        "the ratio out.",
+    ),
+    "no samples": (
+        text_of("edgekit.toml", "seed = 0", "samples = 0"),
+        "The samples of the data are 0; expected 1 or more, or none to take all.",
+    ),
+    "a seed below 0": (
+        text_of("edgekit.toml", "seed = 0", "seed = -1"),
+        "The seed of the data is -1; expected 0 or more.",
+    ),
+    "no model": (no_models, "There is no model to check; expected [[models]] with a file."),
+    "a model twice": (
+        text_of("edgekit.toml", "[[models]]", '[[models]]\nfile = "small.int8.onnx"\n[[models]]'),
+        "The model small.int8.onnx is named twice; name it once.",
+    ),
+    "a baseline elsewhere": (
+        text_of("edgekit.toml", '"baseline.json"', '"../baseline.json"'),
+        "The baseline is '../baseline.json'; expected the name of a file beside edgekit.toml.",
+    ),
+    "a model without a baseline": (
+        text_of("edgekit.toml", "[[models]]", '[[models]]\nfile = "small.fp32.onnx"\n[[models]]'),
+        "small.fp32.onnx is in edgekit.toml and not in baseline.json; record a new baseline with: "
+        "edgekit check --update --reason TEXT.",
+    ),
+    "a baseline without its model": (
+        text_of("edgekit.toml", MODEL, "small.fp32.onnx"),
+        "small.fp32.onnx is in edgekit.toml and not in baseline.json; record a new baseline with: "
+        "edgekit check --update --reason TEXT.",
+    ),
+    "no model file": (without(MODEL), f"{{folder}}/{MODEL} does not exist; check the path."),
+    "no data": (without("photos.npz"), "There is no file or folder {folder}/photos.npz."),
+    "a photo changed": (
+        changed_photos("pixel"),
+        f"Item 5 of photos is not that of the baseline, or another version of Pillow decodes it otherwise; {MEND}",
+    ),
+    "a label changed": (changed_photos("label"), f"The labels of photos are not those of the baseline; {MEND}"),
+    "a photo less": (changed_photos("count"), f"The data photos has 159 items, the baseline's had 160; {MEND}"),
+    "another draw": (
+        text_of("edgekit.toml", "seed = 0", "samples = 9\nseed = 1"),
+        "The [data] of the configuration asks for 9 items of photos.npz with seed 1, the baseline has all items of "
+        f"photos.npz with seed 0; {MEND}",
+    ),
+    "no baseline": (
+        without("baseline.json"),
+        f"There is no baseline {JSON}; make one with: edgekit check init --force.",
+    ),
+    "a baseline of another schema": (
+        text_of("baseline.json", '"schema_version": 1', '"schema_version": 99'),
+        f"{JSON} has schema version 99; this edgekit reads 1: use the edgekit that wrote it, or make it anew with: "
+        "edgekit check init --force.",
+    ),
+    "a baseline without its data": (text_of("baseline.json", '"data"', '"date"'), f"{JSON} has an unknown key 'date'"),
+    "an answer less": (
+        one_answer_less,
+        f"The baseline's answers of {MODEL} are not one for each of its items; make it anew.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_input_is_one_sentence(name: str, folder: Path) -> None:
+    change, sentence = WRONG[name]
+    change(folder)
+    with pytest.raises(InputError) as caught:
+        check(folder / "edgekit.toml")
+    expected = sentence.replace("{folder}", str(folder))
+    assert str(caught.value).startswith(expected)
+    assert str(caught.value) == expected or not expected.endswith(".")
+    assert caught.value.exit_code == 2
+
+
+def test_a_damaged_baseline_is_one_sentence(folder: Path) -> None:
+    cut(folder)
+    done = edgekit("check", cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("edgekit: baseline.json is damaged, it is not JSON: ")
+    assert done.stderr.endswith("; restore it, or make it anew with: edgekit check init --force.\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_folder_without_a_configuration_is_told_what_to_do(tmp_path: Path) -> None:
+    done = edgekit("check", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "edgekit: There is no edgekit.toml; make one with: edgekit check init FILE... --data DATA, or name it with "
+        "--config.\n"
+    )
+
+
+def test_files_that_are_no_text_or_too_large_are_refused(folder: Path) -> None:
+    toml, baseline = folder / "edgekit.toml", folder / "baseline.json"
+    good = toml.read_bytes()
+    for bad in (b"\xff", b"models = [", b"x = " + b"[" * 100_000):
+        toml.write_bytes(bad)
+        with pytest.raises(InputError) as caught:
+            check(toml)
+        assert str(caught.value).startswith(f"{toml} is not TOML: ")
+    with toml.open("wb") as stream:
+        stream.truncate((1 << 20) + 1)
+    with pytest.raises(InputError) as caught:
+        check(toml)
+    assert str(caught.value) == f"{toml} is larger than 1 MB; expected a few lines of TOML."
+    toml.write_bytes(good)
+    with baseline.open("wb") as stream:
+        stream.truncate((256 << 20) + 1)
+    with pytest.raises(InputError) as caught:
+        check(toml)
+    assert str(caught.value) == f"{baseline} is larger than 256 MB; expected a baseline of edgekit check."
+    for path in (toml, baseline):
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(InputError) as caught:
+            check(toml)
+        assert str(caught.value) == f"{path} cannot be read: Is a directory."
+        path.rmdir()
+        path.write_bytes(good)
+
+
+def test_data_without_labels_cannot_begin(folder: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "bare.npz", x=np.zeros((3, 8, 8, 3), np.float32))
+    with pytest.raises(InputError, match=r"^The data set bare has no labels; expected"):
+        init([folder / MODEL], str(tmp_path / "bare.npz"), output_dir=tmp_path / "new")
+    assert [p.name for p in tmp_path.iterdir() if p.name != "project"] == ["bare.npz"]
+
+
+def test_the_next_command_is_told(folder: Path) -> None:
+    done = edgekit("check", "init", MODEL, "--data", "photos.npz", "-o", "new", cwd=folder)
+    assert done.stderr.splitlines()[-1] == (
+        "Wrote new/edgekit.toml and new/baseline.json. Check with: edgekit check --config new/edgekit.toml"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((MODEL, "--data", "photo"), "There is no data set or path 'photo'; choose one of: digits, "),
+        (("none.onnx", "--data", "photos.npz"), "none.onnx does not exist; check the path."),
+        (
+            (MODEL, "--data", "photos.npz", "--reference", "none.onnx"),
+            "new/../none.onnx does not exist; check the path.",
+        ),
+        (
+            (MODEL, "--data", "photos.npz", "--labels", "none"),
+            "The labels file new/../none cannot be read: No such file",
+        ),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_is_written(
+    arguments: tuple[str, ...], sentence: str, folder: Path
+) -> None:
+    done = edgekit("check", "init", *arguments, "-o", "new", cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"edgekit: {sentence}")
+    assert not (folder / "new").exists()
+
+
+def test_a_card_file_tells_the_preprocessing(folder: Path) -> None:
+    (folder / "cards").mkdir()
+    (folder / "cards" / "how.json").write_text(json.dumps(to_jsonable(HOW)))
+    change_card(folder / MODEL, preprocessing=None)
+    for given, written in (("cards/how.json", "../cards/how.json"), ("unit", "unit")):
+        done = edgekit(
+            *("check", "init", MODEL, "--data", "photos.npz", "--preprocess", given, "-o", "new", "--force"), cwd=folder
+        )
+        assert done.returncode == 0, done.stderr
+        assert f'preprocess = "{written}"' in (folder / "new" / "edgekit.toml").read_text()
+        assert check(folder / "new" / "edgekit.toml").regressed == ()
+
+
+def test_a_name_that_no_toml_holds_is_refused(folder: Path, tmp_path: Path) -> None:
+    name = tmp_path / "caf\udce9.npz"
+    shutil.copy(folder / "photos.npz", name)
+    with pytest.raises(InputError) as caught:
+        init([folder / MODEL], str(name), output_dir=tmp_path)
+    assert str(caught.value) == f"{str(name)!r} is a name that is not UTF-8; rename it."
