@@ -60,6 +60,10 @@ class MissingExtraError(EdgekitError):
     """A package that an optional feature needs is not installed."""
 
 
+class DeviceError(EdgekitError):
+    """A device cannot be reached, refuses, or was lost in the midst of its work; the message names it."""
+
+
 class ConversionError(EdgekitError):
     """A conversion step failed; the message names the step."""
 

@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgekit.artifact import Artifact, Format, open_artifact
 from edgekit.card import ModelCard, Provenance
 from edgekit.cli.benchmark import command
+from edgekit.devices import local
 from edgekit.errors import ArtifactError, InputError
 from edgekit.measure import interleave
 from edgekit.measure.bench_worker import Bench
@@ -159,15 +160,16 @@ def test_turns_are_shuffled_in_every_round(small_and_big: tuple[Path, Path], mon
         def call(self, operation: str, request: Json, **options: object) -> Json:
             calls.append((self.pid, operation))
             requests.append(request)
+            assert (options["limit_s"] is None) == (operation != "load")
             if operation == "load":
                 fed.append(np.load(request["inputs"])["x"])
             return super().call(operation, request, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(interleave, "Worker", Recording)
+    monkeypatch.setattr(local, "Worker", Recording)
     settings = BenchmarkSettings(threads=(1, 2), rounds=6, runs=7, warmup=3, min_duration_s=0.06, settle=1, seed=5)
     artifacts = [open_artifact(p) for p in small_and_big]
     jobs = [Job(artifact=a) for a in artifacts]
-    run = interleave.interleave(jobs, settings, device="local")
+    run = local.LocalDevice().measure(jobs, settings, progress=silent)
     loads, turns = calls[:4], calls[4:]
     assert [(r["threads"], r["warmup"]) for r in requests[:4]] == [(1, 3), (2, 3), (1, 3), (2, 3)]
     assert requests[4:] == [{"runs": 2, "min_duration_s": pytest.approx(0.01), "settle": 1}] * 24
@@ -242,35 +244,37 @@ def test_other_work_is_told_from_our_own(small_and_big: tuple[Path, Path]) -> No
     settings = replace(QUICK, min_duration_s=2.0)
     spinner = "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
     with subprocess.Popen([sys.executable, "-c", spinner]) as other:
-        run = interleave.interleave([Job(artifact=open_artifact(small_and_big[0]))], settings, device="local")
+        jobs = [Job(artifact=open_artifact(small_and_big[0]))]
+        run = local.LocalDevice().measure(jobs, settings, progress=silent)
         other.kill()
     assert run.others_cpus is not None
     assert run.others_cpus > 0.3  # a whole CPU, or its share of one where the tests keep all of them busy
 
 
-def test_time_of_others_is_what_neither_this_process_nor_its_workers_took(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine, own, clock = itertools.cycle((100.0, 110.0)), itertools.cycle((0.5, 1.5)), itertools.cycle((50.0, 55.0))
-    monkeypatch.setattr(interleave, "busy_cpu_s", lambda: next(machine))
-    monkeypatch.setattr(interleave.time, "process_time", lambda: next(own))
-    monkeypatch.setattr(interleave.time, "monotonic", lambda: next(clock))
-    assert interleave._Busy().others_cpus(3.0) == pytest.approx((10 - 1 - 3) / 5)
+def test_time_of_others_is_what_neither_the_lanes_nor_who_looks_took() -> None:
+    start = interleave.State(conditions=QUIET, busy_s=100.0, own_s=0.5, clock_s=50.0)
+    end = interleave.State(conditions=QUIET, busy_s=110.0, own_s=1.5, clock_s=55.0)
+    assert interleave._others_cpus(start, end, 3.0) == pytest.approx((10 - 1 - 3) / 5)
+    assert interleave._others_cpus(start, replace(end, busy_s=None), 3.0) is None
 
 
-def test_what_a_turn_gives_is_added_up_and_loading_took_no_turn(tmp_path: Path) -> None:
+def test_what_a_turn_gives_is_added_up_and_loading_took_no_turn() -> None:
     class Answering:
-        def call(self, operation: str, _request: Json, *, limit_s: float | None) -> Json:
-            assert (limit_s is None) == (operation != "load")
-            if operation == "load":
-                return {"cpu_s": 2.0}
+        def turn(self, **_settings: float) -> Json:
             return {"samples_ms": [1.0, 2.0], "runs": 5, "peak_rss_bytes": 7, "cpu_s": 6.0}
 
-    (tmp_path / "m.int8.tflite").write_bytes(b"as long as it is")
-    there = replace(artifact(), path=tmp_path / "m.int8.tflite")
-    lane = interleave._Lane(job=Job(artifact=there), threads=1, worker=Answering())  # type: ignore[arg-type]
-    lane.load(Path("x.npz"), 0)
+    loaded = {"cpu_s": 2.0}
+    lane = interleave._Lane(job=Job(artifact=artifact()), threads=1, bench=Answering(), loaded=loaded)  # type: ignore[arg-type]
     for _ in range(2):
         lane.turn(QUICK)
     assert (lane.rounds_ms, lane.runs, lane.cpu_s) == ([(1.0, 2.0)] * 2, 10, 4.0)
+
+
+def call(self, operation: str, _request: Json, *, limit_s: float | None) -> Json:
+    assert (limit_s is None) == (operation != "load")
+    if operation == "load":
+        return {"cpu_s": 2.0}
+    return {"samples_ms": [1.0, 2.0], "runs": 5, "peak_rss_bytes": 7, "cpu_s": 6.0}
 
 
 def test_busy_seconds_leave_out_idleness(tmp_path: Path) -> None:
@@ -414,7 +418,7 @@ def test_a_process_that_is_killed_is_one_sentence(
                 os.kill(self.pid, signal.SIGKILL)
             return super().call(operation, request, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(interleave, "Worker", Killed)
+    monkeypatch.setattr(local, "Worker", Killed)
     with pytest.raises(ArtifactError) as caught:
         benchmark([small_and_big[0]], QUICK)
     assert str(caught.value) == (

@@ -1,26 +1,49 @@
-"""Devices by their address."""
+"""Devices by their address, and the one interface that all of them keep."""
 
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from edgekit.devices import SCHEMES, open_device
-from edgekit.errors import InputError
+from edgekit.artifact import open_artifact
+from edgekit.devices import SCHEMES, Device, open_device
+from edgekit.devices.linked import LinkedDevice
+from edgekit.devices.local import LocalDevice
+from edgekit.devices.pipe import PipeLink, start_words
+from edgekit.errors import DataError, DeviceError, InputError, MissingExtraError
+from edgekit.measure.sample_inputs import sample_inputs
+from edgekit.measure.settings import BenchmarkSettings, Job
+from edgekit.runtimes import open_runtime
+from edgekit.workers import silent
+
+ADDRESSES = {"local": "local", "ssh": "ssh://pi@raspberrypi.local:2222"}
+QUICK = BenchmarkSettings(threads=(1, 2), runs=6, warmup=1, min_duration_s=0, rounds=3)
 
 
-def test_this_machine_is_called_local() -> None:
-    device = open_device("local")
-    assert device.uri == "local"
-    assert device.host()["allowed_cpus"] >= 1
+@pytest.fixture
+def piped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
+    """What runs on a device, in another process of this machine that knows nothing of edgekit."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    command = ["sh", "-c", f"cd / && env -u PYTHONPATH {start_words(sys.executable)}"]
+    return LinkedDevice("board", lambda: PipeLink(command, device="board", explain=_told))
+
+
+@pytest.fixture(params=["local", "piped"])
+def device(request: pytest.FixtureRequest) -> Device:
+    found: Device = LocalDevice() if request.param == "local" else request.getfixturevalue("piped")
+    return found
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_kind_of_device_can_be_opened(scheme: str) -> None:
-    assert open_device(scheme).uri == scheme
+    assert open_device(ADDRESSES[scheme]).uri == ADDRESSES[scheme]
 
 
 @pytest.mark.parametrize(
     ("uri", "sentence"),
     [
-        ("phone://x", "There is no device 'phone://x'; known kinds of device: local."),
+        ("phone://x", f"There is no device 'phone://x'; known kinds of device: {', '.join(SCHEMES)}."),
         ("local://here", "The device 'local://here' has an address; this machine is called just local."),
     ],
 )
@@ -28,3 +51,120 @@ def test_an_unknown_device_is_one_sentence(uri: str, sentence: str) -> None:
     with pytest.raises(InputError) as caught:
         open_device(uri)
     assert str(caught.value) == sentence
+
+
+# The interface
+
+
+def test_a_device_tells_of_itself(device: Device) -> None:
+    with device:
+        facts = device.host()
+    assert facts["allowed_cpus"] >= 1
+    assert facts["packages"]["numpy"] == np.__version__
+
+
+@pytest.mark.parametrize("name", ["convnet_int8.tflite", "convnet.tflite", "convnet.onnx"])
+def test_a_model_answers_on_a_device_as_here(device: Device, tiny_models: Path, name: str) -> None:
+    artifact = open_artifact(tiny_models / name)
+    feed, here = sample_inputs(artifact.card, seed=3), open_runtime(artifact.path)
+    with device:
+        there = device.open(artifact)
+        assert (there.name, there.version, there.inputs, there.outputs, there.delegation) == (
+            *(here.name, here.version, here.inputs, here.outputs, here.delegation),
+        )
+        answers = [there.run(feed, as_float=as_float) for as_float in (False, True)]
+        bound = there.bind(feed)()
+    for as_float, answer in zip((False, True), answers, strict=True):
+        for key, values in here.run(feed, as_float=as_float).items():
+            assert answer[key].dtype == values.dtype
+            np.testing.assert_array_equal(answer[key], values)
+    for values, known in zip(bound, here.bind(feed)(), strict=True):  # type: ignore[call-overload]
+        np.testing.assert_array_equal(values, known)
+
+
+def test_models_are_timed_in_turns_on_a_device(device: Device, tiny_models: Path) -> None:
+    jobs = [Job(artifact=open_artifact(tiny_models / name)) for name in ("convnet_int8.tflite", "convnet.onnx")]
+    with device:
+        run = device.measure(jobs, QUICK, progress=silent)
+    assert [(t.artifact.path.name, t.threads, t.runtime_name) for t in run.timings] == [
+        ("convnet_int8.tflite", 1, "litert"),
+        ("convnet_int8.tflite", 2, "litert"),
+        ("convnet.onnx", 1, "onnxruntime"),
+        ("convnet.onnx", 2, "onnxruntime"),
+    ]
+    assert {t.device for t in run.timings} == {device.uri}
+    assert all(len(t.rounds_ms) == 3 and t.runs == 6 and t.first_ms > 0 and t.init_ms > 0 for t in run.timings)
+    assert (len(run.conditions), len(run.order)) == (4, 3)
+    assert run.others_cpus is not None
+    assert run.host["cores"] >= 1
+
+
+# What runs there
+
+
+def test_a_file_is_sent_once_and_the_runner_too(piped: Device, tiny_models: Path, tmp_path: Path) -> None:
+    artifact = open_artifact(tiny_models / "convnet_int8.tflite")
+    with piped:
+        piped.open(artifact)
+        kept = tmp_path / "cache/edgekit/files" / artifact.sha256
+        assert kept.read_bytes() == artifact.path.read_bytes()
+        written = kept.stat().st_mtime_ns
+        piped.open(artifact)
+        assert kept.stat().st_mtime_ns == written
+        kept.write_bytes(b"damaged")
+        piped.open(artifact)
+        assert kept.read_bytes() == artifact.path.read_bytes()
+    names = sorted(path.name[:6] for path in (tmp_path / "cache/edgekit").iterdir())
+    assert names == ["agent-", "files"]
+
+
+def test_errors_of_a_device_name_it(piped: Device, tiny_models: Path) -> None:
+    artifact = open_artifact(tiny_models / "convnet_int8.tflite")
+    with piped, pytest.raises(InputError) as caught:
+        piped.open(artifact, engine="tflite-runtime")
+    assert str(caught.value) == (
+        "On board: There is no tflite-runtime for .tflite files here, which run in litert or tflite-runtime; "
+        "install it, or name another."
+    )
+
+
+def test_a_device_without_an_engine_says_so(tmp_path: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "numpy").symlink_to(Path(np.__file__).parent)
+    (tmp_path / "numpy.libs").symlink_to(Path(np.__file__).parents[1] / "numpy.libs")
+    command = ["sh", "-c", f"cd / && PYTHONPATH={tmp_path} {start_words(sys.base_prefix + '/bin/python3')}"]
+    with (
+        LinkedDevice("board", lambda: PipeLink(command, device="board", explain=_told)) as board,
+        pytest.raises(MissingExtraError) as caught,
+    ):
+        board.open(open_artifact(tiny_models / "convnet.onnx"))
+    assert str(caught.value) == "On board: No engine for .onnx files is installed. Run: pip install onnxruntime"
+
+
+def test_a_keras_file_is_refused(piped: Device, tiny_models: Path) -> None:
+    with piped, pytest.raises(InputError) as caught:
+        piped.open(open_artifact(tiny_models / "convnet.keras"))
+    assert str(caught.value).endswith("convnet.keras is a Keras file, which devices do not run; convert it first.")
+
+
+def test_a_device_that_is_lost_is_one_sentence(tiny_models: Path) -> None:
+    with (
+        pytest.raises(DeviceError) as caught,
+        LinkedDevice("x", lambda: PipeLink(["sh", "-c", "echo gone >&2; exit 3"], device="x", explain=_told)) as device,
+    ):
+        device.host()
+    assert str(caught.value) == "gone and 3"
+
+
+def test_a_file_that_changed_meanwhile_is_not_taken(piped: Device, tiny_models: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes((tiny_models / "convnet.onnx").read_bytes())
+    artifact = open_artifact(path)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with piped, pytest.raises(DataError) as caught:
+        piped.open(artifact)
+    assert str(caught.value) == "On board: A file arrived damaged: its digest is another; send it again."
+
+
+def _told(text: str, code: int | None) -> str:
+    return f"{text} and {code}"

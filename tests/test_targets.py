@@ -210,7 +210,7 @@ def test_versions_between_two_measured_ones_count_as_the_older() -> None:
 
 def test_the_command_shows_findings_and_exits_1(tiny_models: Path) -> None:
     path = tiny_models / "convnet_int8.tflite"
-    done = edgekit("inspect", path, "--target", "browser")
+    done = edgekit("inspect", path, "--target", "browser", env={"COLUMNS": "200"})
     assert done.returncode == 1
     assert "browser: LiteRT.js, measured with @litertjs/core 2.5.3 in Chromium" in done.stdout
     assert "convert with a float interface: --io float" in " ".join(done.stdout.split())

@@ -203,7 +203,18 @@ def make_entry(
     return Made(entry=entry, files={entry.file: artifact.path.read_bytes(), **files}, inputs=inputs, outputs=outputs)
 
 
+def entry_of(artifact: Artifact) -> Entry:
+    """What a device is told of a file beside its bytes: without golden data, and without running it here."""
+    return _described(artifact, artifact.card, Golden(count=0, inputs=(), outputs=()), engine="", kernels="")
+
+
 def _describe(artifact: Artifact, runtime: Runtime, card: ModelCard, golden: Golden) -> Entry:
+    delegation = runtime.delegation
+    kernels = "" if delegation is None else XNNPACK if delegation.operators else BUILT_IN
+    return _described(artifact, card, golden, engine=f"{runtime.name} {runtime.version}", kernels=kernels)
+
+
+def _described(artifact: Artifact, card: ModelCard, golden: Golden, *, engine: str, kernels: str) -> Entry:
     graph: Graph = (tflite if artifact.format is Format.TFLITE else onnx).read_graph(artifact.path)
     of_tflite: dict[str, Any] = {}
     if artifact.format is Format.TFLITE:
@@ -214,14 +225,12 @@ def _describe(artifact: Artifact, runtime: Runtime, card: ModelCard, golden: Gol
             "exact": computes_with_integers(graph),
             "softmax": has_softmax(graph),
         }
-    delegation = runtime.delegation
-    kernels = "" if delegation is None else XNNPACK if delegation.operators else BUILT_IN
     return Entry(
         file=f"models/{artifact.path.name}",
         format=artifact.format.value,
         recipe=artifact.recipe,
         card=card,
-        engine=f"{runtime.name} {runtime.version}",
+        engine=engine,
         kernels=kernels,
         limits=limits_of(artifact, graph),
         golden=golden,

@@ -4,6 +4,7 @@ They import one another, the standard library and numpy; engines, Pillow and Ope
 as they are, so that a device computes what edgekit computes.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 SHARED = (
@@ -20,6 +21,7 @@ SHARED = (
     "edgekit.runtimes.base",
     "edgekit.runtimes.delegation",
     "edgekit.runtimes.quiet",
+    "edgekit.runtimes.smallest",
     "edgekit.tasks.anchors",
     "edgekit.tasks.boxes",
     "edgekit.tasks.classification",
@@ -56,10 +58,15 @@ _ROOT = Path(__file__).parents[1]
 _EMPTY_INIT = b'"""A part of edgekit; see its own folder for the rest."""\n'
 
 
+def package_sources(more: Sequence[str] = (), *, empty: Sequence[str] = ()) -> dict[str, bytes]:
+    """The text of `MODULES` and ``more`` by their names below a folder; packages that are ``empty`` are so there."""
+    found = {_relative(module): (_ROOT.parent / _relative(module)).read_bytes() for module in (*MODULES, *more)}
+    return found | {f"{package.replace('.', '/')}/__init__.py": _EMPTY_INIT for package in (*EMPTY, *empty)}
+
+
 def sources() -> dict[str, bytes]:
     """The text of all files by their names in the bundle."""
-    found = {f"lib/{_relative(module)}": (_ROOT.parent / _relative(module)).read_bytes() for module in MODULES}
-    found |= {f"lib/{package.replace('.', '/')}/__init__.py": _EMPTY_INIT for package in EMPTY}
+    found = {f"lib/{name}": data for name, data in package_sources().items()}
     found["__init__.py"] = b'"""A bundle of models; run it with: python3 -m bundle verify"""\n'
     found["__main__.py"] = (Path(__file__).parent / "runner" / "start.py").read_bytes()
     return found

@@ -55,7 +55,8 @@ def _timed(
 ) -> Ratios:
     how = settings.benchmark(seed=seed)
     jobs = [Job(artifact=artifact) for artifact in open_artifacts([reference, *files.values()])]
-    results = judge(open_device(device).measure(jobs, how, progress=progress), how)
+    with open_device(device) as where:
+        results = judge(where.measure(jobs, how, progress=progress), how)
     return Ratios(
         by_file={file: result.ratio_to_first for file, result in zip(files, results[1:], strict=True)},
         doubts=tuple(dict.fromkeys(flag for result in results for flag in result.flags)),

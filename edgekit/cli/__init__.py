@@ -25,7 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "evaluate": ("edgekit.cli.evaluate", "Measure the accuracy of model files on labelled data."),
     "compare": ("edgekit.cli.compare", "Compare the outputs of models on the same inputs."),
     "benchmark": ("edgekit.cli.benchmark", "Measure latency and memory of model files."),
-    "check": ("edgekit.cli.check", "Did a model get worse? Accuracy, latency and size against a baseline."),
+    "check": ("edgekit.cli.check", "Fail where a model got worse than its baseline."),
     "demo": ("edgekit.cli.demo", "Show a model at work on photos, clips or a camera."),
     "bundle": ("edgekit.cli.bundle", "Pack models with proof that they work on a device."),
     "report": ("edgekit.cli.report", "Draw the results in a folder as one HTML page."),

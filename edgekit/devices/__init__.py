@@ -1,4 +1,4 @@
-"""Devices by their address: this machine today, others by adding a file and a line."""
+"""Devices by their address: this machine, and others by adding a file and a line."""
 
 import importlib
 
@@ -8,6 +8,7 @@ from edgekit.errors import InputError
 # scheme: (module, class). The class is called with the whole URI. A module is imported when its scheme is used.
 SCHEMES: dict[str, tuple[str, str]] = {
     "local": ("edgekit.devices.local", "LocalDevice"),
+    "ssh": ("edgekit.devices.ssh", "SSHDevice"),
 }
 
 __all__ = ["SCHEMES", "Device", "open_device"]

@@ -47,7 +47,10 @@ def benchmark(
     jobs = plan(artifacts, engines)
     if with_profile:
         _refuse_unprofiled(artifacts, devices, engines)
-    runs = {device.uri: device.measure(jobs, settings, progress=progress) for device in opened}
+    runs = {}
+    for device in opened:
+        with device:
+            runs[device.uri] = device.measure(jobs, settings, progress=progress)
     profiles, notes = _profiles(artifacts, settings, progress) if with_profile else ({}, ())
     return reported(runs, settings, profiles=profiles, notes=(*notes, *_parts_of_detectors(artifacts)))
 

@@ -2,24 +2,59 @@
 
 import contextlib
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
-from edgekit.errors import ArtifactError
-from edgekit.files import scratch_folder
-from edgekit.measure.conditions import Conditions, busy_cpu_s, read_conditions
-from edgekit.measure.host import host_facts
-from edgekit.measure.sample_inputs import sample_inputs
+from edgekit.measure.conditions import Conditions
+from edgekit.measure.sample_inputs import Array, sample_inputs
 from edgekit.measure.settings import BenchmarkSettings, DeviceRun, Job, Timing
 from edgekit.runtimes.base import Delegation
-from edgekit.runtimes.probe import patience_s
-from edgekit.workers import Json, Progress, Worker, WorkerCrashError, silent
+from edgekit.workers import Json, Progress, silent
 
-WORKER = "edgekit.measure.bench_worker"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A machine at the moment ``clock_s`` of its own clock.
+
+    ``busy_s`` are the CPU seconds that all work on it has taken, None where it does not tell; ``own_s`` those of the
+    process that looks.
+    """
+
+    conditions: Conditions
+    busy_s: float | None
+    own_s: float
+    clock_s: float
+
+
+class Bench(Protocol):
+    """A process on the machine that times one model."""
+
+    def load(self, job: Job, feed: Mapping[str, Array], *, threads: int, warmup: int) -> Json:
+        """Load the model, run ``feed`` once and ``warmup`` more times: what `_Lane.timing` needs of it."""
+
+    def turn(self, *, runs: int, min_duration_s: float, settle: int) -> Json:
+        """One turn of timed runs: ``samples_ms``, ``runs``, ``peak_rss_bytes``, ``cpu_s``."""
+
+
+class Machine(Protocol):
+    """What timing needs of a machine, at the desk or elsewhere."""
+
+    @property
+    def uri(self) -> str:
+        """What the user calls it."""
+
+    def host(self) -> dict[str, Any]:
+        """Its facts."""
+
+    def state(self) -> State:
+        """How it is now."""
+
+    def bench(self) -> AbstractContextManager[Bench]:
+        """A new process there."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,38 +63,18 @@ class _Lane:
 
     job: Job
     threads: int
-    worker: Worker
-    loaded: Json = field(default_factory=dict)
+    bench: Bench
+    loaded: Json
     rounds_ms: list[tuple[float, ...]] = field(default_factory=list)
     runs: int = 0
     peak_rss_bytes: int | None = None
     cpu_s: float = 0.0
 
-    def call(self, operation: str, request: Json, *, limit_s: float | None = None) -> Json:
-        try:
-            return self.worker.call(operation, request, limit_s=limit_s)
-        except WorkerCrashError as error:
-            raise ArtifactError(f"{self.job.artifact.path} cannot be timed: {error}.") from None
-
-    def load(self, inputs: Path, warmup: int) -> None:
-        path = self.job.artifact.path
-        request = {
-            "path": str(path),
-            "engine": self.job.engine,
-            "threads": self.threads,
-            "inputs": str(inputs),
-            "warmup": warmup,
-        }
-        self.loaded = self.call("load", request, limit_s=patience_s(path) * (1 + warmup))
-
     def turn(self, settings: BenchmarkSettings) -> None:
-        answer = self.call(
-            "turn",
-            {
-                "runs": math.ceil(settings.runs / settings.rounds),
-                "min_duration_s": settings.min_duration_s / settings.rounds,
-                "settle": settings.settle,
-            },
+        answer = self.bench.turn(
+            runs=math.ceil(settings.runs / settings.rounds),
+            min_duration_s=settings.min_duration_s / settings.rounds,
+            settle=settings.settle,
         )
         self.rounds_ms.append(tuple(answer["samples_ms"]))
         self.runs += answer["runs"]
@@ -84,63 +99,48 @@ class _Lane:
         )
 
 
-class _Busy:
-    """How busy the machine was with other work since this was made."""
-
-    def __init__(self) -> None:
-        self._busy_s, self._own_s, self._start_s = busy_cpu_s(), time.process_time(), time.monotonic()
-
-    def others_cpus(self, workers_cpu_s: float) -> float | None:
-        """CPUs that neither this process nor its workers kept busy; None where the machine does not tell."""
-        now_s = busy_cpu_s()
-        if now_s is None or self._busy_s is None:
-            return None
-        own_s = workers_cpu_s + time.process_time() - self._own_s
-        return max(0.0, now_s - self._busy_s - own_s) / (time.monotonic() - self._start_s)
-
-
 def interleave(
-    jobs: Sequence[Job],
-    settings: BenchmarkSettings,
-    *,
-    device: str,
-    progress: Progress = silent,
-    read: Callable[[], Conditions] = read_conditions,
+    jobs: Sequence[Job], settings: BenchmarkSettings, machine: Machine, *, progress: Progress = silent
 ) -> DeviceRun:
     """Do every job at every number of threads, each in a process of its own, all alive at once.
 
-    A round gives each of them one turn, in an order shuffled anew; ``read`` looks at the machine before, after each
-    round, and so after the last. `ArtifactError` names a file whose process died.
+    A round gives each of them one turn, in an order shuffled anew; the machine is looked at before, after each round,
+    and so after the last. `ArtifactError` names a file whose process died.
     """
-    host = host_facts()
-    conditions = [read()]
+    host = machine.host()
+    states = [machine.state()]
     orders = _orders(len(jobs) * len(settings.threads), settings)
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(scratch_folder()))
         lanes: list[_Lane] = []
-        for index, job in enumerate(jobs):
-            inputs = folder / f"{index}.npz"
-            np.savez(inputs, **sample_inputs(job.artifact.card, seed=settings.seed))  # type: ignore[arg-type]
+        for job in jobs:
+            feed = sample_inputs(job.artifact.card, seed=settings.seed)
             for threads in settings.threads:
                 progress("loading", len(lanes), len(jobs) * len(settings.threads))
-                lane = _Lane(job=job, threads=threads, worker=stack.enter_context(Worker(WORKER)))
-                lane.load(inputs, settings.warmup)
-                lanes.append(lane)
-        busy = _Busy()
+                bench = stack.enter_context(machine.bench())
+                loaded = bench.load(job, feed, threads=threads, warmup=settings.warmup)
+                lanes.append(_Lane(job=job, threads=threads, bench=bench, loaded=loaded))
+        start = machine.state()
         for done, order in enumerate(orders):
             progress("timing", done, settings.rounds)
             for index in order:
                 lanes[index].turn(settings)
-            conditions.append(read())
-        others_cpus = busy.others_cpus(sum(lane.cpu_s for lane in lanes))
+            states.append(machine.state())
         progress("timing", settings.rounds, settings.rounds)
     return DeviceRun(
-        timings=tuple(lane.timing(device) for lane in lanes),
-        conditions=tuple(conditions),
+        timings=tuple(lane.timing(machine.uri) for lane in lanes),
+        conditions=tuple(state.conditions for state in states),
         order=orders,
-        others_cpus=others_cpus,
+        others_cpus=_others_cpus(start, states[-1], sum(lane.cpu_s for lane in lanes)),
         host=host,
     )
+
+
+def _others_cpus(start: State, end: State, lanes_cpu_s: float) -> float | None:
+    """CPUs that neither the lanes nor who looked at the machine kept busy; None where it does not tell."""
+    if start.busy_s is None or end.busy_s is None:
+        return None
+    own_s = lanes_cpu_s + end.own_s - start.own_s
+    return max(0.0, end.busy_s - start.busy_s - own_s) / (end.clock_s - start.clock_s)
 
 
 def _orders(lanes: int, settings: BenchmarkSettings) -> tuple[tuple[int, ...], ...]:

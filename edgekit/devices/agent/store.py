@@ -1,0 +1,72 @@
+"""Files that were sent, kept by their digest, so that each is sent once."""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from edgekit.errors import DataError
+
+_CHUNK = 1 << 20
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def cache_folder() -> Path:
+    """Where a device keeps what edgekit sends: below ``XDG_CACHE_HOME``, or ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(base if base else os.path.join(os.path.expanduser("~"), ".cache")) / "edgekit"
+
+
+class Store:
+    """The files in ``folder`` by their sha256."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def has(self, sha256: str) -> bool:
+        """Whether the file is there and whole."""
+        try:
+            return hashlib.sha256(self.path(sha256).read_bytes()).hexdigest() == sha256
+        except OSError:
+            return False
+
+    def path(self, sha256: str) -> Path:
+        """Where the file is or would be; `DataError` for what is no digest."""
+        if not isinstance(sha256, str) or not _DIGEST.fullmatch(sha256):
+            raise DataError("A file was asked for by something that is no sha256.")
+        return self._folder / sha256
+
+    def receive(self, sha256: str, size: int, take: "Callable[[int], bytes]") -> None:
+        """Write the next ``size`` bytes of ``take``, which are all taken whatever happens.
+
+        `DataError` where they are not the file with that digest, `OSError` where they cannot be written.
+        """
+        left = size
+        try:
+            target = self.path(sha256)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            digest = hashlib.sha256()
+            handle, name = tempfile.mkstemp(dir=self._folder)
+            try:
+                with os.fdopen(handle, "wb") as stream:
+                    while left:
+                        data = take(min(left, _CHUNK))
+                        if not data:
+                            raise DataError(f"A file of {size:,} bytes ended after {size - left:,}.")
+                        left -= len(data)
+                        digest.update(data)
+                        stream.write(data)
+                if digest.hexdigest() != sha256:
+                    raise DataError("A file arrived damaged: its digest is another; send it again.")
+                os.replace(name, target)
+            except BaseException:
+                os.unlink(name)
+                raise
+        finally:
+            while left:  # the next message begins behind them
+                data = take(min(left, _CHUNK))
+                if not data:
+                    break
+                left -= len(data)
