@@ -18,7 +18,10 @@ if ! chroot lower /usr/bin/true 2>/dev/null; then
   # F opens the emulator now, so that the Debian need not have it; P keeps the name that a program is started by.
   # Another Pi may be first.
   printf '%s' ":qemu-aarch64:M::$magic:$mask:$qemu:PF" >binfmt/register 2>/dev/null || true
-  chroot lower /usr/bin/true
+  chroot lower /usr/bin/true 2>/dev/null || {
+    echo "the kernel does not run ARM programs by $qemu, see binfmt_misc" >&2
+    exit 1
+  }
 fi
 
 # What is changed is gone after the end.
