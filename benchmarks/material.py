@@ -73,9 +73,15 @@ def trained(folder: Path) -> Iterator[Trained]:
         script = Path(__file__).with_name("architectures.py")
         subprocess.run([sys.executable, str(script), name, str(path)], check=True, stdout=subprocess.DEVNULL)
         yield Trained(name=name, path=path, data="digits", preprocess="unit")
-    resnet8, v1, v2 = _data_file(RESNET8), _data_file(V1_WEIGHTS), mobilenet_v2(folder)
+    resnet8 = _data_file(RESNET8)
     if resnet8 is not None:
         yield Trained(name="ResNet8", path=resnet8, data="cifar10", preprocess="raw")
+    yield from mobilenets(folder)
+
+
+def mobilenets(folder: Path) -> Iterator[Trained]:
+    """The MobileNets whose ImageNet weights are there."""
+    v1, v2 = _data_file(V1_WEIGHTS), mobilenet_v2(folder)
     if v1 is not None:
         path = folder / "mobilenet_v1.keras"
         options = ["--size", "128", "--alpha", "0.25", "--weights", str(v1)]
