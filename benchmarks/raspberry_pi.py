@@ -34,7 +34,6 @@ from saving import Figure, save
 from edgekit.artifact import open_artifact
 from edgekit.codec import to_jsonable
 from edgekit.data import Part, open_data
-from edgekit.devices import open_device
 from edgekit.devices.ssh import SSHDevice
 from edgekit.errors import CheckFailedError, EdgekitError
 from edgekit.measure.benchmark import judge
@@ -49,6 +48,7 @@ LEAST_AGREEMENT = 0.97
 LIMIT = 0.10
 """Between the two tools: processes on an emulated CPU differ more than on a real one."""
 ROUNDS, RUNS = 9, 20
+_TOOL = (Path(__file__).parent / "aarch64/litert_tool.py").read_text()
 
 
 @contextlib.contextmanager
@@ -91,19 +91,11 @@ def compared(device: SSHDevice, network: str, name: str, path: Path, items: dict
 
 def theirs(device: SSHDevice, path: Path) -> float:
     """The median of litert-benchmark on the device, ms."""
-    code = (
-        "import json, os, subprocess, sys, tempfile\n"
-        "folder = tempfile.mkdtemp()\n"
-        "answer = os.path.join(folder, 'result.json')\n"
-        "command = [sys.executable, '-m', 'ai_edge_litert.tools.benchmark_litert_model', '--model', sys.argv[1]]\n"
-        "command += ['--num_runs', sys.argv[2], '--num_threads', '1', '--result_json', answer]\n"
-        "subprocess.run(command, check=True, capture_output=True)\n"
-        "print(json.dumps(json.load(open(answer))['latency']))\n"
-    )
     place = f"~/.cache/edgekit/files/{open_artifact(path).sha256}"
-    words = [device.connection.python, "-c", f"import sys, os\nsys.argv[1] = os.path.expanduser(sys.argv[1])\n{code}"]
-    command = device.connection.command(*words, place, str(RUNS))
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    command = device.connection.command(device.connection.python, "-c", _TOOL, place, str(RUNS))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CheckFailedError(f"litert-benchmark ended with code {done.returncode}: {done.stderr.splitlines()[-1]}")
     return float(json.loads(done.stdout)["median_ms"])
 
 
@@ -143,13 +135,12 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         uri = given.device or stack.enter_context(emulated())
-        device = stack.enter_context(open_device(uri))
-        assert isinstance(device, SSHDevice)
+        device = stack.enter_context(SSHDevice(uri))
         facts = device.host()
         where = f"{facts['board'] or uri}{', emulated' if facts['emulated'] else ''}"
         for network in mobilenets(folder):
             files = forms(network.path, network.data, None, folder / network.name)
-            data = open_data(network.data, part=Part.EVALUATION)
+            data = open_data(network.data, part=Part.EVALUATION, data_dir=None)
             for name, path in files.items():
                 items = held_out_inputs(path, list(files.values()), data, given.items)
                 row = compared(device, network.name, name, path, items)
