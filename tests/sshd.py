@@ -90,7 +90,7 @@ def serving(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Ite
         port = int(free.getsockname()[1])
     path = os.pathsep.join([str(folder / "bin"), "/usr/bin", "/bin"])
     lines = [
-        *(f"ListenAddress 127.0.0.1", f"Port {port}", f"HostKey {folder}/host", f"PidFile {folder}/pid"),
+        *("ListenAddress 127.0.0.1", f"Port {port}", f"HostKey {folder}/host", f"PidFile {folder}/pid"),
         *(f"AuthorizedKeysFile {folder}/authorized", "UsePAM no", "StrictModes no", "PasswordAuthentication no"),
         *("PermitRootLogin prohibit-password", "LogLevel VERBOSE"),
         f"SetEnv HOME={folder}/home PATH={path}",
@@ -105,7 +105,7 @@ def serving(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Ite
         "  GlobalKnownHostsFile /dev/null\n"
     )
     client = folder / "client" / "ssh"
-    client.write_text(f"#!/bin/sh\nexec {shutil.which('ssh')} -F {shlex.quote(str(folder / 'ssh_config'))} \"$@\"\n")
+    client.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {shlex.quote(str(folder / "ssh_config"))} "$@"\n')
     client.chmod(0o755)
     monkeypatch.setenv("PATH", str(client.parent), prepend=os.pathsep)
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)

@@ -38,11 +38,14 @@ _ADDRESS = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?/?"
 )
 _GREETING = re.compile(rb"edgekit (limit|-) (/[^\n]*|python3)\n")
-# Says what there is, and stays until the desk closes its end: the connection lives as long as this.
+# Says what there is, and stays until the desk closes its end: the connection lives as long as this. The environment
+# that `edgekit.devices.provision` made counts where it is whole, and made of the interpreter that is named, if one is.
 _GREET = """
 venv=$HOME/.local/share/edgekit/venv
-python=python3
-if [ -f "$venv/edgekit.json" ] && [ -x "$venv/bin/python" ]; then python=$venv/bin/python; fi
+python=${1:-python3}
+if [ -f "$venv/edgekit.made-of" ] && [ -x "$venv/bin/python" ]; then
+  if [ -z "$1" ] || [ "$(cat "$venv/edgekit.made-of")" = "$1" ]; then python=$venv/bin/python; fi
+fi
 limit=-
 if timeout 9 true 2>/dev/null; then limit=limit; fi
 echo edgekit "$limit" "$python"
@@ -64,7 +67,8 @@ def ssh_target(uri: str) -> list[str]:
 class Connection:
     """A connection to the machine ``target``, as `ssh_target` gives it; ``name`` is what the user calls it.
 
-    Use it as a context manager: it ends with the block, or with this process, whatever ends that.
+    Use it as a context manager: it ends with the block, or with this process, whatever ends that. Inside, ``python`` is
+    the interpreter there: that of the provisioned environment, if there is one made of the given ``python``; else this.
     """
 
     def __init__(self, name: str, target: Sequence[str], *, python: str | None = None) -> None:
@@ -73,12 +77,7 @@ class Connection:
                 "The OpenSSH client is not installed; install it, such as: apt install openssh-client"
             )
         self.name, self.target = name, tuple(target)
-        self._given, self._found, self._limited = python, "python3", False
-
-    @property
-    def python(self) -> str:
-        """The interpreter there: the one that was given, else that of the provisioned environment, else python3."""
-        return self._given or self._found
+        self.given, self.python, self._limited = python, python or "python3", False
 
     def command(self, *words: str) -> list[str]:
         """The command of this machine that runs ``words`` over there."""
@@ -88,11 +87,12 @@ class Connection:
         return ["ssh", *OPTIONS, "-o", "ControlMaster=no", *self._shared(), *self.target, remote]
 
     def __enter__(self) -> Self:
+        greet = shlex.join(["sh", "-c", _GREET, "sh", self.given or ""])
         with contextlib.ExitStack() as stack:
             self._folder = Path(stack.enter_context(scratch_folder()))
             log = stack.enter_context((self._folder / "log").open("w+b"))
             self._master = subprocess.Popen(
-                ["ssh", *OPTIONS, "-o", "ControlMaster=yes", *self._shared(), *self.target, shlex.join(["sh", "-c", _GREET])],
+                ["ssh", *OPTIONS, "-o", "ControlMaster=yes", *self._shared(), *self.target, greet],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -116,7 +116,7 @@ class Connection:
             line = stream.readline(4096)
         match = _GREETING.fullmatch(line)
         if match is not None:
-            self._limited, self._found = match[1] == b"limit", match[2].decode(errors="replace")
+            self._limited, self.python = match[1] == b"limit", match[2].decode(errors="replace")
             return
         if line:
             raise DeviceError(

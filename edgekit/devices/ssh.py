@@ -46,7 +46,12 @@ class SSHDevice(LinkedDevice):
         command = self.connection.command(self.connection.python, "-c", LOOK)
         try:
             done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=LOOK_S, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=LOOK_S,
+                start_new_session=True,
             )
         except subprocess.TimeoutExpired:
             raise DeviceError(f"{self.uri} did not answer within {LOOK_S} s; see whether it is busy.") from None
