@@ -83,7 +83,8 @@ def serving(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Ite
     for name in ("home", "bin", "client"):
         (folder / name).mkdir(parents=True)
     for name in ("host", "key"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(words, check=True)
     shutil.copy(folder / "key.pub", folder / "authorized")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

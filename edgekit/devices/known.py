@@ -20,7 +20,7 @@ _WAIT_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownDevice:
-    """A device by its address; ``python`` is the interpreter there, or what its environment is made of; None for any."""
+    """A device by its address; ``python`` is the interpreter there, or that of its environment; None for any."""
 
     uri: str
     python: str | None = None

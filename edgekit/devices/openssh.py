@@ -91,8 +91,9 @@ class Connection:
         with contextlib.ExitStack() as stack:
             self._folder = Path(stack.enter_context(scratch_folder()))
             log = stack.enter_context((self._folder / "log").open("w+b"))
+            command = ["ssh", *OPTIONS, "-o", "ControlMaster=yes", *self._shared(), *self.target, greet]
             self._master = subprocess.Popen(
-                ["ssh", *OPTIONS, "-o", "ControlMaster=yes", *self._shared(), *self.target, greet],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -53,11 +53,11 @@ def provision(
 ) -> Provisioned:
     """Install numpy and ``engines`` on the device at ``uri``, by its own pip, into an environment of their own.
 
-    With ``offline`` this machine downloads the wheels for it, with ``wheelhouse`` they come from that folder; the device
-    then needs neither a network nor Debian's python3-venv. From then on the device runs everything in it. Errors:
+    With ``offline`` this machine downloads the wheels for it, with ``wheelhouse`` they come from that folder; the
+    device then needs neither a network nor Debian's python3-venv. From then on it runs everything in there. Errors:
     `InputError`, `DeviceError`.
     """
-    device = open_device(uri)
+    device: Any = open_device(uri)
     if not isinstance(device, SSHDevice):
         raise InputError(f"Only devices at ssh:// are provisioned; got {uri}.")
     with device:
@@ -191,8 +191,8 @@ def _failed(uri: str, what: str, told: str, *, with_wheels: bool) -> NoReturn:
         raise DeviceError(f"The disk of {uri} is full; an environment takes about 300 MB: make room there.")
     if re.search(r"name resolution|NewConnectionError|ConnectTimeout|Network is unreachable|ProxyError", told):
         raise DeviceError(
-            f"{uri} reaches no server of Python packages; let this machine fetch them by --offline, or take them from a "
-            "folder by --wheelhouse DIR."
+            f"{uri} reaches no server of Python packages; let this machine fetch them by --offline, or take them from "
+            "a folder by --wheelhouse DIR."
         )
     lines = [line for line in told.splitlines() if line.strip()]
     errors = [line.partition("ERROR:")[2].strip() for line in lines if line.startswith("ERROR:")]

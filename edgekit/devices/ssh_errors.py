@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 Table = Mapping[str, str]
-"""Pattern in what was said: the sentence, in which ``{name}`` is the device and ``{by_hand}`` the command to reach it."""
+"""Pattern in what was said: the sentence, in which ``{name}`` is the device, ``{0}`` the first group of the pattern."""
 
 CONNECTING: Table = {
     r"Could not resolve hostname": (
@@ -23,7 +23,8 @@ CONNECTING: Table = {
         "its place; compare the fingerprints by hand, and only then forget the old one: ssh-keygen -R {known_as}"
     ),
     r"Host key verification failed|[Hh]ost key is known": (
-        "The host key of {name} is not known here; connect once by hand, compare its fingerprint and accept it: {by_hand}"
+        "The host key of {name} is not known here; connect once by hand, compare its fingerprint and accept it: "
+        "{by_hand}"
     ),
     r"Permission denied|Too many authentication failures|No supported authentication": (
         "{name} lets this user in by no key; give it one: {copy_id}, or name the key in ~/.ssh/config."
@@ -65,7 +66,7 @@ CODES: Mapping[int, str] = {
         "{name} has no {python}; install it there, such as: sudo apt install python3, or name one: "
         "edgekit device add NAME URI --python PATH"
     ),
-    132: "An engine on {name} uses instructions that its CPU lacks; install one for it: edgekit device provision {name}",
+    132: "An engine on {name} uses what its CPU lacks; install one for it: edgekit device provision {name}",
     137: "The process on {name} was killed, most likely since memory ran out; close what else runs there.",
     255: "The connection to {name} was lost in the midst of work, and what ran there ends by itself; try again.",
 }
@@ -88,7 +89,7 @@ def explain_working(name: str, python: str, told: str, code: int | None) -> str:
     facts = {"name": name, "python": python}
     # What an engine printed before the connection was lost says nothing of that.
     found = _first(WORKING, told, facts) if code != 255 else None
-    if found is None and code in CODES:
+    if found is None and code is not None and code in CODES:
         found = CODES[code].format(**facts)
     ended = "without an end" if code is None else f"with exit code {code}"
     return found or f"The process on {name} failed {ended}: {_last(told)}."

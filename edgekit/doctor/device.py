@@ -26,10 +26,10 @@ _FORMATS = {"tflite": "litert", "onnx": "onnxruntime"}
 def examine_device(uri: str) -> Diagnosis:
     """Look at the device at ``uri``: how it is reached, what it is, and which models run there.
 
-    It is not healthy where no model could run. `InputError` for an address that is none; a device that is not there is a
-    finding.
+    It is not healthy where no model could run. `InputError` for an address that is none; a device that is not there is
+    a finding.
     """
-    device = open_device(uri)
+    device: Any = open_device(uri)
     findings: list[Finding] = []
     host: dict[str, Any] = {}
     try:
@@ -63,7 +63,7 @@ def look_findings(uri: str, look: Look) -> Iterator[Finding]:
         detail=f"{look.python}, {look.executable}" + ("; expected 3.9 or newer" if old else ""),
         advice="Install one there, and name it: edgekit device add NAME URI --python PATH" if old else None,
     )
-    numpy = look.packages["numpy"] if "numpy" in look.packages else None
+    numpy = dict(look.packages).get("numpy")
     yield Finding(
         name="numpy",
         status=Status.OK if numpy else Status.BROKEN,
@@ -123,9 +123,7 @@ def _tried(device: Device, path: Path) -> list[Finding]:
                 name="XNNPACK",
                 status=Status.OK if works else Status.NOTE,
                 detail="runs operators of .tflite files" if works else "is not used, so that .tflite files are slow",
-                advice=None
-                if works
-                else "See whether the device's /proc/cpuinfo and /sys/devices/system/cpu are its own.",
+                advice=None if works else "Look at /proc/cpuinfo and /sys/devices/system/cpu there.",
             )
         )
     return found

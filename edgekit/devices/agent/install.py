@@ -1,9 +1,9 @@
 """Run as ``python3 -c`` on a device: makes an environment with numpy and engines below the user's home.
 
-Takes a request as JSON in its argument, ``{"made_of", "requirements", "wheels", "system", "pip"}``. Says one JSON object a line:
-``need`` names the wheels that it has not got, whose bytes follow on standard input in that order; ``step`` is what it
-does; the last one is ``done`` or ``failed``. Ends where standard input does. The environment counts from the moment
-that its stamp is there, and one without is made anew. Needs nothing but Python and its module venv.
+Takes a request as JSON in its argument: ``made_of``, ``requirements``, ``wheels``, ``system`` and ``pip``. Says one
+JSON object a line: ``need`` names the wheels that it has not got, whose bytes follow on standard input; ``step`` is
+what it does; the last one is ``done`` or ``failed``. Ends where standard input does. The environment counts from the
+moment that its stamp is there, and one without is made anew. Needs nothing but Python and its module venv.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ python = os.path.join(venv, "bin", "python")
 stamp = os.path.join(venv, "edgekit.made-of")
 cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache"), "edgekit", "wheels")
 base = getattr(sys, "_base_executable", sys.executable)  # where this is the environment itself
-running = []
+running: "list[subprocess.Popen[bytes]]" = []
 
 
 def say(**message: object) -> None:
@@ -66,7 +66,7 @@ def watch() -> None:
 def run(what: str, command: "list[str]") -> None:
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     running.append(process)
-    told = []
+    told: list[str] = []
     for line in process.stdout or ():
         text = line.decode(errors="replace").strip()
         told = [*told[-99:], text]
