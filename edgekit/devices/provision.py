@@ -187,7 +187,7 @@ def _send(process: "subprocess.Popen[bytes]", wheels: Sequence[Path], progress: 
 
 def _failed(uri: str, what: str, told: str, *, with_wheels: bool) -> NoReturn:
     """The `DeviceError` for what the device's pip, venv or disk said."""
-    if re.search(r"No space left on device|Disk quota exceeded|Errno (28|122)\b", told):
+    if what == "disk" or re.search(r"No space left on device|Disk quota exceeded", told):
         raise DeviceError(f"The disk of {uri} is full; an environment takes about 300 MB: make room there.")
     if re.search(r"name resolution|NewConnectionError|ConnectTimeout|Network is unreachable|ProxyError", told):
         raise DeviceError(

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 
+LEAST_BYTES = 4 << 20
 request = json.loads(sys.argv[1])
 home = os.path.expanduser("~")
 venv = os.path.join(home, ".local", "share", "edgekit", "venv")
@@ -73,6 +74,8 @@ def run(what: str, command: "list[str]") -> None:
         if text.startswith(("Collecting", "Downloading", "Processing", "Installing")):
             say(step=text)
     if process.wait():
+        if shutil.disk_usage(home).free < LEAST_BYTES:
+            what = "disk"  # venv does not tell why it failed
         shutil.rmtree(venv, ignore_errors=True)  # half of it is of no use, and takes room
         say(failed=what, told="\n".join(told))
         sys.exit(0)
@@ -110,6 +113,6 @@ try:
     os.replace(stamp + ".part", stamp)
     shutil.rmtree(cache, ignore_errors=True)
 except OSError as error:
-    say(failed="disk", told=f"{error.filename or venv}: {error.strerror}")
+    say(failed="files", told=f"{error.filename or venv}: {error.strerror}")
 else:
     say(done=python)
