@@ -1,6 +1,8 @@
 """Devices by their address, and the one interface that all of them keep."""
 
+import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -108,14 +110,43 @@ def test_a_file_is_sent_once_and_the_runner_too(piped: Device, tiny_models: Path
         piped.open(artifact)
         kept = tmp_path / "cache/edgekit/files" / artifact.sha256
         assert kept.read_bytes() == artifact.path.read_bytes()
-        written = kept.stat().st_mtime_ns
+        written = kept.stat().st_ino
         piped.open(artifact)
-        assert kept.stat().st_mtime_ns == written
+        assert kept.stat().st_ino == written
         kept.write_bytes(b"damaged")
         piped.open(artifact)
         assert kept.read_bytes() == artifact.path.read_bytes()
     names = sorted(path.name[:6] for path in (tmp_path / "cache/edgekit").iterdir())
     assert names == ["agent-", "files"]
+
+
+def test_what_was_not_used_for_a_month_goes(piped: Device, tiny_models: Path, tmp_path: Path) -> None:
+    cache, long_ago = tmp_path / "cache/edgekit", time.time() - 31 * 24 * 60 * 60
+    for name in ("files/old", "files/new", "agent-old/x", "agent-new/x"):
+        (cache / name).parent.mkdir(parents=True, exist_ok=True)
+        (cache / name).write_text("")
+    for name in ("files/old", "agent-old"):
+        os.utime(cache / name, (long_ago, long_ago))
+    with piped:
+        piped.open(open_artifact(tiny_models / "convnet.onnx"))
+    assert not (cache / "files/old").exists()
+    assert not (cache / "agent-old").exists()
+    assert (cache / "files/new").exists()
+    assert (cache / "agent-new").exists()
+
+
+def test_what_is_used_is_kept(piped: Device, tiny_models: Path, tmp_path: Path) -> None:
+    cache, long_ago = tmp_path / "cache/edgekit", time.time() - 31 * 24 * 60 * 60
+    artifact, other = (open_artifact(tiny_models / name) for name in ("convnet.onnx", "convnet.tflite"))
+    with piped:
+        piped.open(artifact)
+    for path in (cache / "files" / artifact.sha256, *cache.glob("agent-*")):
+        os.utime(path, (long_ago, long_ago))
+    with piped:
+        piped.open(artifact)
+        piped.open(other)
+    assert (cache / "files" / artifact.sha256).exists()
+    assert all(time.time() - path.stat().st_mtime < 3600 for path in cache.glob("agent-*"))
 
 
 def test_errors_of_a_device_name_it(piped: Device, tiny_models: Path) -> None:

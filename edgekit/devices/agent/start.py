@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import zipfile
 
 if sys.version_info < (3, 9):  # noqa: UP036 - devices have older Pythons than edgekit's
@@ -41,6 +42,12 @@ if not os.path.isdir(place):
     except OSError as error:
         if not os.path.isdir(place):  # another connection was first
             sys.exit("edgekit: cannot write to " + cache + ": " + str(error.strerror))
+    for name in os.listdir(cache):  # those of other edgekits, which nobody has started for a month
+        other = os.path.join(cache, name)
+        if name.startswith("agent-") and time.time() - os.path.getmtime(other) > 30 * 24 * 60 * 60:
+            shutil.rmtree(other, ignore_errors=True)
+else:
+    os.utime(place)
 sys.path.insert(0, place)
 
 from edgekit.bundle.runner.old_python import modernize  # noqa: E402

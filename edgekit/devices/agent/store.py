@@ -1,13 +1,18 @@
-"""Files that were sent, kept by their digest, so that each is sent once."""
+"""Files that were sent, kept by their digest, so that each is sent once; what was not used for a month goes."""
 
+import contextlib
 import hashlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from edgekit.errors import DataError
+
+KEPT_S = 30 * 24 * 60 * 60
+"""For so long after its last use a file is kept: cards of boards are small."""
 
 _CHUNK = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -27,10 +32,13 @@ class Store:
 
     def has(self, sha256: str) -> bool:
         """Whether the file is there and whole."""
+        path = self.path(sha256)
         try:
-            return hashlib.sha256(self.path(sha256).read_bytes()).hexdigest() == sha256
+            whole = hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+            os.utime(path)
         except OSError:
             return False
+        return whole
 
     def path(self, sha256: str) -> Path:
         """Where the file is or would be; `DataError` for what is no digest."""
@@ -47,6 +55,7 @@ class Store:
         try:
             target = self.path(sha256)
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._forget()
             digest = hashlib.sha256()
             handle, name = tempfile.mkstemp(dir=self._folder)
             try:
@@ -70,3 +79,10 @@ class Store:
                 if not data:
                     break
                 left -= len(data)
+
+    def _forget(self) -> None:
+        """Remove what was not used for long, or was being written when its process was killed."""
+        for path in self._folder.iterdir():
+            with contextlib.suppress(OSError):  # another process is doing the same
+                if time.time() - path.stat().st_mtime > KEPT_S:
+                    path.unlink()
