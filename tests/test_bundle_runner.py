@@ -5,7 +5,6 @@ import dataclasses
 import enum
 import importlib.util
 import json
-import shutil
 import subprocess
 import sys
 import typing
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bundles import run, unpack
+from pythons import interpreter, make_venv
 
 from edgekit.bundle import make_bundle
 from edgekit.bundle.runner import old_python
@@ -171,19 +171,6 @@ def test_a_file_is_compiled_for_the_old_python(tmp_path: Path) -> None:
     assert old_python.Finder().find_spec("json") is None
 
 
-def interpreter(version: str) -> str:
-    """A Python of this version: one that runs, or pyenv's; the test is skipped without."""
-    named = shutil.which(f"python{version}")
-    found = [
-        *([named] if named else []),
-        *map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}")),
-    ]
-    for path in found:
-        if subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0:
-            return path
-    pytest.skip(f"there is no Python {version} here")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["3.9", "3.10", "3.12", "3.13"])
 def test_other_pythons_verify_it_too(version: str, unpacked: Path, tmp_path: Path) -> None:
@@ -208,18 +195,6 @@ def test_a_python_that_is_too_old_is_told(unpacked: Path) -> None:
 
 
 # Few packages
-
-
-def make_venv(folder: Path, python: str, *packages: str) -> str:
-    """A new environment with these packages; the path of its Python."""
-    for command in (
-        [python, "-m", "venv", str(folder)],
-        [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"{' '.join(command[1:4])} fails here: {done.stderr.strip().splitlines()[-1]}")
-    return str(folder / "bin" / "python")
 
 
 @pytest.mark.slow

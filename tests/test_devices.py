@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pythons import interpreter, make_venv
 
 from edgekit.artifact import open_artifact
 from edgekit.devices import SCHEMES, Device, open_device
@@ -170,6 +171,22 @@ def test_a_device_without_an_engine_says_so(tmp_path: Path, tiny_models: Path, m
     ):
         board.open(open_artifact(tiny_models / "convnet.onnx"))
     assert str(caught.value) == "On board: No engine for .onnx files is installed. Run: pip install onnxruntime"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["3.9", "3.10", "3.12", "3.13"])
+def test_other_pythons_run_there(version: str, tmp_path: Path, tiny_models: Path) -> None:
+    python = make_venv(tmp_path / "venv", interpreter(version), "numpy", "ai-edge-litert")
+    command = ["sh", "-c", f"cd / && env -u PYTHONPATH HOME={tmp_path} {start_words(python)}"]
+    artifact = open_artifact(tiny_models / "convnet_int8.tflite")
+    feed = sample_inputs(artifact.card, seed=0)
+    with LinkedDevice("board", lambda: PipeLink(command, device="board", explain=_told)) as board:
+        assert board.host()["python"].startswith(version)
+        run = board.measure([Job(artifact=artifact)], QUICK, progress=silent)
+        answer = board.open(artifact).run(feed)
+    assert run.timings[0].runs == 6
+    for name, values in open_runtime(artifact.path).run(feed).items():
+        np.testing.assert_array_equal(answer[name], values)
 
 
 def test_a_keras_file_is_refused(piped: Device, tiny_models: Path) -> None:
