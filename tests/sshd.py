@@ -60,6 +60,10 @@ class Server:
         mark = f"HOME={self.home}".encode()
         return [number for number in processes() if mark in _file(number, "environ").split(b"\0") and _runs(number)]
 
+    def agents_words(self) -> list[bytes]:
+        """The command lines of `agents`."""
+        return [_file(number, "cmdline") for number in self.agents()]
+
     def sessions(self) -> list[int]:
         """The processes of sshd that serve a connection."""
         return [
