@@ -11,7 +11,6 @@ from edgekit.errors import ArtifactError, InputError
 from edgekit.formats.keras import require_readable_weights
 from edgekit.measure.profile import Profile, profile
 from edgekit.measure.settings import (
-    TIMED,
     BenchmarkReport,
     BenchmarkResult,
     BenchmarkSettings,
@@ -114,7 +113,7 @@ def reported(
         verdicts=verdicts(results, settings),
         hosts={uri: run.host for uri, run in runs.items()},
         profiles=profiles or {},
-        notes=(*notes, *_undelegated(results)),
+        notes=(*notes, *(note for run in runs.values() for note in run.notes), *_undelegated(results)),
     )
 
 
@@ -167,7 +166,7 @@ def _result_json(result: BenchmarkResult, profiles: Mapping[tuple[str, int], Pro
         "ratio_to_first": to_jsonable(result.ratio_to_first),
         "valid": result.valid,
         "flags": list(result.flags),
-        "timed": TIMED,
+        "timed": timing.timed,
         "settings": to_jsonable(result.settings),
         "conditions": {
             "before": to_jsonable(result.conditions[0]),
@@ -176,6 +175,8 @@ def _result_json(result: BenchmarkResult, profiles: Mapping[tuple[str, int], Pro
             "others_cpus": result.others_cpus,
         },
     }
+    if timing.figures:
+        data |= {"rounds": to_jsonable(timing.figures), "footprint_bytes": timing.footprint_bytes}
     found = profiles.get((str(artifact.path), timing.threads))
     return data if found is None else {**data, **found.to_json()}
 

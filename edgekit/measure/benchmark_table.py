@@ -1,7 +1,7 @@
 """A benchmark's results as rows of text."""
 
 from edgekit.measure.profile import Profile
-from edgekit.measure.settings import BenchmarkReport, BenchmarkResult
+from edgekit.measure.settings import BenchmarkReport, BenchmarkResult, Timing
 
 COLUMNS = (
     "artifact",
@@ -42,6 +42,13 @@ def profile_rows(profile: Profile, count: int) -> list[list[str]]:
     return [[o.name, o.op, f"{o.mean_ms:.4f}", f"{o.share:.1%}"] for o in profile.slowest(count)]
 
 
+def _memory(timing: Timing) -> str:
+    """The peak; with a plus where only the model's part of it is known."""
+    if timing.peak_rss_bytes is not None:
+        return f"{timing.peak_rss_bytes / 1e6:.0f}"
+    return "unknown" if timing.footprint_bytes is None else f"+{timing.footprint_bytes / 1e6:.0f}"
+
+
 def _row(result: BenchmarkResult) -> list[str]:
     timing, latency, ratio = result.timing, result.latency_ms, result.ratio_to_first
     figures = (latency.p50, latency.p90, latency.p99, latency.min, latency.first, timing.init_ms)
@@ -52,7 +59,7 @@ def _row(result: BenchmarkResult) -> list[str]:
         timing.device,
         str(timing.threads),
         *(f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in figures),
-        "unknown" if timing.peak_rss_bytes is None else f"{timing.peak_rss_bytes / 1e6:.0f}",
+        _memory(timing),
         str(timing.runs),
         f"{ratio.value:.3g} ({ratio.low:.3g} to {ratio.high:.3g})",
         "yes" if result.valid else "no",

@@ -43,11 +43,16 @@ def read_conditions(root: Path = Path("/"), command: Command = run_command) -> C
 
 def busy_cpu_s(root: Path = Path("/")) -> float | None:
     """CPU seconds that all work on this machine has taken since it started, what a hypervisor took away included."""
-    match = re.match(r"cpu +([\d ]+)", read_text(root / "proc/stat") or "")
+    return busy_in(read_text(root / "proc/stat") or "", ticks_per_s=os.sysconf("SC_CLK_TCK"))
+
+
+def busy_in(stat: str, *, ticks_per_s: int) -> float | None:
+    """As `busy_cpu_s`, from the text of a machine's ``/proc/stat``."""
+    match = re.match(r"cpu +(\d{1,18}(?: \d{1,18}){7})", stat)
     if match is None:
         return None
-    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, match[1].split()[:8])
-    return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, match[1].split())
+    return (user + nice + system + interrupts + soft_interrupts + stolen) / ticks_per_s
 
 
 def _frequencies(root: Path, cpus: Path) -> tuple[float, ...]:

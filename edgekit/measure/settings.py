@@ -12,7 +12,7 @@ from edgekit.measure.stats import Latency, Ratio
 from edgekit.runtimes.base import Delegation
 
 TIMED = "set inputs, invoke, get outputs; inputs prepared beforehand, one item a run"
-"""What lies between the two readings of the clock."""
+"""What lies between the two readings of edgekit's own clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +56,29 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoundFigures:
+    """What a tool that keeps its single runs to itself tells of those of one round. None: it does not tell."""
+
+    runs: int
+    mean_ms: float
+    min_ms: float
+    max_ms: float
+    stdev_ms: float | None = None
+    p5_ms: float | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """Everything measured of one model file in one engine at one number of threads on one device.
 
     ``rounds_ms`` holds the timed runs of each round in order; ``runs`` counts all of them, of which very fast models
     keep an evenly spaced part. ``delegation`` is what LiteRT's XNNPACK really ran; None in other engines.
+
+    ``timed`` says what lies between the two readings of the clock. Where a tool tells of no single run, ``figures`` has
+    what it tells of each round, and the one sample of a round in ``rounds_ms`` is the mean of its runs;
+    ``footprint_bytes`` is what the model adds to the peak memory of a process whose own peak is not told.
     """
 
     artifact: Artifact
@@ -75,6 +93,9 @@ class Timing:
     peak_rss_bytes: int | None
     base_rss_bytes: int | None
     delegation: Delegation | None = None
+    timed: str = TIMED
+    figures: tuple[RoundFigures, ...] = ()
+    footprint_bytes: int | None = None
 
     @property
     def samples_ms(self) -> tuple[float, ...]:
@@ -87,7 +108,7 @@ class DeviceRun:
     """What a device gives back: timings, its state before, between the rounds and after, and the order of the turns.
 
     ``order`` has one list of indices into ``timings`` a round. ``others_cpus`` is how many CPUs other work kept busy
-    meanwhile, on average; None where the device does not tell.
+    meanwhile, on average; None where the device does not tell. ``notes`` are sentences on how it was measured.
     """
 
     timings: tuple[Timing, ...]
@@ -95,6 +116,7 @@ class DeviceRun:
     order: tuple[tuple[int, ...], ...]
     others_cpus: float | None
     host: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,133 @@
+"""A furnished fake phone: files, commands and texts as a phone has them, and adb servers that know only it."""
+
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+TOOL = Path(__file__).parent / "fake_benchmark_model.py"
+
+# In the forms of Android's documentation and of published logs; the phone is an invented one.
+PROPERTIES = """[ro.board.platform]: [kona]
+[ro.build.fingerprint]: [maker/phone/phone:13/TQ3A.230901.001/1:user/release-keys]
+[ro.build.version.release]: [13]
+[ro.build.version.sdk]: [33]
+[ro.product.cpu.abi]: [arm64-v8a]
+[ro.product.manufacturer]: [Maker]
+[ro.product.model]: [Phone 5]
+[ro.soc.model]: [SM8250]
+"""
+BATTERY = """Current Battery Service state:
+  AC powered: false
+  USB powered: true
+  Wireless powered: false
+  Max charging current: 500000
+  status: 2
+  level: 87
+  scale: 100
+  voltage: 4350
+  temperature: 301
+  technology: Li-ion
+"""
+THERMAL = """IsStatusOverride: false
+Thermal Status: 0
+Cached temperatures:
+\tTemperature{mValue=99.0, mType=0, mName=CPU0, mStatus=0}
+HAL Ready: true
+Current temperatures from HAL:
+\tTemperature{mValue=36.5, mType=0, mName=CPU0, mStatus=0}
+\tTemperature{mValue=31.2, mType=3, mName=VIRTUAL-SKIN, mStatus=0}
+\tTemperature{mValue=3.2, mType=6, mName=ibat, mStatus=0}
+Current cooling devices from HAL:
+\tCoolingDevice{mValue=0, mType=2, mName=cpufreq}
+"""
+POWER = "  mWakefulness=Awake\n  mWakefulnessChanging=false\n"
+CPUINFO = """processor\t: 0
+Features\t: fp asimd evtstrm aes asimdhp asimddp
+CPU implementer\t: 0x41
+CPU part\t: 0xd05
+
+processor\t: 1
+Features\t: fp asimd evtstrm aes asimdhp asimddp
+CPU implementer\t: 0x41
+CPU part\t: 0xd0b
+"""
+FILES = {
+    "proc/cpuinfo": CPUINFO,
+    "proc/meminfo": "MemTotal:        7654321 kB\nMemFree:          123456 kB\n",
+    "proc/stat": "cpu  100 0 100 9000 0 0 0 0 0 0\ncpu0 100 0 100 9000 0 0 0 0 0 0\n",
+    "proc/loadavg": "0.50 0.40 0.30 2/1234 5678\n",
+    "proc/self/status": "Name:\tgrep\nCpus_allowed_list:\t0-7\n",
+    "sys/devices/system/cpu/present": "0-7\n",
+    "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "schedutil\n",
+    "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "1804800\n",
+    "sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq": "1804800\n",
+    "sys/devices/system/cpu/cpu7/cpufreq/scaling_governor": "schedutil\n",
+    "sys/devices/system/cpu/cpu7/cpufreq/scaling_cur_freq": "2841600\n",
+    "sys/devices/system/cpu/cpu7/cpufreq/scaling_max_freq": "2841600\n",
+    "text/getprop": PROPERTIES,
+    "text/battery": BATTERY,
+    "text/thermalservice": THERMAL,
+    "text/power": POWER,
+    "text/saver": "0\n",
+}
+COMMANDS = {
+    "getprop": 'cat "$PHONE/text/getprop"',
+    "dumpsys": 'cat "$PHONE/text/$1"',
+    "settings": 'cat "$PHONE/text/saver"',
+    "uname": 'case "$1" in -m) echo aarch64;; *) echo 4.19.157-perf;; esac',
+}
+
+
+def furnish(root: Path) -> Path:
+    """``root`` as the folder of a phone without ``benchmark_model``."""
+    for name, text in FILES.items():
+        write(root / name, text)
+    for name, body in COMMANDS.items():
+        script(root / "bin" / name, body)
+    (root / "data/local/tmp").mkdir(parents=True)
+    return root
+
+
+def tool(path: Path, generation: str, *, python: tuple[str, ...] = (sys.executable,)) -> Path:
+    """Write a ``benchmark_model`` that runs LiteRT with ``python`` to ``path``."""
+    return script(path, f'exec {shlex.join([*python, str(TOOL), generation])} "$@"')
+
+
+def script(path: Path, body: str) -> Path:
+    """An executable for the shell."""
+    write(path, f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return path
+
+
+def write(path: Path, text: str) -> None:
+    """A file, with its folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def adb_environment(home: Path) -> dict[str, str]:
+    """Variables of an adb server of its own, at a port at which none runs, that looks for no device by itself."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return {"HOME": str(home), "ANDROID_ADB_SERVER_PORT": str(port), "ADB_MDNS": "0", "ADB_LIBUSB": "0"}
+
+
+def adb(*words: str, environment: Mapping[str, str] | None = None) -> str:
+    """What the real client says."""
+    done = subprocess.run(
+        [shutil.which("adb") or "adb", *words],
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    return done.stdout + done.stderr
