@@ -64,6 +64,10 @@ class FakeAndroid:
         """``command`` with the phone's absolute paths as those of this machine."""
         return re.sub(r"(?<![\w./])(?=/(data|proc|sys)/)", lambda _: str(self.root), command)
 
+    def pull(self) -> None:
+        """Pull the cable, from another thread."""
+        self._loop.call_soon_threadsafe(self.unplug)
+
     def unplug(self) -> None:
         """Be gone, for good."""
         self._server.close()

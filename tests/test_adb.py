@@ -14,7 +14,7 @@ from fake_android import FakeAndroid
 from phone import adb, adb_environment, furnish, script, tool, write
 
 from edgekit.artifact import open_artifact
-from edgekit.devices import open_device
+from edgekit.devices import Device, open_device
 from edgekit.devices.android import client
 from edgekit.devices.android.phone import TIMED
 from edgekit.errors import DeviceError, EdgekitError, InputError, MissingExtraError
@@ -156,6 +156,18 @@ def test_reasons_to_doubt_are_the_phones(plug: Plug, tiny_models: Path) -> None:
     report = benchmark([tiny_models / "convnet.tflite"], QUICK, devices=["adb://"])
     assert "throttled: battery saver, screen off, thermal status moderate" in report.results[0].flags
     assert not report.results[0].valid
+
+
+def test_the_clock_is_read_right_behind_the_runs(plug: Plug, tiny_models: Path) -> None:
+    """Looked at later, an idle phone has lowered it, and each round would look throttled."""
+    phone = plug()
+    clock = phone.place("/sys/devices/system/cpu/cpu7/cpufreq/scaling_cur_freq")
+    real = tool(phone.root / "tool", "newer")
+    script(phone.place("/data/local/tmp/benchmark_model"), f'echo 2841600 > {clock}; exec {real} "$@"')
+    script(phone.root / "bin/head", f'echo 300000 > {clock}; exec /usr/bin/head "$@"')  # a look begins with it
+    with open_device("adb://") as device:
+        run = device.measure(jobs(tiny_models, "convnet.tflite"), QUICK, progress=silent)
+    assert [state.top_frequency_mhz for state in run.conditions[1:]] == [2841.6, 2841.6]
 
 
 def test_a_quiet_phone_has_no_reason_but_few_runs(plug: Plug, tiny_models: Path) -> None:
@@ -391,6 +403,23 @@ def test_a_push_that_fails(plug: Plug, tiny_models: Path, tmp_path: Path) -> Non
         device._push(tiny_models / "convnet.tflite", "/data/local/tmp/x")
     assert str(caught.value) == (
         "adb:// has no space for convnet.tflite; free some, such as: adb shell rm -r /data/local/tmp/edgekit"
+    )
+
+
+def test_a_cable_that_is_pulled_while_a_python_runs(plug: Plug) -> None:
+    phone = plug(generation=None)
+    script(phone.place("/data/local/tmp/python3"), f'cd / && exec {shutil.which("python")} "$@"')
+    uri = f"adb://{phone.serial}/data/local/tmp/python3"
+
+    def pulled(device: Device) -> None:
+        device.host()
+        phone.pull()
+        device.host()
+
+    assert failure(uri, pulled) in (
+        f"DeviceError: {uri} is offline; plug it in again, or run: adb kill-server",
+        f"DeviceError: {uri} was lost: error: device offline; plug it in again and repeat.",
+        f"DeviceError: {uri} was lost: error: closed; plug it in again and repeat.",
     )
 
 

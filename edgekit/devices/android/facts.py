@@ -14,11 +14,13 @@ from edgekit.measure.host import cpu_features, cpu_model
 
 _CPUS = "/sys/devices/system/cpu"
 
+CLOCK_SCRIPT = f"echo edgekit:clock; cat {_CPUS}/cpu[0-9]*/cpufreq/scaling_cur_freq 2>/dev/null"
+
 STATE_SCRIPT = f"""{{
 echo edgekit:stat; head -n 1 /proc/stat
 echo edgekit:load; cat /proc/loadavg
 echo edgekit:governor; cat {_CPUS}/cpu[0-9]*/cpufreq/scaling_governor
-echo edgekit:clock; cat {_CPUS}/cpu[0-9]*/cpufreq/scaling_cur_freq
+{CLOCK_SCRIPT}
 echo edgekit:battery; dumpsys battery
 echo edgekit:thermal; dumpsys thermalservice
 echo edgekit:power; dumpsys power | grep mWakefulness=
@@ -138,6 +140,11 @@ def read_host(text: str) -> dict[str, Any]:
             **told_of_power(now),
         },
     }
+
+
+def read_clock(text: str) -> tuple[float, ...]:
+    """Megahertz of each CPU in what `CLOCK_SCRIPT` wrote."""
+    return _mhz(_sections(text).get("clock", ""))
 
 
 def told_of_power(phone: Phone) -> dict[str, Any]:

@@ -13,7 +13,15 @@ from typing import Any, Self
 
 from edgekit.artifact import Artifact, Format
 from edgekit.devices.android.client import Adb, Said, find_device
-from edgekit.devices.android.facts import HOST_SCRIPT, STATE_SCRIPT, Phone, read_host, read_state
+from edgekit.devices.android.facts import (
+    CLOCK_SCRIPT,
+    HOST_SCRIPT,
+    STATE_SCRIPT,
+    Phone,
+    read_clock,
+    read_host,
+    read_state,
+)
 from edgekit.devices.android.tool import Told, problem, read_told
 from edgekit.errors import ArtifactError, DeviceError, InputError
 from edgekit.files import sha256_file
@@ -120,12 +128,18 @@ class _Machine:
         return read_host(self._adb.shell(HOST_SCRIPT).text)
 
     def state(self) -> State:
-        """How the phone is; what its shell does to look is little, and counts as other work."""
+        """How the phone is, and its clock at the end of the last calls: between them it rests at a lower one.
+
+        What its shell does to look is little, and counts as other work.
+        """
         phone = read_state(self._adb.shell(STATE_SCRIPT).text)
         self._phones.append(phone)
         counted = all(bench.counted for bench in self._benches)
+        clocks = [bench.frequency_mhz for bench in self._benches]
+        at_work = max(clocks, key=lambda clock: max(clock, default=0.0), default=())
+        conditions = phone.conditions
         return State(
-            conditions=phone.conditions,
+            conditions=dataclasses.replace(conditions, frequency_mhz=at_work or conditions.frequency_mhz),
             busy_s=phone.busy_s if counted else None,
             own_s=0.0,
             clock_s=time.monotonic(),
@@ -170,6 +184,7 @@ class _Bench:
         self._adb, self._tool = adb, tool
         self._cpu_s = 0.0
         self.counted = True
+        self.frequency_mhz: tuple[float, ...] = ()
         self.figures: list[RoundFigures] = []
 
     def load(self, job: Job, feed: Mapping[str, Array], *, threads: int, warmup: int) -> Json:  # noqa: ARG002
@@ -210,10 +225,11 @@ class _Bench:
             f"--warmup_runs={warmup}",
             "--warmup_min_secs=0",
         ]
-        script = f"{shlex.join(words)}\ncode=$?\necho; echo edgekit:times; times; (exit $code)"
+        script = f"{shlex.join(words)}\ncode=$?\necho\n{CLOCK_SCRIPT}\necho edgekit:times; times\n(exit $code)"
         said = self._adb.shell(script, limit_s=_TOOL_S + patience_s(self._path))
         self._count(said.text)
-        output = said.text.partition("edgekit:times")[0]
+        self.frequency_mhz = read_clock(said.text)
+        output = said.text.partition("edgekit:clock")[0]
         if said.code or "Benchmarking failed" in output:
             raise self._failed(Said(text=output, code=said.code))
         return read_told(output, device=self._adb.uri)
