@@ -65,7 +65,7 @@ def host_facts(root: Path = Path("/"), command: Command = run_command) -> dict[s
     now = read_conditions(root, command)
     return {
         "machine": platform.machine(),
-        "board": read_text(root / "proc/device-tree/model"),
+        "board": _board(root),
         "cpu": cpu_model(cpuinfo, command),
         "features": cpu_features(cpuinfo, command),
         "cores": os.cpu_count(),
@@ -118,17 +118,6 @@ def cpu_features(cpuinfo: str, command: Command = run_command) -> list[str]:
     return sorted(found)
 
 
-def cpu_model(cpuinfo: str, command: Command) -> str | None:
-    """What the text of ``/proc/cpuinfo``, or macOS, calls the CPU; None where neither does."""
-    match = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    if match and "ARMv" not in match[1]:
-        return match[1].strip()
-    parts = sorted(set(re.findall(r"^CPU part\s*:\s*(\S+)$", cpuinfo, re.MULTILINE)))
-    if parts:
-        return " + ".join(_ARM_PARTS.get(p, f"ARM part {p}") for p in parts)
-    return command(["sysctl", "-n", "machdep.cpu.brand_string"]) if platform.system() == "Darwin" else None
-
-
 def emulated(root: Path, cpuinfo: str) -> bool:
     """Whether another kind of CPU is imitated in software, so that times say nothing about the machine imitated.
 
@@ -144,6 +133,22 @@ def emulated(root: Path, cpuinfo: str) -> bool:
 def _words(cpuinfo: str, key: str) -> set[str]:
     match = re.search(rf"^{key}\s*:\s*(.*)$", cpuinfo, re.MULTILINE)
     return set(match[1].split()) if match else set()
+
+
+def _board(root: Path) -> str | None:
+    # The first is a link to the second, which is there too where /proc is another machine's or a container's.
+    return read_text(root / "proc/device-tree/model") or read_text(root / "sys/firmware/devicetree/base/model")
+
+
+def cpu_model(cpuinfo: str, command: Command) -> str | None:
+    """What the text of ``/proc/cpuinfo``, or macOS, calls the CPU; None where neither does."""
+    match = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    if match and "ARMv" not in match[1]:
+        return match[1].strip()
+    parts = sorted(set(re.findall(r"^CPU part\s*:\s*(\S+)$", cpuinfo, re.MULTILINE)))
+    if parts:
+        return " + ".join(_ARM_PARTS.get(p, f"ARM part {p}") for p in parts)
+    return command(["sysctl", "-n", "machdep.cpu.brand_string"]) if platform.system() == "Darwin" else None
 
 
 def _memory_bytes(root: Path, command: Command) -> int | None:
