@@ -119,7 +119,7 @@ def test_every_row_has_what_it_takes_to_believe_it(report: BenchmarkReport) -> N
         assert set(row) == {
             "artifact", "sha256", "format", "recipe", "model_bytes", "device", "threads", "runtime", "latency_ms",
             "delegation", "samples_ms", "n", "runs", "init_ms", "peak_rss_bytes", "base_rss_bytes", "ratio_to_first",
-            "valid", "flags", "timed", "settings", "conditions",
+            "valid", "flags", "timed", "settings", "conditions", "threads_actual", "figure", "comparable", "answers",
         }  # fmt: skip
         assert set(row["latency_ms"]) == {"first", "mean", "stdev", "min", "p50", "p90", "p95", "p99", "max"}
         assert row["n"] == len(row["samples_ms"]) >= QUICK.runs
@@ -127,6 +127,10 @@ def test_every_row_has_what_it_takes_to_believe_it(report: BenchmarkReport) -> N
         assert len(row["conditions"]["during"]) == QUICK.rounds - 1
         assert row["valid"] == (row["flags"] == [])
         assert row["init_ms"] > 0
+        assert (row["threads_actual"], row["comparable"], row["answers"]) == (1, True, None)
+        assert row["figure"] == {"name": "p50", "ms": row["latency_ms"]["p50"]}
+        assert row["conditions"]["after"]["memory_available_bytes"] > 0
+        assert row["conditions"]["cooled_s"] == []
     assert data["results"][2]["runtime"]["name"] in ("litert", "tflite-runtime")
 
 
