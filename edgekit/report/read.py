@@ -34,7 +34,10 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How long one item takes in ``engine`` with ``threads`` threads on ``device``, and whether to believe it."""
+    """How long one item takes in ``engine`` with ``threads`` threads on ``device``, and whether to believe it.
+
+    It is not ``comparable`` where the device was throttled or emulated.
+    """
 
     device: str
     engine: str | None
@@ -44,6 +47,7 @@ class Timing:
     rss_bytes: int | None
     valid: bool
     flags: tuple[str, ...]
+    comparable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +95,8 @@ class Row:
 
     @property
     def timing(self) -> Timing | None:
-        """The timing that is compared: the fewest threads on the first device."""
-        return min(self.timings, key=lambda t: t.threads) if self.timings else None
+        """The timing that is compared: the fewest threads on the first device that can be compared."""
+        return min((t for t in self.timings if t.comparable), key=lambda t: t.threads, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +289,7 @@ def _add_benchmark(row: Row, fields: Fields) -> Row:
         rss_bytes=int(fields.number("peak_rss_bytes")) if fields.has("peak_rss_bytes") else None,
         valid=fields.flag("valid"),
         flags=fields.texts("flags"),
+        comparable=fields.flag("comparable") if fields.has("comparable") else True,
     )
     size = int(fields.number("model_bytes")) if fields.has("model_bytes") else row.model_bytes
     return replace(row, timings=(*row.timings, timing), model_bytes=size)
