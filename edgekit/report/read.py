@@ -262,7 +262,9 @@ def _add_evaluation(row: Row, fields: Fields) -> Row:
             f"{fields.path} has {name} = {value:g} of {count} items; expected a fraction of 1 or more items."
         )
     low, high = wilson_interval(round(value * count), count) if title == TOP1 else (None, None)
-    found = Accuracy(value=value, low=low, high=high, count=count, data=fields.text("data"), metric=title)
+    data, device = fields.text("data"), fields.text("device") if fields.has("device") else "local"
+    told = data if device == "local" else f"{data} on {device}"
+    found = Accuracy(value=value, low=low, high=high, count=count, data=told, metric=title)
     return replace(row, accuracies=(*(a for a in row.accuracies if a.data != found.data), found))
 
 
