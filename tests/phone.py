@@ -62,6 +62,7 @@ FILES = {
     "proc/stat": "cpu  100 0 100 9000 0 0 0 0 0 0\ncpu0 100 0 100 9000 0 0 0 0 0 0\n",
     "proc/loadavg": "0.50 0.40 0.30 2/1234 5678\n",
     "proc/self/status": "Name:\tgrep\nCpus_allowed_list:\t0-7\n",
+    "proc/sys/kernel/random/boot_id": "0f2c1b9e-1d2c-4b7a-9c3e-5a6b7c8d9e0f\n",
     "sys/devices/system/cpu/present": "0-7\n",
     "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "schedutil\n",
     "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "1804800\n",

@@ -21,7 +21,7 @@ from edgekit.errors import DeviceError, EdgekitError, InputError, MissingExtraEr
 from edgekit.files import sha256_file
 from edgekit.measure.benchmark import benchmark
 from edgekit.measure.sample_inputs import sample_inputs
-from edgekit.measure.settings import BenchmarkSettings, Job
+from edgekit.measure.settings import BenchmarkSettings, Job, Mode
 from edgekit.runtimes import open_runtime
 from edgekit.workers import silent
 
@@ -119,7 +119,8 @@ def test_a_benchmark_goes_from_the_command_to_the_phone(plug: Plug, tiny_models:
     assert result["samples_ms"] == [round_["mean_ms"] for round_ in result["rounds"]]
     assert result["footprint_bytes"] > 0
     assert result["peak_rss_bytes"] is None
-    assert told["host"]["android"]["soc"] == "SM8250"
+    assert (told["host"]["soc"], told["host"]["android"]["sdk"]) == ("SM8250", "33")
+    assert (result["answers"], result["comparable"]) == (None, True)
     assert result["conditions"]["before"]["temperature_c"] == {"CPU0": 36.5, "VIRTUAL-SKIN": 31.2, "battery": 30.1}
 
 
@@ -361,6 +362,15 @@ def test_what_the_tool_does_not_run(name: str, engine: str | None, plug: Plug, t
     assert failure("adb://", lambda d: d.measure([job], QUICK, progress=silent)) == (
         f"InputError: {artifact.path} in {engine or 'onnx'} is nothing for benchmark_model on adb://, which runs "
         ".tflite files in litert; name a Python of the phone for others, such as adb://SERIAL/path/to/python3."
+    )
+
+
+def test_a_percentile_of_runs_is_not_the_tools(plug: Plug, tiny_models: Path) -> None:
+    plug()
+    work, settings = jobs(tiny_models, "convnet.tflite"), BenchmarkSettings.in_mode(Mode.SUBMISSION)
+    assert failure("adb://", lambda d: d.measure(work, settings, progress=silent)) == (
+        "InputError: The mode submission counts the 90th percentile of runs, which benchmark_model on adb:// does not "
+        "tell; choose another mode, or name a Python of the phone, such as adb://SERIAL/path/to/python3."
     )
 
 

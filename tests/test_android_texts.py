@@ -159,6 +159,7 @@ def looked(**changed: str) -> str:
         "allowed": "Cpus_allowed_list:\t0-3",
         "machine": "aarch64",
         "kernel": "4.19.157-perf",
+        "boot": "0f2c1b9e-1d2c-4b7a-9c3e-5a6b7c8d9e0f",
     }
     return "\n".join(f"edgekit:{name}\n{text}" for name, text in (sections | changed).items())
 
@@ -169,7 +170,7 @@ def test_facts_have_the_keys_of_every_machine() -> None:
     assert {key: facts[key] for key in ("machine", "board", "cpu", "features", "cores", "allowed_cpus")} == {
         "machine": "aarch64",
         "board": "Maker Phone 5",
-        "cpu": "SM8250 Cortex-A55 + Cortex-A76",
+        "cpu": "Cortex-A55 + Cortex-A76",
         "features": ["dotprod", "neon"],
         "cores": 6,
         "allowed_cpus": 4,
@@ -177,9 +178,11 @@ def test_facts_have_the_keys_of_every_machine() -> None:
     assert (facts["memory_bytes"], facts["governor"], facts["frequency_limits_mhz"]) == (
         *(7654321 * 1024, "schedutil", [1804.8, 2841.6]),
     )
+    assert (facts["soc"], facts["userland_bits"], facts["boot_id"]) == (
+        *("SM8250", 64, "0f2c1b9e-1d2c-4b7a-9c3e-5a6b7c8d9e0f"),
+    )
     assert (facts["system"], facts["kernel"], facts["emulated"]) == ("Android 13", "4.19.157-perf", False)
     assert facts["android"] == {
-        "soc": "SM8250",
         "abi": "arm64-v8a",
         "sdk": "33",
         "fingerprint": "maker/phone/phone:13/TQ3A.230901.001/1:user/release-keys",

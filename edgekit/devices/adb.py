@@ -33,7 +33,7 @@ class RunnerDevice(LinkedDevice):
     """The phone whose adb shell runs the interpreter ``python``; adb tells what that Python cannot see."""
 
     def __init__(self, uri: str, serial: str | None, python: str) -> None:
-        super().__init__(uri, lambda: find_device(uri, serial).link(python))
+        super().__init__(uri, lambda: find_device(self.uri, serial).link(python))
         self._serial = serial
 
     def host(self) -> dict[str, Any]:

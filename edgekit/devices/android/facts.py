@@ -37,6 +37,7 @@ echo edgekit:limits; cat {_CPUS}/cpu[0-9]*/cpufreq/scaling_max_freq
 echo edgekit:present; cat {_CPUS}/present
 echo edgekit:allowed; grep Cpus_allowed_list /proc/self/status
 echo edgekit:machine; uname -m
+echo edgekit:boot; cat /proc/sys/kernel/random/boot_id
 echo edgekit:kernel; uname -r
 }} 2>/dev/null"""
 """As `STATE_SCRIPT`, and what stays as it is."""
@@ -107,6 +108,7 @@ def read_host(text: str) -> dict[str, Any]:
         return next((printable(properties[n])[:200] for n in names if properties.get(n)), None)
 
     cpuinfo = found.get("cpuinfo", "")
+    abi, boot = told("ro.product.cpu.abi"), re.match(r"[0-9a-f-]{36}$", found.get("boot", ""))
     soc = told("ro.soc.model", "ro.board.platform", "ro.hardware")
     cores = _count(found.get("present", "")) or len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE)) or 1
     allowed = re.search(r"Cpus_allowed_list:\s*([\d,-]+)", found.get("allowed", ""))
@@ -115,7 +117,9 @@ def read_host(text: str) -> dict[str, Any]:
     return {
         "machine": _words(found.get("machine", "")),
         "board": " ".join(name for name in names if name) or None,
-        "cpu": " ".join(word for word in (soc, _model(cpuinfo)) if word) or None,
+        "revision": None,
+        "soc": soc,
+        "cpu": _model(cpuinfo),
         "features": cpu_features(cpuinfo, _nothing),
         "cores": cores,
         "allowed_cpus": (_count(allowed[1]) if allowed else 0) or cores,
@@ -130,11 +134,13 @@ def read_host(text: str) -> dict[str, Any]:
         "virtual": False,
         "system": f"Android {told('ro.build.version.release') or 'of unknown version'}",
         "kernel": _words(found.get("kernel", "")),
+        "userland_bits": None if abi is None else 64 if "64" in abi else 32,
+        "libc": "bionic",
+        "boot_id": boot[0] if boot else None,
         "python": None,
         "packages": {},
         "android": {
-            "soc": soc,
-            "abi": told("ro.product.cpu.abi"),
+            "abi": abi,
             "sdk": told("ro.build.version.sdk"),
             "fingerprint": told("ro.build.fingerprint"),
             **told_of_power(now),

@@ -28,7 +28,7 @@ from edgekit.files import sha256_file
 from edgekit.formats.tflite import read_graph
 from edgekit.measure.interleave import State, interleave
 from edgekit.measure.sample_inputs import Array
-from edgekit.measure.settings import BenchmarkSettings, DeviceRun, Job, RoundFigures
+from edgekit.measure.settings import BenchmarkSettings, DeviceRun, Job, Mode, RoundFigures
 from edgekit.runtimes import Runtime
 from edgekit.runtimes.probe import patience_s
 from edgekit.workers import Json, Progress
@@ -78,6 +78,11 @@ class PhoneDevice:
                     f"{self.uri}, which runs .tflite files in litert; name a Python of the phone for others, such as "
                     "adb://SERIAL/path/to/python3."
                 )
+        if settings.mode is Mode.SUBMISSION:
+            raise InputError(
+                f"The mode submission counts the 90th percentile of runs, which benchmark_model on {self.uri} does not "
+                "tell; choose another mode, or name a Python of the phone, such as adb://SERIAL/path/to/python3."
+            )
         machine = _Machine(self.uri, self._adb, find_tool(self._adb))
         run = interleave(jobs, settings, machine, progress=progress)
         return machine.completed(run)
@@ -213,6 +218,9 @@ class _Bench:
             "peak_rss_bytes": None,
             "cpu_s": self._cpu_s,
         }
+
+    def answers(self, _feeds: Sequence[Mapping[str, Array]]) -> None:
+        """Nothing: the tool gives no outputs."""
 
     def _call(self, *, runs: int, min_duration_s: float, warmup: int) -> Told:
         words = [
