@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -177,6 +178,18 @@ def test_a_quiet_phone_has_no_reason_but_few_runs(plug: Plug, tiny_models: Path)
     assert [flag for flag in report.results[0].flags if not flag.startswith("drift")] == [
         "runs: 4; expected 30 or more"
     ]
+
+
+def test_a_doctor_looks_at_a_phone(plug: Plug) -> None:
+    phone = plug()
+    done = edgekit("device", "doctor", "adb://")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Maker Phone 5, aarch64, 8 CPUs" in done.stdout
+    assert re.search(r"^ok +benchmark_model +sha256 [0-9a-f]{12} times \.tflite files, and gives no", done.stdout, re.M)
+    phone.place("/data/local/tmp/benchmark_model").unlink()
+    done = edgekit("device", "doctor", "adb://")
+    assert done.returncode == 1
+    assert re.search(r"^broken +benchmark_model +There is no benchmark_model on adb://; take ", done.stdout, re.M)
 
 
 # Running models by edgekit's own runner
