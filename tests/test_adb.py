@@ -21,6 +21,7 @@ from edgekit.devices.android.phone import TIMED
 from edgekit.errors import DeviceError, EdgekitError, InputError, MissingExtraError
 from edgekit.files import sha256_file
 from edgekit.measure.benchmark import benchmark
+from edgekit.measure.evaluate import evaluate
 from edgekit.measure.sample_inputs import sample_inputs
 from edgekit.measure.settings import BenchmarkSettings, Job, Mode
 from edgekit.runtimes import open_runtime
@@ -214,6 +215,22 @@ def test_a_python_of_the_phone_answers_as_here(plug: Plug, tiny_models: Path, tm
     assert facts["android"]["power"] == "USB"
     assert facts["packages"]["numpy"] == np.__version__
     assert phone.place(f"{client.FOLDER}/files/{artifact.sha256}").read_bytes() == artifact.path.read_bytes()
+
+
+def test_accuracy_is_measured_through_adb(plug: Plug, colour_model: Callable[..., Path], colour_photos: Path) -> None:
+    phone = plug()
+    script(phone.place("/data/local/tmp/python3"), f'cd / && exec {shutil.which("python")} "$@"')
+    path = colour_model([[9, 1, 3], [1, 4, 5], [2, 6, 7]])
+    uri = f"adb://{phone.serial}/data/local/tmp/python3"
+    here, there = (evaluate([path], str(colour_photos), device=device) for device in ("local", uri))
+    assert [e.metrics() for e in there.entries] == [e.metrics() for e in here.entries]
+    assert there.results()[0]["device"] == uri
+    with pytest.raises(InputError) as caught:
+        evaluate([path], str(colour_photos), device="adb://")
+    assert str(caught.value) == (
+        f"benchmark_model on adb:// gives no outputs of {path}; name a Python of the phone, such as "
+        "adb://SERIAL/path/to/python3, or reach Termux by ssh://."
+    )
 
 
 # What can be wrong

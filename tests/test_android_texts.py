@@ -1,47 +1,13 @@
 """What benchmark_model and a phone print, in both generations and damaged, read by keys."""
 
 import pytest
-from phone import BATTERY, CPUINFO, POWER, PROPERTIES, THERMAL
+from phone import NEWER, OF_2021, THERMAL, looked
 
 from edgekit.devices.android.facts import read_host, read_state
 from edgekit.devices.android.tool import problem, read_told
 from edgekit.errors import DeviceError
 from edgekit.measure.host import host_facts
 from edgekit.measure.settings import RoundFigures
-
-OF_2021 = """STARTING!
-Log parameter values verbosely: [0]
-Min num runs: [50]
-Graph: [/data/local/tmp/m.tflite]
-#threads used for CPU inference: [4]
-Use xnnpack: [1]
-Loaded model /data/local/tmp/m.tflite
-INFO: Initialized TensorFlow Lite runtime.
-Explicitly applied XNNPACK delegate, and the model graph will be completely executed by the delegate.
-The input model file size (MB): 3.57776
-Initialized session in 20.283ms.
-Running benchmark for at least 1 iterations and at least 0.5 seconds but terminate if exceeding 150 seconds.
-count=2 first=339304 curr=266324 min=266324 max=339304 avg=302814 std=36490
-
-Running benchmark for at least 50 iterations and at least 1 seconds but terminate if exceeding 150 seconds.
-count=50 first=266473 curr=266101 min=265000 max=269000 avg=2.66473e+05 std=700
-
-Inference timings in us: Init: 20283, First inference: 339304, Warmup (avg): 302814, Inference (avg): 266473
-Note: as the benchmark tool itself affects memory footprint, the following is only APPROXIMATE.
-Peak memory footprint (MB): init=4.92969 overall=138.809
-"""
-NEWER = """INFO: STARTING!
-INFO: Num threads: [4]
-INFO: Loaded model /data/local/tmp/m.tflite
-INFO: Created TensorFlow Lite XNNPACK delegate for CPU.
-VERBOSE: Replacing 58 out of 60 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 1 partitions.
-INFO: Explicitly applied XNNPACK delegate, and the model graph will be partially executed by the delegate w/ 1 kernels.
-INFO: Initialized session in 614.333ms.
-INFO: count=1 curr=905463 p5=905463 median=905463 p95=905463
-INFO: count=50 first=900416 curr=898333 min=898007 max=906121 avg=899641 std=1549 p5=898333 median=899281 p95=904305
-INFO: Inference timings in us: Init: 614333, First inference: 905463, Warmup (avg): 905463, Inference (avg): 899641
-INFO: Memory footprint delta from the start of the tool (MB): init=14.4414 overall=14.8164
-"""
 
 
 def refusal(text: str) -> str:
@@ -139,29 +105,6 @@ def test_the_first_line_about_a_failure_is_the_reason() -> None:
 
 
 # The phone itself
-
-
-def looked(**changed: str) -> str:
-    sections = {
-        "stat": "cpu  100 0 100 9000 0 0 0 0 0 0",
-        "load": "0.50 0.40 0.30 2/1234 5678",
-        "governor": "schedutil\nschedutil",
-        "clock": "1804800\n2841600",
-        "battery": BATTERY,
-        "thermal": THERMAL,
-        "power": POWER,
-        "saver": "0",
-        "properties": PROPERTIES,
-        "cpuinfo": CPUINFO,
-        "memory": "MemTotal:        7654321 kB",
-        "limits": "1804800\n2841600",
-        "present": "0-3,6-7",
-        "allowed": "Cpus_allowed_list:\t0-3",
-        "machine": "aarch64",
-        "kernel": "4.19.157-perf",
-        "boot": "0f2c1b9e-1d2c-4b7a-9c3e-5a6b7c8d9e0f",
-    }
-    return "\n".join(f"edgekit:{name}\n{text}" for name, text in (sections | changed).items())
 
 
 def test_facts_have_the_keys_of_every_machine() -> None:
