@@ -226,7 +226,10 @@ class _Stream:
             process._transport.close()  # type: ignore[attr-defined] # what nobody reads any more would keep it open
 
     async def _pump(self, source: asyncio.StreamReader, kind: int) -> None:
+        unplug_at = self._transport.phone.unplug_at
         while data := await source.read(32768):
+            if unplug_at is not None and unplug_at.encode() in data:
+                self._transport.phone.unplug()
             await self.write(struct.pack("<BI", kind, len(data)) + data)
 
     async def _feed(self, process: asyncio.StreamWriter, *, v2: bool) -> None:

@@ -211,8 +211,10 @@ def test_outputs_are_not_the_tools(plug: Plug, tiny_models: Path) -> None:
     )
 
 
-def test_a_cable_that_is_pulled(plug: Plug, tiny_models: Path) -> None:
-    phone = plug(unplug_at="--num_runs=2 ")
+@pytest.mark.parametrize("moment", ["--num_runs=2 ", "Loaded model"])
+def test_a_cable_that_is_pulled(moment: str, plug: Plug, tiny_models: Path) -> None:
+    """Before the tool starts, and while it works."""
+    phone = plug(unplug_at=moment)
     uri = f"adb://{phone.serial}"
     found = failure(uri, lambda d: d.measure(jobs(tiny_models, "convnet.tflite"), QUICK, progress=silent))
     assert found in (
