@@ -119,6 +119,7 @@ def serving(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Ite
     client.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {shlex.quote(str(folder / "ssh_config"))} "$@"\n')
     client.chmod(0o755)
     monkeypatch.setenv("PATH", str(client.parent), prepend=os.pathsep)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "known"))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)

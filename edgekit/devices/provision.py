@@ -64,7 +64,7 @@ def provision(
         look = device.look()
         wanted = requirements(uri, look, engines)
         with_wheels = offline or wheelhouse is not None
-        _require_venv(uri, look, with_wheels=with_wheels)
+        require_venv(uri, look, with_wheels=with_wheels)
         with scratch_folder() as folder:
             wheels: list[Path] = []
             if with_wheels:
@@ -102,7 +102,8 @@ def requirements(uri: str, look: Look, engines: Sequence[str]) -> tuple[str, ...
     return tuple(sorted(asked - ({"numpy"} if "numpy<2" in asked else set())))
 
 
-def _require_venv(uri: str, look: Look, *, with_wheels: bool) -> None:
+def require_venv(uri: str, look: Look, *, with_wheels: bool) -> None:
+    """`InputError` where the device's Python makes no environment in the home of its user."""
     if not look.writable:
         raise InputError(f"{uri} has a home that its user cannot write to, {look.home}; give him rights there.")
     if not look.venv or (not look.ensurepip and not with_wheels):
