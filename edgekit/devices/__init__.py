@@ -9,6 +9,7 @@ from edgekit.errors import InputError
 SCHEMES: dict[str, tuple[str, str]] = {
     "local": ("edgekit.devices.local", "LocalDevice"),
     "ssh": ("edgekit.devices.ssh", "SSHDevice"),
+    "web": ("edgekit.devices.web", "WebDevice"),
 }
 
 __all__ = ["SCHEMES", "Device", "open_device"]
