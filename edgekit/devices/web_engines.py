@@ -164,7 +164,7 @@ def _packed_by_npm(folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise MissingExtraError(
-            "npm is not installed; install it, such as: apt install npm, or give a folder of tarballs with --wheelhouse."
+            "npm is not installed; install it, such as: apt install npm, or give a folder of tarballs, --wheelhouse."
         )
     names = [f"{package.name}@{package.version}" for package in PACKAGES]
     command = [npm, "pack", "--ignore-scripts", "--silent", "--pack-destination", str(folder), *names]
