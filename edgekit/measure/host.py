@@ -65,7 +65,7 @@ def host_facts(root: Path = Path("/"), command: Command = run_command) -> dict[s
     now = read_conditions(root, command)
     return {
         "machine": platform.machine(),
-        "board": read_text(root / "proc/device-tree/model"),
+        "board": _board(root),
         "cpu": _cpu_model(cpuinfo, command),
         "features": cpu_features(cpuinfo, command),
         "cores": os.cpu_count(),
@@ -133,6 +133,11 @@ def emulated(root: Path, cpuinfo: str) -> bool:
 def _words(cpuinfo: str, key: str) -> set[str]:
     match = re.search(rf"^{key}\s*:\s*(.*)$", cpuinfo, re.MULTILINE)
     return set(match[1].split()) if match else set()
+
+
+def _board(root: Path) -> str | None:
+    # The first is a link to the second, which is there too where /proc is another machine's or a container's.
+    return read_text(root / "proc/device-tree/model") or read_text(root / "sys/firmware/devicetree/base/model")
 
 
 def _cpu_model(cpuinfo: str, command: Command) -> str | None:
