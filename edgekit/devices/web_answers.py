@@ -54,6 +54,7 @@ class Browser:
     def told(self) -> Json:
         """As `edgekit.measure.host.host_facts`, and all that the browser tells under ``browser``."""
         system = " ".join(part for part in (self.platform, self.platform_version) if part)
+        browser = self.brands[-1] if self.brands else "a browser"
         return {
             "machine": f"{self.architecture} {self.bitness or '?'}-bit" if self.architecture else "unknown",
             "board": self.model,
@@ -70,7 +71,7 @@ class Browser:
             "load_1min": None,
             "emulated": False,
             "virtual": False,
-            "system": system or "a browser",
+            "system": f"{browser} on {system}" if system else browser,
             "kernel": None,
             "python": None,
             "packages": {},
