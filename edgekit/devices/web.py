@@ -45,10 +45,10 @@ class WebDevice(LinkedDevice):
         super().__enter__()
         try:
             server = self.enter_context(serving(self._host, self._port, self.session, engines_folder()))
-            self.callback(self._part)
             self._tell(invitation(server.url, self._host, self._wait_s))
             if not self.session.wait_for_page(self._wait_s):
                 raise DeviceError(f"No page opened the link of {self.uri} within {self._wait_s:g} s; start again.")
+            self.callback(self._part)
             self._tell("A page has opened the link; keep it open, in front, and its screen on.")
         except BaseException:
             self.close()

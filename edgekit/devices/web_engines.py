@@ -5,6 +5,7 @@ Only exact versions with known digests are taken, and of their files only those 
 
 import base64
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.errors import DeviceError, InputError, MissingExtraError, printable
+from edgekit.errors import DeviceError, InputError, MissingExtraError
 from edgekit.files import Staging, scratch_folder
 
 
@@ -167,14 +168,21 @@ def _packed_by_npm(folder: Path) -> Path:
             "npm is not installed; install it, such as: apt install npm, or give a folder of tarballs, --wheelhouse."
         )
     names = [f"{package.name}@{package.version}" for package in PACKAGES]
-    command = [npm, "pack", "--ignore-scripts", "--silent", "--pack-destination", str(folder), *names]
+    command = [npm, "pack", "--ignore-scripts", "--json", "--pack-destination", str(folder), *names]
     try:
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=_NPM_S, check=False)
     except subprocess.TimeoutExpired:
         raise DeviceError(f"npm did not fetch {', '.join(names)} within {_NPM_S:g} s; try again.") from None
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise DeviceError(
-            f"npm did not fetch {', '.join(names)}: {printable(last)}; see its registry, or use --wheelhouse."
+            f"npm did not fetch {', '.join(names)}: {_reason(done.stdout)}; or give a folder of tarballs, --wheelhouse."
         )
     return folder
+
+
+def _reason(told: str) -> str:
+    """What npm says of its failure."""
+    try:
+        return str(json.loads(told)["error"]["summary"]).rstrip(".")
+    except (ValueError, LookupError, TypeError):
+        return "it does not say why"
