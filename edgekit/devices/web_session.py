@@ -73,13 +73,14 @@ class Session:
         """
         end_s = time.monotonic() + wait_s
         with self._changed:
-            while not self._outgoing:
+            while True:
                 if self._over is not None:
                     raise DeviceError(self._over)
+                if self._outgoing:
+                    return self._outgoing.popleft()
                 if time.monotonic() > end_s or gone():
                     return None
                 self._changed.wait(_LOOK_S)
-            return self._outgoing.popleft()
 
     def attended(self, come: bool) -> None:
         """Note that a page has come to ask for messages, or has got its answer."""

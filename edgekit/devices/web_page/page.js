@@ -82,7 +82,7 @@ async function take(frame) {
   const {header, end: start} = readHeader(frame);
   const {number, link, operation, value} = header;
   if (operation === "bye") {
-    end("done", "Finished", "The desk has what it asked for. You can close this page.");
+    end("done", "Finished", "The desk is done. You can close this page.");
   } else if (operation === "end") {
     workers.get(link)?.terminate();
     workers.delete(link);
