@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +21,13 @@ import pytest
 
 _PROGRAMS = {"sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client"}
 _PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/usr/local/sbin"])
+_TOOLS = ("sh", "cat", "env", "timeout", "true", "uname")
+"""What the device has beside its Python."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A running sshd; ``folder`` holds all that is its own: ``home``, ``bin`` (first in ``PATH`` there), ``config``."""
+    """A running sshd; ``folder`` holds all that is its own: ``home``, ``bin`` (its ``PATH``), ``ssh_config``."""
 
     port: int
     folder: Path
@@ -47,7 +49,7 @@ class Server:
         return (self.folder / "log").read_text()
 
     def python(self, text: str, name: str = "python3") -> Path:
-        """Put a program called ``name`` first into the ``PATH`` of the device."""
+        """Let the device have a program called ``name``."""
         path = self.folder / "bin" / name
         path.write_text(text)
         path.chmod(0o755)
@@ -60,7 +62,14 @@ class Server:
 
     def sessions(self) -> list[int]:
         """The processes of sshd that serve a connection."""
-        return [number for number in processes() if _descends(number, self.process.pid) and _name(number) == "sshd"]
+        return [
+            number for number in processes() if _descends(number, self.process.pid) and _name(number).startswith("sshd")
+        ]
+
+    def clients(self) -> list[int]:
+        """The processes of ``ssh`` that lead to it."""
+        mark = f"{self.folder}/ssh_config".encode()
+        return [number for number in processes() if mark in _file(number, "cmdline").split(b"\0") and _runs(number)]
 
     def cut(self) -> None:
         """End all connections, as a network does that is lost."""
@@ -89,12 +98,13 @@ def serving(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Ite
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    path = os.pathsep.join([str(folder / "bin"), "/usr/bin", "/bin"])
+    for tool in _TOOLS:
+        (folder / "bin" / tool).symlink_to(str(shutil.which(tool)))
     lines = [
         *("ListenAddress 127.0.0.1", f"Port {port}", f"HostKey {folder}/host", f"PidFile {folder}/pid"),
         *(f"AuthorizedKeysFile {folder}/authorized", "UsePAM no", "StrictModes no", "PasswordAuthentication no"),
         *("PermitRootLogin prohibit-password", "LogLevel VERBOSE"),
-        f"SetEnv HOME={folder}/home PATH={path}",
+        f"SetEnv HOME={folder}/home PATH={folder}/bin",
         *options,
     ]
     (folder / "config").write_text("\n".join(lines) + "\n")
@@ -109,6 +119,7 @@ def serving(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Ite
     client.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {shlex.quote(str(folder / "ssh_config"))} "$@"\n')
     client.chmod(0o755)
     monkeypatch.setenv("PATH", str(client.parent), prepend=os.pathsep)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "known"))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -131,9 +142,8 @@ def processes() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
-def wait_until(done: "object", seconds: float = 20) -> bool:
+def wait_until(done: Callable[[], bool], seconds: float = 20) -> bool:
     """Whether ``done()`` becomes true in time."""
-    assert callable(done)
     end = time.monotonic() + seconds
     while not done():
         if time.monotonic() > end:

@@ -1,16 +1,19 @@
 """Devices by their address, and the one interface that all of them keep."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sshd import serving
 
 from edgekit.artifact import open_artifact
 from edgekit.devices import SCHEMES, Device, open_device
 from edgekit.devices.linked import LinkedDevice
 from edgekit.devices.local import LocalDevice
 from edgekit.devices.pipe import PipeLink, start_words
+from edgekit.devices.ssh import SSHDevice
 from edgekit.errors import DataError, DeviceError, InputError, MissingExtraError
 from edgekit.measure.sample_inputs import sample_inputs
 from edgekit.measure.settings import BenchmarkSettings, Job
@@ -29,7 +32,14 @@ def piped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
     return LinkedDevice("board", lambda: PipeLink(command, device="board", explain=_told))
 
 
-@pytest.fixture(params=["local", "piped"])
+@pytest.fixture
+def over_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
+    """This machine as a device that answers over SSH."""
+    with serving(tmp_path / "sshd", monkeypatch) as server:
+        yield SSHDevice(server.uri)
+
+
+@pytest.fixture(params=["local", "piped", "over_ssh"])
 def device(request: pytest.FixtureRequest) -> Device:
     found: Device = LocalDevice() if request.param == "local" else request.getfixturevalue("piped")
     return found

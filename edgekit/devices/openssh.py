@@ -79,9 +79,9 @@ class Connection:
         self.name, self.target = name, tuple(target)
         self.given, self.python, self._limited = python, python or "python3", False
 
-    def command(self, *words: str) -> list[str]:
-        """The command of this machine that runs ``words`` over there."""
-        limited = ["timeout", str(LONGEST_S), *words] if self._limited else words
+    def command(self, *words: str, limit_s: float = LONGEST_S) -> list[str]:
+        """The command of this machine that runs ``words`` over there, for ``limit_s`` if the device can see to it."""
+        limited = ["timeout", str(limit_s), *words] if self._limited else words
         # The shell in between makes an exit code of a signal, of which the client would say nothing.
         remote = shlex.join(["sh", "-c", '"$@"; exit $?', "sh", *limited])
         return ["ssh", *OPTIONS, "-o", "ControlMaster=no", *self._shared(), *self.target, remote]

@@ -69,7 +69,7 @@ def provision(
         look = device.look()
         wanted = requirements(uri, look, engines)
         with_wheels = offline or wheelhouse is not None
-        _require_venv(uri, look, with_wheels=with_wheels)
+        require_venv(uri, look, with_wheels=with_wheels)
         with scratch_folder() as folder:
             wheels: list[Path] = []
             if with_wheels:
@@ -118,7 +118,8 @@ def requirements(uri: str, look: Look, engines: Sequence[str]) -> tuple[str, ...
     return tuple(sorted(asked - ({"numpy"} if "numpy<2" in asked else set())))
 
 
-def _require_venv(uri: str, look: Look, *, with_wheels: bool) -> None:
+def require_venv(uri: str, look: Look, *, with_wheels: bool) -> None:
+    """`InputError` where the device's Python makes no environment in the home of its user."""
     if not look.writable:
         raise InputError(f"{uri} has a home that its user cannot write to, {look.home}; give him rights there.")
     if not look.venv or (not look.ensurepip and not with_wheels):
@@ -203,7 +204,7 @@ def _send(process: "subprocess.Popen[bytes]", wheels: Sequence[Path], progress: 
 
 def _failed(uri: str, what: str, told: str, *, with_wheels: bool) -> NoReturn:
     """The `DeviceError` for what the device's pip, venv or disk said."""
-    if re.search(r"No space left on device|Disk quota exceeded|Errno (28|122)\b", told):
+    if what == "disk" or re.search(r"No space left on device|Disk quota exceeded", told):
         raise DeviceError(f"The disk of {uri} is full; an environment takes about 300 MB: make room there.")
     if re.search(r"name resolution|NewConnectionError|ConnectTimeout|Network is unreachable|ProxyError", told):
         raise DeviceError(

@@ -43,7 +43,7 @@ class SSHDevice(LinkedDevice):
 
     def look(self) -> Look:
         """What the device says of itself with nothing but its Python; `DeviceError` where it has none."""
-        command = self.connection.command(self.connection.python, "-c", LOOK)
+        command = self.connection.command(self.connection.python, "-c", LOOK, limit_s=LOOK_S)
         try:
             done = subprocess.run(
                 command,

@@ -67,6 +67,8 @@ CODES: Mapping[int, str] = {
         "edgekit device add NAME URI --python PATH"
     ),
     132: "An engine on {name} uses what its CPU lacks; install one for it: edgekit device provision {name}",
+    134: "An engine crashed on {name}; install another one: edgekit device provision {name}",
+    139: "An engine crashed on {name}; install another one: edgekit device provision {name}",
     137: "The process on {name} was killed, most likely since memory ran out; close what else runs there.",
     255: "The connection to {name} was lost in the midst of work, and what ran there ends by itself; try again.",
 }

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 
+LEAST_BYTES = 4 << 20
 request = json.loads(sys.argv[1])
 home = os.path.expanduser("~")
 venv = os.path.join(home, ".local", "share", "edgekit", "venv")
@@ -72,16 +73,30 @@ def run(what: str, command: "list[str]") -> None:
         told = [*told[-99:], text]
         if text.startswith(("Collecting", "Downloading", "Processing", "Installing")):
             say(step=text)
-    if process.wait():
+    if not process.wait():
+        return
+    if shutil.disk_usage(home).free < LEAST_BYTES:
+        what = "disk"  # venv does not tell why it failed
+    if whole and not any(text.startswith("Installing") for text in told):
+        mark()  # what was there is as it was
+    else:
         shutil.rmtree(venv, ignore_errors=True)  # half of it is of no use, and takes room
-        say(failed=what, told="\n".join(told))
-        sys.exit(0)
+    say(failed=what, told="\n".join(told))
+    sys.exit(0)
 
 
+def mark() -> None:
+    with open(stamp + ".part", "w") as stream:
+        stream.write(made_of)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(stamp + ".part", stamp)
+
+
+whole, made_of = False, request["made_of"] or ""
 try:
     receive()
     threading.Thread(target=watch, daemon=True).start()
-    whole, made_of = False, request["made_of"] or ""
     if os.path.exists(stamp):
         with open(stamp) as stream:
             known = stream.read()
@@ -95,21 +110,12 @@ try:
         run("venv", [base, "-m", "venv", *options, venv])
     pip = ["-m", "pip"] if request["pip"] is None else [os.path.join(cache, request["pip"], "pip")]
     source = ["--no-index", "--find-links", cache] if request["wheels"] else ["--retries", "1"]
-    options = [
-        "--disable-pip-version-check",
-        "--no-input",
-        "--no-cache-dir",
-        "--only-binary=:all:",
-        "--progress-bar=off",
-    ]
-    run("pip", [python, *pip, "install", "--upgrade", *options, *source, *request["requirements"]])
-    with open(stamp + ".part", "w") as stream:
-        stream.write(made_of)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(stamp + ".part", stamp)
+    quiet = ["--disable-pip-version-check", "--no-input", "--no-cache-dir", "--progress-bar=off"]
+    pip += ["install", "--upgrade", "--only-binary=:all:", *quiet, *source]
+    run("pip", [python, *pip, *request["requirements"]])
+    mark()
     shutil.rmtree(cache, ignore_errors=True)
 except OSError as error:
-    say(failed="disk", told=f"{error.filename or venv}: {error.strerror}")
+    say(failed="files", told=f"{error.filename or venv}: {error.strerror}")
 else:
     say(done=python)
