@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +288,10 @@ def test_a_page_over_plain_http_has_one_thread(tmp_path: Path, tiny_models: Path
         assert (facts["allowed_cpus"], facts["browser"]["isolated"], facts["browser"]["secure"]) == (1, False, False)
         there, here = outputs(device, artifact.path)
         np.testing.assert_array_equal(there["scores"], here["scores"])
+        assert facts["browser"]["clock_step_ms"] > 0.05
+        (timing,) = device.measure([Job(artifact=artifact)], replace(QUICK, threads=(1,)), progress=silent).timings
+        assert timing.runs > 10 * len(timing.samples_ms)  # since one run takes less than a step of the clock
+        assert all(0.001 < sample < 10 for sample in timing.samples_ms)
         for name in ("convnet_int8_float_io.tflite", "convnet.onnx"):
             with pytest.raises(EdgekitError) as caught:
                 device.open(open_artifact(tiny_models / name), threads=2)

@@ -79,6 +79,18 @@ def test_nobody_comes() -> None:
     assert str(caught.value) == "No page opened the link of web:// within 0.05 s; start again."
 
 
+def test_a_device_can_be_opened_again_by_another_name() -> None:
+    device = WebDevice("web://", tell=lambda told: Visitor(told).claim() if "http" in told else device.session.end("x"))
+    tokens = set()
+    for name in ("web://", "phone"):
+        device.uri = name
+        with device, pytest.raises(DeviceError, match=r"^x$"):
+            device.host()
+        tokens.add(device.session.token)
+        assert device.session.uri == name
+    assert len(tokens) == 2
+
+
 def test_ctrl_c_while_nobody_comes_leaves_nothing_behind() -> None:
     told: list[str] = []
 

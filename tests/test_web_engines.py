@@ -101,6 +101,11 @@ def test_npm_that_reaches_nothing_is_one_sentence(small: Path, monkeypatch: pyte
     )
 
 
+@pytest.mark.parametrize("told", ["", "[]", '{"error": 3}', '{"error": {}}', "npm crashed"])
+def test_npm_that_does_not_say_why(told: str) -> None:
+    assert web_engines._reason(told) == "it does not say why"
+
+
 def test_npm_that_hangs_is_one_sentence(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     require_npm()
     monkeypatch.setattr(web_engines, "_NPM_S", 0.01)

@@ -37,12 +37,13 @@ class WebDevice(LinkedDevice):
     def __init__(self, uri: str, *, tell: Tell = to_terminal, wait_s: float = WAIT_S) -> None:
         self._host, self._port = web_address(uri)
         self._tell, self._wait_s = tell, wait_s
-        self.session = Session(uri)
+        self.session = Session(uri)  # a new one each time the device is opened, under the name that it has then
         numbers = itertools.count(1)
         super().__init__(uri, lambda: WebLink(self.session, next(numbers)))
 
     def __enter__(self) -> Self:
         super().__enter__()
+        self.session = Session(self.uri)
         try:
             server = self.enter_context(serving(self._host, self._port, self.session, engines_folder()))
             self._tell(invitation(server.url, self._host, self._wait_s))
