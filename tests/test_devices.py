@@ -20,7 +20,12 @@ from edgekit.measure.settings import BenchmarkSettings, Job
 from edgekit.runtimes import open_runtime
 from edgekit.workers import silent
 
-ADDRESSES = {"local": "local", "ssh": "ssh://pi@raspberrypi.local:2222", "adb": "adb://R58M123ABC"}
+ADDRESSES = {
+    "local": "local",
+    "ssh": "ssh://pi@raspberrypi.local:2222",
+    "adb": "adb://R58M123ABC",
+    "web": "web://127.0.0.1:8077",
+}
 QUICK = BenchmarkSettings(threads=(1, 2), runs=6, warmup=1, min_duration_s=0, rounds=3)
 
 

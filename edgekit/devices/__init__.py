@@ -12,6 +12,7 @@ SCHEMES: dict[str, tuple[str, str]] = {
     "local": ("edgekit.devices.local", "LocalDevice"),
     "ssh": ("edgekit.devices.ssh", "SSHDevice"),
     "adb": ("edgekit.devices.adb", "adb_device"),
+    "web": ("edgekit.devices.web", "WebDevice"),
 }
 WITH_PYTHON = ("ssh",)
 """Kinds whose class takes ``python``, the interpreter on the device."""

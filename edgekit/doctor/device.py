@@ -1,6 +1,6 @@
 """Is a device fit for work? Findings in words; nothing there is changed but edgekit's own cache."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def examine_device(uri: str) -> Diagnosis:
                     return Diagnosis(findings=tuple(findings), host=host)
             host = device.host()
             findings += [
-                Finding(name="system", status=Status.OK, detail=f"{host['system']}, kernel {host['kernel']}"),
+                Finding(name="system", status=Status.OK, detail=_system(host)),
                 check_platform(host),
                 check_cpu(host["features"], host["machine"]),
                 check_governor(host),
@@ -59,6 +59,10 @@ def examine_device(uri: str) -> Diagnosis:
         name = "work" if findings else "reachable"
         findings.append(Finding(name=name, status=Status.BROKEN, detail=str(error)))
     return Diagnosis(findings=tuple(findings), host=host)
+
+
+def _system(host: Mapping[str, Any]) -> str:
+    return f"{host['system']}, kernel {host['kernel']}" if host["kernel"] else f"{host['system']}"
 
 
 def look_findings(uri: str, look: Look) -> Iterator[Finding]:
