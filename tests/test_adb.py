@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from command import edgekit
 from fake_android import FakeAndroid
-from phone import script, tool, write
+from phone import NEWER, script, tool, write
 
 from edgekit.artifact import open_artifact
 from edgekit.devices import open_device
@@ -69,7 +69,9 @@ def test_models_are_timed_in_turns(generation: str, shell_v2: bool, plug: Plug, 
 
 
 def test_a_benchmark_goes_from_the_command_to_the_phone(plug: Plug, tiny_models: Path, tmp_path: Path) -> None:
-    phone = plug()
+    phone = plug(generation=None)
+    write(phone.root / "text/told", NEWER)
+    script(phone.place("/data/local/tmp/benchmark_model"), 'cat "$PHONE/text/told"')  # a real one takes long
     done = edgekit(
         *("benchmark", tiny_models / "convnet_int8.tflite", "--device", f"adb://{phone.serial}"),
         *("--runs", "20", "--min-secs", "0", "--warmup", "1", "--json", tmp_path / "b.json"),
@@ -81,9 +83,10 @@ def test_a_benchmark_goes_from_the_command_to_the_phone(plug: Plug, tiny_models:
     told = json.loads((tmp_path / "b.json").read_text())
     (result,) = told["results"]
     assert result["timed"] == TIMED
-    assert result["samples_ms"] == [round_["mean_ms"] for round_ in result["rounds"]]
-    assert result["footprint_bytes"] > 0
-    assert result["peak_rss_bytes"] is None
+    assert result["samples_ms"] == [round_["mean_ms"] for round_ in result["rounds"]] == [899.641] * 20
+    assert (result["rounds"][0]["p95_ms"], result["runs"], result["latency_ms"]["first"]) == (904.305, 1000, 905.463)
+    assert (result["footprint_bytes"], result["peak_rss_bytes"]) == (round(14.8164 * 2**20), None)
+    assert result["delegation"] == {"name": "xnnpack", "operators": 58, "total": 60, "works": True}
     assert (told["host"]["soc"], told["host"]["android"]["sdk"]) == ("SM8250", "33")
     assert (result["answers"], result["comparable"]) == (None, True)
     assert result["conditions"]["before"]["temperature_c"] == {"CPU0": 36.5, "VIRTUAL-SKIN": 31.2, "battery": 30.1}
