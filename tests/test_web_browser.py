@@ -110,6 +110,48 @@ def test_a_file_that_does_not_load_is_one_sentence(page: tuple[WebDevice, Browse
     assert str(caught.value).endswith(".")
 
 
+def test_a_worker_that_cannot_start_is_one_sentence(tiny_models: Path, tmp_path: Path) -> None:
+    artifact = open_artifact(tiny_models / "convnet.tflite")
+    with opened(tmp_path) as (device, browser):
+        browser.evaluate("Worker = class extends Worker { constructor() { super('/none.js'); } }")
+        with pytest.raises(DeviceError) as caught:
+            device.open(artifact)
+    assert str(caught.value) == "On web://: The model's worker ended: it could not start."
+
+
+@pytest.mark.shared_data
+def test_a_mobilenet_gives_the_same_bits_as_here(page: tuple[WebDevice, Browser], shared_data: Path) -> None:
+    (there,), (here,) = (
+        found.values() for found in outputs(page[0], shared_data / "models/mobilenet_v1_0.25_128_quant.tflite")
+    )
+    assert here.std() > 0
+    np.testing.assert_array_equal(there, here)
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "ssd_mobilenet_v1_coco_quant_postprocess.tflite",
+            "TFLite_Detection_PostProcess of ssd_mobilenet_v1_coco_quant_postprocess.tflite has no shape in the file, "
+            "which LiteRT.js does not take; run it elsewhere, or convert a detector with --nms device.",
+        ),
+        (
+            "deeplabv3_mnv2_dm05_pascal_quant.tflite",
+            "ArgMax of deeplabv3_mnv2_dm05_pascal_quant.tflite is int64, which LiteRT.js does not take; "
+            "run it elsewhere.",
+        ),
+    ],
+)
+def test_outputs_that_a_browser_does_not_give(
+    page: tuple[WebDevice, Browser], shared_data: Path, name: str, sentence: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        page[0].open(open_artifact(shared_data / "models" / name))
+    assert str(caught.value) == f"On web://: {sentence}"
+
+
 def test_a_browser_tells_what_it_is(page: tuple[WebDevice, Browser]) -> None:
     facts = page[0].host()
     assert facts["browser"]["isolated"]
