@@ -1,8 +1,6 @@
 """Models in a real browser: the same answers as here, timed in workers, and nothing that leaves for elsewhere."""
 
-import contextlib
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,57 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import Browser, browsing
+from web_pages import ALONE, link_in, opened, require_engines
 
 from edgekit.artifact import open_artifact
 from edgekit.devices.web import WebDevice
 from edgekit.devices.web_answers import IN_BACKGROUND
-from edgekit.devices.web_engines import engine_files, engines_folder
-from edgekit.errors import ArtifactError, DataError, DeviceError, EdgekitError, InputError, MissingExtraError
+from edgekit.errors import ArtifactError, DataError, DeviceError, EdgekitError, InputError
 from edgekit.measure.sample_inputs import sample_inputs
 from edgekit.measure.settings import BenchmarkSettings, Job
 from edgekit.runtimes import open_runtime
 from edgekit.workers import silent
 
-ALONE = (
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"),
-    "--host-resolver-rules=MAP phone.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)
-"""A browser that asks for nothing by itself, and finds no other machine."""
+pytestmark = pytest.mark.slow
+
 QUICK = BenchmarkSettings(threads=(1, 2), runs=40, warmup=1, min_duration_s=0, rounds=4)
-LINK = re.compile(r"http://\S+")
-
-
-def link_in(told: str) -> str:
-    found = LINK.search(told)
-    assert found is not None, told
-    return found[0]
-
-
-@contextlib.contextmanager
-def opened(folder: Path, *, name: str = "127.0.0.1") -> Iterator[tuple[WebDevice, Browser]]:
-    """A device whose page is open in a browser, that calls this machine ``name``."""
-    with browsing(folder, *ALONE) as browser, opened_in(browser, name=name) as device:
-        yield device, browser
-
-
-@contextlib.contextmanager
-def opened_in(browser: Browser, *, name: str = "127.0.0.1") -> Iterator[WebDevice]:
-    """A device whose page is open in ``browser``."""
-    require_engines()
-
-    def come(told: str) -> None:
-        if "http" in told:
-            browser.send("Page.navigate", url=link_in(told).replace("127.0.0.1", name))
-
-    with WebDevice("web://", tell=come, wait_s=30) as device:
-        yield device
-
-
-def require_engines() -> None:
-    try:
-        engine_files(engines_folder())
-    except MissingExtraError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +110,48 @@ def test_a_file_that_does_not_load_is_one_sentence(page: tuple[WebDevice, Browse
     assert str(caught.value).endswith(".")
 
 
+def test_a_worker_that_cannot_start_is_one_sentence(tiny_models: Path, tmp_path: Path) -> None:
+    artifact = open_artifact(tiny_models / "convnet.tflite")
+    with opened(tmp_path) as (device, browser):
+        browser.evaluate("Worker = class extends Worker { constructor() { super('/none.js'); } }")
+        with pytest.raises(DeviceError) as caught:
+            device.open(artifact)
+    assert str(caught.value) == "On web://: The model's worker ended: it could not start."
+
+
+@pytest.mark.shared_data
+def test_a_mobilenet_gives_the_same_bits_as_here(page: tuple[WebDevice, Browser], shared_data: Path) -> None:
+    (there,), (here,) = (
+        found.values() for found in outputs(page[0], shared_data / "models/mobilenet_v1_0.25_128_quant.tflite")
+    )
+    assert here.std() > 0
+    np.testing.assert_array_equal(there, here)
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "ssd_mobilenet_v1_coco_quant_postprocess.tflite",
+            "TFLite_Detection_PostProcess of ssd_mobilenet_v1_coco_quant_postprocess.tflite has no shape in the file, "
+            "which LiteRT.js does not take; run it elsewhere, or convert a detector with --nms device.",
+        ),
+        (
+            "deeplabv3_mnv2_dm05_pascal_quant.tflite",
+            "ArgMax of deeplabv3_mnv2_dm05_pascal_quant.tflite is int64, which LiteRT.js does not take; "
+            "run it elsewhere.",
+        ),
+    ],
+)
+def test_outputs_that_a_browser_does_not_give(
+    page: tuple[WebDevice, Browser], shared_data: Path, name: str, sentence: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        page[0].open(open_artifact(shared_data / "models" / name))
+    assert str(caught.value) == f"On web://: {sentence}"
+
+
 def test_a_browser_tells_what_it_is(page: tuple[WebDevice, Browser]) -> None:
     facts = page[0].host()
     assert facts["browser"]["isolated"]
@@ -158,7 +161,6 @@ def test_a_browser_tells_what_it_is(page: tuple[WebDevice, Browser]) -> None:
     assert "Chromium" in facts["system"]
 
 
-@pytest.mark.slow
 def test_models_are_timed_in_turns(page: tuple[WebDevice, Browser], tiny_models: Path) -> None:
     files = ("convnet_int8_float_io.tflite", "convnet.onnx")
     run = page[0].measure([Job(artifact=open_artifact(tiny_models / name)) for name in files], QUICK, progress=silent)
@@ -173,7 +175,6 @@ def test_models_are_timed_in_turns(page: tuple[WebDevice, Browser], tiny_models:
     assert all(state.throttled == () for state in run.conditions)
 
 
-@pytest.mark.slow
 def test_the_verb_measures_in_a_browser_that_asks_for_nothing_else(tiny_models: Path, tmp_path: Path) -> None:
     require_engines()
     files = [tiny_models / name for name in ("convnet_int8_float_io.tflite", "convnet.onnx")]
@@ -216,43 +217,6 @@ def asked_by(origin: str, log: Path) -> set[str]:
     return {event["params"]["url"] for event in events if event["params"]["initiator"] == origin}
 
 
-def test_the_policy_of_the_page_lets_nothing_out(page: tuple[WebDevice, Browser]) -> None:
-    _, browser = page
-    browser.evaluate(
-        "window.refused = []; addEventListener('securitypolicyviolation', (e) => refused.push(e.effectiveDirective));"
-        "fetch('http://192.0.2.1/').catch(() => {}); document.body.append(Object.assign(new Image(), "
-        "{src: 'http://192.0.2.1/x.png'})); document.head.append(Object.assign(document.createElement('script'), "
-        "{textContent: 'window.ran = true'}));"
-    )
-    assert browser.until("refused.length >= 3 && refused.toSorted().join()") == "connect-src,img-src,script-src-elem"
-    assert browser.evaluate("window.ran") is None
-
-
-@pytest.mark.slow
-def test_a_second_page_is_refused(tmp_path: Path) -> None:
-    with opened(tmp_path / "first") as (device, browser), browsing(tmp_path / "second", *ALONE) as second:
-        second.send("Page.navigate", url=browser.evaluate("location.href"))
-        text = second.until("document.body.innerText")
-        assert device.state().conditions.throttled == ()  # the first goes on
-    assert text.startswith("This link is for one page, the first that opened it, or it is not whole")
-
-
-@pytest.mark.slow
-def test_a_page_says_how_it_ended(tmp_path: Path, tiny_models: Path) -> None:
-    with browsing(tmp_path, *ALONE) as browser:
-        for reason, title in ((None, "Finished"), ("It is over.", "The desk has ended this session")):
-            with opened_in(browser) as device:
-                browser.until("document.body.dataset.state === 'connected'")
-                device.open(open_artifact(tiny_models / "convnet.onnx"))
-                assert browser.evaluate("document.getElementById('state').textContent") == "Working"
-                if reason is not None:
-                    device.session.end(reason)
-            assert browser.until("over && document.getElementById('state').textContent") == title
-            if reason is not None:
-                assert browser.evaluate("document.getElementById('detail').textContent") == reason
-
-
-@pytest.mark.slow
 def test_a_page_that_is_closed_ends_the_work_in_a_sentence(tmp_path: Path, tiny_models: Path) -> None:
     jobs = [Job(artifact=open_artifact(tiny_models / "convnet.onnx"))]
     settings = BenchmarkSettings(rounds=2, min_duration_s=100)
@@ -270,7 +234,6 @@ def test_a_page_that_is_closed_ends_the_work_in_a_sentence(tmp_path: Path, tiny_
     )
 
 
-@pytest.mark.slow
 def test_a_page_in_the_background_makes_a_run_doubtful(tmp_path: Path) -> None:
     with opened(tmp_path) as (device, browser):
         assert device.state().conditions.throttled == ()
@@ -280,7 +243,6 @@ def test_a_page_in_the_background_makes_a_run_doubtful(tmp_path: Path) -> None:
         assert device.state().conditions.throttled == (IN_BACKGROUND,)
 
 
-@pytest.mark.slow
 def test_a_page_over_plain_http_has_one_thread(tmp_path: Path, tiny_models: Path) -> None:
     artifact = open_artifact(tiny_models / "convnet_int8_float_io.tflite")
     with opened(tmp_path, name="phone.test") as (device, _):
@@ -299,25 +261,3 @@ def test_a_page_over_plain_http_has_one_thread(tmp_path: Path, tiny_models: Path
                 "On web://: 2 threads were asked for, but a page that comes over plain http from another machine has "
                 "one: use --threads 1, or open the page over localhost (adb reverse) or https."
             )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(412, 915), (1280, 800)], ids=["phone", "desk"])
-def test_the_page_fits_its_screen(size: tuple[int, int], scheme: str, tmp_path: Path, tiny_models: Path) -> None:
-    width, height = size
-    with opened(tmp_path) as (device, browser):
-        browser.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
-        )
-        browser.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        jobs = [
-            Job(artifact=open_artifact(tiny_models / name)) for name in ("convnet_int8_float_io.tflite", "convnet.onnx")
-        ]
-        device.measure(jobs, QUICK, progress=silent)
-        assert browser.evaluate("document.documentElement.scrollWidth") <= width
-        assert browser.evaluate("document.getElementById('rows').rows.length") == 4
-        dark = browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(16, 19, 23)"
-        assert dark == (scheme == "dark")
-        browser.screenshot(tmp_path / f"{scheme}-{width}.png")
-        browser.evaluate("scrollTo(0, document.body.scrollHeight)")

@@ -1,6 +1,9 @@
 """A browser as a device, as the desk sees it: who may speak, what is served, and how a session begins and ends."""
 
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -102,6 +105,17 @@ def test_ctrl_c_while_nobody_comes_leaves_nothing_behind() -> None:
         pass
     with pytest.raises(ConnectionRefusedError):
         Visitor(told[0]).ask("GET", "/")
+
+
+def test_ctrl_c_at_the_command_line_is_no_traceback(tiny_models: Path) -> None:
+    command = [sys.executable, "-m", "edgekit", "benchmark", str(tiny_models / "convnet.onnx"), "--device", "web://"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as edgekit:
+        assert edgekit.stderr is not None
+        assert any("http://127.0.0.1" in line for line in edgekit.stderr)
+        edgekit.send_signal(signal.SIGINT)
+        _, errors = edgekit.communicate(timeout=60)
+    assert edgekit.returncode == 130
+    assert "Traceback" not in errors
 
 
 # What is served

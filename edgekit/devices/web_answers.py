@@ -14,7 +14,7 @@ from edgekit.errors import CardError, DataError, DeviceError
 from edgekit.measure.conditions import Conditions
 from edgekit.measure.timing import KEPT_PER_ROUND
 
-MOST_TEXT = 400
+MOST_TEXT = 1000
 """Characters of one text that a page says of itself."""
 IN_BACKGROUND = "the page was in the background"
 

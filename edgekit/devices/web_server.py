@@ -30,6 +30,7 @@ KINDS = {
     ".wasm": "application/wasm",
 }
 
+_CHUNK = 1 << 18
 _POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
     "style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -214,7 +215,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in _HEADERS.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        for start in range(0, len(body), _CHUNK):  # each has its own time: all at once is too much for a slow network
+            self.wfile.write(body[start : start + _CHUNK])
 
 
 _REFUSED = (

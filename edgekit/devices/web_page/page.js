@@ -45,7 +45,7 @@ const here = {
     const more = agent?.getHighEntropyValues
       ? await agent.getHighEntropyValues(["architecture", "bitness", "model", "platformVersion"]) : {};
     return {
-      user_agent: navigator.userAgent,
+      user_agent: navigator.userAgent.slice(0, 1000),
       brands: (agent?.brands ?? []).map(({brand, version}) => `${brand} ${version}`),
       platform: agent?.platform || navigator.platform || null,
       platform_version: more.platformVersion || null,
