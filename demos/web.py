@@ -6,7 +6,6 @@ nobody waits for them. Frames are made JPEGs once for all viewers, and not at al
 
 import contextlib
 import http.server
-import ipaddress
 import json
 import queue
 import re
@@ -24,6 +23,7 @@ from edgekit.demos.frames import Pixels, Tell
 from edgekit.demos.page import page
 from edgekit.demos.views import Key
 from edgekit.errors import InputError
+from edgekit.urls import is_loopback, reachable_name
 
 LOOPBACK = "127.0.0.1"
 PORT = 8642
@@ -251,27 +251,3 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "style-src 'unsafe-inline'; frame-ancestors 'none'",
         )
         self.end_headers()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``.
-
-    >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "pi.local")]
-    [True, True, True, False, False]
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def reachable_name(host: str) -> str:
-    """How others reach ``host``: for all addresses of this machine, that by which it reaches others."""
-    if host not in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
-        return host
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # an address for documentation (RFC 5737); nothing is sent
-        except OSError:
-            return socket.gethostname()
-        return str(probe.getsockname()[0])

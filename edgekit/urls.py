@@ -1,6 +1,8 @@
-"""Addresses of streams, and how they are told without what nobody else should read."""
+"""Addresses: of streams, how they are told without what nobody else should read, and of this machine."""
 
+import ipaddress
 import re
+import socket
 
 SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "udp", "tcp", "srt")
 """What an address of a camera or stream begins with."""
@@ -38,3 +40,27 @@ def _public(address: str) -> str:
     if "@" in path + rest:  # perhaps a password with a slash in it: nobody can tell
         return "..."
     return f"{authority.rpartition('@')[2]}{path}{'?...' if rest else ''}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``.
+
+    >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "pi.local")]
+    [True, True, True, False, False]
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def reachable_name(host: str) -> str:
+    """How others reach ``host``: for all addresses of this machine, that by which it reaches others."""
+    if host not in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
+        return host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address for documentation (RFC 5737); nothing is sent
+        except OSError:
+            return socket.gethostname()
+        return str(probe.getsockname()[0])

@@ -18,9 +18,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 class Browser:
-    """One tab; ``send`` is a command of the DevTools protocol."""
+    """One tab; ``send`` is a command of the DevTools protocol. ``more`` are options of Chromium."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: str) -> None:
         self._numbers = itertools.count(1)
         commands, self._to = os.pipe()
         self._from, answers = os.pipe()
@@ -30,6 +30,7 @@ class Browser:
             "--disable-gpu",
             "--remote-debugging-pipe",
             "--window-size=900,700",
+            *more,
         ]
         self._process = subprocess.Popen(
             ["/bin/bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "chromium", str(CHROMIUM), *options,
@@ -86,11 +87,11 @@ class Browser:
 
 
 @contextlib.contextmanager
-def browsing(folder: Path) -> Iterator[Browser]:
+def browsing(folder: Path, *more: str) -> Iterator[Browser]:
     """A browser while the block lasts, which keeps its files in ``folder``; the test is skipped where there is none."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium; Debian's package chromium has it")
-    browser = Browser(folder)
+    browser = Browser(folder, *more)
     try:
         yield browser
     finally:

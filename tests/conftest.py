@@ -159,6 +159,18 @@ def every_operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def piped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What runs on a device, in another process of this machine; ``board://...`` is such a device for the library."""
+    from boards import Board
+
+    from edgekit.devices import SCHEMES
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setitem(SCHEMES, "board", ("boards", "Board"))
+    return Board("board")
+
+
 @pytest.fixture(scope="session")
 def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Finds one object in the middle half of every picture, the brighter the more sure that it is a bright one."""
@@ -244,3 +256,38 @@ def pi() -> "Iterator[Pi]":
 
     with start_pi(with_engines=True) as board:
         yield board
+
+
+@pytest.fixture
+def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Plugs in furnished phones, which one adb server knows: ``plug(generation=, **kinds)``, see `FakeAndroid`.
+
+    ``generation`` is that of their benchmark_model, None for none.
+    """
+    import shutil
+
+    from fake_android import FakeAndroid
+    from phone import adb, adb_environment, furnish, tool
+
+    if shutil.which("adb") is None:
+        pytest.skip("adb is not installed; it is in Debian's package adb")
+    for name, value in adb_environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("EDGEKIT_BENCHMARK_MODEL", raising=False)
+    plugged: list[Any] = []
+
+    def plug_in(*, generation: str | None = "newer", **kinds: Any) -> Any:
+        root = furnish(tmp_path / f"phone{len(plugged)}")
+        if generation is not None:
+            tool(root / "data/local/tmp/benchmark_model", generation)
+        phone = FakeAndroid(root, **kinds).__enter__()
+        plugged.append(phone)
+        adb("connect", phone.serial)
+        return phone
+
+    try:
+        yield plug_in
+    finally:
+        adb("kill-server")
+        for phone in plugged:
+            phone.__exit__()

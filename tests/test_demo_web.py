@@ -19,8 +19,9 @@ from mjpeg import serving
 
 from edgekit.demos.frames import Pixels
 from edgekit.demos.views import Key
-from edgekit.demos.web import Handler, WebView, reachable_name, web_view
+from edgekit.demos.web import Handler, WebView, web_view
 from edgekit.errors import InputError
+from edgekit.urls import reachable_name
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what needs a token
 

@@ -23,16 +23,13 @@ from edgekit.measure.settings import BenchmarkSettings, Job
 from edgekit.runtimes import open_runtime
 from edgekit.workers import silent
 
-ADDRESSES = {"local": "local", "ssh": "ssh://pi@raspberrypi.local:2222"}
+ADDRESSES = {
+    "local": "local",
+    "ssh": "ssh://pi@raspberrypi.local:2222",
+    "adb": "adb://R58M123ABC",
+    "web": "web://127.0.0.1:8077",
+}
 QUICK = BenchmarkSettings(threads=(1, 2), runs=6, warmup=1, min_duration_s=0, rounds=3)
-
-
-@pytest.fixture
-def piped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
-    """What runs on a device, in another process of this machine that knows nothing of edgekit."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    command = ["sh", "-c", f"cd / && env -u PYTHONPATH {start_words(sys.executable)}"]
-    return LinkedDevice("board", lambda: PipeLink(command, device="board", explain=_told))
 
 
 @pytest.fixture
@@ -44,7 +41,7 @@ def over_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device
 
 @pytest.fixture(params=["local", "piped", "over_ssh"])
 def device(request: pytest.FixtureRequest) -> Device:
-    found: Device = LocalDevice() if request.param == "local" else request.getfixturevalue("piped")
+    found: Device = LocalDevice() if request.param == "local" else request.getfixturevalue(request.param)
     return found
 
 

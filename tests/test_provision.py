@@ -436,7 +436,7 @@ def test_a_network_that_is_lost_meanwhile_is_one_sentence(server: Server, wheelh
 def test_what_is_not_at_ssh_is_not_provisioned() -> None:
     with pytest.raises(InputError) as caught:
         provision("local")
-    assert str(caught.value) == "Only devices at ssh:// are provisioned; got local."
+    assert str(caught.value) == "Only devices at ssh:// and web:// are provisioned; got local."
 
 
 def test_a_device_that_talks_nonsense_is_one_sentence(server: Server, wheelhouse: Path) -> None:

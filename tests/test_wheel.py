@@ -75,6 +75,9 @@ def test_the_wheel_ships_the_package_and_nothing_else(wheel: Path) -> None:
     }
     assert expected <= {n.removeprefix("edgekit/") for n in names}
     assert "edgekit/converters/engine_table.json" in names
+    page = {f"edgekit/devices/web_page/{path.name}" for path in (ROOT / "edgekit/devices/web_page").iterdir()}
+    assert "edgekit/devices/web_page/index.html" in page
+    assert page <= set(names)
     assert [n for n in names if "tests/" in n or "benchmarks/" in n or "docs/" in n] == []
     assert [n for n in names if n.endswith((".tflite", ".onnx", ".keras", ".npz", ".zip"))] == []
 

@@ -71,7 +71,9 @@ def doctor(ctx: click.Context, uri: str, json_file: str | None) -> None:
 @click.argument("uri")
 @click.option("--engine", "engines", multiple=True, metavar="NAME", help="Install this engine; may be repeated.")
 @click.option("--offline", is_flag=True, help="Fetch the wheels here, for a device without internet.")
-@click.option("--wheelhouse", type=EXISTING, metavar="DIR", help="Take the wheels from this folder.")
+@click.option(
+    "--wheelhouse", type=EXISTING, metavar="DIR", help="Take the wheels, or npm's tarballs, from this folder."
+)
 @json_option
 @click.pass_context
 def provision(
@@ -84,13 +86,17 @@ def provision(
 ) -> None:
     """Install numpy and engines on the device at URI, into an environment that edgekit uses from then on.
 
-    Without --engine, all that the device takes of LiteRT and ONNX Runtime. Then looks at it as doctor does.
+    Without --engine, all that the device takes of LiteRT and ONNX Runtime. Then looks at it as doctor does. For web://
+    the engines of a browser are fetched to this machine, which sends them along with the page.
     """
     from edgekit.devices.provision import provision as provision_device
 
     with progress_bar() as progress:
-        provision_device(uri, engines, offline=offline, wheelhouse=wheelhouse, tell=say, progress=progress)
-    ctx.exit(_examined(uri, json_file))
+        made = provision_device(uri, engines, offline=offline, wheelhouse=wheelhouse, tell=say, progress=progress)
+    if made.python is None:  # no browser is there yet
+        emit(envelope("device provision", [{"requirements": list(made.requirements)}]), json_file, lambda: None)
+    else:
+        ctx.exit(_examined(uri, json_file))
 
 
 def _examined(uri: str, json_file: str | None) -> int:

@@ -7,10 +7,12 @@ from edgekit.devices.base import Device
 from edgekit.devices.known import KnownDevice, add_device, known_devices
 from edgekit.errors import InputError, suggest
 
-# scheme: (module, class). The class is called with the whole URI. A module is imported when its scheme is used.
+# scheme: (module, name in it). What has the name is called with the whole URI; the module is imported only then.
 SCHEMES: dict[str, tuple[str, str]] = {
     "local": ("edgekit.devices.local", "LocalDevice"),
     "ssh": ("edgekit.devices.ssh", "SSHDevice"),
+    "adb": ("edgekit.devices.adb", "adb_device"),
+    "web": ("edgekit.devices.web", "WebDevice"),
 }
 WITH_PYTHON = ("ssh",)
 """Kinds whose class takes ``python``, the interpreter on the device."""

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from edgekit.devices import open_device
+from edgekit.devices import open_device, web_engines
 from edgekit.devices.look import OLDEST_PYTHON, Look
 from edgekit.devices.ssh import SSHDevice
+from edgekit.devices.web import WebDevice
 from edgekit.devices.wheels import collect
 from edgekit.errors import DeviceError, InputError, printable
 from edgekit.files import scratch_folder, sha256_file
@@ -39,9 +40,9 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provisioned:
-    """The interpreter on the device, and what was asked of its pip."""
+    """The interpreter on the device, and what was asked of its pip; a browser has none, and gets npm's packages."""
 
-    python: str
+    python: str | None
     requirements: tuple[str, ...]
 
 
@@ -56,13 +57,17 @@ def provision(
 ) -> Provisioned:
     """Install numpy and ``engines`` on the device at ``uri``, by its own pip, into an environment of their own.
 
+    What a browser at ``web://`` runs is kept on this machine; there ``wheelhouse`` is a folder of npm's tarballs.
+
     With ``offline`` this machine downloads the wheels for it, with ``wheelhouse`` they come from that folder; the
     device then needs neither a network nor Debian's python3-venv. From then on it runs everything in there. Errors:
     `InputError`, `DeviceError`.
     """
     device: Any = open_device(uri)
+    if isinstance(device, WebDevice):
+        return _for_browsers(uri, engines, offline=offline, packages=wheelhouse, tell=tell)
     if not isinstance(device, SSHDevice):
-        raise InputError(f"Only devices at ssh:// are provisioned; got {uri}.")
+        raise InputError(f"Only devices at ssh:// and web:// are provisioned; got {uri}.")
     with device:
         look = device.look()
         wanted = requirements(uri, look, engines)
@@ -76,6 +81,17 @@ def provision(
                 wheels = collect((*wanted, *own), look, Path(folder), source=wheelhouse)
             made = _install(device, look, wanted, wheels, tell, progress)
     return Provisioned(python=made, requirements=wanted)
+
+
+def _for_browsers(uri: str, engines: Sequence[str], *, offline: bool, packages: Path | None, tell: Tell) -> Provisioned:
+    """Keep here what a page takes from here."""
+    if engines or offline:
+        raise InputError(f"{uri} gets all engines, which are kept here; leave out --engine and --offline.")
+    tell("Fetching the engines by npm" if packages is None else f"Taking the engines from {packages}")
+    folder = web_engines.provision(packages)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    tell(f"{folder} has what a browser needs, {size / 1e6:.0f} MB.")
+    return Provisioned(python=None, requirements=tuple(f"{p.name}@{p.version}" for p in web_engines.PACKAGES))
 
 
 def requirements(uri: str, look: Look, engines: Sequence[str]) -> tuple[str, ...]:

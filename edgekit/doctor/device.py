@@ -1,6 +1,6 @@
 """Is a device fit for work? Findings in words; nothing there is changed but edgekit's own cache."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from edgekit.artifact import open_artifact
 from edgekit.devices import Device, open_device
+from edgekit.devices.android.phone import PhoneDevice
 from edgekit.devices.look import OLDEST_PYTHON, Look
 from edgekit.devices.ssh import SSHDevice
 from edgekit.doctor.engines import TRIALS
@@ -15,6 +16,8 @@ from edgekit.doctor.finding import Diagnosis, Finding, Status
 from edgekit.doctor.machine import check_cpu, check_governor, check_platform
 from edgekit.errors import DeviceError, EdgekitError, MissingExtraError
 from edgekit.files import scratch_folder
+from edgekit.measure.settings import BenchmarkSettings, Job
+from edgekit.workers import silent
 
 SCARCE_BYTES = 300 << 20
 """What an environment with both engines takes on a disk, and what a model of usual size wants of memory."""
@@ -42,16 +45,24 @@ def examine_device(uri: str) -> Diagnosis:
                     return Diagnosis(findings=tuple(findings), host=host)
             host = device.host()
             findings += [
-                Finding(name="system", status=Status.OK, detail=f"{host['system']}, kernel {host['kernel']}"),
+                Finding(name="system", status=Status.OK, detail=_system(host)),
                 check_platform(host),
                 check_cpu(host["features"], host["machine"]),
                 check_governor(host),
-                *engine_findings(device, provisioned=isinstance(device, SSHDevice)),
+                *(
+                    [tool_finding(device)]
+                    if isinstance(device, PhoneDevice)
+                    else engine_findings(device, provisioned=isinstance(device, SSHDevice))
+                ),
             ]
     except (DeviceError, MissingExtraError) as error:
         name = "work" if findings else "reachable"
         findings.append(Finding(name=name, status=Status.BROKEN, detail=str(error)))
     return Diagnosis(findings=tuple(findings), host=host)
+
+
+def _system(host: Mapping[str, Any]) -> str:
+    return f"{host['system']}, kernel {host['kernel']}" if host["kernel"] else f"{host['system']}"
 
 
 def look_findings(uri: str, look: Look) -> Iterator[Finding]:
@@ -91,6 +102,21 @@ def look_findings(uri: str, look: Look) -> Iterator[Finding]:
         detail="it does not tell" if memory is None else f"{memory / 1e6:,.0f} MB available",
         advice="Close what else runs there." if tight else None,
     )
+
+
+def tool_finding(phone: PhoneDevice) -> Finding:
+    """Whether the phone's benchmark_model times the smallest model."""
+    once = BenchmarkSettings(runs=1, warmup=0, min_duration_s=0, rounds=1, settle=0)
+    with scratch_folder() as folder:
+        path = Path(folder) / "relu.tflite"
+        path.write_bytes(TRIALS["litert"].model)
+        try:
+            run = phone.measure([Job(artifact=open_artifact(path))], once, progress=silent)
+        except EdgekitError as error:
+            return Finding(name="benchmark_model", status=Status.BROKEN, detail=str(error))
+    version = run.timings[0].runtime_version
+    detail = f"{version} times .tflite files, and gives no outputs"
+    return Finding(name="benchmark_model", status=Status.OK, detail=detail)
 
 
 def engine_findings(device: Device, *, provisioned: bool) -> list[Finding]:

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +60,18 @@ def host_facts(root: Path = Path("/"), command: Command = run_command) -> dict[s
     """The machine as JSON types: CPU, features, cores, memory, clock, heat, load, system, versions.
 
     ``None`` and empty lists mean that the machine does not tell. Frequencies are MHz, temperatures degrees Celsius,
-    memory bytes. ``root`` is where ``/proc`` and ``/sys`` are looked for.
+    memory bytes. A ``machine`` of 64 bits may have a userland of 32, whose engines are others. ``boot_id`` is random,
+    and the same for all that runs on one machine until it is started again. ``root`` is where ``/proc`` and ``/sys``
+    are looked for.
     """
     cpuinfo = read_text(root / "proc/cpuinfo") or ""
     now = read_conditions(root, command)
     return {
         "machine": platform.machine(),
-        "board": _board(root),
-        "cpu": _cpu_model(cpuinfo, command),
+        "board": _device_tree(root, "model"),
+        "revision": _revision(cpuinfo),
+        "soc": (_device_tree(root, "compatible") or "").split("\0")[-1] or None,
+        "cpu": cpu_model(cpuinfo, command),
         "features": cpu_features(cpuinfo, command),
         "cores": os.cpu_count(),
         "allowed_cpus": allowed_cpus(),
@@ -81,6 +86,9 @@ def host_facts(root: Path = Path("/"), command: Command = run_command) -> dict[s
         "virtual": "hypervisor" in _words(cpuinfo, "flags"),
         "system": _system_name(root),
         "kernel": platform.release(),
+        "userland_bits": 8 * struct.calcsize("P"),
+        "libc": " ".join(platform.libc_ver()).strip() or None,
+        "boot_id": read_text(root / "proc/sys/kernel/random/boot_id"),
         "python": platform.python_version(),
         "packages": installed_versions(),
     }
@@ -135,12 +143,14 @@ def _words(cpuinfo: str, key: str) -> set[str]:
     return set(match[1].split()) if match else set()
 
 
-def _board(root: Path) -> str | None:
+def _device_tree(root: Path, name: str) -> str | None:
+    """What the board calls itself (``model``), and its parts from the board to its chip (``compatible``)."""
     # The first is a link to the second, which is there too where /proc is another machine's or a container's.
-    return read_text(root / "proc/device-tree/model") or read_text(root / "sys/firmware/devicetree/base/model")
+    return read_text(root / "proc/device-tree" / name) or read_text(root / "sys/firmware/devicetree/base" / name)
 
 
-def _cpu_model(cpuinfo: str, command: Command) -> str | None:
+def cpu_model(cpuinfo: str, command: Command) -> str | None:
+    """What the text of ``/proc/cpuinfo``, or macOS, calls the CPU; None where neither does."""
     match = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     if match and "ARMv" not in match[1]:
         return match[1].strip()
@@ -148,6 +158,12 @@ def _cpu_model(cpuinfo: str, command: Command) -> str | None:
     if parts:
         return " + ".join(_ARM_PARTS.get(p, f"ARM part {p}") for p in parts)
     return command(["sysctl", "-n", "machdep.cpu.brand_string"]) if platform.system() == "Darwin" else None
+
+
+def _revision(cpuinfo: str) -> str | None:
+    """The board's revision code, which Raspberry Pi documents."""
+    match = re.search(r"^Revision\s*:\s*(\S+)$", cpuinfo, re.MULTILINE)
+    return match[1] if match else None
 
 
 def _memory_bytes(root: Path, command: Command) -> int | None:

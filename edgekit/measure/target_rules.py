@@ -102,7 +102,7 @@ def float_interface(graph: Graph) -> list[Finding]:
             remedy="convert with a float interface: --io float",
         )
         for spec in (*graph.inputs, *graph.outputs)
-        if spec.dtype not in ("float32", "int32")
+        if spec.dtype not in ("float32", "int32", "uint8")
     ]
 
 

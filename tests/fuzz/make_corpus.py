@@ -202,7 +202,8 @@ def texts() -> dict[str, bytes]:
 def bundles() -> dict[str, bytes]:
     """A bundle without models and without what runs them."""
     from edgekit.bundle.archive import json_bytes, npy, pack
-    from edgekit.bundle.runner.manifest import Entry, Golden, Limits, Manifest
+    from edgekit.bundle.runner.manifest import Entry, Golden, Manifest
+    from edgekit.measure.same import Limits
 
     card = ModelCard(name="x", inputs=(), outputs=(), preprocessing=preset("unit", size_hw=(4, 6)))
     golden = Golden(count=1, inputs=("golden/0.npy",), outputs=(), pixels="golden/0.npy")
@@ -247,9 +248,20 @@ def edgekit(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "edgekit", *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
+def phones() -> dict[str, bytes]:
+    """What a phone and its benchmark_model print."""
+    from phone import NEWER, OF_2021, looked
+
+    return {
+        "tool/2021.txt": OF_2021.encode(),
+        "tool/newer.txt": NEWER.encode(),
+        "phone/looked.txt": looked().encode(),
+    }
+
+
 def main() -> None:
     """Write what is made and remove what is not made any more."""
-    made = {**models(), **data(), **texts(), **bundles(), **checks()}
+    made = {**models(), **data(), **texts(), **bundles(), **checks(), **phones()}
     for path in CORPUS.glob("*/*"):
         if not path.name.startswith("found-") and str(path.relative_to(CORPUS)) not in made:
             path.unlink()

@@ -180,6 +180,8 @@ def read_check_baseline(path: Path) -> None:
         models={file: replace(record, latency=timed) for file, record in baseline.models.items()},
         reference_sha256=None,
         doubts=(),
+        comparable=True,
+        device="local",
         host={},
     )
     judge(config, baseline, seen)
@@ -249,6 +251,24 @@ def _each(*reads: Callable[[], object]) -> None:
         raise worst
 
 
+def read_tool(path: Path) -> None:
+    """What benchmark_model printed on a phone."""
+    from edgekit.devices.android.tool import problem, read_told
+
+    text = path.read_bytes().decode(errors="replace")
+    problem(text)
+    read_told(text, device="adb://x")
+
+
+def read_phone(path: Path) -> None:
+    """What a phone told of itself."""
+    from edgekit.devices.android.facts import read_clock, read_host
+
+    text = path.read_bytes().decode(errors="replace")
+    read_host(text)
+    read_clock(text)
+
+
 def _seeds(reader: str, *more: str) -> tuple[Path, ...]:
     whole = (path for path in (CORPUS / reader).glob("*") if not path.name.startswith("found-"))
     return (*sorted(whole), *(GOLDEN / m for m in more))
@@ -289,6 +309,8 @@ TARGETS: dict[str, Target] = {
     "manifest": Target(read=read_manifest, suffix=".manifest.json", seeds=_seeds("manifest")),
     "bundle": Target(read=read_bundle, suffix=".zip", seeds=_seeds("bundle")),
     "recipe": Target(read=read_recipe, suffix=".json", seeds=_seeds("recipe")),
+    "tool": Target(read=read_tool, suffix=".txt", seeds=_seeds("tool")),
+    "phone": Target(read=read_phone, suffix=".txt", seeds=_seeds("phone")),
     "idx": Target(read=read_idx, suffix=".gz", seeds=_seeds("idx")),
 }
 """Name of the reader to what it is fed."""

@@ -58,8 +58,8 @@ class FusedLSTM(keras.layers.LSTM):
         return last, tf.expand_dims(last, 1), [h, c]
 
 
-def lower(model: keras.Model, *, batch: int | None, int8: bool = False) -> bytes:
-    """The model as TFLite with a named signature."""
+def lower(model: keras.Model, *, batch: int | None, int8: bool = False, float_io: bool = False) -> bytes:
+    """The model as TFLite with a named signature; in int8, with inputs and outputs in it too unless ``float_io``."""
     specs = [tf.TensorSpec((batch, *i.shape[1:]), i.dtype, name=i.name) for i in model.inputs]
     function = tf.function(lambda *x: dict(zip(model.output_names, keras.tree.flatten(model(list(x))), strict=True)))
     module = tf.Module()
@@ -73,7 +73,7 @@ def lower(model: keras.Model, *, batch: int | None, int8: bool = False) -> bytes
             {s.name: rng.random([1, *s.shape[1:]], np.float32) for s in specs} for _ in range(20)
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
+        converter.inference_input_type = converter.inference_output_type = tf.float32 if float_io else tf.int8
     return converter.convert()
 
 
@@ -111,6 +111,7 @@ def main() -> None:
     net = keras.models.load_model(HERE / "convnet.keras")
     (HERE / "convnet_any_batch.tflite").write_bytes(lower(net, batch=None))
     (HERE / "convnet_int8.tflite").write_bytes(lower(net, batch=1, int8=True))
+    (HERE / "convnet_int8_float_io.tflite").write_bytes(lower(net, batch=1, int8=True, float_io=True))
     onnx.save(quantized_onnx(), HERE / "quantized_interface.onnx")
     sequence = keras.Input((4, 3), name="sequence")
     lstm = keras.Model(sequence, FusedLSTM(2, name="state")(sequence), name="lstm")

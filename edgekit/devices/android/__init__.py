@@ -1,0 +1,1 @@
+"""What edgekit does on Android phones, through the user's own ``adb``."""
