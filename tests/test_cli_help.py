@@ -33,6 +33,10 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
         *("--device", "--threads", "--runs", "--warmup", "--min-secs", "--profile", "--seed", "--json"),
         *("--engine", "--best", "--max-loss", "--data", "--samples"),
     ),
+    ("sweep",): (
+        *("--device", "--threads", "--engine", "--runs", "--warmup", "--min-secs", "-p", "-f", "--calibration"),
+        *("--data", "--samples", "--data-dir", "--preprocess", "--labels", "--scheduler", "-o", "--seed", "--json"),
+    ),
     ("check",): ("--config", "--update", "--reason", "--data-dir", "--json", "--junit", "--markdown"),
     ("check", "init"): (
         *("--data", "--samples", "--reference", "-o", "--data-dir", "--preprocess", "--labels", "--decoder"),
