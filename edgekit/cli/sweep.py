@@ -71,7 +71,7 @@ def command(files: tuple[Path, ...], scheduler: str | None, output: Path, json_f
     common.emit(report.to_json(), json_file, show)
     if report.failures:
         raise CheckFailedError(
-            f"{len(report.failures)} pieces of the sweep failed, which the same command tries again: "
+            f"{len(report.failures)} of the sweep's pieces failed, which the same command tries again: "
             + "; ".join(report.failures)
         )
 

@@ -7,7 +7,11 @@ and write the paths of this machine, on a file system that all share.
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import logging
+import re
+import signal
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +34,10 @@ Part = tuple[str, bytes, str | None]
 LOCAL = "local"
 """In the place of an address: workers of this machine, which end with the sweep."""
 LOCAL_WORKERS = 2
+_ADDRESS = re.compile(r"((tcp|tls)://)?[A-Za-z0-9._:%\[\]-]+:[0-9]+")
 CONNECT_S = 10
+GONE_S = 30.0
+"""How long a worker may be away, such as one that its nanny starts again."""
 LOOK_S = 1.0
 """How often it is looked whether a job still has a worker, and whether anybody still waits for it."""
 
@@ -49,6 +56,8 @@ class Cluster(contextlib.ExitStack):
         try:
             self._client = self.enter_context(self._connected(devices))
             self._require_same_edgekit()
+            if address == LOCAL:
+                self._client.run(_ignore_interrupts)
         except BaseException:
             self.close()
             raise
@@ -77,7 +86,8 @@ class Cluster(contextlib.ExitStack):
         found = self.reaching(uri)
         if not found:
             raise InputError(
-                f"No worker of {self._address} reaches {uri}; start one with: dask worker ADDRESS --resources '{uri}=1'"
+                f"No worker of {self._address} reaches {uri}; start one with: "
+                f"dask worker {self._address} --resources '{uri}=1'"
             )
         if len(found) > 1 and self._address != LOCAL:
             raise InputError(
@@ -86,16 +96,19 @@ class Cluster(contextlib.ExitStack):
             )
         return ClusterDevice(uri, self)
 
-    def measure(
-        self, uri: str, parts: Sequence[Part], settings: BenchmarkSettings, *, look: Callable[[], None]
-    ) -> DeviceRun:
-        """The timings of ``parts`` on ``uri``; ``look`` is called while they are waited for."""
-        data = self._client.scatter(list(parts), hash=False)
+    def measure(self, uri: str, parts: Sequence[Part], settings: BenchmarkSettings, *, progress: Progress) -> DeviceRun:
+        """The timings of ``parts`` on ``uri``. A worker that dies is given time to come back, and its job again."""
         try:
+            data = self._client.scatter(list(parts), hash=False)
             future = self._client.submit(_measure, uri, data, settings, resources={uri: 1}, pure=False)
+            seen_s = time.monotonic()
             try:
                 while not future.done():
-                    look()
+                    progress("measuring", 0, 0)
+                    if self.reaching(uri):
+                        seen_s = time.monotonic()
+                    elif time.monotonic() - seen_s > GONE_S:
+                        raise _gone(uri)
                     with contextlib.suppress(TimeoutError):
                         self._distributed.wait(future, timeout=LOOK_S)
                 run: DeviceRun = future.result()
@@ -124,12 +137,17 @@ class Cluster(contextlib.ExitStack):
                     n_workers=max(LOCAL_WORKERS, len(devices)),
                     threads_per_worker=1,
                     resources=dict.fromkeys(devices, 1),
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.CRITICAL,  # which tells of every task that an interrupt cancels
                 )
             )
+        elif not _ADDRESS.fullmatch(self._address):
+            raise InputError(
+                f"{self._address!r} is no address of a scheduler; expected one such as tcp://host:8786, or {LOCAL}."
+            )
         try:
-            return self._distributed.Client(target, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError):  # nobody there; an address that is none
+            return self._distributed.Client(target, timeout=CONNECT_S)
+        except OSError:
             raise InputError(
                 f"No scheduler answers at {self._address}; start one with dask scheduler and give its address, "
                 f"or --scheduler {LOCAL}."
@@ -137,7 +155,9 @@ class Cluster(contextlib.ExitStack):
 
     def _require_same_edgekit(self) -> None:
         if not self._workers():
-            raise InputError(f"{self._address} has no workers; start some with: dask worker ADDRESS --nthreads 1")
+            raise InputError(
+                f"{self._address} has no workers; start some with: dask worker {self._address} --nthreads 1"
+            )
         for worker, version in self._client.run(_version, on_error="return").items():
             if version != __version__:
                 told = f"edgekit {version}" if isinstance(version, str) else f"no edgekit ({version})"
@@ -159,18 +179,17 @@ class ClusterDevice(contextlib.ExitStack):
     def host(self) -> dict[str, Any]:
         """Nothing, where a worker reaches the device; its facts come with the timings."""
         if not self._cluster.reaching(self.uri):
-            raise DeviceError(f"No worker reaches {self.uri} any more; start it again.")
+            raise _gone(self.uri)
         return {}
 
     def measure(self, jobs: Sequence[Job], settings: BenchmarkSettings, *, progress: Progress) -> DeviceRun:
         """Do ``jobs`` there; one that runs when ``progress`` raises goes on to its end, unheard."""
         parts = [(job.artifact.path.name, job.artifact.path.read_bytes(), job.engine) for job in jobs]
+        return self._cluster.measure(self.uri, parts, settings, progress=progress)
 
-        def look() -> None:
-            progress("measuring", 0, 0)
-            self.host()
 
-        return self._cluster.measure(self.uri, parts, settings, look=look)
+def _gone(uri: str) -> DeviceError:
+    return DeviceError(f"No worker reaches {uri} any more; start it again.")
 
 
 # What workers do; dask finds these functions there by their names.
@@ -178,6 +197,11 @@ class ClusterDevice(contextlib.ExitStack):
 
 def _version() -> str:
     return __version__
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C, which reaches all processes of a terminal, to the sweep, which ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _convert(request: "Request") -> "ConversionReport":

@@ -108,11 +108,12 @@ class _Run:
             if isinstance(outcome, EdgekitError):
                 self._fail(f"converting {conversion.name}", outcome)
                 continue
-            self._notes += outcome.notes
-            results = [row.to_result() for row in outcome.artifacts]
-            found[conversion.kept] = self._kept.keep(conversion.kept, conversion.asked, envelope("convert", results))
+            told = envelope("convert", [row.to_result() for row in outcome.artifacts]) | {"notes": list(outcome.notes)}
+            found[conversion.kept] = self._kept.keep(conversion.kept, conversion.asked, told)
             self._announce(f"converted {conversion.name}")
-        paths = [Path(row["artifact"]) for data in found.values() if data is not None for row in data["results"]]
+        records = [data for data in found.values() if data is not None]
+        self._notes += [note for data in records for note in data["notes"]]
+        paths = [Path(row["artifact"]) for data in records for row in data["results"]]
         return open_artifacts(paths) if paths else []
 
     def _open_data(self) -> Any:
