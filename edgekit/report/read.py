@@ -13,7 +13,7 @@ from edgekit.measure.metrics import wilson_interval
 from edgekit.results import SCHEMA_VERSION
 
 READ = ("train", "convert", "evaluate", "compare", "benchmark", "sweep")
-"""Commands whose results make a report; of ``compare``, those with layers; of ``sweep``, what it says of all timings."""
+"""Commands whose results make a report; of ``compare``, those with layers; of ``sweep``, its words on all timings."""
 
 _TRAINED = "model.keras"
 TOP1, MAP50 = "top-1", "mAP .50"

@@ -10,8 +10,10 @@ METRICS = ("top1", "map50")
 
 
 def comparable(row: Mapping[str, Any]) -> bool:
-    """Whether the timing in a result of ``edgekit benchmark`` may be ranked."""
-    return bool(row["valid"] and row.get("comparable", True))
+    """Whether the timing in a result of ``edgekit benchmark`` may be ranked: no device was throttled or emulated."""
+    if "comparable" in row:
+        return bool(row["comparable"])
+    return not any(flag.startswith(("throttled:", "emulated:")) for flag in row["flags"])
 
 
 def rows(
@@ -52,25 +54,26 @@ def rows(
 
 
 def verdicts(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """For each device the fastest, and the fastest of those that are no less accurate than any."""
+    """For each device the fastest, and the most accurate where accuracies are known."""
     said = []
     for device in dict.fromkeys(row["device"] for row in rows):
         ranked = [row for row in rows if row["device"] == device and row["rank"] is not None]
         if not ranked:
-            said.append(f"On {device} nothing is ranked: no timing there may be compared.")
+            said.append(f"On {device} nothing is ranked: it was throttled or emulated.")
             continue
-        said.append(f"On {device} the fastest of {len(ranked)} is {_words(ranked[0])}.")
+        words = f"On {device} the fastest of {len(ranked)} is {_words(ranked[0])}"
         known = [row for row in ranked if accuracy(row) is not None]
         if known:
-            best = max(known, key=lambda row: (accuracy(row), -row["rank"]))
-            said[-1] = f"{said[-1][:-1]}; the most accurate is {_words(best)}."
+            words += f"; the most accurate is {_words(max(known, key=lambda row: (accuracy(row), -row['rank'])))}"
+        flagged = "" if all(row["valid"] for row in ranked) else " Some of these timings are not valid."
+        said.append(f"{words}.{flagged}")
     return tuple(said)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[str], list[list[str]]]:
     """(title, columns, rows) for people."""
     metric = next((name for row in rows for name in METRICS if name in row["metrics"]), None)
-    columns = ["rank", "file", "recipe", "engine", "device", "threads", "p50 ms", "p90 ms"]
+    columns = ["rank", "file", "recipe", "engine", "device", "threads", "p50 ms", "p90 ms", "valid"]
     columns += [f"{metric} %"] if metric else []
     lines = []
     for row in rows:
@@ -84,6 +87,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[str], list[list[
                 row["device"],
                 str(row["threads"]),
                 *(f"{row['latency_ms'][name]:.4g}" for name in ("p50", "p90")),
+                "yes" if row["valid"] else "no",
                 *([] if metric is None else ["-" if found is None else f"{100 * found:.2f}"]),
             ]
         )
@@ -91,13 +95,13 @@ def table(rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[str], list[list[
 
 
 def doubts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One line for each reason not to compare a timing, with the number of cells that it concerns."""
+    """One line for each kind of reason not to rely on a timing, with the number of cells that it concerns."""
     counts: dict[str, int] = {}
     for row in rows:
         for flag in row["flags"]:
             kind = f"{flag.partition(':')[0]} on {row['device']}"
             counts[kind] = counts.get(kind, 0) + 1
-    return [f"Not compared for {kind}: {count} cell{'s' if count > 1 else ''}." for kind, count in counts.items()]
+    return [f"Not valid, {kind}: {count} cell{'s' if count > 1 else ''}." for kind, count in counts.items()]
 
 
 def accuracy(row: Mapping[str, Any]) -> float | None:
