@@ -156,6 +156,18 @@ def every_operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def piped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What runs on a device, in another process of this machine; ``board://...`` is such a device for the library."""
+    from boards import Board
+
+    from edgekit.devices import SCHEMES
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setitem(SCHEMES, "board", ("boards", "Board"))
+    return Board("board")
+
+
 @pytest.fixture(scope="session")
 def finder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Finds one object in the middle half of every picture, the brighter the more sure that it is a bright one."""

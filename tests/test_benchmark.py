@@ -30,7 +30,7 @@ from edgekit.measure.memory import peak_rss_bytes
 from edgekit.measure.sample_inputs import sample_inputs
 from edgekit.measure.settings import BenchmarkReport, BenchmarkResult, BenchmarkSettings, DeviceRun, Job, Timing
 from edgekit.measure.timing import time_calls
-from edgekit.measure.validity import reasons_for_doubt
+from edgekit.measure.validity import incomparable, reasons_for_doubt
 from edgekit.measure.verdict import verdicts
 from edgekit.recipe import Precision, Recipe
 from edgekit.runtimes.base import Delegation
@@ -119,7 +119,7 @@ def test_every_row_has_what_it_takes_to_believe_it(report: BenchmarkReport) -> N
         assert set(row) == {
             "artifact", "sha256", "format", "recipe", "model_bytes", "device", "threads", "runtime", "latency_ms",
             "delegation", "samples_ms", "n", "runs", "init_ms", "peak_rss_bytes", "base_rss_bytes", "ratio_to_first",
-            "valid", "flags", "timed", "settings", "conditions",
+            "valid", "flags", "timed", "settings", "conditions", "threads_actual", "figure", "comparable", "answers",
         }  # fmt: skip
         assert set(row["latency_ms"]) == {"first", "mean", "stdev", "min", "p50", "p90", "p95", "p99", "max"}
         assert row["n"] == len(row["samples_ms"]) >= QUICK.runs
@@ -127,6 +127,10 @@ def test_every_row_has_what_it_takes_to_believe_it(report: BenchmarkReport) -> N
         assert len(row["conditions"]["during"]) == QUICK.rounds - 1
         assert row["valid"] == (row["flags"] == [])
         assert row["init_ms"] > 0
+        assert (row["threads_actual"], row["comparable"], row["answers"]) == (1, True, None)
+        assert row["figure"] == {"name": "p50", "ms": row["latency_ms"]["p50"]}
+        assert row["conditions"]["after"]["memory_available_bytes"] > 0
+        assert row["conditions"]["cooled_s"] == []
     assert data["results"][2]["runtime"]["name"] in ("litert", "tflite-runtime")
 
 
@@ -216,12 +220,25 @@ def test_a_quiet_steady_run_is_believed() -> None:
         (timing([[1.2] * 4] * 10 + [[1.0] * 4] * 10), [QUIET] * 3, HOST,
          "drift: median 1.2 ms in the first quarter, 1 ms in the last"),
         (timing([[1.0] * 5] * 4), [QUIET] * 3, HOST, "runs: 20; expected 30 or more"),
+        (timing(STEADY), [QUIET, QUIET, replace(QUIET, throttled_since_start=("throttled",))], HOST,
+         "throttled: throttled"),
+        (replace(timing(STEADY, threads=2), threads_actual=1), [QUIET] * 3, HOST, "threads: 1 at work, 2 asked for"),
+        (replace(timing(STEADY), threads_actual=4), [QUIET] * 3, HOST, "threads: 4 at work, 1 asked for"),
     ],
 )  # fmt: skip
 def test_every_doubt_has_its_reason(
     found: Timing, conditions: list[Conditions], host: dict[str, object], reason: str
 ) -> None:
     assert reasons_for_doubt(found, conditions, host, others_cpus=None) == (reason,)
+
+
+def test_what_was_throttled_before_the_run_and_threads_that_help_are_no_doubt() -> None:
+    once = replace(QUIET, throttled_since_start=("throttled",))
+    assert reasons_for_doubt(timing(STEADY), [once] * 3, HOST, others_cpus=None) == ()
+    assert not incomparable([once] * 3, HOST)
+    for name, doubt in (("openvino", ()), ("onnxruntime", ("threads: 3 at work, 1 asked for",))):
+        found = replace(timing(STEADY), threads_actual=3, runtime_name=name)
+        assert reasons_for_doubt(found, [QUIET] * 3, HOST, others_cpus=None) == doubt
 
 
 def test_an_idle_clock_before_the_run_is_no_doubt() -> None:

@@ -20,11 +20,12 @@ from bundles import run, unpack
 from edgekit.bundle import make_bundle
 from edgekit.bundle.runner import old_python
 from edgekit.bundle.runner.engines import load
-from edgekit.bundle.runner.manifest import Entry, Golden, Limits
+from edgekit.bundle.runner.manifest import Entry, Golden
 from edgekit.bundle.runner.pictures import frames, read_photo, require_pillow
 from edgekit.bundle.shipped import EMPTY, MODULES, sources
 from edgekit.card import ModelCard
 from edgekit.errors import DataError, MissingExtraError
+from edgekit.measure.same import Limits
 
 ROOT = Path(__file__).parent.parent
 AT_IMPORT = {"numpy"}

@@ -21,14 +21,6 @@ ADDRESSES = {"local": "local", "ssh": "ssh://pi@raspberrypi.local:2222"}
 QUICK = BenchmarkSettings(threads=(1, 2), runs=6, warmup=1, min_duration_s=0, rounds=3)
 
 
-@pytest.fixture
-def piped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
-    """What runs on a device, in another process of this machine that knows nothing of edgekit."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    command = ["sh", "-c", f"cd / && env -u PYTHONPATH {start_words(sys.executable)}"]
-    return LinkedDevice("board", lambda: PipeLink(command, device="board", explain=_told))
-
-
 @pytest.fixture(params=["local", "piped"])
 def device(request: pytest.FixtureRequest) -> Device:
     found: Device = LocalDevice() if request.param == "local" else request.getfixturevalue("piped")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from edgekit.measure.conditions import read_conditions
 from edgekit.measure.host import cpu_features, emulated, host_facts
-from edgekit.measure.system import Command, run_command
+from edgekit.measure.system import Command, own_threads, run_command, threads_at_work
 
 PI_CPUINFO = """processor\t: 0
 BogoMIPS\t: 108.00
@@ -34,7 +35,12 @@ def firmware(throttled: str) -> Command:
 def pi(tmp_path: Path) -> Path:
     files = {
         "proc/cpuinfo": PI_CPUINFO,
-        "proc/meminfo": "MemTotal:        3884332 kB\nMemFree:          100 kB\n",
+        "proc/meminfo": (
+            "MemTotal:        3884332 kB\nMemFree:          100 kB\nMemAvailable:    2000 kB\n"
+            "SwapTotal:       102396 kB\nSwapFree:        100000 kB\n"
+        ),
+        "proc/device-tree/compatible": "raspberrypi,4-model-b\0brcm,bcm2711\0",
+        "proc/sys/kernel/random/boot_id": "1234\n",
         "proc/loadavg": "0.52 0.40 0.30 1/180 2345\n",
         "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.5\0",
         "etc/os-release": 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian"\n',
@@ -68,6 +74,30 @@ def test_a_raspberry_pi_is_described(pi: Path) -> None:
     assert facts["load_1min"] == 0.52
     assert facts["system"] == "Debian GNU/Linux 12 (bookworm)"
     assert facts["emulated"] is False
+    assert (facts["soc"], facts["revision"], facts["boot_id"]) == ("brcm,bcm2711", "c03115", "1234")
+    assert facts["userland_bits"] == 8 * struct.calcsize("P")
+    assert facts["libc"] is None or " " in facts["libc"]
+    now = read_conditions(pi, firmware("throttled=0x0"))
+    assert (now.memory_available_bytes, now.swap_used_bytes) == (2000 * 1024, 2396 * 1024)
+    assert now.top_temperature_c == 61.342
+
+
+def test_the_chip_is_known_by_the_device_tree_in_sys_too(pi: Path) -> None:
+    (pi / "proc/device-tree/compatible").unlink()
+    assert host_facts(pi, firmware(""))["soc"] is None
+    tree = pi / "sys/firmware/devicetree/base/compatible"
+    tree.parent.mkdir(parents=True)
+    tree.write_text("raspberrypi,5-model-b\0brcm,bcm2712\0")
+    assert host_facts(pi, firmware(""))["soc"] == "brcm,bcm2712"
+
+
+def test_threads_of_this_process_are_counted(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        (tmp_path / "proc/self/task" / str(number)).mkdir(parents=True)
+    assert own_threads(tmp_path) == 3
+    assert own_threads(tmp_path / "nowhere") is None
+    found = [threads_at_work(*counts) for counts in ((2, 5), (2, 2), (None, 5), (2, None))]
+    assert found == [4, 1, None, None]
 
 
 def test_facts_of_this_machine_are_json() -> None:
@@ -80,6 +110,7 @@ def test_a_machine_that_tells_nothing_is_no_error(tmp_path: Path) -> None:
     now = read_conditions(tmp_path, firmware(""))
     assert (now.governor, now.frequency_mhz, dict(now.temperature_c), now.throttled) == (None, (), {}, ())
     assert now.top_frequency_mhz is None
+    assert (now.top_temperature_c, now.memory_available_bytes, now.swap_used_bytes) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +123,9 @@ def test_a_machine_that_tells_nothing_is_no_error(tmp_path: Path) -> None:
     ],
 )
 def test_throttling_now_is_told_from_throttling_since_boot(pi: Path, answer: str, expected: tuple[str, ...]) -> None:
-    assert read_conditions(pi, firmware(answer)).throttled == expected
+    now = read_conditions(pi, firmware(answer))
+    assert now.throttled == expected
+    assert now.throttled_since_start == (("under-voltage", "throttled") if "x5000" in answer else ())
 
 
 def test_the_voltage_alarm_is_read_without_the_firmware_tool(pi: Path) -> None:

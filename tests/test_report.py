@@ -123,6 +123,27 @@ def test_an_invalid_timing_is_never_called_the_fastest(results: Path, tmp_path: 
     assert fastest[1] == "m.fp32.tflite"
 
 
+def test_what_cannot_be_compared_is_listed_and_never_ranked(results: Path, tmp_path: Path) -> None:
+    path = results / "benchmark.json"
+    data = json.loads(path.read_text())
+    emulated = ["emulated: these times say nothing about the machine imitated"]
+    data["results"][1] |= {"valid": False, "comparable": False, "flags": emulated, "device": "ssh://pi"}
+    path.write_text(json.dumps(data))
+    fp32, int8 = read_results(results).rows
+    assert fp32.timing is not None
+    assert (int8.timing, [t.comparable for t in int8.timings]) == (None, [False])
+    page = Page(write_report(results, tmp_path / "r.html").read_text()).text
+    assert "not comparable: emulated" in page
+    assert "median 0.4" not in page
+
+
+def test_an_evaluation_on_a_device_stands_beside_that_here(results: Path) -> None:
+    there = [entry("int8", metrics={"top1": 0.5}, n=360, data="digits", device="ssh://pi")]
+    (results / "evaluate2.json").write_text(json.dumps({"schema_version": 1, "command": "evaluate", "results": there}))
+    _, int8 = read_results(results).rows
+    assert [(a.data, a.value) for a in int8.accuracies] == [("digits", 0.9722), ("digits on ssh://pi", 0.5)]
+
+
 def test_detectors_are_drawn_by_their_mean_average_precision(results: Path, tmp_path: Path) -> None:
     found = [
         {**entry("int8", metrics={"map50": value, "map": 0.4}, n=500, data="digit_scenes"), "sha256": name * 64}

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgekit.artifact import Artifact, Format, open_artifact
 from edgekit.bundle.archive import npy
-from edgekit.bundle.golden import Items, made_up_feeds
+from edgekit.bundle.golden import Items
 from edgekit.bundle.limits import computes_with_integers, has_softmax, limits_of
 from edgekit.bundle.runner.answers import stacked
 from edgekit.bundle.runner.engines import BUILT_IN, XNNPACK
@@ -22,6 +22,7 @@ from edgekit.formats import onnx, tflite
 from edgekit.formats.graph import Graph
 from edgekit.measure.detectors import Detector, open_detectors
 from edgekit.measure.metrics import require_finite
+from edgekit.measure.sample_inputs import sample_feeds
 from edgekit.measure.subjects import open_subjects
 from edgekit.measure.two_stage import RegionRuntime, second_file
 from edgekit.preprocessing import Preprocessing, resize
@@ -158,7 +159,7 @@ def make_entries(opened: Opened, items: Items, *, samples: int, seed: int) -> It
 def golden_feeds(opened: Opened, items: Items, *, samples: int, seed: int) -> tuple[Feeds, Array | None]:
     """The inputs of each item with a batch axis and in the file's types, and images in the model's size if any."""
     if items.synthetic and not (opened.takes_images and items.images):
-        made_up = made_up_feeds(opened.card, samples=samples, seed=seed)
+        made_up = sample_feeds(opened.card, samples=samples, seed=seed)
         return [_as_taken(feed, opened.runtime.inputs) for feed in made_up], None
     feeder = Feeder(opened.runtime.inputs, opened.preprocessing)
     feeds = [{name: values[None] for name, values in feeder.feed(item).items()} for item in items.items]

@@ -8,14 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.artifact import Artifact
-from edgekit.card import ModelCard
 from edgekit.data import Dataset, Item
 from edgekit.errors import InputError
 from edgekit.feeding import is_image
 from edgekit.measure.held_out import HeldOut
-from edgekit.measure.sample_inputs import sample_inputs
 from edgekit.preprocessing import Preprocessing
-from edgekit.runtimes import Array
 
 MOST_SIDE = 640
 """Pixels of a golden image; a larger one is reduced first, since all of them travel with the bundle."""
@@ -63,11 +60,6 @@ def made_up_items(preprocessing: Sequence[Preprocessing], *, samples: int, seed:
     shape = (samples, height + height // 4 + 1, width + width // 2 + 2, preprocessing[0].channels)
     noise = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
     return Items(told=told, synthetic=True, items=tuple(noise))
-
-
-def made_up_feeds(card: ModelCard, *, samples: int, seed: int) -> list[dict[str, Array]]:
-    """Seeded inputs of a model that takes no images, with a batch axis and in its own types."""
-    return [sample_inputs(card, seed=seed + number) for number in range(samples)]
 
 
 def _counted(items: Sequence[Item]) -> str:

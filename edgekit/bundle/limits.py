@@ -6,8 +6,8 @@ That is another question than how far a file may be from its source, which its c
 from dataclasses import dataclass
 
 from edgekit.artifact import Artifact
-from edgekit.bundle.runner.manifest import Limits
 from edgekit.formats.graph import Graph
+from edgekit.measure.same import Limits
 from edgekit.recipe import Precision
 
 

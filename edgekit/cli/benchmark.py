@@ -29,12 +29,28 @@ class ThreadCounts(click.ParamType):  # type: ignore[type-arg]
 
 @click.command("benchmark")
 @click.argument("files", nargs=-1, required=True, type=EXISTING)
-@click.option("--device", "devices", multiple=True, default=("local",), show_default=True, metavar="URI")
+@common.devices_option
 @click.option("--threads", type=ThreadCounts(), default="1", show_default=True, metavar="N[,N]", help="Engine threads.")
-@click.option("--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Timed runs, at least.")
+@click.option(
+    "--mode",
+    type=click.Choice(["quick", "normal", "submission"]),
+    default="normal",
+    show_default=True,
+    help="Runs and seconds: 10 and 0.2; 50 and 1; 1024 and 60 as MLPerf Mobile's rules ask, where p90 counts.",
+)
+@click.option("--runs", type=click.IntRange(min=1), metavar="N", help="Timed runs, at least. [default: the mode's]")
 @click.option("--warmup", type=click.IntRange(min=0), default=5, show_default=True, help="Untimed runs beforehand.")
 @click.option(
-    "--min-secs", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Seconds of timed runs, at least."
+    "--min-secs",
+    type=click.FloatRange(min=0),
+    metavar="S",
+    help="Seconds of them, at least. [default: the mode's]",
+)
+@click.option(
+    "--cool-down",
+    type=click.FloatRange(min=0),
+    metavar="S",
+    help="Rest before each round until it is cool, S seconds at most. [default: 0; submission: 60]",
 )
 @common.engines_option
 @click.option("--best", "choose", is_flag=True, help="Say which file in which installed engine is the fastest here.")
@@ -53,9 +69,11 @@ def command(
     files: tuple[Path, ...],
     devices: tuple[str, ...],
     threads: tuple[int, ...],
-    runs: int,
+    mode: str,
+    runs: int | None,
     warmup: int,
-    min_secs: float,
+    min_secs: float | None,
+    cool_down: float | None,
     engines: tuple[str, ...],
     choose: bool,
     max_loss: float | None,
@@ -71,19 +89,30 @@ def command(
     """Measure latency and memory of model files, all in turns within one run.
 
     Every file at every number of threads has a process of its own. The ratio is to the first file, with a 95 %
-    interval; a row that is not valid has its reason below. --best tries every installed engine and picks the fastest
-    whose accuracy is within --max-loss of the float model's.
+    interval; a row that is not valid has its reason below. Other devices work at the same time, and their answers to
+    seeded inputs are compared with this machine's; exit code 1 when they are beyond the limits. --best tries every
+    installed engine and picks the fastest whose accuracy is within --max-loss of the float model's.
     """
-    from edgekit.measure.benchmark import benchmark, to_json
+    from edgekit.measure.answers import require_same_answers
+    from edgekit.measure.answers import sentences as answers
+    from edgekit.measure.benchmark import benchmark, require_all_devices, to_json
     from edgekit.measure.benchmark_table import COLUMNS, PROFILE_COLUMNS, doubts, profile_rows, rows
     from edgekit.measure.best import MAX_LOSS_POINTS, best
     from edgekit.measure.best_words import require_pick, sentences
     from edgekit.measure.best_words import to_json as best_json
-    from edgekit.measure.settings import BenchmarkSettings
+    from edgekit.measure.settings import BenchmarkSettings, Mode
     from edgekit.tasks import read_labels
 
     _require_best(choose, devices, profile, max_loss, data, samples, data_dir, preprocess, labels)
-    settings = BenchmarkSettings(threads=threads, runs=runs, warmup=warmup, min_duration_s=min_secs, seed=seed)
+    settings = BenchmarkSettings.in_mode(
+        Mode(mode),
+        runs=runs,
+        min_duration_s=min_secs,
+        cool_down_s=cool_down,
+        threads=threads,
+        warmup=warmup,
+        seed=seed,
+    )
     with progress_bar() as progress:
         if choose:
             report, choice = best(
@@ -106,7 +135,7 @@ def command(
 
     def table() -> None:
         print_table("Latency in ms, memory in MB", list(COLUMNS), rows(report))
-        for line in doubts(report):
+        for line in (*answers(report.results), *doubts(report)):
             click.echo(line)
         for (path, count), found in report.profiles.items():
             title = f"{Path(path).name}, {found.engine}, {count} thread{'s' if count > 1 else ''}"
@@ -118,6 +147,8 @@ def command(
     for note in (*report.notes, *(choice.left_out if choice else ())):
         say(note)
     emit({**to_json(report), **({"best": best_json(choice)} if choice else {})}, json_file, table)
+    require_all_devices(report)
+    require_same_answers(report)
     if choice:
         require_pick(choice)
 

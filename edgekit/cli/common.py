@@ -57,6 +57,22 @@ engines_option = click.option(
     metavar="NAME",
     help="Run the files in this engine; may be repeated. [default: that of the format]",
 )
+devices_option = click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    default=("local",),
+    show_default=True,
+    metavar="URI",
+    help="Where: local, ssh://user@host and others; may be repeated.",
+)
+device_option = click.option(
+    "--device",
+    default="local",
+    show_default=True,
+    metavar="URI",
+    help="Where the files run: local, ssh://user@host and others.",
+)
 force_option = click.option("--force", is_flag=True, help="Replace files that exist.")
 
 

@@ -25,6 +25,7 @@ from edgekit.errors import InputError
 @common.preprocess_option
 @common.threads_option
 @common.engines_option
+@common.device_option
 @common.seed_option
 @common.json_option
 def command(
@@ -37,33 +38,42 @@ def command(
     preprocess: str | None,
     threads: int | None,
     engines: tuple[str, ...],
+    device: str,
     seed: int,
     json_file: str | None,
 ) -> None:
     """Compare the outputs of models on the same inputs.
 
-    REFERENCE is the model that the others should equal, usually the one that they were converted from.
+    REFERENCE is the model that the others should equal, usually the one that they were converted from. It runs here,
+    the others on --device: a file beside itself shows what another machine makes of it.
     """
     from edgekit.measure.compare import compare
-    from edgekit.measure.host import host_facts
     from edgekit.results import envelope
 
     options: dict[str, Any] = {"data_dir": data_dir, "preprocess": preprocess, "seed": seed}
     if layers:
-        if engines:
-            raise InputError("--layers looks into files in the engine of their format; leave --engine out.")
+        if engines or device != "local":
+            raise InputError("--layers looks into files here by their own engines; leave --engine and --device out.")
         _layers(reference, files, data, samples, threads or 1, json_file, options)
         return
     with common.progress_bar() as progress:
         report = compare(
-            reference, files, data, samples=samples, threads=threads or 1, engines=engines, progress=progress, **options
-        )  # fmt: skip
+            reference,
+            files,
+            data,
+            samples=samples,
+            threads=threads or 1,
+            engines=engines,
+            device=device,
+            progress=progress,
+            **options,
+        )
     common.say_left_out(report.left_out, report.count + report.left_out)
     for entry in report.entries:
         if entry.by_position and len(entry.outputs) > 1:
             _say_by_position(entry.subject.given)
     common.emit(
-        envelope("compare", report.results(), host=host_facts()),
+        envelope("compare", report.results(), host=dict(report.host)),
         json_file,
         lambda: print_table(*report.table()),
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @common.decoder_option
 @common.threads_option
 @common.engines_option
+@common.device_option
 @common.seed_option
 @common.json_option
 def command(
@@ -35,16 +36,17 @@ def command(
     decoder: str | None,
     threads: int | None,
     engines: tuple[str, ...],
+    device: str,
     seed: int,
     json_file: str | None,
 ) -> None:
     """Measure the accuracy of model files on labelled data.
 
     Several files are evaluated on the same items; classifiers are compared with the first. Items that calibrated or
-    trained one of them are left out for all. On data with boxes the files are detectors.
+    trained one of them are left out for all. On data with boxes the files are detectors. On another device
+    items are prepared here and sent.
     """
     from edgekit.data import Part, open_data
-    from edgekit.measure.host import host_facts
     from edgekit.results import envelope
     from edgekit.tasks import read_labels
 
@@ -54,6 +56,7 @@ def command(
         "samples": samples,
         "threads": threads or 1,
         "engines": engines,
+        "device": device,
         "seed": seed,
     }
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir)
@@ -69,7 +72,7 @@ def command(
             report = evaluate(files, dataset, progress=progress, **given)
     common.say_left_out(report.left_out, report.count + report.left_out)
     common.emit(
-        envelope("evaluate", report.results(), host=host_facts()),
+        envelope("evaluate", report.results(), host=dict(report.host)),
         json_file,
         lambda: print_table(*report.table()),
     )

@@ -115,10 +115,12 @@ class LinkedBench:
 
     def __init__(self, uri: str, link: Link) -> None:
         self._uri, self._link, self._limit_s = uri, link, 0.0
+        self._runtime: LinkedRuntime | None = None
 
     def load(self, job: Job, feed: Mapping[str, Array], *, threads: int, warmup: int) -> Json:
         """As `edgekit.measure.interleave.Bench.load`."""
         runtime = LinkedRuntime(self._link, job.artifact, self._uri, threads=threads, engine=job.engine)
+        self._runtime = runtime
         self._limit_s = SLOWER * patience_s(job.artifact.path)
         first, _ = self._link.call(
             "bind", {"warmup": warmup}, runtime.checked(feed), limit_s=self._limit_s * (1 + warmup)
@@ -130,3 +132,8 @@ class LinkedBench:
         value = {"runs": runs, "min_duration_s": min_duration_s, "settle": settle}
         answer, _ = self._link.call("turn", value, limit_s=self._limit_s * (runs + settle) + min_duration_s)
         return answer
+
+    def answers(self, feeds: Sequence[Mapping[str, Array]]) -> tuple[dict[str, Array], ...]:
+        """As `edgekit.measure.interleave.Bench.answers`."""
+        assert self._runtime is not None  # noqa: S101 - it is asked after it was timed
+        return tuple(self._runtime.run(feed) for feed in feeds)

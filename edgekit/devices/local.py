@@ -89,6 +89,9 @@ class LocalBench:
         """As `edgekit.measure.interleave.Bench.turn`."""
         return self._call("turn", {"runs": runs, "min_duration_s": min_duration_s, "settle": settle})
 
+    def answers(self, _feeds: Sequence[Mapping[str, Array]]) -> None:
+        """Nothing: what others' answers are compared with are this machine's own."""
+
     def _call(self, operation: str, request: Json, *, limit_s: float | None = None) -> Json:
         try:
             return self._worker.call(operation, request, limit_s=limit_s)

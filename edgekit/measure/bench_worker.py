@@ -11,6 +11,7 @@ from edgekit.artifact import find_model
 from edgekit.codec import to_jsonable
 from edgekit.errors import ArtifactError
 from edgekit.measure.memory import peak_rss_bytes
+from edgekit.measure.system import own_threads, threads_at_work
 from edgekit.measure.timing import thinned, time_calls
 from edgekit.workers import Json, Progress, serve
 
@@ -34,6 +35,7 @@ class Bench:
         _import_engine(engine)
         with np.load(request["inputs"]) as arrays:
             feed = dict(arrays)
+        threads = own_threads()
         start = time.perf_counter_ns()
         runtime = open_runtime(path, threads=request["threads"], engine=engine)
         call = runtime.bind(feed)
@@ -49,6 +51,7 @@ class Bench:
             "version": runtime.version,
             "delegation": to_jsonable(runtime.delegation),
             "base_rss_bytes": base,
+            "threads_actual": threads_at_work(threads, own_threads()),
             "cpu_s": time.process_time(),
         }
 

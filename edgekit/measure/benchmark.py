@@ -7,8 +7,10 @@ from typing import Any
 from edgekit.artifact import Artifact, Format, open_artifact
 from edgekit.codec import to_jsonable
 from edgekit.devices import open_device
-from edgekit.errors import ArtifactError, InputError
+from edgekit.devices.engines import require_runnable
+from edgekit.errors import ArtifactError, DeviceError, InputError
 from edgekit.formats.keras import require_readable_weights
+from edgekit.measure.answers import Desk, beyond
 from edgekit.measure.profile import Profile, profile
 from edgekit.measure.settings import (
     TIMED,
@@ -19,7 +21,8 @@ from edgekit.measure.settings import (
     Job,
 )
 from edgekit.measure.stats import median_ratio, summarize
-from edgekit.measure.validity import reasons_for_doubt
+from edgekit.measure.together import measure_together
+from edgekit.measure.validity import incomparable, reasons_for_doubt
 from edgekit.measure.verdict import verdicts
 from edgekit.results import envelope
 from edgekit.runtimes import assign_engines
@@ -39,20 +42,22 @@ def benchmark(
 
     Each file runs in those of ``engines`` that take its format, or where none is named in the format's own. Every file
     in every engine at every number of threads has a process of its own, all in turns. What is timed is one run on
-    prepared inputs. Errors: `ArtifactError` for a file that cannot be read or run, `InputError` for settings.
+    prepared inputs. Devices work at the same time, and their answers are compared with this machine's. Errors:
+    `ArtifactError` for a file that cannot be read or run, `InputError` for settings. Where one of several devices
+    fails, the report has what the others gave.
     """
     settings = settings or BenchmarkSettings()
     opened = [open_device(uri) for uri in once(devices, "device")]
     artifacts = open_artifacts(paths)
     jobs = plan(artifacts, engines)
+    for uri in devices:
+        require_runnable(uri, artifacts, engines)
     if with_profile:
         _refuse_unprofiled(artifacts, devices, engines)
-    runs = {}
-    for device in opened:
-        with device:
-            runs[device.uri] = device.measure(jobs, settings, progress=progress)
+    runs, failed = measure_together(opened, jobs, settings, progress=progress)
     profiles, notes = _profiles(artifacts, settings, progress) if with_profile else ({}, ())
-    return reported(runs, settings, profiles=profiles, notes=(*notes, *_parts_of_detectors(artifacts)))
+    notes = (*notes, *_parts_of_detectors(artifacts))
+    return reported(runs, settings, profiles=profiles, notes=notes, failed=failed)
 
 
 def _parts_of_detectors(artifacts: Sequence[Artifact]) -> Iterator[str]:
@@ -106,23 +111,41 @@ def reported(
     *,
     profiles: Mapping[tuple[str, int], Profile] | None = None,
     notes: Sequence[str] = (),
+    failed: Mapping[str, str] | None = None,
 ) -> BenchmarkReport:
     """The report of what each device gave."""
-    results = tuple(result for run in runs.values() for result in judge(run, settings))
+    desk = Desk(seed=settings.seed)
+    results = tuple(result for run in runs.values() for result in judge(run, settings, desk))
     return BenchmarkReport(
         results=results,
         verdicts=verdicts(results, settings),
         hosts={uri: run.host for uri, run in runs.items()},
         profiles=profiles or {},
         notes=(*notes, *_undelegated(results)),
+        failed=failed or {},
     )
 
 
-def judge(run: DeviceRun, settings: BenchmarkSettings) -> tuple[BenchmarkResult, ...]:
-    """The figures of a device's timings, each with its ratio to the first and the reasons to doubt it."""
+def require_all_devices(report: BenchmarkReport) -> None:
+    """`DeviceError` with what was wrong with those that gave nothing."""
+    if report.failed:
+        told = " ".join(text if uri in text else f"On {uri}: {text}" for uri, text in report.failed.items())
+        raise DeviceError(f"{len(report.failed)} of {len(report.failed) + len(report.hosts)} devices failed: {told}")
+
+
+def judge(run: DeviceRun, settings: BenchmarkSettings, desk: Desk | None = None) -> tuple[BenchmarkResult, ...]:
+    """The figures of a device's timings, each with its ratio to the first and the reasons to doubt it.
+
+    With the ``desk`` its answers are compared with this machine's.
+    """
     results = []
     for timing in run.timings:
-        flags = reasons_for_doubt(timing, run.conditions, run.host, others_cpus=run.others_cpus)
+        answers = None if desk is None else desk.compared(timing)
+        differing = beyond(answers)
+        flags = (
+            *reasons_for_doubt(timing, run.conditions, run.host, others_cpus=run.others_cpus),
+            *([] if differing is None else [differing]),
+        )
         results.append(
             BenchmarkResult(
                 timing=timing,
@@ -133,6 +156,9 @@ def judge(run: DeviceRun, settings: BenchmarkSettings) -> tuple[BenchmarkResult,
                 conditions=run.conditions,
                 others_cpus=run.others_cpus,
                 settings=settings,
+                comparable=not incomparable(run.conditions, run.host),
+                answers=answers,
+                cooled_s=run.cooled_s,
             )
         )
     return tuple(results)
@@ -142,7 +168,13 @@ def to_json(report: BenchmarkReport) -> dict[str, Any]:
     """The report as the JSON of ``edgekit benchmark``; ``host`` is the first device's, ``hosts`` are all of them."""
     results = [_result_json(result, report.profiles) for result in report.results]
     data = envelope("benchmark", results, host=dict(next(iter(report.hosts.values()))))
-    return {**data, "hosts": to_jsonable(report.hosts), "verdicts": list(report.verdicts), "notes": list(report.notes)}
+    return {
+        **data,
+        "hosts": to_jsonable(report.hosts),
+        "verdicts": list(report.verdicts),
+        "notes": list(report.notes),
+        "failed": dict(report.failed),
+    }
 
 
 def _result_json(result: BenchmarkResult, profiles: Mapping[tuple[str, int], Profile]) -> dict[str, Any]:
@@ -155,18 +187,22 @@ def _result_json(result: BenchmarkResult, profiles: Mapping[tuple[str, int], Pro
         "model_bytes": artifact.model_bytes,
         "device": timing.device,
         "threads": timing.threads,
+        "threads_actual": timing.threads_actual,
         "runtime": {"name": timing.runtime_name, "version": timing.runtime_version},
         "delegation": to_jsonable(timing.delegation),
         "latency_ms": to_jsonable(result.latency_ms),
+        "figure": {"name": result.settings.figure, "ms": result.figure_ms},
         "samples_ms": list(timing.samples_ms),
         "n": len(timing.samples_ms),
         "runs": timing.runs,
         "init_ms": timing.init_ms,
         "peak_rss_bytes": timing.peak_rss_bytes,
         "base_rss_bytes": timing.base_rss_bytes,
-        "ratio_to_first": to_jsonable(result.ratio_to_first),
+        "ratio_to_first": to_jsonable(result.ratio_to_first) if result.comparable else None,
         "valid": result.valid,
+        "comparable": result.comparable,
         "flags": list(result.flags),
+        "answers": to_jsonable(result.answers),
         "timed": TIMED,
         "settings": to_jsonable(result.settings),
         "conditions": {
@@ -174,6 +210,7 @@ def _result_json(result: BenchmarkResult, profiles: Mapping[tuple[str, int], Pro
             "during": to_jsonable(result.conditions[1:-1]),
             "after": to_jsonable(result.conditions[-1]),
             "others_cpus": result.others_cpus,
+            "cooled_s": list(result.cooled_s),
         },
     }
     found = profiles.get((str(artifact.path), timing.threads))

@@ -1,7 +1,7 @@
 """A benchmark's results as rows of text."""
 
 from edgekit.measure.profile import Profile
-from edgekit.measure.settings import BenchmarkReport, BenchmarkResult
+from edgekit.measure.settings import Answers, BenchmarkReport, BenchmarkResult
 
 COLUMNS = (
     "artifact",
@@ -18,7 +18,9 @@ COLUMNS = (
     "peak RSS",
     "runs",
     "ratio to first",
+    "answers",
     "valid",
+    "comparable",
 )
 PROFILE_COLUMNS = ("operator", "kernel", "mean ms", "share")
 
@@ -29,12 +31,21 @@ def rows(report: BenchmarkReport) -> list[list[str]]:
 
 
 def doubts(report: BenchmarkReport) -> list[str]:
-    """One line for each reason not to rely on a timing, with the files that it concerns."""
+    """One line for each reason not to rely on a timing, with the files that it concerns, and for each device that
+    cannot be ranked.
+    """
     reasons: dict[str, list[str]] = {}
     for result in report.results:
         for flag in result.flags:
             reasons.setdefault(flag, []).append(result.timing.artifact.path.name)
-    return [f"Not valid, {reason} ({', '.join(dict.fromkeys(names))})." for reason, names in reasons.items()]
+    unranked = dict.fromkeys(result.timing.device for result in report.results if not result.comparable)
+    return [
+        *(f"Not valid, {reason} ({', '.join(dict.fromkeys(names))})." for reason, names in reasons.items()),
+        *(
+            f"Not comparable, and not ranked: the times on {device}, which was throttled or emulated."
+            for device in unranked
+        ),
+    ]
 
 
 def profile_rows(profile: Profile, count: int) -> list[list[str]]:
@@ -54,6 +65,16 @@ def _row(result: BenchmarkResult) -> list[str]:
         *(f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in figures),
         "unknown" if timing.peak_rss_bytes is None else f"{timing.peak_rss_bytes / 1e6:.0f}",
         str(timing.runs),
-        f"{ratio.value:.3g} ({ratio.low:.3g} to {ratio.high:.3g})",
+        f"{ratio.value:.3g} ({ratio.low:.3g} to {ratio.high:.3g})" if result.comparable else "-",
+        _answers(result.answers),
         "yes" if result.valid else "no",
+        "yes" if result.comparable else "no",
     ]
+
+
+def _answers(answers: Answers | None) -> str:
+    if answers is None or answers.within_limits is None:
+        return "-"
+    if not answers.within_limits:
+        return "others"
+    return "the same" if answers.identical else f"{answers.sqnr_db:.0f} dB"

@@ -113,9 +113,12 @@ def best(
 def choose(
     results: Sequence[BenchmarkResult], losses: Losses | None, *, max_loss_points: float, left_out: Sequence[str] = ()
 ) -> Choice:
-    """The lowest p50 of the valid ``results`` whose loss is allowed, and those that cannot be told apart from it."""
+    """The lowest p50 of the valid ``results`` whose loss is allowed, and those that cannot be told apart from it.
+
+    In the mode of submissions it is the p90 that ranks.
+    """
     rated = [_rate(result, losses, max_loss_points) for result in results]
-    pick = min((c for c in rated if c.eligible), key=lambda c: c.result.latency_ms.p50, default=None)
+    pick = min((c for c in rated if c.eligible), key=lambda c: c.result.figure_ms, default=None)
     if pick is not None:
         rated = [_compared(candidate, pick) for candidate in rated]
         pick = rated[[c.result for c in rated].index(pick.result)]

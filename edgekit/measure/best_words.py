@@ -21,14 +21,14 @@ def sentences(choice: Choice) -> list[str]:
         return said
     pick = choice.pick
     said.append(
-        f"Best here: {name(pick)}, p50 {pick.result.latency_ms.p50:.3g} ms"
+        f"Best here: {name(pick)}, {pick.result.settings.figure} {pick.result.figure_ms:.3g} ms"
         + (f", {_loss(pick, choice)}." if choice.losses else ".")
     )
     if pick.loss is not None and pick.loss.high > choice.max_loss_points:
         said.append(f"That interval reaches beyond {_points(choice.max_loss_points)}; more items would tell.")
     said += [f"Not to be told apart from it in speed: {name(c)} ({_times(c.ratio)})." for c in choice.ties if c.ratio]
     for candidate in choice.candidates:
-        if candidate.result.latency_ms.p50 < pick.result.latency_ms.p50:
+        if candidate.result.figure_ms < pick.result.figure_ms:
             why = _loss(candidate, choice) if not candidate.within else "its run is not valid"
             said.append(f"Faster, and not taken: {name(candidate)}; {why}.")
     return said

@@ -1,7 +1,7 @@
 """How far the outputs of model files are from those of a reference, on the same inputs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ import numpy.typing as npt
 from edgekit.artifact import Artifact
 from edgekit.card import TensorSpec
 from edgekit.data import Dataset, Part, open_data
+from edgekit.devices import open_device
+from edgekit.devices.engines import LOCAL
 from edgekit.errors import DataError, InputError
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.metrics import Totals, require_finite, totals
-from edgekit.measure.subjects import Subject, open_subjects, run_subjects
+from edgekit.measure.subjects import Subject, on_device, open_subjects, run_subjects
 from edgekit.workers import Progress, silent
 
 Array = npt.NDArray[Any]
@@ -64,7 +66,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonReport:
-    """Files beside ``reference`` on ``count`` items of ``data``; ``left_out`` ones had calibrated or trained a file."""
+    """Files beside ``reference`` on ``count`` items of ``data``; ``left_out`` ones had calibrated or trained a file.
+
+    ``host`` are the facts of the device that ran the files, by `compare`.
+    """
 
     reference: Subject
     data: str
@@ -72,6 +77,7 @@ class ComparisonReport:
     left_out: int
     seed: int
     entries: tuple[Comparison, ...]
+    host: Mapping[str, Any] = field(default_factory=dict)
 
     def results(self) -> list[dict[str, Any]]:
         """One JSON object for each compared file; ``metrics`` are the worst over its ``outputs``."""
@@ -108,7 +114,9 @@ class ComparisonReport:
             for entry in self.entries
             for o in entry.outputs
         ]
-        return f"Outputs beside {self.reference.given} on {self.count:,} items of {self.data}", columns, rows
+        where = on_device(entry.subject for entry in self.entries)
+        title = f"Outputs beside {self.reference.given} on {self.count:,} items of {self.data}{where}"
+        return title, columns, rows
 
 
 def compare(
@@ -122,22 +130,26 @@ def compare(
     threads: int = 1,
     engines: Sequence[str] = (),
     seed: int = 0,
+    device: str = LOCAL,
     progress: Progress = silent,
 ) -> ComparisonReport:
     """Run ``reference`` and the files at ``paths`` on the same items and measure how far each output is off.
 
-    The files, not the reference, run in those of ``engines`` that take them, or in the engines of their formats.
+    The files, not the reference, run in those of ``engines`` that take them, or in the engines of their formats; on
+    ``device``, and the reference here.
     ``samples`` items of ``data`` (labels are not needed) are drawn with ``seed``, all are used without it; those that
     calibrated or trained any of the files, by the records in their cards, are left out. Outputs are paired by
     name; where the names differ by position, if there are as many of the same shapes. `DataError` when they cannot be
     paired or an output is not finite.
     """
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
-    subjects = (
-        *open_subjects([reference], preprocess=preprocess, labels=None, threads=threads),
-        *open_subjects(paths, preprocess=preprocess, labels=None, threads=threads, engines=engines),
-    )
-    return compare_subjects(subjects[0], subjects[1:], dataset, samples=samples, seed=seed, progress=progress)
+    with open_device(device) as where:
+        subjects = (
+            *open_subjects([reference], preprocess=preprocess, labels=None, threads=threads),
+            *open_subjects(paths, preprocess=preprocess, labels=None, threads=threads, engines=engines, device=where),
+        )
+        report = compare_subjects(subjects[0], subjects[1:], dataset, samples=samples, seed=seed, progress=progress)
+        return replace(report, host=where.host())
 
 
 def compare_subjects(

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit.detection import Head
+from edgekit.devices import Device
+from edgekit.devices.local import LocalDevice
 from edgekit.errors import InputError
 from edgekit.feeding import Feeder
 from edgekit.measure.subjects import Subject, open_subjects
@@ -73,6 +75,7 @@ def open_detectors(
     decoder: str | None,
     threads: int,
     engines: Sequence[str] = (),
+    device: Device | None = None,
 ) -> tuple[Detector, ...]:
     """The detector files at ``paths``, as `edgekit.measure.subjects.open_subjects` opens files.
 
@@ -80,7 +83,10 @@ def open_detectors(
     resized.
     """
     found = []
-    for subject in open_subjects(paths, preprocess=preprocess, labels=labels, threads=threads, engines=engines):
+    where = LocalDevice() if device is None else device
+    for subject in open_subjects(
+        paths, preprocess=preprocess, labels=labels, threads=threads, engines=engines, device=where
+    ):
         spec, how = resolve_detection(subject.artifact, decoder), subject.feeder.preprocessing
         if how is None:
             raise InputError(f"Nothing says how images become the input of {subject.given}: say it with --preprocess.")
@@ -88,7 +94,9 @@ def open_detectors(
             how = published_resize(how, spec.head)
             subject.feeder = Feeder(subject.runtime.inputs, how)
         if spec.head is Head.REGIONS:
-            subject.runtime, how = look_twice(subject.artifact, subject.runtime, spec, how, threads=threads)
+            subject.runtime, how = look_twice(
+                subject.artifact, subject.runtime, spec, how, threads=threads, device=where
+            )
             subject.feeder = Feeder(subject.runtime.inputs, how)
         found.append(Detector(subject=subject, decoder=make_decoder(subject.artifact, spec, how)))
     return tuple(found)

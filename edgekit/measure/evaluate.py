@@ -1,7 +1,7 @@
 """The accuracy of model files on the same labelled items, with what it takes to believe a difference."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ import numpy.typing as npt
 
 from edgekit.artifact import Artifact
 from edgekit.data import Dataset, Part, open_data
+from edgekit.devices import open_device
+from edgekit.devices.engines import LOCAL
 from edgekit.errors import InputError
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.metrics import require_finite
 from edgekit.measure.paired import difference_interval, mcnemar_p
-from edgekit.measure.subjects import Subject, open_subjects, run_subjects
+from edgekit.measure.subjects import Subject, on_device, open_subjects, run_subjects
 from edgekit.tasks.classification import TASK, ClassificationResult, class_scores, evaluate_classification
 from edgekit.tasks.labels import LabelMap, match_labels, require_labels
 from edgekit.workers import Progress, silent
@@ -64,7 +66,7 @@ class Evaluation:
 class EvaluationReport:
     """Results on ``count`` items of the data set ``data``, those at ``indices``.
 
-    ``left_out`` ones had calibrated or trained a file.
+    ``left_out`` ones had calibrated or trained a file. ``host`` are the facts of the device, by `evaluate`.
     """
 
     data: str
@@ -73,6 +75,7 @@ class EvaluationReport:
     left_out: int
     seed: int
     entries: tuple[Evaluation, ...]
+    host: Mapping[str, Any] = field(default_factory=dict)
 
     def results(self) -> list[dict[str, Any]]:
         """One JSON object for each file."""
@@ -100,7 +103,7 @@ class EvaluationReport:
         if len(self.entries) > 1:
             columns += ["agreement %", "difference, points", "95 %", "p"]
         return (
-            f"Accuracy on {self.count:,} items of {self.data}",
+            f"Accuracy on {self.count:,} items of {self.data}{on_device(e.subject for e in self.entries)}",
             columns,
             [_row(e)[: len(columns)] for e in self.entries],
         )
@@ -117,19 +120,24 @@ def evaluate(
     threads: int = 1,
     engines: Sequence[str] = (),
     seed: int = 0,
+    device: str = LOCAL,
     progress: Progress = silent,
 ) -> EvaluationReport:
     """Classify the same items with the model files at ``paths`` and compare with the labels of ``data``.
 
-    A file comes once for each of ``engines`` that runs it, or in the engine of its format where none is named.
-    Items that calibrated or trained any of the files, by the records in their cards, are left out for all of them.
-    ``samples`` items are drawn with ``seed``, all are used without it. ``preprocess`` is as in
+    A file comes once for each of ``engines`` that runs it, or in the engine of its format where none is named. It runs
+    on ``device``, and what it is fed is prepared here. Items that calibrated or trained any of the files, by the records
+    in their cards, are left out for all of them. ``samples`` items are drawn with ``seed``, all are used without it. ``preprocess`` is as in
     `edgekit.feeding.resolve_preprocessing`. `InputError` or `DataError` when data and models do not fit each other.
     """
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
     require_labels(dataset)
-    subjects = open_subjects(paths, preprocess=preprocess, labels=labels, threads=threads, engines=engines)
-    return evaluate_subjects(subjects, dataset, samples=samples, seed=seed, progress=progress)
+    with open_device(device) as where:
+        subjects = open_subjects(
+            paths, preprocess=preprocess, labels=labels, threads=threads, engines=engines, device=where
+        )
+        report = evaluate_subjects(subjects, dataset, samples=samples, seed=seed, progress=progress)
+        return replace(report, host=where.host())
 
 
 def evaluate_subjects(

@@ -1,16 +1,18 @@
 """The mean average precision of detector files on the same images with boxes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edgekit.data import Boxes, Dataset, Part, open_data
 from edgekit.detection import LEAST_SCORE
+from edgekit.devices import open_device
+from edgekit.devices.engines import LOCAL
 from edgekit.errors import DataError, InputError
 from edgekit.measure.detectors import Detector, open_detectors
 from edgekit.measure.held_out import HeldOut
-from edgekit.measure.subjects import run_subjects
+from edgekit.measure.subjects import on_device, run_subjects
 from edgekit.runtimes import Array
 from edgekit.tasks.coco_metrics import DetectionResult, evaluate_detections
 from edgekit.tasks.heads import Detections
@@ -31,7 +33,7 @@ class DetectionEvaluation:
 class DetectionReport:
     """Results on ``count`` images of the data set ``data``, those at ``indices``.
 
-    ``left_out`` ones had calibrated or trained a file.
+    ``left_out`` ones had calibrated or trained a file. ``host`` are the facts of the device, by `evaluate_detection`.
     """
 
     data: str
@@ -40,6 +42,7 @@ class DetectionReport:
     left_out: int
     seed: int
     entries: tuple[DetectionEvaluation, ...]
+    host: Mapping[str, Any] = field(default_factory=dict)
 
     def results(self) -> list[dict[str, Any]]:
         """One JSON object for each file."""
@@ -70,7 +73,8 @@ class DetectionReport:
             recipe = subject.artifact.recipe
             rows.append([str(subject.given), recipe, subject.engine, *told, f"{subject.seconds:.1f}"])
         objects = self.entries[0].result.objects
-        return f"{objects:,} objects in {self.count:,} images of {self.data}", columns, rows
+        where = on_device(entry.detector.subject for entry in self.entries)
+        return f"{objects:,} objects in {self.count:,} images of {self.data}{where}", columns, rows
 
 
 def evaluate_detection(
@@ -85,18 +89,27 @@ def evaluate_detection(
     threads: int = 1,
     engines: Sequence[str] = (),
     seed: int = 0,
+    device: str = LOCAL,
     progress: Progress = silent,
 ) -> DetectionReport:
     """Find the objects of the same images with the detector files at ``paths``, and compare with the boxes of ``data``.
 
-    As `edgekit.measure.evaluate.evaluate` with files and items; classes are matched by name.
+    As `edgekit.measure.evaluate.evaluate` with files, items and the device; classes are matched by name.
     """
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
     require_boxes(dataset)
-    detectors = open_detectors(
-        paths, preprocess=preprocess, labels=labels, decoder=decoder, threads=threads, engines=engines
-    )
-    return evaluate_detectors(detectors, dataset, samples=samples, seed=seed, progress=progress)
+    with open_device(device) as where:
+        detectors = open_detectors(
+            paths,
+            preprocess=preprocess,
+            labels=labels,
+            decoder=decoder,
+            threads=threads,
+            engines=engines,
+            device=where,
+        )
+        report = evaluate_detectors(detectors, dataset, samples=samples, seed=seed, progress=progress)
+        return replace(report, host=where.host())
 
 
 def evaluate_detectors(

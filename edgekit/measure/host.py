@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +60,17 @@ def host_facts(root: Path = Path("/"), command: Command = run_command) -> dict[s
     """The machine as JSON types: CPU, features, cores, memory, clock, heat, load, system, versions.
 
     ``None`` and empty lists mean that the machine does not tell. Frequencies are MHz, temperatures degrees Celsius,
-    memory bytes. ``root`` is where ``/proc`` and ``/sys`` are looked for.
+    memory bytes. A ``machine`` of 64 bits may have a userland of 32, whose engines are others. ``boot_id`` is random,
+    and the same for all that runs on one machine until it is started again. ``root`` is where ``/proc`` and ``/sys``
+    are looked for.
     """
     cpuinfo = read_text(root / "proc/cpuinfo") or ""
     now = read_conditions(root, command)
     return {
         "machine": platform.machine(),
         "board": read_text(root / "proc/device-tree/model"),
+        "revision": _revision(cpuinfo),
+        "soc": _soc(root),
         "cpu": _cpu_model(cpuinfo, command),
         "features": cpu_features(cpuinfo, command),
         "cores": os.cpu_count(),
@@ -81,6 +86,9 @@ def host_facts(root: Path = Path("/"), command: Command = run_command) -> dict[s
         "virtual": "hypervisor" in _words(cpuinfo, "flags"),
         "system": _system_name(root),
         "kernel": platform.release(),
+        "userland_bits": 8 * struct.calcsize("P"),
+        "libc": " ".join(platform.libc_ver()).strip() or None,
+        "boot_id": read_text(root / "proc/sys/kernel/random/boot_id"),
         "python": platform.python_version(),
         "packages": installed_versions(),
     }
@@ -143,6 +151,21 @@ def _cpu_model(cpuinfo: str, command: Command) -> str | None:
     if parts:
         return " + ".join(_ARM_PARTS.get(p, f"ARM part {p}") for p in parts)
     return command(["sysctl", "-n", "machdep.cpu.brand_string"]) if platform.system() == "Darwin" else None
+
+
+def _soc(root: Path) -> str | None:
+    """The chip as the device tree names it, such as ``brcm,bcm2711``: the board comes first, its chip last."""
+    for folder in ("proc/device-tree", "sys/firmware/devicetree/base"):  # a link to the other, where /proc is our own
+        compatible = read_text(root / folder / "compatible")
+        if compatible:
+            return compatible.split("\0")[-1]
+    return None
+
+
+def _revision(cpuinfo: str) -> str | None:
+    """The board's revision code, which Raspberry Pi documents."""
+    match = re.search(r"^Revision\s*:\s*(\S+)$", cpuinfo, re.MULTILINE)
+    return match[1] if match else None
 
 
 def _memory_bytes(root: Path, command: Command) -> int | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -10,8 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgekit.measure.conditions import Conditions
-from edgekit.measure.sample_inputs import Array, sample_inputs
-from edgekit.measure.settings import BenchmarkSettings, DeviceRun, Job, Timing
+from edgekit.measure.cooling import Rest, Sleep
+from edgekit.measure.sample_inputs import Array, sample_feeds, sample_inputs
+from edgekit.measure.settings import SAMPLES, BenchmarkSettings, DeviceRun, Job, Timing
 from edgekit.runtimes.base import Delegation
 from edgekit.workers import Json, Progress, silent
 
@@ -34,10 +36,16 @@ class Bench(Protocol):
     """A process on the machine that times one model."""
 
     def load(self, job: Job, feed: Mapping[str, Array], *, threads: int, warmup: int) -> Json:
-        """Load the model, run ``feed`` once and ``warmup`` more times: what `_Lane.timing` needs of it."""
+        """Load the model, run ``feed`` once and ``warmup`` more times: what `_Lane.timing` needs of it.
+
+        ``threads_actual`` may be missing where the machine does not tell.
+        """
 
     def turn(self, *, runs: int, min_duration_s: float, settle: int) -> Json:
         """One turn of timed runs: ``samples_ms``, ``runs``, ``peak_rss_bytes``, ``cpu_s``."""
+
+    def answers(self, feeds: Sequence[Mapping[str, Array]]) -> tuple[Mapping[str, Array], ...] | None:
+        """The outputs for ``feeds``, as the file has them; None of this very machine, or one that gives none."""
 
 
 class Machine(Protocol):
@@ -69,6 +77,7 @@ class _Lane:
     runs: int = 0
     peak_rss_bytes: int | None = None
     cpu_s: float = 0.0
+    answers: tuple[Mapping[str, Array], ...] | None = None
 
     def turn(self, settings: BenchmarkSettings) -> None:
         answer = self.bench.turn(
@@ -96,19 +105,28 @@ class _Lane:
             peak_rss_bytes=self.peak_rss_bytes,
             base_rss_bytes=self.loaded["base_rss_bytes"],
             delegation=None if delegation is None else Delegation(**delegation),
+            threads_actual=self.loaded.get("threads_actual"),
+            answers=self.answers,
         )
 
 
 def interleave(
-    jobs: Sequence[Job], settings: BenchmarkSettings, machine: Machine, *, progress: Progress = silent
+    jobs: Sequence[Job],
+    settings: BenchmarkSettings,
+    machine: Machine,
+    *,
+    progress: Progress = silent,
+    sleep: Sleep = time.sleep,
 ) -> DeviceRun:
     """Do every job at every number of threads, each in a process of its own, all alive at once.
 
-    A round gives each of them one turn, in an order shuffled anew; the machine is looked at before, after each round,
-    and so after the last. `ArtifactError` names a file whose process died.
+    A round gives each of them one turn, in an order shuffled anew, after a rest where the settings have one; the
+    machine is looked at before, after each round, and so after the last. Then each answers to the sample inputs.
+    `ArtifactError` names a file whose process died.
     """
     host = machine.host()
-    states = [machine.state()]
+    states, cooled_s = [machine.state()], []
+    rest = Rest(machine=machine, start=states[0], most_s=settings.cool_down_s, sleep=sleep)
     orders = _orders(len(jobs) * len(settings.threads), settings)
     with contextlib.ExitStack() as stack:
         lanes: list[_Lane] = []
@@ -121,17 +139,21 @@ def interleave(
                 lanes.append(_Lane(job=job, threads=threads, bench=bench, loaded=loaded))
         start = machine.state()
         for done, order in enumerate(orders):
+            cooled_s.append(rest.before(done, progress=progress))
             progress("timing", done, settings.rounds)
             for index in order:
                 lanes[index].turn(settings)
             states.append(machine.state())
         progress("timing", settings.rounds, settings.rounds)
+        for lane in lanes:
+            lane.answers = lane.bench.answers(sample_feeds(lane.job.artifact.card, samples=SAMPLES, seed=settings.seed))
     return DeviceRun(
         timings=tuple(lane.timing(machine.uri) for lane in lanes),
         conditions=tuple(state.conditions for state in states),
         order=orders,
         others_cpus=_others_cpus(start, states[-1], sum(lane.cpu_s for lane in lanes)),
         host=host,
+        cooled_s=tuple(cooled_s) if settings.cool_down_s else (),
     )
 
 

@@ -8,9 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import DataError
-from edgekit.measure.metrics import Totals, totals
+from edgekit.measure.metrics import Totals, max_abs, totals
 
 Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How far a file's answers may be from those of the same file elsewhere, where the kernels are others.
+
+    ``max_abs`` is the largest difference, times the larger of 1 and the largest expected value. Files that choose boxes
+    themselves are judged by these: a box whose score is more than ``max_score`` above the threshold must be found.
+    """
+
+    max_abs: float | None = None
+    min_sqnr_db: float
+    max_score: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,3 +87,15 @@ def same_answers(reference: Mapping[str, Array], other: Mapping[str, Array]) -> 
         agreement=float(np.mean(np.all(agreed, axis=0))) if agreed else None,
         totals=sums,
     )
+
+
+def exceeded(limits: Limits, reference: Mapping[str, Array], other: Mapping[str, Array]) -> str | None:
+    """What was expected of two runs' outputs, real numbers by name, and is not so; None within all ``limits``."""
+    if same_answers(reference, other).totals.sqnr_db < limits.min_sqnr_db:
+        return f"expected {limits.min_sqnr_db:g} dB or more"
+    if limits.max_abs is not None:
+        for name, values in reference.items():
+            allowed = limits.max_abs * max(1.0, float(np.abs(values).max(initial=0)))
+            if max_abs(values, other[name]) > allowed:
+                return f"expected {allowed:.3g} at most in output {name!r}"
+    return None

@@ -27,6 +27,11 @@ def sample_inputs(card: ModelCard, *, seed: int) -> dict[str, Array]:
     return {spec.name: sample_values(spec, generator) for spec in card.inputs}
 
 
+def sample_feeds(card: ModelCard, *, samples: int, seed: int) -> list[dict[str, Array]]:
+    """``samples`` different ones of `sample_inputs`."""
+    return [sample_inputs(card, seed=seed + number) for number in range(samples)]
+
+
 def sample_values(spec: TensorSpec, generator: np.random.Generator) -> Array:
     """Values for one input that nothing more is known of, in the file's own dtype."""
     shape = tuple(1 if size is None else size for size in spec.shape)

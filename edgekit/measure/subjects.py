@@ -8,21 +8,28 @@ from pathlib import Path
 
 from edgekit.artifact import Artifact, open_artifact
 from edgekit.data.base import Item
+from edgekit.devices import Device
+from edgekit.devices.engines import LOCAL, require_runnable
+from edgekit.devices.local import LocalDevice
 from edgekit.feeding import Feeder, resolve_preprocessing
 from edgekit.preprocessing import Preprocessing
-from edgekit.runtimes import Array, Runtime, assign_engines, open_checked_runtime, run_items
+from edgekit.runtimes import Array, Runtime, assign_engines, run_items
 
 _CHUNK = 64  # items decoded at a time: enough to fill batches, little memory
 
 
 @dataclass(slots=True, kw_only=True)
 class Subject:
-    """A model file that is measured. ``given`` is its path as the user wrote it; ``seconds`` counts inference only."""
+    """A model file that is measured on ``device``.
+
+    ``given`` is its path as the user wrote it; ``seconds`` counts inference only, with the way to the device and back.
+    """
 
     given: Path
     artifact: Artifact
     runtime: Runtime
     feeder: Feeder
+    device: str = LOCAL
     seconds: float = field(default=0.0)
 
     @property
@@ -38,6 +45,7 @@ class Subject:
             "format": self.artifact.format.value,
             "recipe": self.artifact.recipe,
             "engine": self.engine,
+            "device": self.device,
         }
 
 
@@ -48,24 +56,37 @@ def open_subjects(
     labels: tuple[str, ...] | None,
     threads: int,
     engines: Sequence[str] = (),
+    device: Device | None = None,
 ) -> tuple[Subject, ...]:
     """The files at ``paths``, all read before any is run, so that a bad one is reported at once.
 
-    Each comes once for every one of ``engines`` that runs it, or in the engine of its format where none is named.
+    Each comes once for every one of ``engines`` that runs it, or where none is named in what ``device`` runs such files
+    with; without a device on this machine. `InputError` as `edgekit.devices.engines.require_runnable`.
     """
+    where = LocalDevice() if device is None else device
     artifacts = [open_artifact(path, labels=labels) for path in paths]
+    require_runnable(where.uri, artifacts, engines)
     assigned = assign_engines([(str(a.path), a.format) for a in artifacts], engines)
     preprocessing = [resolve_preprocessing(artifact.card, preprocess) for artifact in artifacts]
     return tuple(
-        _opened(given, artifact, spec, name, threads)
+        _opened(given, artifact, spec, name if engines or where.uri == LOCAL else None, threads, where)
         for given, artifact, spec, names in zip(paths, artifacts, preprocessing, assigned, strict=True)
         for name in names
     )
 
 
-def _opened(given: Path, artifact: Artifact, spec: Preprocessing | None, engine: str, threads: int) -> Subject:
-    runtime = open_checked_runtime(artifact.path, threads=threads, engine=engine)
-    return Subject(given=given, artifact=artifact, runtime=runtime, feeder=Feeder(runtime.inputs, spec))
+def _opened(
+    given: Path, artifact: Artifact, spec: Preprocessing | None, engine: str | None, threads: int, where: Device
+) -> Subject:
+    runtime = where.open(artifact, threads=threads, engine=engine)
+    feeder = Feeder(runtime.inputs, spec)
+    return Subject(given=given, artifact=artifact, runtime=runtime, feeder=feeder, device=where.uri)
+
+
+def on_device(subjects: Iterable[Subject]) -> str:
+    """Words for the title of a table: where ``subjects`` ran, nothing for this machine."""
+    found = {subject.device for subject in subjects} - {LOCAL}
+    return f", on {', '.join(sorted(found))}" if found else ""
 
 
 def run_subjects(subjects: Sequence[Subject], items: Iterable[Item]) -> Iterator[list[list[dict[str, Array]]]]:

@@ -1,5 +1,6 @@
 """Asking the machine: small files of the kernel and programs that change nothing. What is not there is None."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -27,3 +28,19 @@ def read_text(path: Path) -> str | None:
         return path.read_bytes().rstrip(b"\0\n").decode(errors="replace")
     except OSError:  # absent on this kind of machine, or not for this user
         return None
+
+
+def own_threads(root: Path = Path("/")) -> int | None:
+    """How many threads of the operating system this process has."""
+    try:
+        return len(os.listdir(root / "proc/self/task"))
+    except OSError:
+        return None
+
+
+def threads_at_work(before: int | None, after: int | None) -> int | None:
+    """Threads that an engine computes with, from `own_threads` before it had a model and after its first run.
+
+    The one that calls the engine is among them.
+    """
+    return None if before is None or after is None else after - before + 1

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.artifact import Artifact
+from edgekit.artifact import Artifact, open_artifact
 from edgekit.card import TensorSpec
 from edgekit.detection import Detection
+from edgekit.devices import Device
 from edgekit.errors import InputError
 from edgekit.files import sha256_file
 from edgekit.measure.metrics import require_finite
 from edgekit.preprocessing import Colour, Preprocessing, Resize, normalize
 from edgekit.regions import Proposals, Search
-from edgekit.runtimes import Array, Feed, Runtime, open_checked_runtime, run_items
+from edgekit.runtimes import Array, Feed, Runtime, run_items
 from edgekit.runtimes.base import Delegation
 from edgekit.tasks.detection import REGION_OUTPUTS
 from edgekit.tasks.regions import pool, propose, warp
@@ -84,18 +85,18 @@ class RegionRuntime:
 
 
 def look_twice(
-    artifact: Artifact, runtime: Runtime, spec: Detection, how: Preprocessing, *, threads: int
+    artifact: Artifact, runtime: Runtime, spec: Detection, how: Preprocessing, *, threads: int, device: Device
 ) -> tuple[RegionRuntime, Preprocessing]:
     """The detector whose first or only file is ``artifact``, and how an image becomes its input.
 
-    ``how`` is the preprocessing of that file. `InputError` where the second file is missing or another one, or a file
-    has other outputs than its place needs.
+    Its second file runs on ``device`` too; ``how`` is the preprocessing of the first. `InputError` where the second is
+    missing or another one, or a file has other outputs than its place needs.
     """
     if spec.search is not None:
         return searching(artifact.path, runtime, spec, how)
     assert spec.proposals is not None  # noqa: S101 - one of the two is there
     second = second_file(artifact.path, spec.proposals)
-    last = open_checked_runtime(second, threads=threads, engine=runtime.name)
+    last = device.open(open_artifact(second), threads=threads, engine=runtime.name)
     return proposing(runtime, last, spec, paths=(artifact.path, second)), how
 
 

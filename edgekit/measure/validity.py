@@ -14,6 +14,7 @@ MOST_DRIFT = 0.10
 MOST_FREQUENCY_CHANGE = 0.10
 CPUS_TO_SPARE = 0.25
 """What the system itself and rounding take, when every CPU is in use."""
+_WITH_HELPERS = frozenset({"openvino", "keras"})
 
 
 def reasons_for_doubt(
@@ -30,6 +31,7 @@ def reasons_for_doubt(
         if others_cpus is not None
         else _loaded(conditions[0], host["allowed_cpus"]),
         _oversubscribed(timing.threads, host["allowed_cpus"]),
+        _other_threads(timing),
         _throttled(conditions),
         _frequency_changed(conditions),
         _drifted(timing.rounds_ms),
@@ -37,6 +39,11 @@ def reasons_for_doubt(
         _without_xnnpack(timing),
     )
     return tuple(reason for reason in found if reason is not None)
+
+
+def incomparable(conditions: Sequence[Conditions], host: Mapping[str, Any]) -> bool:
+    """Whether figures say nothing of the machine in its usual state, so that they must not be ranked."""
+    return _emulated(host) is not None or _throttled(conditions) is not None
 
 
 def _emulated(host: Mapping[str, Any]) -> str | None:
@@ -59,9 +66,19 @@ def _oversubscribed(threads: int, cpus: int) -> str | None:
     return f"threads: {threads} on {cpus} CPUs" if threads > cpus else None
 
 
+def _other_threads(timing: Timing) -> str | None:
+    """OpenVINO and TensorFlow keep threads that only help, so that more than asked for say nothing of them."""
+    found = timing.threads_actual
+    if found is None or found == timing.threads or (found > timing.threads and timing.runtime_name in _WITH_HELPERS):
+        return None
+    return f"threads: {found} at work, {timing.threads} asked for"
+
+
 def _throttled(conditions: Sequence[Conditions]) -> str | None:
-    seen = sorted({reason for state in conditions for reason in state.throttled})
-    return f"throttled: {', '.join(seen)}" if seen else None
+    """What slowed the machine whenever it was looked at, or in between, which the firmware remembers."""
+    seen = {reason for state in conditions for reason in state.throttled}
+    seen |= set(conditions[-1].throttled_since_start) - set(conditions[0].throttled_since_start)
+    return f"throttled: {', '.join(sorted(seen))}" if seen else None
 
 
 def _frequency_changed(conditions: Sequence[Conditions]) -> str | None:

@@ -11,8 +11,9 @@ def verdicts(results: Sequence[BenchmarkResult], settings: BenchmarkSettings) ->
     """One sentence for each result that has a float32 sibling.
 
     Siblings come from one source model, have one format and ran in one engine on one device with the same number of
-    threads.
+    threads. Those of a throttled or emulated machine say nothing.
     """
+    results = [r for r in results if r.comparable]
     floats = {
         _family(r): r for r in results if r.timing.artifact.recipe == Precision.FP32.value and _source(r) is not None
     }

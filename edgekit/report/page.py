@@ -89,7 +89,9 @@ def _validity(timing: Timing | None) -> str:
     if timing.valid:
         return "valid"
     # A flag is a word, a colon and the details, which are told below the table.
-    return "not valid: " + ", ".join(flag.partition(":")[0] for flag in timing.flags)
+    return ("not valid: " if timing.comparable else "not comparable: ") + ", ".join(
+        flag.partition(":")[0] for flag in timing.flags
+    )
 
 
 def _table(rows: Sequence[Row]) -> str:
@@ -113,8 +115,8 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def _more_timings(rows: Sequence[Row]) -> str:
-    """The timings that the table has no room for: other devices, engines, numbers of threads."""
-    if all(len(r.timings) < 2 for r in rows):
+    """The timings that the table has no room for: other devices, engines, numbers of threads; those not compared."""
+    if all(len(r.timings) < 2 and (r.timing or not r.timings) for r in rows):
         return ""
     body = "".join(
         f'<tr><th scope="row">{escape(row.name)}</th><td>{escape(t.device)}</td><td>{escape(t.engine or NOTHING)}</td>'

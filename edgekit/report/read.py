@@ -34,7 +34,10 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How long one item takes in ``engine`` with ``threads`` threads on ``device``, and whether to believe it."""
+    """How long one item takes in ``engine`` with ``threads`` threads on ``device``, and whether to believe it.
+
+    It is not ``comparable`` where the device was throttled or emulated.
+    """
 
     device: str
     engine: str | None
@@ -44,6 +47,7 @@ class Timing:
     rss_bytes: int | None
     valid: bool
     flags: tuple[str, ...]
+    comparable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +95,8 @@ class Row:
 
     @property
     def timing(self) -> Timing | None:
-        """The timing that is compared: the fewest threads on the first device."""
-        return min(self.timings, key=lambda t: t.threads) if self.timings else None
+        """The timing that is compared: the fewest threads on the first device that can be compared."""
+        return min((t for t in self.timings if t.comparable), key=lambda t: t.threads, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +262,9 @@ def _add_evaluation(row: Row, fields: Fields) -> Row:
             f"{fields.path} has {name} = {value:g} of {count} items; expected a fraction of 1 or more items."
         )
     low, high = wilson_interval(round(value * count), count) if title == TOP1 else (None, None)
-    found = Accuracy(value=value, low=low, high=high, count=count, data=fields.text("data"), metric=title)
+    data, device = fields.text("data"), fields.text("device") if fields.has("device") else "local"
+    told = data if device == "local" else f"{data} on {device}"
+    found = Accuracy(value=value, low=low, high=high, count=count, data=told, metric=title)
     return replace(row, accuracies=(*(a for a in row.accuracies if a.data != found.data), found))
 
 
@@ -285,6 +291,7 @@ def _add_benchmark(row: Row, fields: Fields) -> Row:
         rss_bytes=int(fields.number("peak_rss_bytes")) if fields.has("peak_rss_bytes") else None,
         valid=fields.flag("valid"),
         flags=fields.texts("flags"),
+        comparable=fields.flag("comparable") if fields.has("comparable") else True,
     )
     size = int(fields.number("model_bytes")) if fields.has("model_bytes") else row.model_bytes
     return replace(row, timings=(*row.timings, timing), model_bytes=size)

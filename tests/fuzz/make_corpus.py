@@ -202,7 +202,8 @@ def texts() -> dict[str, bytes]:
 def bundles() -> dict[str, bytes]:
     """A bundle without models and without what runs them."""
     from edgekit.bundle.archive import json_bytes, npy, pack
-    from edgekit.bundle.runner.manifest import Entry, Golden, Limits, Manifest
+    from edgekit.bundle.runner.manifest import Entry, Golden, Manifest
+    from edgekit.measure.same import Limits
 
     card = ModelCard(name="x", inputs=(), outputs=(), preprocessing=preset("unit", size_hw=(4, 6)))
     golden = Golden(count=1, inputs=("golden/0.npy",), outputs=(), pixels="golden/0.npy")

@@ -7,23 +7,11 @@ from dataclasses import dataclass, field
 from edgekit.card import ModelCard
 from edgekit.codec import from_jsonable
 from edgekit.errors import CardError
+from edgekit.measure.same import Limits
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 FORMATS = ("tflite", "onnx")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How far a file's answers may be from those of the same file elsewhere, where the kernels are others.
-
-    ``max_abs`` is the largest difference, times the larger of 1 and the largest expected value. Files that choose boxes
-    themselves are judged by these: a box whose score is more than ``max_score`` above the threshold must be found.
-    """
-
-    max_abs: float | None = None
-    min_sqnr_db: float
-    max_score: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

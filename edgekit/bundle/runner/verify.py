@@ -15,7 +15,7 @@ from edgekit.bundle.runner.manifest import Entry
 from edgekit.detection import Head
 from edgekit.errors import DataError
 from edgekit.measure.metrics import max_abs
-from edgekit.measure.same import Sameness, same_answers
+from edgekit.measure.same import Sameness, exceeded, same_answers
 from edgekit.preprocessing import resize
 from edgekit.runtimes.base import Array
 from edgekit.tasks.boxes import iou
@@ -107,8 +107,9 @@ def _outputs(contents: Contents, entry: Entry, loaded: Loaded) -> _Verdict:
             return True, f"{by}: {_figures(same, meant)}; softmax differs by a step on another kind of CPU", metrics
         return False, f"{by}: {_figures(same, meant)}; the same bits are expected of the same kernels", metrics
     chosen = entry.card.detection is not None and entry.card.detection.head is Head.SSD_POSTPROCESS
-    judge, fine = (_lost, "the same objects") if chosen else (_beyond, "within its limits")
-    reason = judge(entry, real(expected, entry), real(found, entry))
+    runs = real(expected, entry), real(found, entry)
+    reason = _lost(entry, *runs) if chosen else exceeded(entry.limits, *runs)
+    fine = "the same objects" if chosen else "within its limits"
     made = f"made by {entry.engine}{f' ({entry.kernels})' if entry.kernels else ''}"
     return reason is None, f"{by}, {made}: {_figures(same, meant)}; {reason or fine}", metrics
 
@@ -118,19 +119,6 @@ def _figures(same: Sameness, meant: Sameness) -> str:
     agreed = "" if same.agreement is None else f", the same class for {same.agreement:.0%}"
     told = f"{same.differing} of {same.count} items differ, by at most {meant.totals.max_abs:.3g}{steps}{agreed}"
     return f"{told}, SQNR {meant.totals.sqnr_db:.1f} dB"
-
-
-def _beyond(entry: Entry, expected: Outputs, found: Outputs) -> str | None:
-    """The limit that is exceeded, None within all."""
-    limits = entry.limits
-    if same_answers(expected, found).totals.sqnr_db < limits.min_sqnr_db:
-        return f"expected {limits.min_sqnr_db:g} dB or more"
-    if limits.max_abs is not None:
-        for name, values in expected.items():
-            allowed = limits.max_abs * max(1.0, float(np.abs(values).max(initial=0)))
-            if max_abs(values, found[name]) > allowed:
-                return f"expected {allowed:.3g} at most in output {name!r}"
-    return None
 
 
 def _lost(entry: Entry, expected: Outputs, found: Outputs) -> str | None:

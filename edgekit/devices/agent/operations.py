@@ -14,6 +14,7 @@ from edgekit.errors import ArtifactError
 from edgekit.measure.conditions import busy_cpu_s, read_conditions
 from edgekit.measure.host import host_facts
 from edgekit.measure.memory import peak_rss_bytes
+from edgekit.measure.system import own_threads, threads_at_work
 from edgekit.measure.timing import thinned, time_calls
 
 Answer = tuple[Json, Sequence[Array]]
@@ -26,6 +27,7 @@ class Operations:
         self._store = store
         self._loaded: Loaded | None = None
         self._call: Callable[[], object] | None = None
+        self._threads: int | None = None
 
     def table(self) -> "Mapping[str, Callable[[Json, Sequence[Array]], Answer]]":
         """All operations."""
@@ -61,6 +63,7 @@ class Operations:
         base = peak_rss_bytes()
         engine = find_engine(entry.format, value["engine"])
         data = self._store.path(value["sha256"]).read_bytes()
+        self._threads = own_threads()
         start = time.perf_counter_ns()
         loaded = load(entry, data, threads=value["threads"], by=engine)
         init_ms = (time.perf_counter_ns() - start) / 1e6
@@ -91,7 +94,8 @@ class Operations:
         for _ in range(value["warmup"]):
             call()
         self._call = call
-        return {"first_ms": first / 1e6, "cpu_s": time.process_time()}, ()
+        threads = threads_at_work(self._threads, own_threads())
+        return {"first_ms": first / 1e6, "cpu_s": time.process_time(), "threads_actual": threads}, ()
 
     def turn(self, value: Json, _arrays: Sequence[Array]) -> Answer:
         """One turn of timed runs: the kept times in ms, how many were run, peak memory and CPU time so far."""
