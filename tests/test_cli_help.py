@@ -34,7 +34,8 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
         *("--engine", "--best", "--max-loss", "--data", "--samples"),
     ),
     ("sweep",): (
-        *("--device", "--threads", "--engine", "--runs", "--warmup", "--min-secs", "-p", "-f", "--calibration"),
+        *("--device", "--threads", "--engine", "--mode", "--runs", "--warmup", "--min-secs", "--cool-down"),
+        *("-p", "-f", "--calibration"),
         *("--data", "--samples", "--data-dir", "--preprocess", "--labels", "--scheduler", "-o", "--seed", "--json"),
     ),
     ("check",): ("--config", "--update", "--reason", "--data-dir", "--json", "--junit", "--markdown"),

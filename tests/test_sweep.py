@@ -5,6 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from boards import Board
 from command import edgekit
 from onnx import TensorProto, helper
 
@@ -20,13 +23,14 @@ from edgekit.artifact import Format, open_artifact, with_card
 from edgekit.devices.linked import LinkedDevice
 from edgekit.devices.local import LocalDevice
 from edgekit.devices.pipe import PipeLink, start_words
-from edgekit.errors import DataError, InputError
+from edgekit.errors import CheckFailedError, DataError, InputError
 from edgekit.measure.settings import BenchmarkSettings
 from edgekit.recipe import Precision, Recipe
 from edgekit.report import read_results
 from edgekit.sweep import SWEEP, Here, Sweep, sweep
 from edgekit.sweep.plan import cells
 from edgekit.sweep.ranking import doubts, rows, table, verdicts
+from edgekit.sweep.turns import Turns
 
 QUICK = BenchmarkSettings(threads=(1, 2), runs=6, warmup=1, min_duration_s=0, rounds=3)
 WORDS = ("--runs", "6", "--warmup", "1", "--min-secs", "0")
@@ -36,6 +40,16 @@ WORDS = ("--runs", "6", "--warmup", "1", "--min-secs", "0")
 def two(tmp_path: Path, tiny_models: Path) -> tuple[Path, ...]:
     """A TFLite and an ONNX file that a test may change."""
     return tuple(Path(shutil.copy(tiny_models / name, tmp_path)) for name in ("convnet_int8.tflite", "convnet.onnx"))
+
+
+@pytest.fixture
+def unknown(tmp_path: Path) -> Path:
+    """An ONNX file with an operator that no engine has."""
+    shapes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3)) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Nowhere", ["x"], ["y"])], "unknown", shapes[:1], shapes[1:])
+    path = tmp_path / "unknown.onnx"
+    path.write_bytes(helper.make_model(graph, ir_version=8).SerializeToString())
+    return path
 
 
 @pytest.fixture
@@ -121,19 +135,14 @@ def test_what_has_changed_is_measured_anew(
 
 
 def test_a_cell_that_fails_stops_no_other_and_is_tried_again(
-    two: tuple[Path, ...],
-    tmp_path: Path,
-    tiny_models: Path,
-    devices: Callable[[str], AbstractContextManager[Any]],
+    two: tuple[Path, ...], unknown: Path, tmp_path: Path, devices: Callable[[str], AbstractContextManager[Any]]
 ) -> None:
-    keras, told = tiny_models / "convnet.keras", []
-    asked = Sweep(files=(keras, *two), devices=("board",), settings=replace(QUICK, threads=(1,)))
+    asked, told = Sweep(files=(unknown, *two), devices=("board",), settings=replace(QUICK, threads=(1,))), []
     for _ in range(2):
         report = sweep(asked, tmp_path / "out", site=Here(devices), announce=told.append)
         assert len(report.rows) == 2
-        assert report.failures == (
-            f"convnet.keras (1 thread) on board: {keras} is a Keras file, which devices do not run; convert it first.",
-        )
+        assert len(report.failures) == 1
+        assert report.failures[0].startswith("unknown.onnx (1 thread) on board: ")
     assert [line for line in told if line.startswith("2 of")] == ["2 of 3 cells done before"]
 
 
@@ -254,13 +263,13 @@ def test_data_without_labels_is_refused_before_anything_is_done(two: tuple[Path,
 # Ranking
 
 
-def told_of(p50_ms: float, *flags: str, comparable: bool | None = None) -> dict[str, Any]:
+def told_of(p50_ms: float, *flags: str, comparable: bool = True, within_limits: bool | None = None) -> dict[str, Any]:
     """A result of a benchmark as far as a ranking looks at it."""
     return {
         **{"artifact": "models/a.tflite", "sha256": "a", "format": "tflite", "recipe": "int8", "model_bytes": 1},
         **{"runtime": {"name": "litert", "version": "1"}, "latency_ms": {"p50": p50_ms, "p90": 2 * p50_ms}},
-        **{"peak_rss_bytes": None, "valid": not flags, "flags": list(flags)},
-        **({} if comparable is None else {"comparable": comparable}),
+        **{"peak_rss_bytes": None, "valid": not flags, "flags": list(flags), "figure": {"name": "p50", "ms": p50_ms}},
+        **{"comparable": comparable, "answers": None if within_limits is None else {"within_limits": within_limits}},
     }
 
 
@@ -271,10 +280,16 @@ def ranked(two: tuple[Path, ...], results: list[dict[str, Any]], **more: Any) ->
 
 
 def test_the_fastest_is_first_and_what_cannot_be_compared_last(two: tuple[Path, ...]) -> None:
-    found = ranked(two, [told_of(3), told_of(1, "throttled: now"), told_of(2), told_of(0.5, comparable=False)])
+    results = [told_of(3), told_of(1, "throttled: now", comparable=False), told_of(2, within_limits=True)]
+    found = ranked(two, [*results, told_of(0.5, "answers: wrong", within_limits=False)])
     assert [(row["threads"], row["rank"]) for row in found] == [(3, 1), (1, 2), (4, None), (2, None)]
     assert verdicts(found) == ("On local the fastest of 2 is a.tflite in litert with 3 threads: 2 ms.",)
-    assert doubts(found) == ["Not valid, throttled on local: 1 cell."]
+    assert doubts(found) == ["Not valid, answers on local: 1 cell.", "Not valid, throttled on local: 1 cell."]
+
+
+def test_the_figure_that_counts_ranks(two: tuple[Path, ...]) -> None:
+    slow = told_of(1) | {"figure": {"name": "p90", "ms": 9.0}}
+    assert [row["threads"] for row in ranked(two, [slow, told_of(2)])] == [2, 1]
 
 
 def test_what_is_doubtful_is_ranked_and_told(two: tuple[Path, ...]) -> None:
@@ -286,11 +301,21 @@ def test_what_is_doubtful_is_ranked_and_told(two: tuple[Path, ...]) -> None:
     assert doubts(found) == ["Not valid, drift on local: 1 cell.", "Not valid, load on local: 1 cell."]
 
 
-def test_what_is_emulated_is_never_ranked(two: tuple[Path, ...]) -> None:
-    found = ranked(two, [told_of(1, "emulated: no"), told_of(2, "emulated: no")])
-    assert [row["rank"] for row in found] == [None, None]
-    assert [line[0] for line in table(found)[2]] == ["-", "-"]
-    assert verdicts(found) == ("On local nothing is ranked: it was throttled or emulated.",)
+def test_what_is_emulated_or_answers_wrongly_is_never_ranked(
+    two: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    asked = Sweep(files=two[:1], devices=("board://emulated", "board://wrong"), settings=replace(QUICK, threads=(1,)))
+    report = sweep(asked, tmp_path / "out", site=Here(Board))
+    assert [(row["rank"], row["valid"]) for row in report.rows] == 2 * [(None, False)]
+    assert [line[0] for line in table(report.rows)[2]] == ["-", "-"]
+    assert report.verdicts == tuple(
+        f"On {device} nothing is ranked: it was throttled or emulated, or gave other answers."
+        for device in asked.devices
+    )
+    with pytest.raises(CheckFailedError) as caught:
+        report.require_success()
+    assert str(caught.value) == "Answers are not those of this machine: convnet_int8.tflite on board://wrong."
 
 
 def test_devices_are_ranked_each_by_itself(two: tuple[Path, ...]) -> None:
@@ -312,6 +337,28 @@ def test_the_most_accurate_is_told_too(two: tuple[Path, ...]) -> None:
         "the most accurate is b.tflite in litert with 1 thread: 2 ms, 75.00 % right.",
     )
     assert [line[-1] for line in table(found)[2]] == ["50.00", "75.00"]
+
+
+def test_whoever_waits_longest_for_a_machine_is_the_next() -> None:
+    turns, order, queued = Turns(), [], threading.Semaphore(0)
+
+    def work(number: int) -> None:
+        queued.release()
+        with turns.on("pi"):
+            order.append(number)
+
+    with turns.on("pi"), turns.on("another"):
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+        for number, thread in enumerate(threads, 2):
+            thread.start()
+            queued.acquire()
+            while len(turns._waiting["pi"]) < number:
+                time.sleep(0.001)
+        assert order == []
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2]
+    assert turns._waiting == {"pi": [], "another": []}
 
 
 # Conversions
@@ -396,6 +443,15 @@ def test_an_unknown_device_is_refused_before_anything_is_done(two: tuple[Path, .
     assert not (tmp_path / "out").exists()
 
 
+def test_what_a_device_does_not_run_is_refused_before_anything_is_done(
+    tiny_models: Path, tmp_path: Path, devices: Callable[[str], AbstractContextManager[Any]]
+) -> None:
+    keras = tiny_models / "convnet.keras"
+    with pytest.raises(InputError) as caught:
+        sweep(Sweep(files=(keras,), devices=("board",)), tmp_path / "out", site=Here(devices))
+    assert str(caught.value) == f"{keras} is a Keras file, which board does not run; convert it first."
+
+
 def test_a_folder_that_cannot_be_made_is_one_sentence(two: tuple[Path, ...], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError) as caught:
@@ -405,11 +461,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(two: tuple[Path, ...], tmp
     )
 
 
-def test_the_command_says_what_failed_and_gives_the_rest(two: tuple[Path, ...], tmp_path: Path) -> None:
-    shapes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3)) for name in "xy"]
-    graph = helper.make_graph([helper.make_node("Nowhere", ["x"], ["y"])], "unknown", shapes[:1], shapes[1:])
-    unknown = tmp_path / "unknown.onnx"
-    unknown.write_bytes(helper.make_model(graph, ir_version=8).SerializeToString())
+def test_the_command_says_what_failed_and_gives_the_rest(two: tuple[Path, ...], unknown: Path, tmp_path: Path) -> None:
     done = edgekit("sweep", unknown, *two, *WORDS, "-o", tmp_path / "out", "--json", "-")
     assert done.returncode == 1
     assert [row["threads"] for row in json.loads(done.stdout)["results"]] == [1, 1]

@@ -9,28 +9,23 @@ import click
 
 from edgekit.artifact import Format
 from edgekit.cli import common
-from edgekit.cli.benchmark import ThreadCounts
+from edgekit.cli.benchmark import command as benchmark
 from edgekit.cli.tables import print_table
-from edgekit.errors import CheckFailedError
 from edgekit.recipe import Recipe, parse_precision
 
+EXTENT = ("threads", "mode", "runs", "warmup", "min_secs", "cool_down")
+"""What a sweep and a benchmark are told in the same words."""
 
-@click.command("sweep")
+
+@click.command("sweep", params=[option for option in benchmark.params if option.name in EXTENT])
 @click.argument("files", nargs=-1, required=True, type=common.EXISTING, metavar="FILE...")
-@click.option("--device", "devices", multiple=True, default=("local",), show_default=True, metavar="URI",
-              help="Measure there; may be repeated.")  # fmt: skip
-@click.option("--threads", type=ThreadCounts(), default="1", show_default=True, metavar="N[,N]", help="Engine threads.")
+@common.devices_option
 @common.engines_option
 @click.option("-p", "--precision", "recipes", multiple=True, metavar="RECIPE",
               help="Convert Keras models and folders among FILE to it first; may be repeated.")  # fmt: skip
 @click.option("-f", "--format", "formats", multiple=True, type=click.Choice(["tflite", "onnx"]),
               help="-p: formats to convert to. [default: both]")  # fmt: skip
 @click.option("--calibration", metavar="DATA", help="-p: real data to measure ranges on. [default: the training data]")
-@click.option("--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Timed runs, at least.")
-@click.option("--warmup", type=click.IntRange(min=0), default=5, show_default=True, help="Untimed runs beforehand.")
-@click.option(
-    "--min-secs", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Seconds of timed runs, at least."
-)
 @click.option("--data", metavar="DATA", help="Also measure the accuracy on this labelled data, on this machine.")
 @click.option("--samples", type=click.IntRange(min=1), metavar="N", help="--data: N items of it. [default: all]")
 @common.data_dir_option
@@ -69,20 +64,24 @@ def command(files: tuple[Path, ...], scheduler: str | None, output: Path, json_f
 
     common.say(f"Wrote {output / SWEEP}.")
     common.emit(report.to_json(), json_file, show)
-    if report.failures:
-        raise CheckFailedError(
-            f"{len(report.failures)} of the sweep's pieces failed, which the same command tries again: "
-            + "; ".join(report.failures)
-        )
+    report.require_success()
 
 
 def _asked(files: tuple[Path, ...], given: dict[str, Any]) -> Any:
-    from edgekit.measure.settings import BenchmarkSettings
+    from edgekit.measure.settings import BenchmarkSettings, Mode
     from edgekit.sweep import Sweep
     from edgekit.tasks import read_labels
 
-    threads, runs, warmup, min_secs, seed = (given.pop(n) for n in ("threads", "runs", "warmup", "min_secs", "seed"))
-    settings = BenchmarkSettings(threads=threads, runs=runs, warmup=warmup, min_duration_s=min_secs, seed=seed)
+    threads, mode, runs, warmup, min_secs, cool_down, seed = (given.pop(name) for name in (*EXTENT, "seed"))
+    settings = BenchmarkSettings.in_mode(
+        Mode(mode),
+        runs=runs,
+        min_duration_s=min_secs,
+        cool_down_s=cool_down,
+        threads=threads,
+        warmup=warmup,
+        seed=seed,
+    )
     precisions = dict.fromkeys(map(parse_precision, given.pop("recipes")))
     formats = tuple(Format(name) for name in dict.fromkeys(given.pop("formats")))
     labels = given.pop("labels")

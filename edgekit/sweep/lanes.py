@@ -9,6 +9,7 @@ from edgekit.errors import DeviceError, EdgekitError
 from edgekit.measure.settings import DeviceRun
 from edgekit.sweep.plan import Cell
 from edgekit.sweep.site import Site
+from edgekit.sweep.turns import Turns, machine_of
 from edgekit.workers import Progress
 
 STOPPING_S = 5.0
@@ -22,8 +23,10 @@ class _Stopped(BaseException):
     """Ends the work of a thread whose sweep is over."""
 
 
-def measured(cells: Sequence[Cell], site: Site, *, progress: Progress) -> Generator[tuple[Cell, Outcome]]:
+def measured(cells: Sequence[Cell], site: Site, turns: Turns, *, progress: Progress) -> Generator[tuple[Cell, Outcome]]:
     """Each of ``cells`` with its timings or why there are none, as it is finished; a thread for every device.
+
+    Devices on one machine take ``turns``, since they would slow each other.
 
     Closing the iterator, or an exception such as that of Ctrl-C, ends what is being timed at its next turn.
     """
@@ -39,7 +42,7 @@ def measured(cells: Sequence[Cell], site: Site, *, progress: Progress) -> Genera
 
     # Daemons: a device that hangs must not keep the program from ending.
     threads = [
-        threading.Thread(target=_work, args=(uri, lane, site, told, answers), daemon=True)
+        threading.Thread(target=_work, args=(uri, lane, site, turns, told, answers), daemon=True)
         for uri, lane in lanes.items()
     ]
     for thread in threads:
@@ -60,10 +63,10 @@ def measured(cells: Sequence[Cell], site: Site, *, progress: Progress) -> Genera
             thread.join(STOPPING_S)
 
 
-def _work(uri: str, lane: deque[Cell], site: Site, progress: Progress, answers: _Answers) -> None:
+def _work(uri: str, lane: deque[Cell], site: Site, turns: Turns, progress: Progress, answers: _Answers) -> None:
     try:
         while lane:
-            _visit(uri, lane, site, progress, answers)
+            _visit(uri, lane, site, turns, progress, answers)
         answers.put(None)
     except _Stopped:
         pass
@@ -71,19 +74,21 @@ def _work(uri: str, lane: deque[Cell], site: Site, progress: Progress, answers: 
         answers.put(error)
 
 
-def _visit(uri: str, lane: deque[Cell], site: Site, progress: Progress, answers: _Answers) -> None:
+def _visit(uri: str, lane: deque[Cell], site: Site, turns: Turns, progress: Progress, answers: _Answers) -> None:
     """Open the device and measure cells until none is left or it is lost; all that are left where it is not there."""
 
     def told(what: str, done: int, total: int) -> None:
-        progress(f"{what} on {uri}", done, total)
+        progress(f"{uri}: {what}", done, total)
 
     try:
         with site.open(uri) as device:
-            device.host()
+            machine = machine_of(device.host(), uri)
             while lane:
                 cell = lane.popleft()
                 try:
-                    answers.put((cell, device.measure([cell.job], cell.settings, progress=told)))
+                    with turns.on(machine):
+                        run = device.measure([cell.job], cell.settings, progress=told)
+                    answers.put((cell, run))
                 except EdgekitError as error:
                     answers.put((cell, error))
                     if isinstance(error, DeviceError):  # the next one finds out whether it comes back

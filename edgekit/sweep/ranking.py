@@ -10,10 +10,13 @@ METRICS = ("top1", "map50")
 
 
 def comparable(row: Mapping[str, Any]) -> bool:
-    """Whether the timing in a result of ``edgekit benchmark`` may be ranked: no device was throttled or emulated."""
-    if "comparable" in row:
-        return bool(row["comparable"])
-    return not any(flag.startswith(("throttled:", "emulated:")) for flag in row["flags"])
+    """Whether a result of ``edgekit benchmark`` may be ranked: of a device neither throttled, emulated nor wrong."""
+    return bool(row["comparable"]) and not answers_otherwise(row)
+
+
+def answers_otherwise(row: Mapping[str, Any]) -> bool:
+    """Whether a device's answers are beyond the limits of the file's recipe."""
+    return row["answers"] is not None and row["answers"]["within_limits"] is False
 
 
 def rows(
@@ -27,7 +30,7 @@ def rows(
     devices = list(dict.fromkeys(cell.device for cell, _ in found))
     ordered = sorted(
         ((cell, row, comparable(row)) for cell, row in found),
-        key=lambda each: (devices.index(each[0].device), not each[2], each[1]["latency_ms"]["p50"]),
+        key=lambda each: (devices.index(each[0].device), not each[2], each[1]["figure"]["ms"]),
     )
     ranks = dict.fromkeys(devices, 0)
     told = []
@@ -41,11 +44,13 @@ def rows(
                 "engine": engine,
                 "threads": cell.threads,
                 "rank": ranks[cell.device] if ranked else None,
+                "figure": row["figure"],
                 "latency_ms": row["latency_ms"],
                 "peak_rss_bytes": row["peak_rss_bytes"],
                 "valid": row["valid"],
                 "comparable": ranked,
                 "flags": row["flags"],
+                "answers": row["answers"],
                 "metrics": metrics.get((row["sha256"], engine), {}),
                 "cell": cell.kept,
             }
@@ -59,7 +64,7 @@ def verdicts(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     for device in dict.fromkeys(row["device"] for row in rows):
         ranked = [row for row in rows if row["device"] == device and row["rank"] is not None]
         if not ranked:
-            said.append(f"On {device} nothing is ranked: it was throttled or emulated.")
+            said.append(f"On {device} nothing is ranked: it was throttled or emulated, or gave other answers.")
             continue
         words = f"On {device} the fastest of {len(ranked)} is {_words(ranked[0])}"
         known = [row for row in ranked if accuracy(row) is not None]
@@ -113,4 +118,4 @@ def _words(row: Mapping[str, Any]) -> str:
     name = row["artifact"].replace("\\", "/").rpartition("/")[2]
     found, plural = accuracy(row), "s" if row["threads"] > 1 else ""
     told = "" if found is None else f", {100 * found:.2f} % right"
-    return f"{name} in {row['engine']} with {row['threads']} thread{plural}: {row['latency_ms']['p50']:.4g} ms{told}"
+    return f"{name} in {row['engine']} with {row['threads']} thread{plural}: {row['figure']['ms']:.4g} ms{told}"

@@ -10,7 +10,8 @@ from typing import Any
 from edgekit.artifact import Artifact
 from edgekit.claims import sole_use
 from edgekit.codec import to_jsonable
-from edgekit.errors import EdgekitError, InputError
+from edgekit.devices.engines import require_runnable
+from edgekit.errors import CheckFailedError, EdgekitError, InputError
 from edgekit.files import write_atomic
 from edgekit.measure.benchmark import open_artifacts, reported
 from edgekit.measure.benchmark import to_json as benchmark_json
@@ -20,8 +21,9 @@ from edgekit.results import envelope
 from edgekit.sweep.kept import Kept
 from edgekit.sweep.lanes import measured
 from edgekit.sweep.plan import Cell, Sweep, cells, conversions
-from edgekit.sweep.ranking import rows, verdicts
+from edgekit.sweep.ranking import answers_otherwise, rows, verdicts
 from edgekit.sweep.site import Here, Site
+from edgekit.sweep.turns import Turns, machine_of
 from edgekit.workers import Progress, silent
 
 SWEEP = "sweep.json"
@@ -45,6 +47,19 @@ class SweepReport:
         """The JSON of ``edgekit sweep``."""
         data = envelope("sweep", self.rows, host=dict(self.host))
         return {**data, **{name: list(getattr(self, name)) for name in ("verdicts", "notes", "failures")}}
+
+    def require_success(self) -> None:
+        """`CheckFailedError` that names what failed, or the files whose answers on a device are beyond limits."""
+        if self.failures:
+            raise CheckFailedError(
+                f"{len(self.failures)} of the sweep's pieces failed, which the same command tries again: "
+                + "; ".join(self.failures)
+            )
+        differing = dict.fromkeys(
+            f"{Path(row['artifact']).name} on {row['device']}" for row in self.rows if answers_otherwise(row)
+        )
+        if differing:
+            raise CheckFailedError(f"Answers are not those of this machine: {', '.join(differing)}.")
 
 
 def sweep(
@@ -82,9 +97,12 @@ class _Run:
         self._announce, self._progress = announce, progress
         self._notes: list[str] = []
         self._failures: list[str] = []
+        self._host, self._turns = host_facts(), Turns()
 
     def all(self) -> SweepReport:
         finished = open_artifacts(self._asked.finished) if self._asked.finished else []
+        for uri in self._asked.devices:
+            require_runnable(uri, finished, self._asked.engines)
         dataset = self._open_data()
         artifacts = [*self._convert(), *finished]
         accuracies = self._evaluate(artifacts, dataset) if dataset is not None and artifacts else []
@@ -94,7 +112,7 @@ class _Run:
             verdicts=verdicts(told),
             notes=tuple(dict.fromkeys(self._notes)),
             failures=tuple(self._failures),
-            host=host_facts(),
+            host=self._host,
         )
 
     def _convert(self) -> list[Artifact]:
@@ -148,7 +166,7 @@ class _Run:
             except EdgekitError as error:
                 self._fail("evaluating", error)
                 return []
-            data = self._kept.keep(ACCURACY, depends, envelope("evaluate", results, host=host_facts()))
+            data = self._kept.keep(ACCURACY, depends, envelope("evaluate", results, host=self._host))
         results = data["results"]
         return list(results)
 
@@ -172,18 +190,27 @@ class _Run:
         missing = [cell for cell in wanted if found[cell.kept] is None]
         self._tell_skipped(len(wanted) - len(missing), len(wanted), "cells")
         done = len(wanted) - len(missing)
-        with contextlib.closing(measured(missing, self._site, progress=self._progress)) as outcomes:
+        with contextlib.closing(measured(missing, self._site, self._turns, progress=self._progress)) as outcomes:
             for cell, outcome in outcomes:
                 done += 1
                 self._progress("cells", done, len(wanted))
-                if isinstance(outcome, EdgekitError):
-                    self._fail(f"{cell} on {cell.device}", outcome)
-                    continue
-                found[cell.kept] = self._kept.keep(cell.kept, cell.asked, _told(cell, outcome))
-                self._announce(f"{done}/{len(wanted)} {cell} on {cell.device}")
+                try:
+                    found[cell.kept] = self._kept.keep(cell.kept, cell.asked, self._told(cell, outcome))
+                except EdgekitError as error:
+                    self._fail(f"{cell} on {cell.device}", error)
+                else:
+                    self._announce(f"{done}/{len(wanted)} {cell} on {cell.device}")
         pairs = [(cell, data) for cell in wanted if (data := found[cell.kept]) is not None]
         self._notes += [note for _, data in pairs for note in data["notes"]]
         return [(cell, data["results"][0]) for cell, data in pairs]
+
+    def _told(self, cell: Cell, outcome: DeviceRun | EdgekitError) -> dict[str, Any]:
+        """The JSON of ``edgekit benchmark`` for what a device gave, with the file as it is called here."""
+        if isinstance(outcome, EdgekitError):
+            raise outcome
+        timings = tuple(replace(timing, artifact=cell.artifact) for timing in outcome.timings)
+        with self._turns.on(machine_of(self._host, "local")):  # which runs the file too, to compare answers
+            return benchmark_json(reported({cell.device: replace(outcome, timings=timings)}, cell.settings))
 
     def _fail(self, what: str, error: EdgekitError) -> None:
         self._failures.append(f"{what}: {error}")
@@ -192,9 +219,3 @@ class _Run:
     def _tell_skipped(self, done: int, total: int, what: str) -> None:
         if done:
             self._announce(f"{done} of {total} {what} done before")
-
-
-def _told(cell: Cell, run: DeviceRun) -> dict[str, Any]:
-    """The JSON of ``edgekit benchmark`` for what a device gave, with the file as it is called here."""
-    timings = tuple(replace(timing, artifact=cell.artifact) for timing in run.timings)
-    return benchmark_json(reported({cell.device: replace(run, timings=timings)}, cell.settings))
