@@ -191,7 +191,7 @@ def test_an_interrupt_keeps_what_is_finished(two: tuple[Path, ...], tmp_path: Pa
     assert before.items() <= times(folder).items()
 
 
-@pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_the_command_goes_on_where_a_signal_ended_it(
     two: tuple[Path, ...], tmp_path: Path, kind: signal.Signals, code: int
 ) -> None:
@@ -242,6 +242,7 @@ def test_accuracies_are_measured_together_once(two: tuple[Path, ...], tmp_path: 
     known = json.loads((tmp_path / "out/accuracy.json").read_bytes())["results"]
     assert [row["metrics"]["top1"] for row in report.rows] == 2 * [known[0]["metrics"]["top1"]]
     assert table(report.rows)[1][-1] == "top1 %"
+    assert report.notes == ("Accuracies are those of 12 items of data.",)
     before = times(tmp_path / "out")
     sweep(asked, tmp_path / "out", announce=told.append)
     assert told == ["1 of 1 evaluations done before", "2 of 2 cells done before"]
@@ -250,7 +251,7 @@ def test_accuracies_are_measured_together_once(two: tuple[Path, ...], tmp_path: 
     results = read_results(tmp_path / "out")
     assert [(len(row.timings), row.accuracy.count) for row in results.rows if row.accuracy] == [(2, 6)]
     assert results.verdicts == tuple(json.loads((tmp_path / "out" / SWEEP).read_bytes())["verdicts"])
-    assert "% right" in results.verdicts[0]
+    assert "; none is more accurate." in results.verdicts[0]
 
 
 def test_data_without_labels_is_refused_before_anything_is_done(two: tuple[Path, ...], tmp_path: Path) -> None:
@@ -333,8 +334,8 @@ def test_the_most_accurate_is_told_too(two: tuple[Path, ...]) -> None:
     known = [{"sha256": s, "engine": "litert 1", "metrics": {"top1": top1}} for s, top1 in (("a", 0.5), ("b", 0.75))]
     found = rows(list(zip(cells(asked, [open_artifact(p) for p in two]), results, strict=True)), known)
     assert verdicts(found) == (
-        "On local the fastest of 2 is a.tflite in litert with 1 thread: 1 ms, 50.00 % right; "
-        "the most accurate is b.tflite in litert with 1 thread: 2 ms, 75.00 % right.",
+        "On local the fastest of 2 is a.tflite in litert with 1 thread: 1 ms, top1 50.00 %; "
+        "the most accurate is b.tflite in litert with 1 thread: 2 ms, top1 75.00 %.",
     )
     assert [line[-1] for line in table(found)[2]] == ["50.00", "75.00"]
 

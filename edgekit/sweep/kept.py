@@ -1,7 +1,7 @@
 """The finished pieces of a sweep: a JSON file each, which is there whole or not at all."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,11 @@ from edgekit.files import sha256_file, write_atomic
 
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)
 """What results of another edgekit, or damaged ones, raise."""
+
+
+def files_of(data: Mapping[str, Any], home: Path) -> Iterator[tuple[dict[str, Any], Path]]:
+    """Each result with its file in ``home``, wherever that was when it was written."""
+    return ((row, home / Path(row["artifact"]).name) for row in data["results"])
 
 
 class Kept:
@@ -26,11 +31,11 @@ class Kept:
             return None
         return data if whole else None
 
-    def find_files(self, name: str, asked: Mapping[str, Any]) -> dict[str, Any] | None:
-        """As `find`, where also the files that the results speak of are there, unchanged."""
+    def find_files(self, name: str, asked: Mapping[str, Any], home: Path) -> dict[str, Any] | None:
+        """As `find`, where also the files in ``home`` that the results speak of are there, unchanged."""
         data = self.find(name, asked)
         try:
-            same = data is not None and all(sha256_file(Path(r["artifact"])) == r["sha256"] for r in data["results"])
+            same = data is not None and all(sha256_file(p) == r["sha256"] for r, p in files_of(data, home))
         except _UNREADABLE:
             return None
         return data if same else None

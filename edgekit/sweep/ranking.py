@@ -68,8 +68,9 @@ def verdicts(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
             continue
         words = f"On {device} the fastest of {len(ranked)} is {_words(ranked[0])}"
         known = [row for row in ranked if accuracy(row) is not None]
-        if known:
-            words += f"; the most accurate is {_words(max(known, key=lambda row: (accuracy(row), -row['rank'])))}"
+        best = max(known, key=lambda row: (accuracy(row), -row["rank"]), default=None)
+        if best is not None:
+            words += "; none is more accurate" if best is ranked[0] else f"; the most accurate is {_words(best)}"
         flagged = "" if all(row["valid"] for row in ranked) else " Some of these timings are not valid."
         said.append(f"{words}.{flagged}")
     return tuple(said)
@@ -116,6 +117,6 @@ def accuracy(row: Mapping[str, Any]) -> float | None:
 
 def _words(row: Mapping[str, Any]) -> str:
     name = row["artifact"].replace("\\", "/").rpartition("/")[2]
-    found, plural = accuracy(row), "s" if row["threads"] > 1 else ""
-    told = "" if found is None else f", {100 * found:.2f} % right"
+    plural = "s" if row["threads"] > 1 else ""
+    told = "".join(f", {metric} {100 * row['metrics'][metric]:.2f} %" for metric in METRICS if metric in row["metrics"])
     return f"{name} in {row['engine']} with {row['threads']} thread{plural}: {row['figure']['ms']:.4g} ms{told}"

@@ -18,9 +18,9 @@ from edgekit.measure.benchmark import to_json as benchmark_json
 from edgekit.measure.host import host_facts
 from edgekit.measure.settings import DeviceRun
 from edgekit.results import envelope
-from edgekit.sweep.kept import Kept
+from edgekit.sweep.kept import Kept, files_of
 from edgekit.sweep.lanes import measured
-from edgekit.sweep.plan import Cell, Sweep, cells, conversions
+from edgekit.sweep.plan import MODELS, Cell, Sweep, cells, conversions
 from edgekit.sweep.ranking import answers_otherwise, rows, verdicts
 from edgekit.sweep.site import Here, Site
 from edgekit.sweep.turns import Turns, machine_of
@@ -116,8 +116,8 @@ class _Run:
         )
 
     def _convert(self) -> list[Artifact]:
-        wanted = conversions(self._asked, self._kept.folder)
-        found = {c.kept: self._kept.find_files(c.kept, c.asked) for c in wanted}
+        wanted, home = conversions(self._asked, self._kept.folder), self._kept.folder / MODELS
+        found = {c.kept: self._kept.find_files(c.kept, c.asked, home) for c in wanted}
         missing = [c for c in wanted if found[c.kept] is None]
         self._tell_skipped(len(wanted) - len(missing), len(wanted), "conversions")
         by_source = {c.request.source: c for c in missing}
@@ -131,7 +131,7 @@ class _Run:
             self._announce(f"converted {conversion.name}")
         records = [data for data in found.values() if data is not None]
         self._notes += [note for data in records for note in data["notes"]]
-        paths = [Path(row["artifact"]) for data in records for row in data["results"]]
+        paths = [path for data in records for _, path in files_of(data, home)]
         return open_artifacts(paths) if paths else []
 
     def _open_data(self) -> Any:
@@ -162,13 +162,16 @@ class _Run:
         self._tell_skipped(int(data is not None), 1, "evaluations")
         if data is None:
             try:
-                results = self._accuracies([artifact.path for artifact in artifacts], dataset)
+                found = self._accuracies([artifact.path for artifact in artifacts], dataset)
             except EdgekitError as error:
                 self._fail("evaluating", error)
                 return []
-            data = self._kept.keep(ACCURACY, depends, envelope("evaluate", results, host=self._host))
-        results = data["results"]
-        return list(results)
+            data = self._kept.keep(ACCURACY, depends, envelope("evaluate", found, host=self._host))
+        results: list[dict[str, Any]] = data["results"]
+        count, seen = results[0]["n"], results[0]["left_out"]
+        without = f", without {seen:,} that calibrated or trained one of the files" if seen else ""
+        self._notes.append(f"Accuracies are those of {count:,} items of {results[0]['data']}{without}.")
+        return results
 
     def _accuracies(self, paths: Sequence[Path], dataset: Any) -> list[dict[str, Any]]:
         from edgekit.measure.evaluate import evaluate
