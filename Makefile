@@ -17,7 +17,7 @@ export EDGEKIT_DATA := $(abspath ../shared/data)
 endif
 endif
 
-.PHONY: help setup quickstart test test-slow test-all-pythons lint types fmt aarch64 bench fuzz
+.PHONY: help setup quickstart test test-slow test-all-pythons lint types fmt aarch64 pi bench fuzz
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ fuzz: $(STAMP) ## damaged files for FUZZ_SECONDS through every reader, then 1,90
 
 aarch64: $(STAMP) ## an aarch64 Debian with the engines in build/, for tests and benchmarks on an emulated ARM CPU
 	$(BIN)/python benchmarks/aarch64/sysroot.py
+
+pi: $(STAMP) ## an aarch64 Debian in build/ that tests start as a Raspberry Pi and reach over SSH
+	PYTHONPATH=benchmarks $(BIN)/python -m aarch64.pi_root
 
 BENCHMARKS := startup int8_accuracy conversion_time latency_overhead litert_benchmark best_engine engine_table
 BENCHMARKS += graph_nms training_speed demo_pipeline

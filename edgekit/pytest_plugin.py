@@ -20,6 +20,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--edgekit``."""
     group = parser.getgroup("edgekit", "accuracy regression tests of models")
     group.addoption("--edgekit", action="store_true", help=f"Also run the lines of every {_CONFIG} as tests.")
+    group.addoption(
+        "--edgekit-device", default="local", metavar="URI", help="Where models run, such as ssh://pi. [local]"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -78,7 +81,8 @@ class CheckFile(pytest.File):
 
         if self._outcome is None:
             try:
-                self._outcome = {(line.file, line.name): line for line in check(self.path).lines}
+                report = check(self.path, device=self.config.getoption("--edgekit-device"))
+                self._outcome = {(line.file, line.name): line for line in report.lines}
             except EdgekitError as error:
                 self._outcome = error
         if isinstance(self._outcome, Exception):

@@ -15,8 +15,12 @@ from edgekit.runtimes import Array
 class Board(LinkedDevice):
     """``board``, or one that has something: ``board://gone``, ``board://wrong``, ``board://hot``, ``board://emulated``."""
 
+    throttled: tuple[str, ...] = ()
+
     def __init__(self, uri: str) -> None:
         self.ails = uri.partition("://")[2]
+        if self.ails == "hot":
+            self.throttled = ("throttled",)
         command = ["sh", "-c", f"cd / && env -u PYTHONPATH {start_words(sys.executable)}"]
         if self.ails == "gone":
             command = ["sh", "-c", "echo gone >&2; exit 3"]
@@ -30,8 +34,7 @@ class Board(LinkedDevice):
     def state(self) -> State:
         """Its state, hot or not."""
         state = super().state()
-        throttled = ("throttled",) if self.ails == "hot" else ()
-        return replace(state, conditions=replace(state.conditions, throttled=throttled))
+        return replace(state, conditions=replace(state.conditions, throttled=self.throttled))
 
     @contextmanager
     def bench(self) -> Iterator[LinkedBench]:

@@ -2,12 +2,15 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from pi_stand_in import Pi
 
 # The first example of a property pays for imports and a busy machine for all of them: time says nothing about the code.
 settings.register_profile("edgekit", deadline=None)
@@ -244,3 +247,12 @@ def staged_bundle(tmp_path_factory: pytest.TempPathFactory, odd_photo: Path) -> 
     folder = tmp_path_factory.mktemp("staged")
     make_bundle([two_stage(folder)], folder / "s.zip", inputs=[odd_photo])
     return folder / "s.zip"
+
+
+@pytest.fixture(scope="session")
+def pi() -> "Iterator[Pi]":
+    """A Raspberry Pi with numpy and the engines, for tests that take away what they bring; see pi_stand_in.py."""
+    from pi_stand_in import start_pi
+
+    with start_pi(with_engines=True) as board:
+        yield board

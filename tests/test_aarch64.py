@@ -157,7 +157,7 @@ def test_kernels_other_than_xnnpack_are_not_compared(pi: Place, tiny_models: Pat
     """Where the guest cannot list its CPUs, LiteRT leaves XNNPACK out and says nothing."""
     root = tmp_path / "root"
     describe_cpu(FOLDER, "cortex-a72", root, cores="none")
-    command = tuple(word.replace(str(FOLDER / "cortex-a72"), str(root)) for word in pi.command)
+    command = tuple(word.replace(str(FOLDER.resolve() / "cortex-a72"), str(root)) for word in pi.command)
     blind = Place(name="blind", command=command, environment={})
     with pytest.raises(CheckFailedError) as caught:
         run(blind, tiny_models / "convnet_int8.tflite", images(1))

@@ -10,6 +10,10 @@ from bundles import damage_layer, seal, unpack
 
 from edgekit.bundle import make_bundle
 from edgekit.errors import EdgekitError
+from edgekit.formats.tflite_objects import open_model, save_model
+from edgekit.formats.tflite_ops import OPERATORS
+from edgekit.measure.inspect import inspect
+from edgekit.measure.tflite_versions import TFLITE_RUNTIME_2_14
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -82,13 +86,48 @@ def test_a_32_bit_board_verifies_a_float_file_and_predicts(pi3: Place, unpacked:
 
 
 @pytest.mark.shared_data
-def test_a_32_bit_board_verifies_an_8_bit_file_within_its_limits(pi3: Place, shared_data: Path, tmp_path: Path) -> None:
+def test_a_32_bit_board_verifies_float_and_8_bit_files_together(pi3: Place, shared_data: Path, tmp_path: Path) -> None:
     """Of a real size: in the built-in kernels for 32 bits a dense layer of a handful of inputs ends the process."""
-    make_bundle([shared_data / "models" / "resnet8_cifar10_int8.tflite"], tmp_path / "b.zip", samples=8)
+    files = [shared_data / "models" / f"resnet8_cifar10_{kind}.tflite" for kind in ("float", "int8")]
+    make_bundle(files, tmp_path / "b.zip", samples=8)
+    for file in files:
+        assert inspect(file, target="pi3-32").misfits == ()
     done = on(pi3, unpack(tmp_path / "b.zip", tmp_path), "verify")
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "verified"), done.stdout + done.stderr
-    assert "tflite-runtime 2.14.0 (built-in), made by litert" in done.stdout
-    assert "within its limits" in done.stdout
+    said = {line.split(": ")[0]: line for line in done.stdout.splitlines() if ": outputs: " in line}
+    assert list(said) == [f"ok  {file.name}" for file in files]
+    for line in said.values():
+        assert "tflite-runtime 2.14.0 (built-in), made by litert" in line
+        assert line.endswith("within its limits")
+    assert "the same class for 100%" in said[f"ok  {files[0].name}"]
+
+
+@pytest.mark.parametrize("op", ["CONV_2D", "FULLY_CONNECTED", "SOFTMAX"])
+def test_a_32_bit_board_runs_what_inspect_lets_pass_and_nothing_newer(
+    op: str, pi3: Place, tiny_models: Path, tmp_path: Path
+) -> None:
+    """Both files run at the desk, and differ in one number."""
+    newest = TFLITE_RUNTIME_2_14[op]
+    bundles = {}
+    for version in (newest, newest + 1):
+        model = open_model(tiny_models / "convnet.tflite")
+        (code,) = (each for each in model.operatorCodes if each.builtinCode == OPERATORS.index(op))
+        code.version = version
+        save_model(model, tmp_path / "m.tflite")
+        misfits = inspect(tmp_path / "m.tflite", target="pi3-32").misfits
+        assert [str(each).split(" (")[0] for each in misfits] == (
+            [] if version == newest else [f"{op} has version {version}, the engine stops at {newest}"]
+        )
+        make_bundle([tmp_path / "m.tflite"], tmp_path / f"{version}.zip", samples=2)
+        bundles[version] = unpack(tmp_path / f"{version}.zip", tmp_path / str(version))
+    taken = on(pi3, bundles[newest], "verify")
+    assert (taken.returncode, taken.stdout.splitlines()[-1]) == (0, "verified"), taken.stdout + taken.stderr
+    refused = on(pi3, bundles[newest + 1], "verify")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(
+        "bundle: m.tflite cannot be loaded in tflite-runtime 2.14.0: "
+        f"Didn't find op for builtin opcode '{op}' version '{newest + 1}'."
+    )
 
 
 def test_a_32_bit_board_has_no_engine_for_onnx(pi3: Place, unpacked: Path) -> None:

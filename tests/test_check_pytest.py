@@ -108,6 +108,12 @@ def test_what_cannot_be_measured_fails_every_line(folder: Path) -> None:
     assert f"{folder}/{MODEL} does not exist; check the path." in done.stdout
 
 
+def test_the_device_is_an_option(folder: Path) -> None:
+    done = run_pytest(folder, "--edgekit", "--edgekit-device", "ssh://pi", "edgekit.toml", "-k", "size")
+    assert done.returncode == 1
+    assert "baseline.json was measured on local, and this check is of ssh://pi; give --device local, or" in done.stdout
+
+
 def test_several_processes_at_once_are_refused(folder: Path) -> None:
     done = run_pytest(folder, "--edgekit", "-n", "2", plugins=("xdist",))
     assert done.returncode == 4

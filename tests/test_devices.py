@@ -1,16 +1,19 @@
 """Devices by their address, and the one interface that all of them keep."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sshd import serving
 
 from edgekit.artifact import open_artifact
 from edgekit.devices import SCHEMES, Device, open_device
 from edgekit.devices.linked import LinkedDevice
 from edgekit.devices.local import LocalDevice
 from edgekit.devices.pipe import PipeLink, start_words
+from edgekit.devices.ssh import SSHDevice
 from edgekit.errors import DataError, DeviceError, InputError, MissingExtraError
 from edgekit.measure.sample_inputs import sample_inputs
 from edgekit.measure.settings import BenchmarkSettings, Job
@@ -21,9 +24,16 @@ ADDRESSES = {"local": "local", "ssh": "ssh://pi@raspberrypi.local:2222"}
 QUICK = BenchmarkSettings(threads=(1, 2), runs=6, warmup=1, min_duration_s=0, rounds=3)
 
 
-@pytest.fixture(params=["local", "piped"])
+@pytest.fixture
+def over_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
+    """This machine as a device that answers over SSH."""
+    with serving(tmp_path / "sshd", monkeypatch) as server:
+        yield SSHDevice(server.uri)
+
+
+@pytest.fixture(params=["local", "piped", "over_ssh"])
 def device(request: pytest.FixtureRequest) -> Device:
-    found: Device = LocalDevice() if request.param == "local" else request.getfixturevalue("piped")
+    found: Device = LocalDevice() if request.param == "local" else request.getfixturevalue(request.param)
     return found
 
 

@@ -100,6 +100,13 @@ def test_threads_of_this_process_are_counted(tmp_path: Path) -> None:
     assert found == [4, 1, None, None]
 
 
+def test_a_board_is_known_without_its_link_in_proc(pi: Path) -> None:
+    tree = pi / "sys/firmware/devicetree/base"
+    tree.mkdir(parents=True)
+    (pi / "proc/device-tree/model").rename(tree / "model")
+    assert host_facts(pi, firmware(""))["board"] == "Raspberry Pi 4 Model B Rev 1.5"
+
+
 def test_facts_of_this_machine_are_json() -> None:
     facts = host_facts()
     assert json.loads(json.dumps(facts)) == facts

@@ -17,7 +17,8 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 TARGETS = (
-    "quickstart", "test", "test-slow", "lint", "types", "bench", "fuzz", "aarch64", "test-all-pythons", "fmt", "setup",
+    "quickstart", "test", "test-slow", "lint", "types", "bench", "fuzz", "aarch64", "pi", "test-all-pythons", "fmt",
+    "setup",
 )  # fmt: skip
 FOLDERS = ("edgekit", "models", "converters", "demos", "docs", "tests", "benchmarks")
 
@@ -64,11 +65,12 @@ def test_a_setup_is_used_again_and_an_interrupted_one_is_not(tmp_path: Path) -> 
 def test_ci_calls_the_targets_of_the_makefile() -> None:
     called = re.findall(r"^make (.+)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
     assert [t for line in called for t in line.split()] == ["test", "lint", "types", "test-slow"]
-    for script in ("run", "aarch64", "screen", "test-all-pythons"):
+    for script in ("run", "aarch64", "pi", "screen", "test-all-pythons"):
         assert (ROOT / ".ci" / script).stat().st_mode & 0o111
-    for script in ("aarch64", "screen"):
+    for script in ("aarch64", "pi", "screen"):
         assert re.search(rf"^\.ci/{script} ", (ROOT / ".ci/run").read_text(), re.MULTILINE)
-    assert re.findall(r"^make (.+)$", (ROOT / ".ci/aarch64").read_text(), re.MULTILINE) == ["aarch64"]
+    for target in ("aarch64", "pi"):
+        assert re.findall(r"^make (.+)$", (ROOT / ".ci" / target).read_text(), re.MULTILINE) == [target]
 
 
 def test_the_version_is_the_same_everywhere() -> None:

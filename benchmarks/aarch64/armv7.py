@@ -4,12 +4,10 @@ Run: python -m aarch64.armv7 (in benchmarks/). It needs what `aarch64.sysroot` n
 Of the engines only tflite-runtime 2.14 has wheels for such boards; numpy, which has none, is Debian's.
 """
 
-import contextlib
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
+from aarch64.once import is_made, made_once
 from aarch64.places import Place, UnavailableError, emulator
 from aarch64.sysroot import PYTHON, require_debian, unpack_debian, unpack_wheels
 from edgekit.errors import EdgekitError
@@ -17,33 +15,25 @@ from edgekit.errors import EdgekitError
 FOLDER = Path(__file__).parents[2] / "build" / "armv7"
 _DEBIAN = (f"python{PYTHON}", "python3-numpy", "python3-pil", "libatomic1", "libstdc++6", "libgomp1")
 _ENGINE = "tflite-runtime==2.14.0"
-_STAMP = "built"
 _MULTIARCH = "arm-linux-gnueabihf"
 
 
 def build(folder: Path) -> Path:
     """The sysroot in ``folder``, made anew where there is none; `EdgekitError` says why not."""
-    if (folder / _STAMP).is_file():
-        return folder
+    return made_once(folder, _ENGINE, _make)
+
+
+def _make(folder: Path) -> None:
     require_debian("armv7")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=folder.parent))  # two may make it at the same time
-    try:
-        unpack_debian(made, _DEBIAN, architecture="armhf", what="armv7")
-        # numpy is Debian's, which the wheel must not bring again: there is none for this platform.
-        unpack_wheels(made, ["--no-deps", _ENGINE], ["manylinux_2_34_armv7l"], what="armv7")
-        (made / _STAMP).write_text(_ENGINE)
-        with contextlib.suppress(OSError):  # the other was first
-            made.rename(folder)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-    return folder
+    unpack_debian(folder, _DEBIAN, architecture="armhf", what="armv7")
+    # numpy is Debian's, which the wheel must not bring again: there is none for this platform.
+    unpack_wheels(folder, ["--no-deps", _ENGINE], ["manylinux_2_34_armv7l"], what="armv7")
 
 
 def armv7(folder: Path = FOLDER) -> Place:
     """A 32-bit ARM core with the sysroot in ``folder``."""
     qemu = emulator("qemu-arm-static")
-    if not (folder / _STAMP).is_file():
+    if not is_made(folder, _ENGINE):
         raise UnavailableError("There is no armv7 sysroot; run: PYTHONPATH=.:benchmarks python -m aarch64.armv7")
     root = folder.resolve() / "debian"
     libraries = [f"{root}/usr/lib/{_MULTIARCH}/{name}" for name in ("blas", "lapack", "")]

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgekit.errors import EdgekitError
@@ -23,7 +23,7 @@ SUITE = "bookworm"
 PYTHON = "3.11"  # of that suite
 ENGINES = ("ai-edge-litert", "onnxruntime")
 _DEBIAN = (f"python{PYTHON}", "libstdc++6", "libgomp1")
-_TAGS = ("_2_28", "_2_27", "2014")
+PLATFORMS = tuple(f"manylinux{tag}_aarch64" for tag in ("_2_28", "_2_27", "2014"))
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _STAMP = "built.json"
 
@@ -36,23 +36,33 @@ CPUS = {
         "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp",
     ),
 }
-_CORES = 4
+CORE_COUNT = 4
+CORES = f"0-{CORE_COUNT - 1}"
 
 
 def build(folder: Path) -> Path:
     """The sysroot in ``folder``, made anew unless it has this environment's engines; `EdgekitError` says why not."""
-    wanted = {name: importlib.metadata.version(name) for name in ENGINES}
+    wanted = engine_versions()
     if built_for(folder) == wanted:
         return folder
     require_debian("aarch64")
     shutil.rmtree(folder, ignore_errors=True)
     unpack_debian(folder, _DEBIAN, architecture="arm64", what="aarch64")
-    requirements = ["numpy", *(f"{name}=={version}" for name, version in wanted.items())]
-    unpack_wheels(folder, requirements, [f"manylinux{tag}_aarch64" for tag in _TAGS], what="aarch64")
+    unpack_wheels(folder, requirements(wanted), PLATFORMS, what="aarch64")
     for cpu in CPUS:
         describe_cpu(folder, cpu, folder / cpu)
     (folder / _STAMP).write_text(json.dumps(wanted))
     return folder
+
+
+def engine_versions() -> dict[str, str]:
+    """The engines' versions in this environment, which the emulated machines are to have too."""
+    return {name: importlib.metadata.version(name) for name in ENGINES}
+
+
+def requirements(engines: Mapping[str, str]) -> list[str]:
+    """What pip is asked for to have ``engines``, with numpy as they like it."""
+    return ["numpy", *(f"{name}=={version}" for name, version in engines.items())]
 
 
 def require_debian(what: str) -> None:
@@ -67,21 +77,26 @@ def built_for(folder: Path) -> dict[str, str] | None:
     return dict(json.loads(stamp.read_text())) if stamp.is_file() else None
 
 
-def describe_cpu(folder: Path, cpu: str, root: Path, *, cores: str = f"0-{_CORES - 1}") -> None:
-    """Make ``root`` a machine with ``cpu``: links to the Debian in ``folder``, and the texts of that CPU's kernel.
+def describe_cpu(folder: Path, cpu: str, root: Path, *, cores: str = CORES) -> None:
+    """Make ``root`` a machine with ``cpu``: links to the Debian in ``folder``, and the texts of that CPU's kernel."""
+    root.mkdir(parents=True)
+    for name in ("usr", "lib", "opt", "etc"):
+        (root / name).symlink_to(folder.resolve() / "debian" / name)
+    write_cpu(root, cpu, cores=cores)
+
+
+def write_cpu(root: Path, cpu: str, *, cores: str = CORES) -> None:
+    """What the kernel of a machine with ``cpu`` says of it in ``proc`` and ``sys`` below ``root``.
 
     ``cores`` is the list of CPUs; a text that is none makes XNNPACK give up.
     """
     part, features = CPUS[cpu]
-    root.mkdir(parents=True)
-    for name in ("usr", "lib", "opt", "etc"):
-        (root / name).symlink_to(folder.resolve() / "debian" / name)
     core = (
         f"BogoMIPS\t: 108.00\nFeatures\t: {features}\nCPU implementer\t: 0x41\nCPU architecture: 8\n"
         f"CPU variant\t: 0x0\nCPU part\t: {part}\nCPU revision\t: 3\n\n"
     )
     (root / "proc").mkdir()
-    (root / "proc/cpuinfo").write_text("".join(f"processor\t: {i}\n{core}" for i in range(_CORES)))
+    (root / "proc/cpuinfo").write_text("".join(f"processor\t: {i}\n{core}" for i in range(CORE_COUNT)))
     system = root / "sys/devices/system/cpu"
     system.mkdir(parents=True)
     for name in ("possible", "present"):
@@ -122,8 +137,14 @@ def unpack_debian(folder: Path, packages: Sequence[str], *, architecture: str, w
 
 def unpack_wheels(folder: Path, requirements: Sequence[str], platforms: Sequence[str], *, what: str) -> None:
     """The wheels of ``requirements`` for one of ``platforms`` unpacked into ``folder/debian/opt/edge``."""
-    wheels, target = folder / "wheels", folder / "debian/opt/edge"
-    target.mkdir(parents=True)
+    wheels = folder / "wheels"
+    download_wheels(wheels, requirements, platforms, what=what)
+    extract_wheels(wheels, folder / "debian/opt/edge")
+    shutil.rmtree(wheels)
+
+
+def download_wheels(wheels: Path, requirements: Sequence[str], platforms: Sequence[str], *, what: str) -> None:
+    """The wheels of ``requirements`` and of what they need, for one of ``platforms``, into the folder ``wheels``."""
     _call(
         [
             sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--only-binary=:all:",
@@ -133,10 +154,14 @@ def unpack_wheels(folder: Path, requirements: Sequence[str], platforms: Sequence
         dict(os.environ),
         what,
     )  # fmt: skip
+
+
+def extract_wheels(wheels: Path, target: Path) -> None:
+    """All files of the wheels in a folder, below ``target``."""
+    target.mkdir(parents=True)
     for wheel in sorted(wheels.glob("*.whl")):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(target)
-    shutil.rmtree(wheels)
 
 
 def _mirror() -> str:

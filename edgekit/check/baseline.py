@@ -9,6 +9,7 @@ from typing import Any
 
 from edgekit.check.budgets import require_schema
 from edgekit.codec import from_jsonable, to_jsonable
+from edgekit.devices.engines import LOCAL
 from edgekit.errors import InputError
 from edgekit.files import write_atomic
 from edgekit.measure.stats import Ratio
@@ -138,11 +139,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """The models' records by file as ``edgekit.toml`` names them; ``history`` tells of all baselines, newest last."""
+    """The models' records by file as ``edgekit.toml`` names them; ``history`` tells of all baselines, newest last.
+
+    All was measured on ``device``, whose CPU is ``machine``.
+    """
 
     schema_version: int = SCHEMA_VERSION
     metric: Metric
     machine: str
+    device: str = LOCAL
     reference_sha256: str | None
     data: DataRecord
     models: Mapping[str, ModelRecord]

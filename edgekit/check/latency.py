@@ -14,10 +14,14 @@ from edgekit.workers import Progress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratios:
-    """The p50 of each file to the reference's, and reasons not to rely on them: other work, heat, a changing clock."""
+    """The p50 of each file to the reference's, and reasons not to rely on them: other work, heat, a changing clock.
+
+    They are not ``comparable`` where the device was throttled or emulated.
+    """
 
     by_file: Mapping[str, Ratio]
     doubts: tuple[str, ...]
+    comparable: bool = True
 
 
 def time_against(
@@ -37,11 +41,15 @@ def time_against(
     """
     first = _timed(reference, files, settings, device=device, seed=0, progress=progress)
     slow = {file: path for file, path in files.items() if file in limits and first.by_file[file].low > limits[file]}
-    if not slow:
+    if not slow or not first.comparable:
         return first
     again = _timed(reference, slow, settings, device=device, seed=1, progress=progress)
     lower = {file: min(first.by_file[file], ratio, key=lambda r: r.low) for file, ratio in again.by_file.items()}
-    return Ratios(by_file={**first.by_file, **lower}, doubts=tuple(dict.fromkeys((*first.doubts, *again.doubts))))
+    return Ratios(
+        by_file={**first.by_file, **lower},
+        doubts=tuple(dict.fromkeys((*first.doubts, *again.doubts))),
+        comparable=again.comparable,
+    )
 
 
 def _timed(
@@ -60,4 +68,5 @@ def _timed(
     return Ratios(
         by_file={file: result.ratio_to_first for file, result in zip(files, results[1:], strict=True)},
         doubts=tuple(dict.fromkeys(flag for result in results for flag in result.flags)),
+        comparable=all(result.comparable for result in results),
     )

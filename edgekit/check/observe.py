@@ -14,10 +14,11 @@ from edgekit.check.budgets import Config, data_source, preprocess_option
 from edgekit.check.items import record_data, same_items
 from edgekit.check.latency import Ratios, time_against
 from edgekit.data import Dataset, Item, Part, item_digest, open_data
+from edgekit.devices import Device, open_device
+from edgekit.devices.engines import LOCAL
 from edgekit.measure.detectors import open_detectors
 from edgekit.measure.evaluate import Evaluation, evaluate_subjects
 from edgekit.measure.evaluate_detection import DetectionEvaluation, evaluate_detectors, require_boxes
-from edgekit.measure.host import host_facts
 from edgekit.measure.metrics import require_finite, wilson_interval
 from edgekit.measure.paired import mean_difference_interval
 from edgekit.measure.subjects import Subject, open_subjects
@@ -35,7 +36,8 @@ class Observation:
     """What was measured: a record for each model, on those items of ``data`` that are at ``places``.
 
     ``left_out`` items calibrated or trained one of the files. ``reference_sha256`` is that of the file that others were
-    timed against, None where nothing was timed; ``doubts`` are about the latencies.
+    timed against, None where nothing was timed; ``doubts`` are about the latencies, which are there where they are
+    ``comparable``: not on a device that was throttled or emulated. ``host`` are the facts of ``device``.
     """
 
     metric: Metric
@@ -45,6 +47,8 @@ class Observation:
     models: Mapping[str, ModelRecord]
     reference_sha256: str | None
     doubts: tuple[str, ...]
+    comparable: bool
+    device: str
     host: Mapping[str, Any]
 
 
@@ -54,28 +58,35 @@ def observe(
     *,
     known: DataRecord | None = None,
     data_dir: Path | None = None,
-    device: str = "local",
+    device: str = LOCAL,
     progress: Progress = silent,
 ) -> Observation:
     """Measure the models of ``config``, whose paths start in ``folder``, on the items of ``known`` or newly drawn ones.
 
-    Errors: `DataError` where the data are not those of ``known``, `ArtifactError` for files, as in `evaluate`.
+    All of it happens on ``device``. Errors: `DataError` where the data are not those of ``known``, `ArtifactError` for
+    files, as in `evaluate`.
     """
     timed = [model.file for model in config.models if config.timed(model.file)]
     reference = open_artifact(folder / config.latency.reference) if config.latency is not None and timed else None
     dataset = open_data(data_source(config.data, folder), part=Part.EVALUATION, data_dir=data_dir)
-    seen = _look(config, folder, dataset, known, progress)  # what ran the files is gone before anything is timed
+    with open_device(device) as where:  # what runs the files there is gone before anything is timed
+        host = where.host()
+        seen = _look(config, folder, dataset, known, where, progress)
     ratios = _latencies(config, folder, timed, device=device, progress=progress)
     records = {model.file: record for model, record in zip(config.models, seen.records, strict=True)}
+    if ratios.comparable:
+        records |= {file: replace(records[file], latency=ratio) for file, ratio in ratios.by_file.items()}
     return Observation(
         metric=seen.metric,
         data=seen.data,
         places=seen.places,
         left_out=seen.left_out,
-        models=records | {file: replace(records[file], latency=ratio) for file, ratio in ratios.by_file.items()},
+        models=records,
         reference_sha256=None if reference is None else reference.sha256,
         doubts=ratios.doubts,
-        host=host_facts(),
+        comparable=ratios.comparable,
+        device=device,
+        host=host,
     )
 
 
@@ -90,7 +101,9 @@ class _Seen:
     records: tuple[ModelRecord, ...]
 
 
-def _look(config: Config, folder: Path, dataset: Dataset, known: DataRecord | None, progress: Progress) -> _Seen:
+def _look(
+    config: Config, folder: Path, dataset: Dataset, known: DataRecord | None, where: Device, progress: Progress
+) -> _Seen:
     asked = config.data
     metric = Metric.TOP1 if dataset.boxes is None and asked.decoder is None else Metric.MAP
     chosen = dataset if known is None else same_items(dataset, asked, known)
@@ -100,13 +113,15 @@ def _look(config: Config, folder: Path, dataset: Dataset, known: DataRecord | No
     paths = [folder / model.file for model in config.models]
     if metric is Metric.TOP1:
         require_labels(dataset)
-        subjects = open_subjects(paths, preprocess=preprocess, labels=labels, threads=1)
+        subjects = open_subjects(paths, preprocess=preprocess, labels=labels, threads=1, device=where)
         answers = evaluate_subjects(subjects, chosen, samples=samples, seed=asked.seed, progress=progress)
         indices, left_out = answers.indices, answers.left_out
         records = [_of_classifier(entry) for entry in answers.entries]
     else:
         truth, names = require_boxes(chosen)
-        detectors = open_detectors(paths, preprocess=preprocess, labels=labels, decoder=asked.decoder, threads=1)
+        detectors = open_detectors(
+            paths, preprocess=preprocess, labels=labels, decoder=asked.decoder, threads=1, device=where
+        )
         subjects = tuple(detector.subject for detector in detectors)
         found = evaluate_detectors(detectors, chosen, samples=samples, seed=asked.seed, progress=progress)
         indices, left_out = found.indices, found.left_out

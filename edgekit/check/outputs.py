@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 from edgekit.check.run import CheckReport
 from edgekit.check.verdicts import Verdict
 from edgekit.codec import to_jsonable
+from edgekit.devices.engines import LOCAL
 from edgekit.errors import printable
 from edgekit.results import envelope
 
@@ -30,7 +31,8 @@ def title(report: CheckReport) -> str:
     """What was checked, on what, and since when."""
     last = report.baseline.history[-1].when if report.baseline.history else "an unknown day"
     what = f"{len(report.seen.places):,} items of {report.baseline.data.name}"
-    return printable(f"Check on {what} against the baseline of {last}")
+    where = "" if report.seen.device == LOCAL else f", on {report.seen.device},"
+    return printable(f"Check on {what}{where} against the baseline of {last}")
 
 
 def to_json(report: CheckReport) -> dict[str, Any]:
@@ -42,6 +44,7 @@ def to_json(report: CheckReport) -> dict[str, Any]:
             "format": record.format,
             "recipe": record.recipe,
             "engine": record.engine,
+            "device": report.seen.device,
             "model_bytes": record.model_bytes,
             "data": report.baseline.data.name,
             "n": len(report.seen.places),

@@ -22,6 +22,7 @@ def recorded(seen: Observation, reason: str, history: Sequence[Change] = ()) -> 
     return Baseline(
         metric=seen.metric,
         machine=machine(seen),
+        device=seen.device,
         reference_sha256=seen.reference_sha256,
         data=seen.data,
         models=seen.models,

@@ -8,7 +8,8 @@ from edgekit.check.budgets import CONFIG, Config, read_config
 from edgekit.check.judge import Line, judge
 from edgekit.check.observe import Observation, observe
 from edgekit.check.recording import doubts, machine, recorded
-from edgekit.errors import CheckFailedError, InputError, printable
+from edgekit.devices.engines import LOCAL
+from edgekit.errors import CheckFailedError, DeviceError, InputError, printable
 from edgekit.workers import Progress, silent
 
 
@@ -32,17 +33,23 @@ def check(
     config_path: Path = Path(CONFIG),
     *,
     data_dir: Path | None = None,
-    device: str = "local",
+    device: str = LOCAL,
     progress: Progress = silent,
 ) -> CheckReport:
     """Measure again what ``config_path`` names, and judge it by its budgets against its baseline.
 
-    Errors: `InputError` for a configuration or a baseline that is missing, damaged or does not belong to the other,
-    `DataError` for data that have changed.
+    Errors: `InputError` for a configuration or a baseline that is missing, damaged, does not belong to the other or is
+    of another device, `DataError` for data that have changed, `DeviceError` for latencies that cannot be judged.
     """
     config, baseline = opened(config_path)
+    if device != baseline.device:
+        raise InputError(
+            f"{config.baseline} was measured on {baseline.device}, and this check is of {device}; give --device "
+            f"{baseline.device}, or record a new baseline with: edgekit check --update --reason TEXT --device {device}."
+        )
     folder = config_path.parent
     seen = observe(config, folder, known=baseline.data, data_dir=data_dir, device=device, progress=progress)
+    _require_comparable(seen)
     return CheckReport(
         folder=folder,
         baseline=baseline,
@@ -57,16 +64,20 @@ def update(
     *,
     reason: str,
     data_dir: Path | None = None,
-    device: str = "local",
+    device: str = LOCAL,
     progress: Progress = silent,
 ) -> Change:
-    """Measure what ``config_path`` names; that becomes the baseline, and the ``reason`` is added to its history."""
+    """Measure what ``config_path`` names; that becomes the baseline, and the ``reason`` is added to its history.
+
+    Errors as those of `check`; the device may be another one than before.
+    """
     if not reason.strip():
         raise InputError("A new baseline needs a reason; say why with --reason TEXT.")
     config = read_config(config_path)
     path = config_path.parent / config.baseline
     history = read_baseline(path).history
     seen = observe(config, config_path.parent, data_dir=data_dir, device=device, progress=progress)
+    _require_comparable(seen)
     made = recorded(seen, reason, history)
     write_baseline(path, made)
     return made.history[-1]
@@ -93,6 +104,14 @@ def require_no_regression(report: CheckReport) -> None:
     if report.regressed:
         names = ", ".join(line.title for line in report.regressed)
         raise CheckFailedError(f"{len(report.regressed)} of {len(report.lines)} lines got worse: {names}.")
+
+
+def _require_comparable(seen: Observation) -> None:
+    if not seen.comparable:
+        raise DeviceError(
+            f"Latencies on {seen.device} cannot be judged, {'; '.join(seen.doubts)}; leave max_p50_ratio out, or check "
+            "on a device in its usual state."
+        )
 
 
 def _remarks(config: Config, baseline: Baseline, seen: Observation) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from edgekit.check.recording import doubts, recorded
 from edgekit.check.template import render
 from edgekit.check.verdicts import LEAST_DIFFERING
 from edgekit.data import KNOWN, Part, open_data
+from edgekit.devices.engines import LOCAL
 from edgekit.errors import InputError
 from edgekit.files import Staging, refuse_existing
 from edgekit.measure.stats import Ratio
@@ -55,9 +56,10 @@ def init(
     threads: int = 1,
     data_dir: Path | None = None,
     force: bool = False,
+    device: str = LOCAL,
     progress: Progress = silent,
 ) -> Started:
-    """Measure the model files at ``paths`` and write ``edgekit.toml`` and the baseline into ``output_dir``.
+    """Measure the model files at ``paths`` on ``device``; ``edgekit.toml`` and the baseline go into ``output_dir``.
 
     Latencies are ratios to ``reference``, or where none is named to the first float32 file, else the first of all. The
     other options are those of `edgekit.measure.evaluate.evaluate`. `InputError` where the files exist, without
@@ -86,7 +88,7 @@ def init(
         config = replace(config, latency=timing)
     unlimited = dict.fromkeys((name for name in names if name != timing.reference), math.inf)  # what has one is timed
     with Staging(output_dir) as stage:  # which makes the folder that paths start in
-        seen = observe(_limited(config, unlimited), output_dir, data_dir=data_dir, progress=progress)
+        seen = observe(_limited(config, unlimited), output_dir, data_dir=data_dir, device=device, progress=progress)
         least = least_drop(len(seen.data.indices), seen.metric)
         config, text = _with_limits(config, seen, least)
         (stage.path / CONFIG).write_text(text, encoding="utf-8")
@@ -96,7 +98,7 @@ def init(
         config=output_dir / CONFIG,
         baseline=output_dir / config.baseline,
         seen=seen,
-        notes=(least, *_unwatched(config), *doubts(seen)),
+        notes=(least, *_unwatched(config, seen), *doubts(seen)),
     )
 
 
@@ -104,6 +106,8 @@ def _with_limits(config: Config, seen: Observation, least: str) -> tuple[Config,
     """``config`` with the limits that follow from what was ``seen``, and its text."""
     ratios = {file: record.latency for file, record in seen.models.items() if record.latency is not None}
     config = _limited(config, {file: _allowed(ratio) for file, ratio in ratios.items()})
+    if not seen.comparable:
+        config = replace(config, latency=None)
     if seen.metric is Metric.MAP:  # whose outputs are not compared
         config = replace(config, budgets=replace(DEFAULTS, min_sqnr_db=None))
     measured = {file: f"measured: {r.value:.3g} ({r.low:.3g} to {r.high:.3g})" for file, r in ratios.items()}
@@ -145,7 +149,9 @@ def _allowed(ratio: Ratio) -> float:
     return math.ceil(100 * max(_SLACK * ratio.value, _SLACK_OF_HIGH * ratio.high)) / 100
 
 
-def _unwatched(config: Config) -> tuple[str, ...]:
+def _unwatched(config: Config, seen: Observation) -> tuple[str, ...]:
+    if not seen.comparable:
+        return (f"Latency is not checked, since times on {seen.device} are not comparable.",)
     if config.latency is not None:
         return ()
     return (

@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "sweep": ("edgekit.cli.sweep", "Measure models by recipes, engines, threads and devices."),
     "check": ("edgekit.cli.check", "Fail where a model got worse than its baseline."),
     "demo": ("edgekit.cli.demo", "Show a model at work on photos, clips or a camera."),
+    "device": ("edgekit.cli.device", "Name, check and prepare the devices that models run on."),
     "bundle": ("edgekit.cli.bundle", "Pack models with proof that they work on a device."),
     "report": ("edgekit.cli.report", "Draw the results in a folder as one HTML page."),
     "doctor": ("edgekit.cli.doctor", "Check this installation and machine."),

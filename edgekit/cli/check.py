@@ -20,6 +20,7 @@ from edgekit.cli.tables import print_table
 @click.option("--update", "renew", is_flag=True, help="Make what is measured now the baseline; needs --reason.")
 @click.option("--reason", metavar="TEXT", help="Why the baseline changes; it is kept.")
 @common.data_dir_option
+@common.device_option
 @common.json_option
 @common.written_option("--junit", "junit_file", "Write the lines as JUnit's XML to FILE.")
 @common.written_option("--markdown", "markdown_file", "Write the lines as a summary for GitHub to FILE.")
@@ -30,6 +31,7 @@ def command(
     renew: bool,
     reason: str | None,
     data_dir: Path | None,
+    device: str,
     json_file: str | None,
     junit_file: str | None,
     markdown_file: str | None,
@@ -49,14 +51,14 @@ def command(
     if reason is not None:
         if any((json_file, junit_file, markdown_file)):
             raise click.UsageError("--update judges nothing; leave out --json, --junit and --markdown.")
-        _renew(config, reason, data_dir)
+        _renew(config, reason, data_dir, device)
         return
     from edgekit.check import check, require_no_regression
     from edgekit.check.outputs import COLUMNS, marked, rows, title, to_json, to_junit, to_markdown
     from edgekit.files import write_atomic
 
     with common.progress_bar() as progress:
-        report = check(config, data_dir=data_dir, progress=progress)
+        report = check(config, data_dir=data_dir, device=device, progress=progress)
     for note in report.notes:
         common.say(note)
     common.say_left_out(report.seen.left_out, len(report.seen.places) + report.seen.left_out)
@@ -95,6 +97,7 @@ def command(
 @common.labels_option
 @common.decoder_option
 @common.threads_option
+@common.device_option
 @common.seed_option
 @common.force_option
 def start(
@@ -108,6 +111,7 @@ def start(
     labels: Path | None,
     decoder: str | None,
     threads: int | None,
+    device: str,
     seed: int,
     force: bool,
 ) -> None:
@@ -131,20 +135,22 @@ def start(
             threads=threads or 1,
             data_dir=data_dir,
             force=force,
+            device=device,
             progress=progress,
         )
     common.say_left_out(made.seen.left_out, len(made.seen.places) + made.seen.left_out)
     for note in made.notes:
         common.say(note)
     here = "" if made.config == Path("edgekit.toml") else f" --config {made.config}"
+    here += "" if device == "local" else f" --device {device}"
     common.say(f"Wrote {made.config} and {made.baseline}. Check with: edgekit check{here}")
 
 
-def _renew(config: Path, reason: str, data_dir: Path | None) -> None:
+def _renew(config: Path, reason: str, data_dir: Path | None, device: str) -> None:
     from edgekit.check import update
 
     with common.progress_bar() as progress:
-        change = update(config, reason=reason, data_dir=data_dir, progress=progress)
+        change = update(config, reason=reason, data_dir=data_dir, device=device, progress=progress)
     for file, model in change.models.items():
         common.say(f"{file}: {100 * model.metric:.2f} %, {model.model_bytes:,} bytes")
     common.say(f"Recorded a new baseline: {change.reason}")

@@ -27,9 +27,14 @@ Explain = Callable[[str, int | None], str]
 """From what the command wrote to standard error and its exit code, None while it runs, to one sentence."""
 
 
+def start_arguments(python: str) -> list[str]:
+    """The words that run the device's side with its interpreter ``python``."""
+    return [python, "-c", START, parcel().sha256]
+
+
 def start_words(python: str) -> str:
-    """The command line for a POSIX shell that runs the device's side with its interpreter ``python``."""
-    return shlex.join([python, "-c", START, parcel().sha256])
+    """The same as a command line for a POSIX shell."""
+    return shlex.join(start_arguments(python))
 
 
 class PipeLink:

@@ -1,55 +1,89 @@
 """A machine that answers over SSH, such as a Raspberry Pi, through the OpenSSH client and its configuration."""
 
-import re
-import shutil
-from urllib.parse import urlsplit
+import json
+import subprocess
+from collections.abc import Sequence
+from typing import Self
 
+from edgekit.codec import from_jsonable
+from edgekit.devices.agent.frames import Array, Json
+from edgekit.devices.link import Answer
 from edgekit.devices.linked import LinkedDevice
-from edgekit.devices.pipe import PipeLink, start_words
-from edgekit.errors import InputError, MissingExtraError
+from edgekit.devices.look import LOOK, Look
+from edgekit.devices.openssh import Connection, ssh_target
+from edgekit.devices.pipe import Explain, PipeLink, start_arguments
+from edgekit.devices.ssh_errors import explain_working
+from edgekit.errors import DeviceError, MissingExtraError
 
-PYTHON = "python3"
-CONNECT_S = 15
-_USER = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]*")
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:]+(%[A-Za-z0-9]+)?")
+LOOK_S = 60
+_MOST_TOLD = 1 << 16
 
 
 class SSHDevice(LinkedDevice):
-    """The device at ``ssh://[user@]host[:port]``; whatever the address leaves out is in ``~/.ssh/config``."""
+    """The device at ``ssh://[user@]host[:port]``; whatever the address leaves out is in ``~/.ssh/config``.
 
-    def __init__(self, uri: str) -> None:
-        target = ssh_target(uri)
-        if shutil.which("ssh") is None:
-            raise MissingExtraError(
-                "The OpenSSH client is not installed; install it, such as: apt install openssh-client"
+    ``python`` is the interpreter there, see `edgekit.devices.openssh.Connection`.
+    """
+
+    def __init__(self, uri: str, *, python: str | None = None) -> None:
+        self._target, self._python = ssh_target(uri), python
+        self._connection: Connection | None = None
+        super().__init__(uri, self._link)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection that all links share, made at the first use."""
+        if self._connection is None:
+            self._connection = self.enter_context(Connection(self.uri, self._target, python=self._python))
+        return self._connection
+
+    def __enter__(self) -> Self:
+        _ = self.connection
+        return self
+
+    def look(self) -> Look:
+        """What the device says of itself with nothing but its Python; `DeviceError` where it has none."""
+        command = self.connection.command(self.connection.python, "-c", LOOK, limit_s=LOOK_S)
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=LOOK_S,
+                start_new_session=True,
             )
-        command = ["ssh", *OPTIONS, *target, start_words(PYTHON)]
-        super().__init__(
-            uri, lambda: PipeLink(command, device=uri, explain=lambda told, code: explain(uri, told, code))
-        )
+        except subprocess.TimeoutExpired:
+            raise DeviceError(f"{self.uri} did not answer within {LOOK_S} s; see whether it is busy.") from None
+        if done.returncode:
+            raise DeviceError(self.explain(done.stderr[-_MOST_TOLD:].decode(errors="replace"), done.returncode))
+        try:
+            return from_jsonable(Look, json.loads(done.stdout), where=f"What {self.uri} says of itself")
+        except (ValueError, RecursionError):
+            raise DeviceError(f"{self.uri} says of itself what is no JSON: {done.stdout[:60]!r}; try again.") from None
+
+    def explain(self, told: str, code: int | None) -> str:
+        """One sentence for what the device's side said before it ended."""
+        return explain_working(self.uri, self.connection.python, told, code)
+
+    def _link(self) -> PipeLink:
+        command = self.connection.command(*start_arguments(self.connection.python))
+        return SSHLink(command, device=self.uri, explain=self.explain)
 
 
-OPTIONS = ("-T", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_S}", "-o", "ServerAliveInterval=5")
+class SSHLink(PipeLink):
+    """A link whose device can be given what it lacks by a command."""
 
+    def __init__(self, command: Sequence[str], *, device: str, explain: Explain) -> None:
+        super().__init__(command, device=device, explain=explain)
+        self._uri = device
 
-def ssh_target(uri: str) -> list[str]:
-    """The words for ``ssh`` that name the machine at ``uri``; `InputError` for an address that is none."""
-    wrong = InputError(
-        f"{uri!r} is no address of a machine; expected ssh://host, ssh://user@host or ssh://user@host:port."
-    )
-    try:
-        parts = urlsplit(uri)
-        port = parts.port
-    except ValueError:
-        raise wrong from None
-    user, host = parts.username, parts.hostname
-    more = parts.path.strip("/") or parts.query or parts.fragment or parts.password
-    if more or not host or not _HOST.fullmatch(host) or (user is not None and not _USER.fullmatch(user)):
-        raise wrong
-    return [*(["-p", str(port)] if port else []), *(["-l", user] if user else []), "--", host]
-
-
-def explain(uri: str, told: str, code: int | None) -> str:
-    """One sentence from what ``ssh`` said before it ended with ``code``."""
-    last = (told.splitlines() or ["no message"])[-1]
-    return f"{uri} was lost ({'still running' if code is None else f'exit code {code}'}): {last}."
+    def call(
+        self, operation: str, value: Json, arrays: Sequence[Array] = (), *, limit_s: float | None = None
+    ) -> Answer:
+        """As `edgekit.devices.link.Link.call`."""
+        try:
+            return super().call(operation, value, arrays, limit_s=limit_s)
+        except MissingExtraError as error:
+            missing = str(error).partition(" Run: ")[0].rstrip(".")
+            raise MissingExtraError(f"{missing}; run: edgekit device provision {self._uri}") from None

@@ -126,9 +126,10 @@ def evaluate(
     """Classify the same items with the model files at ``paths`` and compare with the labels of ``data``.
 
     A file comes once for each of ``engines`` that runs it, or in the engine of its format where none is named. It runs
-    on ``device``, and what it is fed is prepared here. Items that calibrated or trained any of the files, by the records
-    in their cards, are left out for all of them. ``samples`` items are drawn with ``seed``, all are used without it. ``preprocess`` is as in
-    `edgekit.feeding.resolve_preprocessing`. `InputError` or `DataError` when data and models do not fit each other.
+    on ``device``, and what it is fed is prepared here. Items that calibrated or trained any of the files, by the
+    records in their cards, are left out for all of them. ``samples`` items are drawn with ``seed``, all are used
+    without it. ``preprocess`` is as in `edgekit.feeding.resolve_preprocessing`. `InputError` or `DataError` when data
+    and models do not fit each other.
     """
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
     require_labels(dataset)

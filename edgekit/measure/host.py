@@ -68,9 +68,9 @@ def host_facts(root: Path = Path("/"), command: Command = run_command) -> dict[s
     now = read_conditions(root, command)
     return {
         "machine": platform.machine(),
-        "board": read_text(root / "proc/device-tree/model"),
+        "board": _device_tree(root, "model"),
         "revision": _revision(cpuinfo),
-        "soc": _soc(root),
+        "soc": (_device_tree(root, "compatible") or "").split("\0")[-1] or None,
         "cpu": _cpu_model(cpuinfo, command),
         "features": cpu_features(cpuinfo, command),
         "cores": os.cpu_count(),
@@ -143,6 +143,12 @@ def _words(cpuinfo: str, key: str) -> set[str]:
     return set(match[1].split()) if match else set()
 
 
+def _device_tree(root: Path, name: str) -> str | None:
+    """What the board calls itself (``model``), and its parts from the board to its chip (``compatible``)."""
+    # The first is a link to the second, which is there too where /proc is another machine's or a container's.
+    return read_text(root / "proc/device-tree" / name) or read_text(root / "sys/firmware/devicetree/base" / name)
+
+
 def _cpu_model(cpuinfo: str, command: Command) -> str | None:
     match = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     if match and "ARMv" not in match[1]:
@@ -151,15 +157,6 @@ def _cpu_model(cpuinfo: str, command: Command) -> str | None:
     if parts:
         return " + ".join(_ARM_PARTS.get(p, f"ARM part {p}") for p in parts)
     return command(["sysctl", "-n", "machdep.cpu.brand_string"]) if platform.system() == "Darwin" else None
-
-
-def _soc(root: Path) -> str | None:
-    """The chip as the device tree names it, such as ``brcm,bcm2711``: the board comes first, its chip last."""
-    for folder in ("proc/device-tree", "sys/firmware/devicetree/base"):  # a link to the other, where /proc is our own
-        compatible = read_text(root / folder / "compatible")
-        if compatible:
-            return compatible.split("\0")[-1]
-    return None
 
 
 def _revision(cpuinfo: str) -> str | None:

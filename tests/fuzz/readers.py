@@ -180,6 +180,8 @@ def read_check_baseline(path: Path) -> None:
         models={file: replace(record, latency=timed) for file, record in baseline.models.items()},
         reference_sha256=None,
         doubts=(),
+        comparable=True,
+        device="local",
         host={},
     )
     judge(config, baseline, seen)

@@ -1,0 +1,372 @@
+"""Devices over SSH, by a real server on this machine: what is shared, what ends, and one sentence for each failure."""
+
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sshd import Server, serving, wait_until
+
+from edgekit.artifact import open_artifact
+from edgekit.devices import openssh
+from edgekit.devices.openssh import Connection, ssh_target
+from edgekit.devices.ssh import SSHDevice
+from edgekit.errors import DeviceError, EdgekitError, InputError, MissingExtraError
+from edgekit.measure.sample_inputs import sample_inputs
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    with serving(tmp_path / "sshd", monkeypatch) as running:
+        yield running
+
+
+def failure(device: SSHDevice) -> str:
+    """The sentence with which a look at ``device`` through its agent ends."""
+    with pytest.raises(EdgekitError) as caught, device:
+        device.host()
+    return str(caught.value)
+
+
+# The address
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("ssh://pi", ["--", "pi"]),
+        ("ssh://Pi4.local/", ["--", "Pi4.local"]),
+        ("ssh://pi@10.0.0.7:2222", ["-p", "2222", "-l", "pi", "--", "10.0.0.7"]),
+        ("ssh://a.b-c@[fe80::1%eth0]:22", ["-p", "22", "-l", "a.b-c", "--", "fe80::1%eth0"]),
+    ],
+)
+def test_an_address_becomes_words_for_ssh(uri: str, words: list[str]) -> None:
+    assert ssh_target(uri) == words
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("ssh://", "ssh://-oProxyCommand=x", "ssh://-l@x", "ssh://x:0", "ssh://x:65536", "ssh://x:", "ssh://a b"),
+        *("ssh://x/home", "ssh://u:secret@x", "ssh://x?y", "ssh://x;reboot", "ssh://x\n", "ssh://[x]", "ssh:///x"),
+    ],
+)
+def test_what_is_no_address_is_refused(uri: str) -> None:
+    with pytest.raises(InputError) as caught:
+        SSHDevice(uri)
+    assert str(caught.value) == (
+        f"{uri!r} is no address of a machine; expected ssh://host, ssh://user@host or ssh://user@host:port."
+    )
+
+
+def test_a_missing_client_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingExtraError) as caught:
+        Connection("ssh://pi", ssh_target("ssh://pi"))
+    assert str(caught.value) == "The OpenSSH client is not installed; install it, such as: apt install openssh-client"
+
+
+# What is shared, and what ends
+
+
+def test_all_links_share_one_connection_beyond_the_servers_limit(server: Server, tiny_models: Path) -> None:
+    """A server takes ten sessions of a connection; further ones are connections of their own."""
+    artifact = open_artifact(tiny_models / "convnet_int8.tflite")
+    feed = sample_inputs(artifact.card, seed=3)
+    with SSHDevice(server.uri) as device:
+        device.host()
+        assert server.log.count("Accepted publickey") == 1
+        runtimes = [device.open(artifact) for _ in range(11)]
+        answers = [runtime.run(feed) for runtime in runtimes]
+        assert server.log.count("Accepted publickey") > 1
+    for answer in answers[1:]:
+        for name, values in answer.items():
+            np.testing.assert_array_equal(values, answers[0][name])
+    assert wait_until(lambda: not server.agents())
+    assert wait_until(lambda: not server.clients())
+
+
+def test_the_users_configuration_counts(server: Server) -> None:
+    """The port, the user and the key of the alias are in it, and what would be in the way is left out."""
+    with (server.folder / "ssh_config").open("a") as stream:
+        stream.write("  RemoteCommand echo no\n  LocalForward 1 localhost:1\n  LogLevel QUIET\n  ForwardX11 yes\n")
+    with SSHDevice("ssh://device") as device:
+        assert device.host()["packages"]["numpy"] == np.__version__
+
+
+def test_a_device_has_the_interpreter_that_is_named(server: Server) -> None:
+    path = server.python(
+        f'#!/bin/sh\nexport MARK="it\'s"\nexec {shlex.quote(sys.executable)} "$@"\n', "my $(odd) 'python"
+    )
+    (server.folder / "bin" / "python3").unlink()
+    with SSHDevice(server.uri, python=str(path)) as device:
+        assert device.connection.python == str(path)
+        assert device.host()["allowed_cpus"] >= 1
+
+
+@pytest.mark.parametrize("python", [None, "/opt/python"])
+@pytest.mark.parametrize("made_of", ["", "/opt/python", "/opt/other", None], ids=str)
+def test_a_whole_environment_is_used(server: Server, python: str | None, made_of: str | None) -> None:
+    """One that nothing else was named for, or that is made of what was named; one without its stamp is not whole."""
+    own = server.home / ".local/share/edgekit/venv"
+    (own / "bin").mkdir(parents=True)
+    (own / "bin/python").symlink_to(sys.executable)
+    if made_of is not None:
+        (own / "edgekit.made-of").write_text(made_of)
+    whole = made_of is not None and python in (None, made_of)
+    with SSHDevice(server.uri, python=python) as device:
+        assert device.connection.python == (str(own / "bin/python") if whole else python or "python3")
+
+
+def test_an_environment_whose_interpreter_is_gone_is_not_used(server: Server) -> None:
+    own = server.home / ".local/share/edgekit/venv"
+    (own / "bin").mkdir(parents=True)
+    (own / "bin/python").symlink_to("/nowhere")
+    (own / "edgekit.made-of").touch()
+    with SSHDevice(server.uri) as device:
+        assert device.connection.python == "python3"
+
+
+def benchmarking(server: Server, model: Path) -> "subprocess.Popen[str]":
+    """A benchmark of a minute, with its model at work over there."""
+    words = [sys.executable, "-m", "edgekit", "benchmark", str(model), "--device", server.uri, "--min-secs", "60"]
+    running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # The connection, the link that tells of the device, and that of the model.
+    assert wait_until(lambda: server.log.count("Starting session") >= 3), running.poll()
+    assert server.agents()
+    return running
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+def test_the_end_of_this_side_leaves_nothing_on_the_device(
+    server: Server, tiny_models: Path, sent: signal.Signals
+) -> None:
+    with benchmarking(server, tiny_models / "convnet_int8.tflite") as running:
+        running.send_signal(sent)
+        running.wait(timeout=30)
+        assert wait_until(lambda: not server.agents())
+        assert wait_until(lambda: not server.clients())
+        assert running.returncode == (130 if sent != signal.SIGKILL else -signal.SIGKILL)
+
+
+def test_a_lost_connection_is_one_sentence_and_leaves_nothing_on_the_device(server: Server, tiny_models: Path) -> None:
+    with benchmarking(server, tiny_models / "convnet_int8.tflite") as running:
+        server.cut()
+        _, told = running.communicate(timeout=30)
+        assert (running.returncode, told.splitlines()[-1]) == (
+            2,
+            f"edgekit: The connection to {server.uri} was lost in the midst of work, and what ran there ends by "
+            "itself; try again.",
+        )
+        assert wait_until(lambda: not server.agents())
+        assert wait_until(lambda: not server.clients())
+
+
+def test_the_count_of_what_is_left_sees_what_is_left(server: Server) -> None:
+    with SSHDevice(server.uri) as device:
+        device.host()
+        assert server.agents()
+        assert server.clients()
+
+
+# Failures before anything is done over there
+
+
+def test_a_refused_connection_is_one_sentence(server: Server) -> None:
+    server.process.kill()
+    server.process.wait()
+    assert failure(SSHDevice(server.uri)) == (
+        f"{server.uri} refuses the connection, so no SSH server listens there; start it on the device, such as: "
+        "sudo systemctl enable --now ssh, or mend the port."
+    )
+
+
+def test_an_unknown_name_is_one_sentence() -> None:
+    if shutil.which("ssh") is None:
+        pytest.skip("ssh is not installed; it is in Debian's package openssh-client")
+    assert failure(SSHDevice("ssh://nobody.invalid")) == (
+        "ssh://nobody.invalid is not known by that name here; look at its spelling, give its IP address, or name it in "
+        "~/.ssh/config."
+    )
+
+
+def test_a_machine_that_is_silent_is_one_sentence(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openssh, "SIGN_IN_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent_one:
+        uri = f"ssh://127.0.0.1:{silent_one.getsockname()[1]}"
+        assert failure(SSHDevice(uri)) == (
+            f"{uri} does not answer; see whether it is switched on, in the same network, and not behind a firewall."
+        )
+
+
+def test_an_unknown_host_key_is_one_sentence(server: Server) -> None:
+    (server.folder / "known_hosts").write_text("")
+    assert failure(SSHDevice(server.uri)) == (
+        f"The host key of {server.uri} is not known here; connect once by hand, compare its fingerprint and accept it: "
+        f"ssh -p {server.port} 127.0.0.1"
+    )
+    assert (server.folder / "known_hosts").read_text() == ""
+    assert "Accepted" not in server.log
+
+
+def test_another_host_key_is_one_sentence(server: Server) -> None:
+    other = (server.folder / "key.pub").read_text().split()[:2]
+    (server.folder / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {' '.join(other)}\n")
+    assert failure(SSHDevice(server.uri)) == (
+        f"{server.uri} shows another host key than the one that is known: it was set up anew, or another machine "
+        "answers in its place; compare the fingerprints by hand, and only then forget the old one: "
+        f"ssh-keygen -R '[127.0.0.1]:{server.port}'"
+    )
+    assert "Accepted" not in server.log
+
+
+def test_a_device_that_lets_nobody_in_is_one_sentence(server: Server) -> None:
+    (server.folder / "authorized").write_text("")
+    uri = f"ssh://nobody@127.0.0.1:{server.port}"
+    assert failure(SSHDevice(uri)) == (
+        f"{uri} lets this user in by no key; give it one: ssh-copy-id -p {server.port} nobody@127.0.0.1, "
+        "or name the key in ~/.ssh/config."
+    )
+
+
+def test_another_failure_is_told_in_the_words_of_ssh(server: Server) -> None:
+    (server.folder / "ssh_config").write_text("Nonsense yes\n")
+    assert failure(SSHDevice(server.uri)) == (
+        f"{server.uri} cannot be reached: {server.folder}/ssh_config: terminating, 1 bad configuration options "
+        "(ssh ended with 255)."
+    )
+
+
+def test_a_shell_that_talks_is_one_sentence(server: Server) -> None:
+    (server.folder / "bin" / "sh").unlink()
+    server.python("#!/bin/sh\necho Welcome home\n", "sh")
+    assert failure(SSHDevice(server.uri)) == (
+        f"{server.uri} says 'Welcome home' before it does what it is asked; let the files of its shell, such as "
+        "~/.bashrc, print nothing where the shell is not interactive."
+    )
+
+
+# Failures of what runs over there
+
+
+def test_a_missing_python_is_one_sentence(server: Server) -> None:
+    (server.folder / "bin" / "python3").unlink()
+    sentence = (
+        f"{server.uri} has no python3; install it there, such as: sudo apt install python3, or name one: "
+        "edgekit device add NAME URI --python PATH"
+    )
+    assert failure(SSHDevice(server.uri)) == sentence
+    with SSHDevice(server.uri) as device, pytest.raises(DeviceError) as caught:
+        device.look()
+    assert str(caught.value) == sentence
+
+
+def test_an_interpreter_that_is_no_program_is_one_sentence(server: Server) -> None:
+    path = server.python("")
+    path.chmod(0o644)
+    assert failure(SSHDevice(server.uri, python=str(path))) == (
+        f"{server.uri} cannot run {path}; name another interpreter: edgekit device add NAME URI --python PATH"
+    )
+
+
+def test_an_old_python_is_one_sentence(server: Server) -> None:
+    """An interpreter that says it is 3.8 ends before anything is sent."""
+    server.python(
+        f"#!{sys.executable}\nimport sys\nsys.version_info, sys.version = (3, 8, 10), '3.8.10 (old)'\n"
+        "del sys.argv[0:2]\nexec(sys.argv[0])\n"
+    )
+    assert failure(SSHDevice(server.uri)) == (
+        f"{server.uri} has Python 3.8.10; expected 3.9 or newer: install one there, and name it: "
+        "edgekit device add NAME URI --python PATH"
+    )
+    assert not (server.home / ".cache").exists()
+
+
+def test_a_python_2_is_one_sentence(server: Server) -> None:
+    server.python("#!/bin/sh\necho 'SyntaxError: invalid syntax' >&2\nexit 1\n")
+    assert failure(SSHDevice(server.uri)) == (
+        f"{server.uri} has a Python that is too old; expected 3.9 or newer: install one there, and name it: "
+        "edgekit device add NAME URI --python PATH"
+    )
+
+
+def test_a_missing_numpy_is_one_sentence(server: Server) -> None:
+    server.python(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -S "$@"\n')
+    assert failure(SSHDevice(server.uri)) == (
+        f"{server.uri} has Python but no numpy; run: edgekit device provision {server.uri}"
+    )
+
+
+def test_a_missing_engine_is_one_sentence(server: Server, tiny_models: Path, tmp_path: Path) -> None:
+    for name in ("numpy", "numpy.libs"):
+        (tmp_path / name).symlink_to(Path(np.__file__).parents[1] / name)
+    server.python(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(tmp_path))} exec {shlex.quote(sys.executable)} -S "$@"\n')
+    with SSHDevice(server.uri) as device, pytest.raises(MissingExtraError) as caught:
+        device.open(open_artifact(tiny_models / "convnet.onnx"))
+    assert str(caught.value) == (
+        f"On {server.uri}: No engine for .onnx files is installed; run: edgekit device provision {server.uri}"
+    )
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(server: Server) -> None:
+    server.python(f'#!/bin/sh\nXDG_CACHE_HOME=/dev/null exec {shlex.quote(sys.executable)} "$@"\n')
+    assert failure(SSHDevice(server.uri)) == (
+        f"{server.uri} cannot write to /dev/null/edgekit: Not a directory; give its user rights there, or set "
+        "XDG_CACHE_HOME on it to another folder."
+    )
+
+
+@pytest.fixture
+def small_disk(server: Server, tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte on which the device keeps what it is sent."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a small disk is mounted by root only")
+    server.python(f'#!/bin/sh\nXDG_CACHE_HOME={shlex.quote(str(disk))} exec {shlex.quote(sys.executable)} "$@"\n')
+    yield disk
+    words = ["umount", "--lazy", str(disk)]
+    subprocess.run(words, check=True)
+
+
+def test_a_full_disk_is_one_sentence(server: Server, small_disk: Path) -> None:
+    (small_disk / "film").write_bytes(bytes(1 << 20))
+    assert failure(SSHDevice(server.uri)) == (
+        f"The disk of {server.uri} is full; make room there, such as in {small_disk}/edgekit."
+    )
+
+
+def test_a_disk_that_a_model_fills_is_one_sentence(server: Server, small_disk: Path, tmp_path: Path) -> None:
+    model = tmp_path / "big.tflite"
+    model.write_bytes((Path(__file__).parent / "golden/models/convnet_int8.tflite").read_bytes() + bytes(1 << 20))
+    with SSHDevice(server.uri) as device:
+        with pytest.raises(DeviceError) as caught:
+            device.open(open_artifact(model))
+        assert str(caught.value).startswith(f"On {server.uri}: ")
+        assert "No space left on device" in str(caught.value)
+        assert device.host()["allowed_cpus"] >= 1  # the device goes on
+    assert list((small_disk / "edgekit/files").iterdir()) == []
+
+
+def test_a_look_that_is_no_json_is_one_sentence(server: Server) -> None:
+    server.python("#!/bin/sh\necho hello\n")
+    with SSHDevice(server.uri) as device, pytest.raises(DeviceError) as caught:
+        device.look()
+    assert str(caught.value) == rf"{server.uri} says of itself what is no JSON: b'hello\n'; try again."
+
+
+def test_a_device_that_is_busy_is_one_sentence(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgekit.devices.ssh.LOOK_S", 0.3)
+    server.python("#!/bin/sh\nexec cat /dev/zero >/dev/null\n")
+    with SSHDevice(server.uri) as device, pytest.raises(DeviceError) as caught:
+        device.look()
+    assert str(caught.value) == f"{server.uri} did not answer within 0.3 s; see whether it is busy."
+    assert wait_until(lambda: not server.agents())
