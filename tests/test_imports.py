@@ -37,6 +37,7 @@ DEVICE_VERBS = (
     "bundle",
     "check",
     "sweep",
+    "device",
 )
 
 FOLDERS = {"models": "edgekit.models", "converters": "edgekit.converters", "demos": "edgekit.demos"}

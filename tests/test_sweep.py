@@ -18,6 +18,7 @@ import pytest
 from boards import Board
 from command import edgekit
 from onnx import TensorProto, helper
+from sshd import serving, wait_until
 
 from edgekit.artifact import Format, open_artifact, with_card
 from edgekit.devices.linked import LinkedDevice
@@ -214,6 +215,23 @@ def test_the_command_goes_on_where_a_signal_ended_it(
     assert done.stderr.splitlines()[0] == f"{len(before)} of 4 cells done before"
     assert before.items() <= times(folder).items()
     assert {path.name for path in folder.iterdir()} == {SWEEP, *times(folder)}
+
+
+def test_a_machine_behind_ssh_and_this_one(
+    two: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path / "sshd", monkeypatch) as server:
+        words = ("sweep", *two, "--device", "local", "--device", server.uri, *WORDS, "-o", tmp_path / "out")
+        done = edgekit(*words, "--json", tmp_path / "told.json")
+        again = edgekit(*words)
+        assert wait_until(lambda: server.agents() == [])
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "told.json").read_bytes())["results"]
+    assert [(row["device"], row["rank"]) for row in found] == [
+        *(("local", 1), ("local", 2), (server.uri, 1), (server.uri, 2)),
+    ]
+    assert [row["answers"] and row["answers"]["identical"] for row in found] == [None, None, True, True]
+    assert again.stderr.splitlines()[0] == "4 of 4 cells done before"
 
 
 def test_two_sweeps_do_not_share_a_folder(two: tuple[Path, ...], tmp_path: Path) -> None:
