@@ -411,6 +411,26 @@ def test_models_are_converted_first_and_once(tmp_path: Path) -> None:
     assert "On local the fastest of 4 is " in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.slow
+def test_a_source_that_cannot_be_converted_stops_no_other(tmp_path: Path) -> None:
+    code = """
+import sys
+from convert_models import leaky
+model = leaky()
+model.save(sys.argv[1])
+model.layers[-1].set_weights([values * float("nan") for values in model.layers[-1].get_weights()])
+model.save(sys.argv[2])
+"""
+    files = tuple(tmp_path / f"{name}.keras" for name in ("good", "bad"))
+    subprocess.run([sys.executable, "-c", code, *files], check=True, cwd=Path(__file__).parent, capture_output=True)
+    asked = Sweep(files=files[::-1], settings=replace(QUICK, threads=(1,)), recipes=(Recipe(precision=Precision.FP32),))
+    report = sweep(asked, tmp_path / "out")
+    names = {Path(row["artifact"]).name for row in report.rows}
+    assert names == {"good.fp32.tflite", "good.fp32.onnx"}
+    assert len(report.failures) == 1
+    assert report.failures[0].startswith("converting bad: ")
+
+
 def test_a_damaged_source_is_refused_before_anything_is_done(two: tuple[Path, ...], tmp_path: Path) -> None:
     bad = tmp_path / "bad.keras"
     bad.write_bytes(b"PK")

@@ -3,24 +3,30 @@
 import itertools
 import os
 import signal
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 from distributed import Client, Nanny, Scheduler, SpecCluster, get_task_stream
 
 from edgekit.artifact import open_artifact
-from edgekit.errors import DeviceError, InputError, MissingExtraError
+from edgekit.converters import Request
+from edgekit.errors import ConversionError, DeviceError, InputError, MissingExtraError
 from edgekit.measure.settings import BenchmarkSettings, Job
+from edgekit.recipe import Precision, Recipe
 from edgekit.sweep import Sweep, sweep
 from edgekit.sweep.cluster import Cluster, ClusterDevice
 from edgekit.workers import silent
 
 QUICK = BenchmarkSettings(threads=(1,), runs=6, warmup=1, min_duration_s=0, rounds=3)
+FP32 = (Recipe(precision=Precision.FP32),)
 
 CLOCKS_S = 0.02
 """What dask's times of two jobs may be off by."""
@@ -94,6 +100,49 @@ def test_a_worker_that_dies_costs_time_and_no_cell(lab: str, jobs: list[Job]) ->
     assert (len(died), len(run.timings)) == (1, 1)
 
 
+@pytest.fixture
+def fragile() -> Iterator[str]:
+    """The address of a scheduler that gives a job up whose worker died once."""
+    worker = {"cls": Nanny, "options": {"nthreads": 1, "resources": {"local": 1}, "dashboard_address": None}}
+    options = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        SpecCluster(workers={0: worker}, scheduler={"cls": Scheduler, "options": options}, silence_logs=50) as cluster,
+    ):
+        yield cluster.scheduler_address
+
+
+def kill_worker_at_work(client: Client) -> None:
+    """Kill the process of the only worker as soon as it has begun with a job."""
+    (pid,) = client.run(os.getpid).values()
+    while not any(client.processing().values()):
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_job_that_is_given_up_is_one_sentence(
+    fragile: str, jobs: list[Job], tiny_models: Path, tmp_path: Path
+) -> None:
+    see = "see the logs of the scheduler and its workers, and start again."
+    long = replace(QUICK, min_duration_s=20)
+    with Cluster(fragile) as cluster, Client(fragile, set_as_default=False) as client:
+        killer = threading.Thread(target=kill_worker_at_work, args=(client,))
+        killer.start()
+        with pytest.raises(DeviceError) as caught:
+            cluster.open("local").measure(jobs, long, progress=silent)
+        killer.join()
+        assert str(caught.value) == f"The job for local was lost at {fragile}; {see}"
+        client.wait_for_workers(1, timeout=30)
+        killer = threading.Thread(target=kill_worker_at_work, args=(client,))
+        killer.start()
+        request = Request(source=tiny_models / "convnet.keras", recipes=FP32, output_dir=tmp_path)
+        ((given, outcome),) = cluster.convert([request], progress=silent)
+        killer.join()
+    assert given is request
+    assert isinstance(outcome, ConversionError)
+    assert str(outcome) == f"The conversion was lost at {fragile}; {see}"
+
+
 def test_a_worker_that_stays_away_is_one_sentence(lab: str, jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgekit.sweep.cluster.GONE_S", 0)
     with Cluster(lab) as cluster:
@@ -149,14 +198,10 @@ def test_workers_of_this_machine_end_with_the_sweep(tiny_models: Path, tmp_path:
 
 @pytest.mark.slow
 def test_models_are_converted_on_the_workers_without_devices(lab: str, tmp_path: Path) -> None:
-    import subprocess
-
-    from edgekit.recipe import Precision, Recipe
-
     code = "import sys; from convert_models import leaky; [leaky().save(path) for path in sys.argv[1:]]"
     sources = tuple(tmp_path / f"{name}.keras" for name in "ab")
     subprocess.run([sys.executable, "-c", code, *sources], check=True, cwd=Path(__file__).parent, capture_output=True)
-    asked = Sweep(files=sources, settings=QUICK, recipes=(Recipe(precision=Precision.FP32),))
+    asked = Sweep(files=sources, settings=QUICK, recipes=FP32)
     with Cluster(lab) as cluster, Client(lab, set_as_default=False) as client:
         with get_task_stream(client) as stream:
             report = sweep(asked, tmp_path / "out", site=cluster)

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from edgekit.cli import common
 from edgekit.cli.benchmark import command as benchmark
 from edgekit.cli.tables import print_table
 from edgekit.recipe import Recipe, parse_precision
+
+if TYPE_CHECKING:
+    from edgekit.sweep import Site, Sweep
 
 EXTENT = ("threads", "mode", "runs", "warmup", "min_secs", "cool_down")
 """What a sweep and a benchmark are told in the same words."""
@@ -46,7 +49,7 @@ def command(files: tuple[Path, ...], scheduler: str | None, output: Path, json_f
 
     asked, quiet = _asked(files, given), sys.stderr.isatty()  # the bar tells it there
     with contextlib.ExitStack() as stack:
-        site: Any = Here()
+        site: Site = Here()
         if scheduler is not None:
             from edgekit.sweep.cluster import Cluster
 
@@ -67,7 +70,7 @@ def command(files: tuple[Path, ...], scheduler: str | None, output: Path, json_f
     report.require_success()
 
 
-def _asked(files: tuple[Path, ...], given: dict[str, Any]) -> Any:
+def _asked(files: tuple[Path, ...], given: dict[str, Any]) -> "Sweep":
     from edgekit.measure.settings import BenchmarkSettings, Mode
     from edgekit.sweep import Sweep
     from edgekit.tasks import read_labels

@@ -38,6 +38,7 @@ _ADDRESS = re.compile(r"((tcp|tls)://)?[A-Za-z0-9._:%\[\]-]+:[0-9]+")
 CONNECT_S = 10
 GONE_S = 30.0
 """How long a worker may be away, such as one that its nanny starts again."""
+SEE_LOGS = "see the logs of the scheduler and its workers, and start again"
 LOOK_S = 1.0
 """How often it is looked whether a job still has a worker, and whether anybody still waits for it."""
 
@@ -76,8 +77,8 @@ class Cluster(contextlib.ExitStack):
                 progress("converting", done, len(futures))
                 try:
                     yield futures[future], future.result()
-                except self._lost as error:
-                    yield futures[future], ConversionError(f"The worker that converted it was lost: {error}.")
+                except self._lost:
+                    yield futures[future], ConversionError(f"The conversion was lost at {self._address}; {SEE_LOGS}.")
         finally:
             self._client.cancel(list(futures))
 
@@ -114,8 +115,8 @@ class Cluster(contextlib.ExitStack):
                 run: DeviceRun = future.result()
             finally:
                 future.cancel()
-        except self._lost as error:
-            raise DeviceError(f"The worker that reaches {uri} was lost: {error}.") from None
+        except self._lost:
+            raise DeviceError(f"The job for {uri} was lost at {self._address}; {SEE_LOGS}.") from None
         return run
 
     def reaching(self, uri: str) -> list[str]:
