@@ -108,10 +108,28 @@ def _another_model(asked: Sweep, _folder: Path) -> Sweep:
     return asked
 
 
-def _damaged_results(asked: Sweep, folder: Path) -> Sweep:
+def _changed_file(asked: Sweep, folder: Path, change: Callable[[bytes], bytes]) -> Sweep:
     (name,) = (name for name in times(folder) if name.startswith("convnet.onnx"))
-    (folder / name).write_bytes((folder / name).read_bytes()[:-20])
+    before = (folder / name).read_bytes()
+    (folder / name).write_bytes(change(before))
+    assert (folder / name).read_bytes() != before
     return asked
+
+
+def _damaged_results(asked: Sweep, folder: Path) -> Sweep:
+    return _changed_file(asked, folder, lambda data: data[:-20])
+
+
+def _other_figures(asked: Sweep, folder: Path) -> Sweep:
+    return _changed_file(asked, folder, lambda data: data.replace(b'"p50": ', b'"p50": 1'))
+
+
+def _no_object(asked: Sweep, folder: Path) -> Sweep:
+    return _changed_file(asked, folder, lambda _: b"[]")
+
+
+def _of_another_edgekit(asked: Sweep, folder: Path) -> Sweep:
+    return _changed_file(asked, folder, lambda data: data.replace(b'"edgekit": "', b'"edgekit": "9.'))
 
 
 @pytest.mark.parametrize(
@@ -120,6 +138,9 @@ def _damaged_results(asked: Sweep, folder: Path) -> Sweep:
         (_other_settings, {"convnet_int8.tflite", "convnet.onnx"}),
         (_another_model, {"convnet.onnx"}),
         (_damaged_results, {"convnet.onnx"}),
+        (_other_figures, {"convnet.onnx"}),
+        (_no_object, {"convnet.onnx"}),
+        (_of_another_edgekit, {"convnet.onnx"}),
     ],
 )
 def test_what_has_changed_is_measured_anew(

@@ -1,13 +1,15 @@
 """The finished pieces of a sweep: a JSON file each, which is there whole or not at all."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from edgekit import __version__
 from edgekit.files import sha256_file, write_atomic
 
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What results of another edgekit, or damaged ones, raise."""
 
 
@@ -17,7 +19,10 @@ def files_of(data: Mapping[str, Any], home: Path) -> Iterator[tuple[dict[str, An
 
 
 class Kept:
-    """The results in ``folder``. A piece is found again where all that it was ``asked`` for is the same."""
+    """The results in ``folder``. A piece is found again where all that it was ``asked`` for is the same.
+
+    A digest tells that nothing in its file was changed since; the version, that it is this edgekit's.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -25,8 +30,8 @@ class Kept:
     def find(self, name: str, asked: Mapping[str, Any]) -> dict[str, Any] | None:
         """The envelope that ``name`` holds, or None where it was asked for something else, or not finished."""
         try:
-            data = json.loads((self.folder / name).read_bytes())
-            whole = data["asked"] == asked and all(isinstance(row["sha256"], str) for row in data["results"])
+            data: dict[str, Any] = json.loads((self.folder / name).read_bytes())
+            whole = data["asked"] == {**asked, "edgekit": __version__} and data.pop("digest") == _digest(data)
         except _UNREADABLE:
             return None
         return data if whole else None
@@ -36,12 +41,17 @@ class Kept:
         data = self.find(name, asked)
         try:
             same = data is not None and all(sha256_file(p) == r["sha256"] for r, p in files_of(data, home))
-        except _UNREADABLE:
+        except OSError:
             return None
         return data if same else None
 
     def keep(self, name: str, asked: Mapping[str, Any], envelope: Mapping[str, Any]) -> dict[str, Any]:
         """``envelope`` as it is kept, in the place of what ``name`` held before."""
-        data = {**envelope, "asked": dict(asked)}
-        write_atomic(self.folder / name, (json.dumps(data, indent=2) + "\n").encode())
+        data: dict[str, Any] = json.loads(json.dumps({**envelope, "asked": {**asked, "edgekit": __version__}}))
+        whole = {**data, "digest": _digest(data)}
+        write_atomic(self.folder / name, (json.dumps(whole, indent=2) + "\n").encode())
         return data
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
