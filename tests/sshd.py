@@ -60,6 +60,10 @@ class Server:
         mark = f"HOME={self.home}".encode()
         return [number for number in processes() if mark in _file(number, "environ").split(b"\0") and _runs(number)]
 
+    def agents_words(self) -> list[bytes]:
+        """The command lines of `agents`."""
+        return [_file(number, "cmdline") for number in self.agents()]
+
     def sessions(self) -> list[int]:
         """The processes of sshd that serve a connection."""
         return [
@@ -89,7 +93,7 @@ def need_programs() -> None:
 def serving(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Iterator[Server]:
     """A server in ``folder`` to which ``ssh`` leads without a question; ``options`` are lines for its configuration."""
     need_programs()
-    for name in ("home", "bin", "client"):
+    for name in ("home", "bin"):
         (folder / name).mkdir(parents=True)
     for name in ("host", "key"):
         words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
@@ -115,12 +119,7 @@ def serving(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Ite
         f"  IdentityFile {folder}/key\n  IdentitiesOnly yes\n  UserKnownHostsFile {folder}/known_hosts\n"
         "  GlobalKnownHostsFile /dev/null\n"
     )
-    client = folder / "client" / "ssh"
-    client.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {shlex.quote(str(folder / "ssh_config"))} "$@"\n')
-    client.chmod(0o755)
-    monkeypatch.setenv("PATH", str(client.parent), prepend=os.pathsep)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "known"))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    use_config(folder / "ssh_config", folder / "client", monkeypatch)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     sshd = shutil.which("sshd", path=_PATH)
@@ -135,6 +134,17 @@ def serving(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Ite
     finally:
         process.kill()
         process.wait()
+
+
+def use_config(config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``ssh`` read the client's configuration ``config``, by a program in the new ``folder``."""
+    folder.mkdir()
+    client = folder / "ssh"
+    client.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {shlex.quote(str(config))} "$@"\n')
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "known"))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
 
 def processes() -> list[int]:

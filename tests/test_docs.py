@@ -117,7 +117,9 @@ def test_every_verb_has_a_section_with_an_example() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [v for v in VERBS if v not in ("zoo", "card")] + ["zoo show", "zoo build", "card attach", "check init"]
+    "verb",
+    [v for v in VERBS if v not in ("zoo", "card", "device")]
+    + ["zoo show", "zoo build", "card attach", "check init", "device add", "device doctor", "device provision"],
 )
 def test_every_option_is_explained(verb: str) -> None:
     done = subprocess.run(

@@ -65,9 +65,9 @@ def test_a_setup_is_used_again_and_an_interrupted_one_is_not(tmp_path: Path) -> 
 def test_ci_calls_the_targets_of_the_makefile() -> None:
     called = re.findall(r"^make (.+)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
     assert [t for line in called for t in line.split()] == ["test", "lint", "types", "test-slow"]
-    for script in ("run", "aarch64", "pi", "screen", "test-all-pythons"):
+    for script in ("run", "aarch64", "pi", "screen", "ssh", "test-all-pythons"):
         assert (ROOT / ".ci" / script).stat().st_mode & 0o111
-    for script in ("aarch64", "pi", "screen"):
+    for script in ("aarch64", "pi", "screen", "ssh"):
         assert re.search(rf"^\.ci/{script} ", (ROOT / ".ci/run").read_text(), re.MULTILINE)
     for target in ("aarch64", "pi"):
         assert re.findall(r"^make (.+)$", (ROOT / ".ci" / target).read_text(), re.MULTILINE) == [target]

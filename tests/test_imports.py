@@ -35,6 +35,7 @@ DEVICE_VERBS = (
     "demo",
     "bundle",
     "check",
+    "device",
 )
 
 FOLDERS = {"models": "edgekit.models", "converters": "edgekit.converters", "demos": "edgekit.demos"}

@@ -14,6 +14,8 @@ from edgekit.devices.known import KnownDevice, devices_file, known_devices, remo
 from edgekit.devices.ssh import SSHDevice
 from edgekit.errors import CardError, InputError
 
+NO_NAME = "is no name of a device; expected letters, digits, dots, hyphens and underscores."
+
 
 @pytest.fixture(autouse=True)
 def own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -154,8 +156,8 @@ def test_an_unknown_name_is_one_sentence() -> None:
     with pytest.raises(InputError) as caught:
         open_device("pi-lib")
     assert str(caught.value) == (
-        "There is no device 'pi-lib'; did you mean pi-lab? Others have an address, such as ssh://user@host, or are given "
-        "a name by: edgekit device add NAME URI"
+        "There is no device 'pi-lib'; did you mean pi-lab? Others have an address, such as ssh://user@host, or are "
+        "given a name by: edgekit device add NAME URI"
     )
 
 

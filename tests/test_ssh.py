@@ -169,6 +169,27 @@ def test_a_lost_connection_is_one_sentence_and_leaves_nothing_on_the_device(serv
         assert wait_until(lambda: not server.clients())
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+def test_a_connection_that_is_silent_ends_the_work_there(server: Server) -> None:
+    """As of a cable that was pulled: nobody closes anything, and the device has waited for a minute in vain."""
+    with SSHDevice(server.uri) as device:
+        device.host()
+        stopped = server.clients()
+        for number in stopped:
+            os.kill(number, signal.SIGSTOP)
+        try:
+            assert wait_until(lambda: not any(b"python" in words for words in server.agents_words()), seconds=100)
+        finally:
+            for number in stopped:
+                os.kill(number, signal.SIGCONT)
+        with pytest.raises(DeviceError) as caught:
+            device.host()
+    assert str(caught.value) == (
+        f"{server.uri} heard nothing of this machine for a minute, and ended its work; see whether the network holds."
+    )
+
+
 def test_the_count_of_what_is_left_sees_what_is_left(server: Server) -> None:
     with SSHDevice(server.uri) as device:
         device.host()
@@ -370,3 +391,15 @@ def test_a_device_that_is_busy_is_one_sentence(server: Server, monkeypatch: pyte
         device.look()
     assert str(caught.value) == f"{server.uri} did not answer within 0.3 s; see whether it is busy."
     assert wait_until(lambda: not server.agents())
+
+
+def test_a_long_name_of_the_temporary_folder_is_one_sentence(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection is shared by a socket, whose name may have a hundred signs."""
+    (tmp_path / ("x" * 90)).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("x" * 90)))
+    assert failure(SSHDevice(server.uri)) == (
+        f"The folder for temporary files has too long a name for a connection to {server.uri}; set TMPDIR to a shorter "
+        "one."
+    )
