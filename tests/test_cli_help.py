@@ -33,6 +33,11 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
         *("--device", "--threads", "--runs", "--warmup", "--min-secs", "--profile", "--seed", "--json"),
         *("--engine", "--best", "--max-loss", "--data", "--samples", "--mode", "--cool-down"),
     ),
+    ("sweep",): (
+        *("--device", "--threads", "--engine", "--mode", "--runs", "--warmup", "--min-secs", "--cool-down"),
+        *("-p", "-f", "--calibration"),
+        *("--data", "--samples", "--data-dir", "--preprocess", "--labels", "--scheduler", "-o", "--seed", "--json"),
+    ),
     ("check",): ("--config", "--update", "--reason", "--data-dir", "--device", "--json", "--junit", "--markdown"),
     ("check", "init"): (
         *("--data", "--samples", "--reference", "-o", "--data-dir", "--preprocess", "--labels", "--decoder"),

@@ -16,6 +16,7 @@ HEAVY = {
     *("PIL", "cv2", "h5py", "scipy", "sklearn", "skimage", "pycocotools"),
     *("tensorflow", "keras", "tf2onnx", "onnx", "litert_quantizer", "flatbuffers", "google"),
     *("ai_edge_litert", "tflite_runtime", "onnxruntime", "openvino", "openvino_telemetry", "tflite_micro"),
+    *("dask", "distributed"),
 }
 """What must not be loaded before it is needed; the engines are among them."""
 
@@ -35,12 +36,13 @@ DEVICE_VERBS = (
     "demo",
     "bundle",
     "check",
+    "sweep",
     "device",
 )
 
 FOLDERS = {"models": "edgekit.models", "converters": "edgekit.converters", "demos": "edgekit.demos"}
 
-JOINING = ("edgekit.digit_detector", "edgekit.quickstart", "edgekit.train_all", "edgekit.zoo_latency")
+JOINING = ("edgekit.digit_detector", "edgekit.quickstart", "edgekit.sweep", "edgekit.train_all", "edgekit.zoo_latency")
 """What joins training, conversion and measuring: only the command line stands above."""
 
 MAY_IMPORT = {
@@ -55,7 +57,7 @@ MAY_IMPORT = {
         "edgekit.demos",
         *JOINING,
     },
-    **{module: {"edgekit", "edgekit.models", "edgekit.converters"} for module in JOINING},
+    **{module: {"edgekit", "edgekit.models", "edgekit.converters", module} for module in JOINING},
     "edgekit": {"edgekit"},
 }
 """Which layers the files of a layer may import."""

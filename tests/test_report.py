@@ -392,7 +392,7 @@ def test_the_command(results: Path, tmp_path: Path) -> None:
     empty.mkdir()
     assert run("empty", "-o", "e.html").stderr == (
         "edgekit: There are no results in empty; expected JSON files written with --json by edgekit "
-        "train, convert, evaluate, compare, benchmark.\n"
+        "train, convert, evaluate, compare, benchmark, sweep.\n"
     )
     assert run("nowhere", "-o", "e.html").stderr == (
         "edgekit: nowhere is not a folder; expected one with JSON files written by edgekit --json.\n"

@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "evaluate": ("edgekit.cli.evaluate", "Measure the accuracy of model files on labelled data."),
     "compare": ("edgekit.cli.compare", "Compare the outputs of models on the same inputs."),
     "benchmark": ("edgekit.cli.benchmark", "Measure latency and memory of model files."),
+    "sweep": ("edgekit.cli.sweep", "Measure models by recipes, engines, threads and devices."),
     "check": ("edgekit.cli.check", "Fail where a model got worse than its baseline."),
     "demo": ("edgekit.cli.demo", "Show a model at work on photos, clips or a camera."),
     "device": ("edgekit.cli.device", "Name, check and prepare the devices that models run on."),

@@ -17,8 +17,8 @@ from edgekit.report import write_report
 def command(directory: Path, output: Path, force: bool) -> None:
     """Draw the results in DIR as one HTML page.
 
-    DIR holds what edgekit train, convert, evaluate, benchmark and compare (with layers) wrote with --json, joined by
-    the sha256 of the model files. The page needs no network and no other file.
+    DIR holds what edgekit train, convert, evaluate, benchmark and compare (with layers) wrote with --json, or is that
+    of a sweep, joined by the sha256 of the model files. The page needs no network and no other file.
     """
     written = write_report(directory, output, force=force)
     say(f"Open {written} in a browser.")

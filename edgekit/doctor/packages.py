@@ -24,6 +24,7 @@ EXTRAS: dict[str, tuple[str | tuple[str, ...], ...]] = {
     "eval": ("pycocotools",),
     "track": ("edgefirst-tracker",),
     "regions": ("scikit-image",),
+    "cluster": ("distributed",),
     "micro": ("tflite-micro",),
 }  # fmt: skip
 PINNED = {"tensorflow": "2.21", "tensorflow-cpu": "2.21", "keras": "3.15"}

@@ -12,8 +12,8 @@ from edgekit.errors import InputError
 from edgekit.measure.metrics import wilson_interval
 from edgekit.results import SCHEMA_VERSION
 
-READ = ("train", "convert", "evaluate", "compare", "benchmark")
-"""Commands whose results make a report; of ``compare``, those with layers."""
+READ = ("train", "convert", "evaluate", "compare", "benchmark", "sweep")
+"""Commands whose results make a report; of ``compare``, those with layers; of ``sweep``, its words on all timings."""
 
 _TRAINED = "model.keras"
 TOP1, MAP50 = "top-1", "mAP .50"
@@ -121,8 +121,8 @@ def read_results(directory: Path) -> Results:
     for command, path, data in sorted(_envelopes(directory), key=lambda e: (READ.index(e[0]), e[1])):
         for entry in data["results"]:
             fields = Fields(entry, path)
-            if command == "compare" and not fields.has("layers"):
-                continue
+            if command == "sweep" or (command == "compare" and not fields.has("layers")):
+                continue  # a sweep keeps each of its timings as a result of benchmark beside it
             sha256 = fields.text("sha256")
             row = rows.get(sha256) or Row(
                 artifact=fields.text("artifact"),
