@@ -415,7 +415,21 @@ def test_the_end_of_this_side_ends_the_work_there(server: Server, wheelhouse: Pa
             assert running.poll() is None
         running.send_signal(signal.SIGKILL)
         running.wait()
-    assert wait_until(lambda: not server.agents())
+    assert wait_until(lambda: not server.agents(), seconds=5)
+    assert not (server.home / ENVIRONMENT / "edgekit.made-of").exists()
+
+
+def test_a_network_that_is_lost_meanwhile_is_one_sentence(server: Server, wheelhouse: Path) -> None:
+    def cut(step: str) -> None:
+        if step.startswith("Making"):
+            server.cut()
+
+    with pytest.raises(DeviceError) as caught:
+        provision(server.uri, wheelhouse=wheelhouse, tell=cut)
+    assert str(caught.value) == (
+        f"The connection to {server.uri} was lost in the midst of work, and what ran there ends by itself; try again."
+    )
+    assert wait_until(lambda: not server.agents(), seconds=5)
     assert not (server.home / ENVIRONMENT / "edgekit.made-of").exists()
 
 
