@@ -209,6 +209,9 @@ def test_a_throttled_or_emulated_device_is_not_comparable(uri: str, paths: list[
         assert (cell(row, "ratio to first"), cell(row, "comparable"), cell(row, "valid")) == ("-", "no", "no")
         assert (data["ratio_to_first"], data["comparable"]) == (None, False)
     assert f"Not comparable, and not ranked: the times on {uri}, which was throttled or emulated." in doubts(report)
+    emulated = "emulated: these times say nothing about the machine imitated"
+    reason = "throttled: throttled" if uri == "board://hot" else emulated
+    assert f"Not valid, {reason} (convnet_int8.tflite on {uri}, convnet.onnx on {uri})." in doubts(report)
     assert not any(uri in sentence for sentence in report.verdicts)
     faster = [replace(r, latency_ms=replace(r.latency_ms, p50=1e-6)) for r in marked]
     choice = choose([*(replace(r, valid=True, flags=()) for r in usual), *faster], None, max_loss_points=1.0)

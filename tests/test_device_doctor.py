@@ -29,7 +29,8 @@ def test_a_device_that_is_fit(server: Server) -> None:
     told = json.loads(done.stdout)
     assert (told["command"], told["healthy"]) == ("device doctor", True)
     assert [finding["name"] for finding in told["results"]] == [
-        *("reachable", "python", "numpy", "disk", "memory", "system", "platform", "cpu", "governor"),
+        *("reachable", "machine", "python", "numpy", "disk", "memory"),
+        *("system", "platform", "cpu", "governor"),
         *(".tflite", "XNNPACK", ".onnx"),
     ]
     details = {finding["name"]: finding["detail"] for finding in told["results"]}
@@ -64,7 +65,7 @@ def test_a_device_that_does_not_answer_is_told(server: Server) -> None:
 def test_a_device_without_numpy_is_told_with_what_mends_it(server: Server) -> None:
     server.python(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -S "$@"\n')
     found = {finding.name: finding for finding in examine_device(server.uri).findings}
-    assert list(found) == ["reachable", "python", "numpy", "disk", "memory"]
+    assert list(found) == ["reachable", "machine", "python", "numpy", "disk", "memory"]
     assert (found["numpy"].status, found["numpy"].detail) == (Status.BROKEN, "not installed")
     assert found["numpy"].advice == f"Run: edgekit device provision {server.uri}"
 
@@ -127,14 +128,19 @@ def test_what_a_device_is_short_of_is_told() -> None:
     )
     found = {finding.name: finding for finding in look_findings("pi", short)}
     assert {name: finding.status for name, finding in found.items()} == {
+        "machine": Status.OK,
         "python": Status.BROKEN,
         "numpy": Status.BROKEN,
         "disk": Status.NOTE,
         "memory": Status.NOTE,
     }
     assert found["python"].detail == "3.7.3, /usr/bin/python3; expected 3.9 or newer"
+    assert found["machine"].detail == "Linux, aarch64, Python of 64 bits, glibc 2.36"
+    assert found["numpy"].advice is None  # an old Python comes first
     assert found["disk"].detail == "1 MB free in /home/pi, not writable"
     assert found["memory"].advice == "Close what else runs there."
+    other = next(look_findings("pi", dataclasses.replace(PI, glibc=None)))
+    assert other.detail.endswith(", another C library than glibc")
     silent = dataclasses.replace(PI, memory_available_bytes=None)
     assert {f.name: f.detail for f in look_findings("pi", silent)}["memory"] == "it does not tell"
 

@@ -70,6 +70,12 @@ def test_a_device_tells_of_itself(device: Device) -> None:
     assert facts["packages"]["numpy"] == np.__version__
 
 
+def test_a_device_can_be_used_again(device: Device) -> None:
+    for _ in range(2):
+        with device:
+            assert device.host()["allowed_cpus"] >= 1
+
+
 @pytest.mark.parametrize("name", ["convnet_int8.tflite", "convnet.tflite", "convnet.onnx"])
 def test_a_model_answers_on_a_device_as_here(device: Device, tiny_models: Path, name: str) -> None:
     artifact = open_artifact(tiny_models / name)

@@ -391,3 +391,15 @@ def test_a_device_that_is_busy_is_one_sentence(server: Server, monkeypatch: pyte
         device.look()
     assert str(caught.value) == f"{server.uri} did not answer within 0.3 s; see whether it is busy."
     assert wait_until(lambda: not server.agents())
+
+
+def test_a_long_name_of_the_temporary_folder_is_one_sentence(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection is shared by a socket, whose name may have a hundred signs."""
+    (tmp_path / ("x" * 90)).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("x" * 90)))
+    assert failure(SSHDevice(server.uri)) == (
+        f"The folder for temporary files has too long a name for a connection to {server.uri}; set TMPDIR to a shorter "
+        "one."
+    )

@@ -59,7 +59,11 @@ class LinkedDevice(contextlib.ExitStack):
         """The link that tells of the device; of measuring nothing goes through it."""
         if self._control is None:
             self._control = self.enter_context(self._connect())
+            self.callback(self._uncontrolled)
         return self._control
+
+    def _uncontrolled(self) -> None:
+        self._control = None
 
 
 class LinkedRuntime:

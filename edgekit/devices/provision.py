@@ -15,7 +15,7 @@ from edgekit.devices.look import OLDEST_PYTHON, Look
 from edgekit.devices.ssh import SSHDevice
 from edgekit.devices.web import WebDevice
 from edgekit.devices.wheels import collect
-from edgekit.errors import DeviceError, InputError
+from edgekit.errors import DeviceError, InputError, printable
 from edgekit.files import scratch_folder, sha256_file
 from edgekit.workers import Progress, silent
 
@@ -31,6 +31,9 @@ PACKAGES = {
 
 OLD_PYTHONS = ((3, 9), (3, 11))
 """Those that have a wheel of tflite-runtime 2.14."""
+
+_LONGEST = 1 << 20
+_WORDS: dict[str, type] = {"need": list, "step": str, "failed": str, "done": str}
 
 Tell = Callable[[str], None]
 
@@ -115,6 +118,8 @@ def requirements(uri: str, look: Look, engines: Sequence[str]) -> tuple[str, ...
             "sudo apt install python3-numpy"
         )
     asked = {package for name in names for package in PACKAGES[name]}
+    if look.arm32:  # Debian's is seen from the environment
+        return tuple(package for package in sorted(asked) if not package.startswith("numpy"))
     return tuple(sorted(asked - ({"numpy"} if "numpy<2" in asked else set())))
 
 
@@ -146,16 +151,16 @@ def _install(
     with scratch_folder() as folder, (Path(folder) / "log").open("w+b") as log, _started(command, log) as process:
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - pipes
         by_name = {path.name: path for path in wheels}
-        for line in process.stdout:
+        while line := process.stdout.readline(_LONGEST):
             said = _said(device, line)
             if "need" in said:
                 _send(process, [path for name, path in by_name.items() if name in said["need"]], progress)
             elif "step" in said:
-                tell(str(said["step"]))
+                tell(printable(said["step"]))
             elif "failed" in said:
-                _failed(device.uri, str(said["failed"]), str(said["told"]), with_wheels=bool(wheels))
+                _failed(device.uri, said["failed"], str(said.get("told")), with_wheels=bool(wheels))
             else:
-                return str(said["done"])
+                return printable(said["done"])
         process.stdin.close()
         code = process.wait()
         log.seek(0)
@@ -183,7 +188,7 @@ def _started(command: Sequence[str], log: Any) -> "Iterator[subprocess.Popen[byt
 def _said(device: SSHDevice, line: bytes) -> Mapping[str, Any]:
     try:
         said = json.loads(line)
-        if isinstance(said, dict) and {"need", "step", "failed", "done"} & set(said):
+        if isinstance(said, dict) and any(isinstance(said.get(name), kind) for name, kind in _WORDS.items()):
             return said
     except (ValueError, RecursionError):
         pass

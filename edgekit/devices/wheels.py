@@ -49,6 +49,7 @@ def collect(requirements: Sequence[str], look: Look, into: Path, *, source: Path
         *("--only-binary=:all:", "--implementation=cp", f"--python-version={version}", f"--dest={into}"),
         *(f"--platform={tag}" for tag in tags),
         *(() if source is None else ("--no-index", f"--find-links={source}")),
+        *(("--no-deps",) if look.arm32 else ()),  # numpy, which is Debian's
         *requirements,
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -68,6 +68,12 @@ def _system(host: Mapping[str, Any]) -> str:
 def look_findings(uri: str, look: Look) -> Iterator[Finding]:
     """What a device over SSH has, as far as its Python alone can tell."""
     old = look.version < OLDEST_PYTHON
+    library = f"glibc {look.glibc}" if look.glibc else "another C library than glibc"
+    yield Finding(
+        name="machine",
+        status=Status.OK,
+        detail=f"{look.system}, {look.machine}, Python of {look.bits} bits, {library}",
+    )
     yield Finding(
         name="python",
         status=Status.BROKEN if old else Status.OK,
@@ -79,7 +85,7 @@ def look_findings(uri: str, look: Look) -> Iterator[Finding]:
         name="numpy",
         status=Status.OK if numpy else Status.BROKEN,
         detail=numpy or "not installed",
-        advice=None if numpy else f"Run: edgekit device provision {uri}",
+        advice=None if numpy or old else f"Run: edgekit device provision {uri}",
     )
     scarce = look.free_bytes < SCARCE_BYTES
     yield Finding(

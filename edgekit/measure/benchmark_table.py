@@ -37,7 +37,8 @@ def doubts(report: BenchmarkReport) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for result in report.results:
         for flag in result.flags:
-            reasons.setdefault(flag, []).append(result.timing.artifact.path.name)
+            where = f" on {result.timing.device}" if len(report.hosts) > 1 else ""
+            reasons.setdefault(flag, []).append(result.timing.artifact.path.name + where)
     unranked = dict.fromkeys(result.timing.device for result in report.results if not result.comparable)
     return [
         *(f"Not valid, {reason} ({', '.join(dict.fromkeys(names))})." for reason, names in reasons.items()),

@@ -1,12 +1,16 @@
 """Run as ``python3 -c`` on a device: says what it is and has, as JSON. Needs nothing but Python, of any version 3."""
 
+import sys
+
+if sys.version_info < (3,):  # noqa: UP036 - what python3 is called on a device may be anything
+    sys.exit("edgekit: python " + sys.version.split()[0] + " is too old")
+
 import importlib.util
 import json
 import os
 import platform
 import shutil
 import struct
-import sys
 
 home = os.path.expanduser("~")
 found = {}
