@@ -415,7 +415,7 @@ def test_the_end_of_this_side_ends_the_work_there(server: Server, wheelhouse: Pa
             assert running.poll() is None
         running.send_signal(signal.SIGKILL)
         running.wait()
-    assert wait_until(lambda: not server.agents())
+    assert wait_until(lambda: not server.agents(), seconds=5)
     assert not (server.home / ENVIRONMENT / "edgekit.made-of").exists()
 
 

@@ -1,5 +1,6 @@
 """Devices over SSH, by a real server on this machine: what is shared, what ends, and one sentence for each failure."""
 
+import json
 import os
 import shlex
 import shutil
@@ -15,6 +16,7 @@ import pytest
 from sshd import Server, serving, wait_until
 
 from edgekit.artifact import open_artifact
+from edgekit.codec import to_jsonable
 from edgekit.devices import openssh
 from edgekit.devices.openssh import Connection, ssh_target
 from edgekit.devices.ssh import SSHDevice
@@ -382,6 +384,24 @@ def test_a_look_that_is_no_json_is_one_sentence(server: Server) -> None:
     with SSHDevice(server.uri) as device, pytest.raises(DeviceError) as caught:
         device.look()
     assert str(caught.value) == rf"{server.uri} says of itself what is no JSON: b'hello\n'; try again."
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"python": "new"}, "A device has the Python 'new'; expected a version, such as 3.11.2."),
+        ({"bits": "64"}, "What {uri} says of itself.bits is '64'; expected int."),
+        ({"more": 1}, "What {uri} says of itself has an unknown key 'more'; known keys: "),
+    ],
+)
+def test_a_look_that_is_none_is_one_sentence(server: Server, change: dict[str, object], sentence: str) -> None:
+    with SSHDevice(server.uri) as device:
+        honest = to_jsonable(device.look())
+        (server.folder / "told").write_text(json.dumps({**honest, **change}))
+        server.python(f"#!/bin/sh\nexec cat {server.folder}/told\n")
+        with pytest.raises(InputError) as caught:
+            device.look()
+    assert str(caught.value).startswith(sentence.replace("{uri}", server.uri))
 
 
 def test_a_device_that_is_busy_is_one_sentence(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

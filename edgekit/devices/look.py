@@ -1,8 +1,11 @@
 """What a device says of itself before anything of edgekit runs there."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from edgekit.errors import DataError
 
 LOOK = (Path(__file__).parent / "agent" / "look.py").read_text(encoding="utf-8")
 """The program that says it, as JSON on standard output."""
@@ -33,10 +36,14 @@ class Look:
     memory_available_bytes: int | None
     packages: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        if not re.match(r"\d{1,3}\.\d{1,3}", self.python):
+            raise DataError(f"A device has the Python {self.python[:20]!r}; expected a version, such as 3.11.2.")
+
     @property
     def version(self) -> tuple[int, ...]:
         """Major and minor version of its Python."""
-        return tuple(int(part) for part in self.python.split(".")[:2])
+        return tuple(int(part) for part in re.findall(r"\d+", self.python)[:2])
 
     @property
     def arm32(self) -> bool:

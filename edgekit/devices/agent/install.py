@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -60,12 +61,19 @@ def receive() -> None:
 def watch() -> None:
     sys.stdin.buffer.read()
     for process in running:
-        process.kill()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
     os._exit(1)
 
 
 def run(what: str, command: "list[str]") -> None:
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # so that what it starts ends with it
+    )
     running.append(process)
     told: list[str] = []
     for line in process.stdout or ():
