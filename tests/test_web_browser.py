@@ -252,6 +252,7 @@ def test_a_page_over_plain_http_has_one_thread(tmp_path: Path, tiny_models: Path
         np.testing.assert_array_equal(there["scores"], here["scores"])
         assert facts["browser"]["clock_step_ms"] > 0.05
         (timing,) = device.measure([Job(artifact=artifact)], replace(QUICK, threads=(1,)), progress=silent).timings
+        assert "; a sample is the mean of " in timing.timed
         assert timing.runs > 10 * len(timing.samples_ms)  # since one run takes less than a step of the clock
         assert all(0.001 < sample < 10 for sample in timing.samples_ms)
         for name in ("convnet_int8_float_io.tflite", "convnet.onnx"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from web_visitor import Visitor, result, stand_in_engines, visited
+from web_visitor import Visitor, result, revisited, stand_in_engines, visited
 
 from edgekit.devices import web_session
 from edgekit.devices.agent.frames import Array
@@ -83,15 +83,17 @@ def test_nobody_comes() -> None:
 
 
 def test_a_device_can_be_opened_again_by_another_name() -> None:
-    device = WebDevice("web://", tell=lambda told: Visitor(told).claim() if "http" in told else device.session.end("x"))
-    tokens = set()
-    for name in ("web://", "phone"):
-        device.uri = name
-        with device, pytest.raises(DeviceError, match=r"^x$"):
-            device.host()
-        tokens.add(device.session.token)
-        assert device.session.uri == name
-    assert len(tokens) == 2
+    with visited(alive) as (device, visitor):
+        first = visitor.query
+        device.state()
+    device.uri = "phone"
+    with revisited(device, alive) as visitor:
+        assert device.state().clock_s == 1.5
+        assert visitor.query != first
+        device.session.end(f"{device.session.uri} is over.")
+        with pytest.raises(DeviceError) as caught:
+            device.state()
+    assert str(caught.value) == "phone is over."
 
 
 def test_ctrl_c_while_nobody_comes_leaves_nothing_behind() -> None:

@@ -12,7 +12,7 @@ from edgekit.artifact import open_artifact
 from edgekit.devices.agent.frames import Array, packed_frame
 from edgekit.devices.web import WebDevice
 from edgekit.errors import ArtifactError, DeviceError, EdgekitError, InputError
-from edgekit.measure.settings import BenchmarkSettings, Job
+from edgekit.measure.settings import TIMED, BenchmarkSettings, Job, Mode
 from edgekit.workers import silent
 
 BROWSER = {
@@ -35,7 +35,7 @@ GOOD = {
     "has": {"has": False},
     "put": {},
     "load": {"init_ms": 3, "threads": 1},
-    "bind": {"first_ms": 2.5},
+    "bind": {"first_ms": 2.5, "runs_a_sample": 1},
     "turn": {"samples_ms": [1.5, 1.25], "runs": 6},
     "run": {"run_ms": 1.5},
 }
@@ -114,7 +114,8 @@ def test_a_page_that_says_what_it_should_is_believed(tiny_models: Path) -> None:
         ("has", {"has": "yes"}, "it.has is 'yes'; expected bool"),
         ("put", {"more": 1}, "it has an unknown key 'more'; known keys: "),
         ("load", {"init_ms": -1, "threads": 1}, "init_ms is -1; expected 0 to 1e+09"),
-        ("bind", {"first_ms": 1e10}, "first_ms is 1e+10; expected 0 to 1e+09"),
+        ("bind", {"first_ms": 1e10, "runs_a_sample": 1}, "first_ms is 1e+10; expected 0 to 1e+09"),
+        ("bind", {"first_ms": 1, "runs_a_sample": 0}, "runs_a_sample is 0; expected 1 to 1e+06"),
         ("turn", {"samples_ms": [], "runs": 1}, "the number of samples_ms is 0; expected 1 to 500"),
         ("turn", {"samples_ms": [1.0] * 501, "runs": 501}, "the number of samples_ms is 501; expected 1 to 500"),
         ("turn", {"samples_ms": [1.0, -1.0], "runs": 2}, "samples_ms is -1; expected 0 to 1e+09"),
@@ -197,6 +198,20 @@ def test_fewer_threads_than_asked_for_are_not_passed_over(tiny_models: Path) -> 
     with visited(replying("", lambda _: b"")) as (device, _), pytest.raises(DeviceError) as caught:
         device.open(artifact, threads=4)
     assert str(caught.value) == "web:// runs onnxruntime-web in 1 threads, not in 4; use --threads 1."
+
+
+def test_where_single_runs_count_means_do_not(tiny_models: Path) -> None:
+    coarse = replying("bind", lambda header: result(header, {"first_ms": 1, "runs_a_sample": 20}))
+    jobs = [Job(artifact=open_artifact(tiny_models / "convnet.tflite"))]
+    with visited(coarse) as (device, _):
+        (timing,) = device.measure(jobs, QUICK, progress=silent).timings
+        assert timing.timed == f"{TIMED}; a sample is the mean of 20 runs, since the page's clock is coarse"
+        with pytest.raises(InputError) as caught:
+            device.measure(jobs, BenchmarkSettings.in_mode(Mode.SUBMISSION), progress=silent)
+    assert str(caught.value) == (
+        "The mode submission counts the 90th percentile of runs, and the clock of web:// is too coarse for those of "
+        "convnet.tflite; choose another mode."
+    )
 
 
 def test_engines_of_other_devices_are_not_in_a_browser(tiny_models: Path) -> None:

@@ -80,8 +80,16 @@ class Visitor:
 
 
 @contextlib.contextmanager
-def visited(reply: Reply, uri: str = "web://") -> Iterator[tuple[WebDevice, Visitor]]:
+def visited(reply: Reply) -> Iterator[tuple[WebDevice, Visitor]]:
     """A device whose page answers by ``reply``."""
+    device = WebDevice("web://")
+    with revisited(device, reply) as visitor:
+        yield device, visitor
+
+
+@contextlib.contextmanager
+def revisited(device: WebDevice, reply: Reply) -> Iterator[Visitor]:
+    """The page of ``device``, which answers by ``reply``."""
     visitors: list[Visitor] = []
 
     def come(told: str) -> None:
@@ -89,10 +97,11 @@ def visited(reply: Reply, uri: str = "web://") -> Iterator[tuple[WebDevice, Visi
             visitors.append(Visitor(told))
             visitors[0].claim()
 
-    with WebDevice(uri, tell=come) as device:
+    device.tell = come
+    with device:
         thread = threading.Thread(target=visitors[0].stay, args=[reply], daemon=True)
         thread.start()
-        yield device, visitors[0]
+        yield visitors[0]
     thread.join(10)
     assert not thread.is_alive()
 

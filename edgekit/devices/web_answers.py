@@ -12,6 +12,7 @@ from edgekit.devices.agent.frames import Array, Json
 from edgekit.devices.link import revived
 from edgekit.errors import CardError, DataError, DeviceError
 from edgekit.measure.conditions import Conditions
+from edgekit.measure.settings import TIMED
 from edgekit.measure.timing import KEPT_PER_ROUND
 
 MOST_TEXT = 1000
@@ -154,16 +155,19 @@ class Ran:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """The first run."""
+    """The first run, and of how many runs the page will give the mean as one sample."""
 
     first_ms: float
+    runs_a_sample: int
 
     def __post_init__(self) -> None:
         _within("first_ms", self.first_ms, 0, _MOST_MS)
+        _within("runs_a_sample", self.runs_a_sample, 1, 1e6)
 
     def told(self) -> Json:
-        """As the operation ``bind``."""
-        return {"first_ms": self.first_ms, "cpu_s": 0.0}
+        """As the operation ``bind``; ``timed`` is that of `edgekit.measure.settings.Timing`."""
+        mean = f"; a sample is the mean of {self.runs_a_sample} runs, since the page's clock is coarse"
+        return {"first_ms": self.first_ms, "cpu_s": 0.0, "timed": TIMED + (mean if self.runs_a_sample > 1 else "")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

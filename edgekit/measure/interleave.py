@@ -13,7 +13,7 @@ import numpy as np
 from edgekit.measure.conditions import Conditions
 from edgekit.measure.cooling import Rest, Sleep
 from edgekit.measure.sample_inputs import Array, sample_feeds, sample_inputs
-from edgekit.measure.settings import SAMPLES, BenchmarkSettings, DeviceRun, Job, Timing
+from edgekit.measure.settings import SAMPLES, TIMED, BenchmarkSettings, DeviceRun, Job, Timing
 from edgekit.runtimes.base import Delegation
 from edgekit.workers import Json, Progress, silent
 
@@ -38,7 +38,7 @@ class Bench(Protocol):
     def load(self, job: Job, feed: Mapping[str, Array], *, threads: int, warmup: int) -> Json:
         """Load the model, run ``feed`` once and ``warmup`` more times: what `_Lane.timing` needs of it.
 
-        ``threads_actual`` may be missing where the machine does not tell.
+        ``threads_actual`` may be missing where the machine does not tell, ``timed`` where it times as others do.
         """
 
     def turn(self, *, runs: int, min_duration_s: float, settle: int) -> Json:
@@ -106,6 +106,7 @@ class _Lane:
             base_rss_bytes=self.loaded["base_rss_bytes"],
             delegation=None if delegation is None else Delegation(**delegation),
             threads_actual=self.loaded.get("threads_actual"),
+            timed=self.loaded.get("timed", TIMED),
             answers=self.answers,
         )
 

@@ -36,7 +36,7 @@ const operations = {
     let least = first;
     for (let i = 0; i < warmup; i++) least = Math.min(least, ...(await timed(1, 1)));
     together = Math.min(MOST_TOGETHER, Math.max(1, Math.ceil(STEPS * clockStep() / Math.max(least, 1e-3))));
-    return {first_ms: first};
+    return {first_ms: first, runs_a_sample: together};
   },
 
   async turn({runs, min_duration_s, settle}) {
