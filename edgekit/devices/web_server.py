@@ -99,6 +99,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
     timeout = SILENCE_S
+    disable_nagle_algorithm = True  # else a body waits until its headers are acknowledged, 40 ms a message
     server_version, sys_version = "edgekit", ""
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -41,7 +41,7 @@ function clockStep() {
     if (now > before) least = Math.min(least, now - before);
     before = now;
   }
-  return least;
+  return Math.min(least, 100); // where it did not move: as coarse as browsers make it
 }
 
 // An error that the desk tells as it is: `kind` is a class of edgekit.errors.
