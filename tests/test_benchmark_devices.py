@@ -15,7 +15,7 @@ from edgekit.artifact import Artifact, open_artifact
 from edgekit.cli.benchmark import command
 from edgekit.devices import open_device
 from edgekit.errors import CheckFailedError, DeviceError, InputError
-from edgekit.measure.answers import Given, beyond, compare_answers, require_same_answers, sentences
+from edgekit.measure.answers import Desk, Given, beyond, compare_answers, require_same_answers, sentences
 from edgekit.measure.benchmark import benchmark, require_all_devices, to_json
 from edgekit.measure.benchmark_table import COLUMNS, doubts, rows
 from edgekit.measure.best import choose
@@ -131,6 +131,20 @@ def test_a_file_that_chooses_boxes_is_judged_only_where_it_is_the_same(tmp_path:
     assert (same.identical, same.within_limits) == (True, True)
     moved = compared(path, lambda v: v + np.float32(0.5))
     assert (moved.within_limits, moved.why) == (None, "the file chooses its boxes, which evaluate --device compares")
+
+
+def test_a_file_that_only_the_device_runs_keeps_its_times(tiny_models: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes((tiny_models / "convnet.onnx").read_bytes())
+    with open_device("local") as device:
+        (timing,) = device.measure([Job(artifact=open_artifact(path))], QUICK, progress=silent).timings
+    path.write_bytes(path.read_bytes()[:100])
+    found = Desk(seed=0).compared(replace(timing, answers=({},)))
+    assert found is not None
+    assert (found.within_limits, found.why is not None and found.why[:53]) == (
+        *(None, f"this machine cannot answer: {path} "[:53]),
+    )
+    assert Desk(seed=0).compared(timing) is None
 
 
 # Several devices

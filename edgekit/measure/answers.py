@@ -9,7 +9,7 @@ from edgekit.artifact import Artifact, Format
 from edgekit.bundle.limits import limits_of
 from edgekit.card import TensorSpec
 from edgekit.detection import POSTPROCESS_OP, Head
-from edgekit.errors import CheckFailedError, DataError, MissingExtraError
+from edgekit.errors import ArtifactError, CheckFailedError, DataError, MissingExtraError
 from edgekit.formats import onnx, tflite
 from edgekit.formats.graph import Graph
 from edgekit.measure.same import exceeded, same_answers
@@ -48,7 +48,7 @@ class Desk:
             return None
         try:
             here = self._given(timing)
-        except MissingExtraError as error:
+        except (MissingExtraError, ArtifactError) as error:
             return _without_figures(timing.runtime_name, within=None, why=f"this machine cannot answer: {error}")
         return compare_answers(timing.artifact, here, timing.answers)
 
