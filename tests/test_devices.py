@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from pythons import interpreter, make_venv
 from sshd import serving
+from tiny_ssd import raw_outputs, ssd, with_nms
+from tiny_ssd import run as run_ssd
 
 from edgekit.artifact import open_artifact
 from edgekit.devices import SCHEMES, Device, open_device
@@ -96,6 +98,17 @@ def test_a_model_answers_on_a_device_as_here(device: Device, tiny_models: Path, 
             np.testing.assert_array_equal(answer[key], values)
     for values, known in zip(bound, here.bind(feed)(), strict=True):  # type: ignore[call-overload]
         np.testing.assert_array_equal(values, known)
+
+
+@pytest.mark.parametrize("name", ["boxes.tflite", "boxes.onnx"])
+def test_a_file_that_chooses_its_boxes_answers_there_too(piped: Device, tmp_path: Path, name: str) -> None:
+    here = with_nms(tmp_path / name, ssd())
+    inputs = raw_outputs(count=3)
+    with piped:
+        there = piped.open(open_artifact(tmp_path / name))
+        found = run_ssd(there, inputs)
+    for key, values in run_ssd(here, inputs).items():
+        np.testing.assert_array_equal(found[key], values)
 
 
 def test_models_are_timed_in_turns_on_a_device(device: Device, tiny_models: Path) -> None:

@@ -103,15 +103,20 @@ class LinkedRuntime:
         if len(outputs) != len(self.outputs):
             raise DeviceError(f"{self._uri} gave {len(outputs)} outputs; the model has {len(self.outputs)}.")
         for values, spec in zip(outputs, self.outputs, strict=True):
-            fits = len(values.shape) == len(spec.shape) and all(
-                size in (None, got) for size, got in zip(spec.shape, values.shape, strict=True)
-            )
-            if str(values.dtype) != spec.dtype or not fits:
+            if str(values.dtype) != spec.dtype or not _fits(values, spec):
                 raise DeviceError(
                     f"{self._uri} gave output {spec.name!r} as {values.dtype} {values.shape}; "
                     f"the model has {spec.dtype} {spec.shape}."
                 )
         return outputs
+
+
+def _fits(values: Array, spec: TensorSpec) -> bool:
+    """Whether ``values`` have the shape of ``spec``; an operator that chooses its boxes states none."""
+    return not spec.shape or (
+        values.ndim == len(spec.shape)
+        and all(size in (None, got) for size, got in zip(spec.shape, values.shape, strict=True))
+    )
 
 
 class LinkedBench:
