@@ -259,9 +259,23 @@ def phones() -> dict[str, bytes]:
     }
 
 
+def devices() -> dict[str, bytes]:
+    """A message with two arrays and the bytes of a file, and devices that have names."""
+    from edgekit.devices.agent.frames import packed_frame
+
+    arrays = [np.arange(6, dtype=np.float32).reshape(1, 2, 3), np.array([True, False])]
+    message = {"number": 1, "operation": "run", "value": {"limit": 1.5}}
+    known = {"phone": {"uri": "adb://x", "python": None}, "pi": {"uri": "ssh://pi@h", "python": "/usr/bin/python3"}}
+    named = {"schema_version": 1, "devices": known}
+    return {
+        "frame/two_arrays.bin": packed_frame(message, arrays, b"file"),
+        "devices/two.json": json.dumps(named, indent=2).encode(),
+    }
+
+
 def main() -> None:
     """Write what is made and remove what is not made any more."""
-    made = {**models(), **data(), **texts(), **bundles(), **checks(), **phones()}
+    made = {**models(), **data(), **texts(), **bundles(), **checks(), **phones(), **devices()}
     for path in CORPUS.glob("*/*"):
         if not path.name.startswith("found-") and str(path.relative_to(CORPUS)) not in made:
             path.unlink()

@@ -1,5 +1,6 @@
 """Every reader of things from outside, each as one function of a path that reads all there is to read."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -269,6 +270,24 @@ def read_phone(path: Path) -> None:
     read_clock(text)
 
 
+def read_frame(path: Path) -> None:
+    """A message between the desk and a device."""
+    from edgekit.devices.agent.frames import parse_frame
+
+    parse_frame(path.read_bytes())
+
+
+def read_devices(path: Path) -> None:
+    """The devices that a user has named."""
+    from edgekit.devices.known import known_devices
+
+    kept = path.parent / "edgekit" / "devices.json"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_bytes(path.read_bytes())
+    with patch.dict(os.environ, {"XDG_CONFIG_HOME": str(path.parent)}):
+        known_devices()
+
+
 def _seeds(reader: str, *more: str) -> tuple[Path, ...]:
     whole = (path for path in (CORPUS / reader).glob("*") if not path.name.startswith("found-"))
     return (*sorted(whole), *(GOLDEN / m for m in more))
@@ -311,6 +330,8 @@ TARGETS: dict[str, Target] = {
     "recipe": Target(read=read_recipe, suffix=".json", seeds=_seeds("recipe")),
     "tool": Target(read=read_tool, suffix=".txt", seeds=_seeds("tool")),
     "phone": Target(read=read_phone, suffix=".txt", seeds=_seeds("phone")),
+    "frame": Target(read=read_frame, suffix=".bin", seeds=_seeds("frame")),
+    "devices": Target(read=read_devices, suffix=".json", seeds=_seeds("devices")),
     "idx": Target(read=read_idx, suffix=".gz", seeds=_seeds("idx")),
 }
 """Name of the reader to what it is fed."""
