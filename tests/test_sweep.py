@@ -179,7 +179,7 @@ def test_a_device_that_is_lost_gives_up_its_cells_and_no_others(
     report = sweep(asked, tmp_path / "out", site=Here(devices), announce=unplug)
     counts = {device: sum(row["device"] == device for row in report.rows) for device in asked.devices}
     assert counts["local"] == 4
-    assert counts["board"] in (1, 2)  # the next cell may have begun
+    assert 1 <= counts["board"] < 4  # others may have begun
     assert len(report.failures) == 4 - counts["board"]
     assert all(failure.endswith(" on board: unplugged, 3") for failure in report.failures)
     (tmp_path / "gone").unlink()

@@ -23,6 +23,7 @@ EXTRAS: dict[str, tuple[str | tuple[str, ...], ...]] = {
     ),
     "eval": ("pycocotools",),
     "track": ("edgefirst-tracker",),
+    "web": ("segno",),
     "regions": ("scikit-image",),
     "cluster": ("distributed",),
     "micro": ("tflite-micro",),
