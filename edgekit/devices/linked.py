@@ -7,13 +7,13 @@ from typing import Any
 from edgekit.artifact import Artifact, Format
 from edgekit.bundle.entries import entry_of
 from edgekit.card import TensorSpec
-from edgekit.codec import from_jsonable, to_jsonable
+from edgekit.codec import to_jsonable
+from edgekit.devices.answers import Bound, Loaded, Now, Turn, read_answer, read_facts
 from edgekit.devices.link import Link
 from edgekit.errors import DeviceError, InputError
-from edgekit.measure.conditions import Conditions
 from edgekit.measure.interleave import State, interleave
 from edgekit.measure.settings import BenchmarkSettings, DeviceRun, Job
-from edgekit.runtimes.base import Array, Delegation, Feed, Inputs, by_name
+from edgekit.runtimes.base import Array, Feed, Inputs, by_name
 from edgekit.runtimes.probe import patience_s
 from edgekit.workers import Json, Progress
 
@@ -32,13 +32,13 @@ class LinkedDevice(contextlib.ExitStack):
     def host(self) -> dict[str, Any]:
         """Facts of the device."""
         facts, _ = self._controlled().call("host", {})
-        return facts
+        return read_facts(facts, device=self.uri)
 
     def state(self) -> State:
         """How the device is now."""
         told, _ = self._controlled().call("state", {})
-        conditions = from_jsonable(Conditions, told["conditions"], where=f"The state of {self.uri}")
-        return State(conditions=conditions, **{name: told[name] for name in ("busy_s", "own_s", "clock_s")})
+        now = read_answer(Now, told, device=self.uri)
+        return State(conditions=now.conditions, busy_s=now.busy_s, own_s=now.own_s, clock_s=now.clock_s)
 
     @contextlib.contextmanager
     def bench(self) -> Iterator["LinkedBench"]:
@@ -76,13 +76,11 @@ class LinkedRuntime:
         entry = entry_of(artifact)
         link.send(artifact.sha256, artifact.path.read_bytes())
         value = {"entry": to_jsonable(entry), "sha256": artifact.sha256, "threads": threads, "engine": engine}
-        self.loaded, _ = link.call("load", value, limit_s=self._limit_s)
-        self.name: str = self.loaded["engine"]
-        self.version: str = self.loaded["version"]
+        told, _ = link.call("load", value, limit_s=self._limit_s)
+        self.loaded = read_answer(Loaded, told, device=uri)
+        self.name, self.version, self.delegation = self.loaded.engine, self.loaded.version, self.loaded.delegation
         self.inputs: tuple[TensorSpec, ...] = entry.card.inputs
         self.outputs: tuple[TensorSpec, ...] = entry.card.outputs
-        told = self.loaded["delegation"]
-        self.delegation = None if told is None else Delegation(**told)
         self._checks = Inputs(self.inputs)
 
     def run(self, feed: Feed, *, as_float: bool = False) -> dict[str, Array]:
@@ -131,15 +129,23 @@ class LinkedBench:
         runtime = LinkedRuntime(self._link, job.artifact, self._uri, threads=threads, engine=job.engine)
         self._runtime = runtime
         self._limit_s = SLOWER * patience_s(job.artifact.path)
-        first, _ = self._link.call(
+        told, _ = self._link.call(
             "bind", {"warmup": warmup}, runtime.checked(feed), limit_s=self._limit_s * (1 + warmup)
         )
-        return {**runtime.loaded, "runtime": runtime.name, **first}
+        first = read_answer(Bound, told, device=self._uri)
+        at_work = runtime.loaded.threads_actual if first.threads_actual is None else first.threads_actual
+        return {
+            **to_jsonable(runtime.loaded),
+            "runtime": runtime.name,
+            **to_jsonable(first),
+            "threads_actual": at_work,
+        }
 
     def turn(self, *, runs: int, min_duration_s: float, settle: int) -> Json:
         """As `edgekit.measure.interleave.Bench.turn`."""
         value = {"runs": runs, "min_duration_s": min_duration_s, "settle": settle}
-        answer, _ = self._link.call("turn", value, limit_s=self._limit_s * (runs + settle) + min_duration_s)
+        told, _ = self._link.call("turn", value, limit_s=self._limit_s * (runs + settle) + min_duration_s)
+        answer: Json = to_jsonable(read_answer(Turn, told, device=self._uri))
         return answer
 
     def answers(self, feeds: Sequence[Mapping[str, Array]]) -> tuple[dict[str, Array], ...]:

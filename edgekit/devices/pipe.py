@@ -78,7 +78,7 @@ class PipeLink:
     def send(self, sha256: str, data: bytes) -> None:
         """As `edgekit.devices.link.Link.send`."""
         known, _ = self._call("has", {"sha256": sha256})
-        if not known["has"]:
+        if known.get("has") is not True:
             self._call("put", {"sha256": sha256}, more=data)
 
     def __exit__(
@@ -109,11 +109,16 @@ class PipeLink:
         if answer is None:
             raise self._lost()
         header, outputs = answer
-        if header.get("number") != number:
+        told = header.get("value")
+        if (
+            header.get("number") != number
+            or header.get("kind") not in ("result", "error")
+            or not isinstance(told, dict)
+        ):
             raise DeviceError(f"{self._device} answers what was not asked; try again.")
-        if header.get("kind") == "error":
-            raise revived(header["value"], device=self._device)
-        return header["value"], outputs
+        if header["kind"] == "error":
+            raise revived(told, device=self._device)
+        return told, outputs
 
     def _greet(self) -> None:
         """Send the runner where the device asks for it; afterwards what is in it answers."""
