@@ -317,6 +317,16 @@ def test_a_clock_that_slows_down_is_noticed() -> None:
     assert judged.flags == ("drift: median 0.0012 ms in the first quarter, 0.0027 ms in the last",)
 
 
+def test_inputs_may_be_called_as_arguments_of_numpy(tmp_path: Path) -> None:
+    inputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 4]) for n in ("file", "allow_pickle")]
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])
+    graph = helper.make_graph([helper.make_node("Add", ["file", "allow_pickle"], ["y"])], "g", inputs, [output])
+    path = tmp_path / "sum.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    (result,) = benchmark([path], QUICK).results
+    assert result.timing.runs >= QUICK.runs
+
+
 # Engines
 
 

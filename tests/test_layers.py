@@ -93,6 +93,20 @@ def test_outputs_of_other_names_are_paired_by_position(tiny_models: Path, tmp_pa
     assert json.loads(done.stdout)["results"][0]["matched"] == "position"
 
 
+@pytest.mark.parametrize("name", ["file", "allow_pickle"])
+def test_an_input_may_be_called_as_an_argument_of_numpy(name: str, tmp_path: Path) -> None:
+    import onnx
+
+    model = onnx.load(file("fp32", "onnx"))
+    given = model.graph.input[0].name
+    model.graph.input[0].name = name
+    for node in model.graph.node:
+        node.input[:] = [name if key == given else key for key in node.input]
+    onnx.save(model, tmp_path / "renamed.onnx")
+    entry = layers(tmp_path / "renamed.onnx", tmp_path / "renamed.onnx")
+    assert [layer.name for layer in entry.layers] == LAYERS
+
+
 def zeroed(values: np.ndarray[Any, Any], _axis: int) -> np.ndarray[Any, Any]:
     return np.zeros_like(values)
 

@@ -12,7 +12,7 @@ import sys
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -66,6 +66,14 @@ def read_npz(path: Path, *, wanted: Callable[[frozenset[str]], frozenset[str]] |
                 with archive.open(members[name]) as stream:
                     arrays[name] = _read(stream, min(members[name].file_size, most))
     return arrays
+
+
+def write_npz(target: Path | IO[bytes], arrays: Mapping[str, Array]) -> None:
+    """Write ``arrays`` as an ``.npz``, whatever their names; numpy's `savez` has arguments that some are called after."""
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, values, allow_pickle=False)
 
 
 def _read(stream: IO[bytes], size_bytes: int) -> Array:

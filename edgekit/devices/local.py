@@ -7,9 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from edgekit.artifact import Artifact
+from edgekit.data import npy
 from edgekit.errors import ArtifactError, InputError
 from edgekit.files import scratch_folder
 from edgekit.measure.conditions import busy_cpu_s, read_conditions
@@ -75,7 +74,7 @@ class LocalBench:
     def load(self, job: Job, feed: Mapping[str, Array], *, threads: int, warmup: int) -> Json:
         """As `edgekit.measure.interleave.Bench.load`."""
         self._path = path = job.artifact.path
-        np.savez(self._inputs, **dict(feed))  # type: ignore[arg-type]
+        npy.write_npz(self._inputs, feed)
         request = {
             "path": str(path),
             "engine": job.engine,

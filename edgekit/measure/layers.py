@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgekit.artifact import Artifact, Format, open_artifact
 from edgekit.codec import to_jsonable
-from edgekit.data import Dataset, Part, open_data
+from edgekit.data import Dataset, Part, npy, open_data
 from edgekit.errors import ArtifactError, InputError
 from edgekit.feeding import Feeder, resolve_preprocessing
 from edgekit.files import scratch_folder
@@ -266,7 +264,7 @@ def compare_layers(
         for item in chosen:
             for number, feeder in enumerate(feeders):
                 feed = {name: value[None] for name, value in feeder.feed(item).items()}
-                np.savez(Path(folder) / f"{number}.{count}.npz", allow_pickle=False, **feed)
+                npy.write_npz(Path(folder) / f"{number}.{count}.npz", feed)
             count += 1
         for number, (given, artifact, names) in enumerate(zip(paths, artifacts, outputs, strict=True), 1):
             request = {

@@ -1,7 +1,6 @@
 """The outputs of one model file for a few inputs, with class names where it is a classifier."""
 
 import io
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,10 +136,7 @@ def predict(
 def save_outputs(report: PredictionReport, path: Path) -> None:
     """Write all outputs to an ``.npz``, by name, one row an item; the file is whole or absent."""
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:  # np.savez cannot store an array called "file"
-        for name, values in report.arrays().items():
-            with archive.open(f"{name}.npy", "w") as member:
-                np.lib.format.write_array(member, values, allow_pickle=False)
+    npy.write_npz(stream, report.arrays())
     write_atomic(path, stream.getvalue())
 
 
