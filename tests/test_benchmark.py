@@ -471,6 +471,10 @@ def refusals() -> Iterator[tuple[Callable[[], object], str]]:
         lambda: BenchmarkSettings(threads=(1, 1)),
         "The numbers of threads are [1, 1]; expected different ones of at least 1.",
     )
+    yield (
+        lambda: BenchmarkSettings(threads=(1, 10**20)),
+        "The numbers of threads are [1, 100000000000000000000]; expected 1,024 at most.",
+    )
     yield lambda: BenchmarkSettings(rounds=0), "A benchmark's rounds is 1 or more; got 0."
 
 

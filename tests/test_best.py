@@ -1,6 +1,7 @@
 """The fastest file and engine within an accuracy loss: the choice, what it says, and what it must never pick."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -287,10 +288,11 @@ def test_accuracy_is_measured_in_the_same_call(colour_model: Make, colour_photos
     ] * 4  # fmt: skip
 
 
-def test_a_loss_below_nothing_is_refused() -> None:
+@pytest.mark.parametrize(("points", "told"), [(-1.0, "-1"), (math.nan, "nan"), (math.inf, "inf")])
+def test_a_loss_that_is_no_number_of_points_is_refused(points: float, told: str) -> None:
     with pytest.raises(InputError) as caught:
-        best([GOLDEN / "tiny.onnx"], QUICK, max_loss_points=-1.0)
-    assert str(caught.value) == "The loss that is allowed is 0 points or more; got -1."
+        best([GOLDEN / "tiny.onnx"], QUICK, max_loss_points=points)
+    assert str(caught.value) == f"The loss that is allowed is 0 points or more; got {told}."
 
 
 # The command

@@ -1,5 +1,6 @@
 """Modes of a benchmark, and rests until a machine is cool. Clocks are injected."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -131,6 +132,18 @@ def test_less_than_the_rules_ask_is_no_submission(given: dict[str, Any]) -> None
         f"The mode submission has 1,024 runs and 60 s or more; got {runs} and {seconds}: raise them, or choose another "
         "mode."
     )
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("name", ["min_duration_s", "cool_down_s"])
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(math.nan, "0 or more"), (math.inf, "86,400 at most"), (86401.0, "86,400 at most")]
+)
+def test_seconds_are_those_of_a_day_at_most(mode: Mode, name: str, seconds: float, expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        BenchmarkSettings.in_mode(mode, **{name: seconds})
+    assert str(caught.value) == f"A benchmark's {name} is {expected}; got {seconds:g}."
+    BenchmarkSettings.in_mode(mode, **{name: 86400.0})
 
 
 def test_the_command_takes_a_mode(tiny_models: Path, tmp_path: Path) -> None:

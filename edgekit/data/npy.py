@@ -69,7 +69,7 @@ def read_npz(path: Path, *, wanted: Callable[[frozenset[str]], frozenset[str]] |
 
 
 def write_npz(target: Path | IO[bytes], arrays: Mapping[str, Array]) -> None:
-    """Write ``arrays`` as an ``.npz``, whatever their names; numpy's `savez` has arguments that some are called after."""
+    """Write ``arrays`` as an ``.npz``, whatever their names; numpy's `savez` has parameters of its own."""
     with zipfile.ZipFile(target, "w") as archive:
         for name, values in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

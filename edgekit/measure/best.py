@@ -1,5 +1,6 @@
 """Which file in which engine is the fastest here, within an accuracy loss that the user states."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,7 @@ def best(
     sentence, but one that was named is an `ArtifactError`, and so is a file that no engine runs.
     """
     settings = settings or BenchmarkSettings()
-    if max_loss_points < 0:
+    if not 0 <= max_loss_points < math.inf:
         raise InputError(f"The loss that is allowed is 0 points or more; got {max_loss_points:g}.")
     artifacts = open_artifacts(paths)
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data

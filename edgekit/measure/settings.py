@@ -18,6 +18,10 @@ TIMED = "set inputs, invoke, get outputs; inputs prepared beforehand, one item a
 
 SAMPLES = 8
 """So many seeded inputs a device answers to, beside those that it is timed with."""
+MOST_THREADS = 1024
+"""More than any engine makes good use of, and fewer than what an engine or a system chokes on."""
+MOST_S = 86_400.0
+"""A day: longer runs and rests are slips of the pen."""
 
 
 class Mode(StrEnum):
@@ -94,6 +98,8 @@ class BenchmarkSettings:
     def __post_init__(self) -> None:
         if not self.threads or min(self.threads) < 1 or len(set(self.threads)) != len(self.threads):
             raise InputError(f"The numbers of threads are {list(self.threads)}; expected different ones of at least 1.")
+        if max(self.threads) > MOST_THREADS:
+            raise InputError(f"The numbers of threads are {list(self.threads)}; expected {MOST_THREADS:,} at most.")
         for name, least in (
             ("runs", 1),
             ("warmup", 0),
@@ -103,8 +109,11 @@ class BenchmarkSettings:
             ("seed", 0),
             ("cool_down_s", 0),
         ):
-            if getattr(self, name) < least:
+            if not getattr(self, name) >= least:  # so NaN is refused too
                 raise InputError(f"A benchmark's {name} is {least} or more; got {getattr(self, name)}.")
+        for name in ("min_duration_s", "cool_down_s"):
+            if getattr(self, name) > MOST_S:
+                raise InputError(f"A benchmark's {name} is {MOST_S:,.0f} at most; got {getattr(self, name):g}.")
         rules = EXTENTS[Mode.SUBMISSION]
         if self.mode is Mode.SUBMISSION and (self.runs < rules.runs or self.min_duration_s < rules.min_duration_s):
             raise InputError(
