@@ -13,15 +13,17 @@ from tiny_ssd import ssd, with_nms
 
 from edgekit.artifact import Artifact, open_artifact
 from edgekit.cli.benchmark import command
+from edgekit.detection import Detection, Head
 from edgekit.devices import open_device
 from edgekit.errors import CheckFailedError, DeviceError, InputError
+from edgekit.measure import answers
 from edgekit.measure.answers import Desk, Given, beyond, compare_answers, require_same_answers, sentences
 from edgekit.measure.benchmark import benchmark, require_all_devices, to_json
 from edgekit.measure.benchmark_table import COLUMNS, doubts, rows
 from edgekit.measure.best import choose
 from edgekit.measure.sample_inputs import sample_feeds
-from edgekit.measure.settings import Answers, BenchmarkReport, BenchmarkSettings, Job
-from edgekit.runtimes import open_runtime
+from edgekit.measure.settings import Answers, BenchmarkReport, BenchmarkSettings, Job, Timing
+from edgekit.runtimes import Runtime, open_checked_runtime, open_runtime
 from edgekit.workers import silent
 
 QUICK = BenchmarkSettings(threads=(1,), runs=32, warmup=1, min_duration_s=0, rounds=4, settle=0)
@@ -42,7 +44,7 @@ def cell(row: list[str], column: str) -> str:
 
 @pytest.mark.usefixtures("piped")
 def test_a_device_answers_as_this_machine_bit_for_bit(paths: list[Path]) -> None:
-    report = benchmark(paths, replace(QUICK, threads=(1, 2)), devices=["board"])
+    report = benchmark(paths, replace(QUICK, threads=(1, 2), seed=7), devices=["board"])
     assert [r.timing.threads_actual for r in report.results] == [1, 2, 1, 2]
     for result in report.results:
         assert result.answers is not None
@@ -90,16 +92,22 @@ def compared(path: Path, change: Any) -> Answers:
 
 
 def test_answers_are_judged_by_the_limits_of_the_recipe(tiny_models: Path) -> None:
-    floats, integers = tiny_models / "convnet.onnx", tiny_models / "convnet_int8.tflite"
+    floats = tiny_models / "convnet.onnx"
     close = compared(floats, lambda v: v * np.float32(1 + 1e-5))
     assert (close.identical, close.within_limits, close.why, beyond(close)) == (False, True, None, None)
     far = compared(floats, lambda v: v * np.float32(1.01))
     assert (far.within_limits, far.why) == (False, "expected 60 dB or more")
     assert beyond(far) == "answers: SQNR 40.0 dB to this machine's, expected 60 dB or more"
-    step = compared(integers, lambda v: np.where(v < 127, v + 1, v).astype(v.dtype))
-    assert step.within_limits is not None
-    assert step.max_abs is not None
-    assert step.max_abs < 1  # of real numbers, not of steps
+
+
+def test_answers_in_integers_are_judged_as_the_real_numbers_that_they_stand_for(tiny_models: Path) -> None:
+    """With a zero point of -128, sixteen steps are 11 dB below the numbers and 14 dB below the integers."""
+    integers = tiny_models / "convnet_int8.tflite"
+    near, far = (compared(integers, lambda v, by=by: v + np.int8(by)) for by in (1, 16))
+    assert (near.within_limits, far.within_limits) == (True, False)
+    assert (near.max_abs, far.max_abs) == (1 / 256, 16 / 256)
+    assert far.sqnr_db is not None
+    assert 10 < far.sqnr_db < 12
 
 
 def test_answers_that_are_not_finite_or_of_another_shape_are_refused(tiny_models: Path) -> None:
@@ -133,11 +141,45 @@ def test_a_file_that_chooses_boxes_is_judged_only_where_it_is_the_same(tmp_path:
     assert (moved.within_limits, moved.why) == (None, "the file chooses its boxes, which evaluate --device compares")
 
 
+def test_a_card_may_say_that_a_file_chooses_boxes(tiny_models: Path) -> None:
+    artifact = open_artifact(tiny_models / "convnet.onnx")
+    here, there = given(artifact)
+    card = replace(artifact.card, detection=Detection(head=Head.SSD_POSTPROCESS))
+    moved = [{n: v + np.float32(0.5) for n, v in run.items()} for run in there]
+    found = [compare_answers(a, here, moved).within_limits for a in (artifact, replace(artifact, card=card))]
+    assert found == [False, None]
+
+
+def timed(path: Path, **changes: Any) -> Timing:
+    with open_device("local") as device:
+        (timing,) = device.measure([Job(artifact=open_artifact(path))], QUICK, progress=silent).timings
+    return replace(timing, **changes)
+
+
+def test_this_machine_answers_once_in_each_engine_with_each_number_of_threads(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[tuple[str | None, int]] = []
+
+    def recorded(path: Path, *, threads: int, engine: str | None) -> Runtime:
+        opened.append((engine, threads))
+        return open_checked_runtime(path, threads=threads, engine=engine)
+
+    monkeypatch.setattr(answers, "open_checked_runtime", recorded)
+    path, desk = tiny_models / "convnet.onnx", Desk(seed=0)
+    one = timed(path, answers=tuple(given(open_artifact(path))[1]))
+    asked = [("onnxruntime", 1), ("onnxruntime", 2), ("openvino", 1), ("another", 1), ("onnxruntime", 1)]
+    found = [desk.compared(replace(one, runtime_name=name, threads=threads)) for name, threads in asked]
+    assert [f and f.engine.split()[0] for f in found] == [
+        *("onnxruntime", "onnxruntime", "openvino", "onnxruntime", "onnxruntime")
+    ]
+    assert opened == [("onnxruntime", 1), ("onnxruntime", 2), ("openvino", 1), (None, 1)]
+
+
 def test_a_file_that_only_the_device_runs_keeps_its_times(tiny_models: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes((tiny_models / "convnet.onnx").read_bytes())
-    with open_device("local") as device:
-        (timing,) = device.measure([Job(artifact=open_artifact(path))], QUICK, progress=silent).timings
+    timing = timed(path)
     path.write_bytes(path.read_bytes()[:100])
     found = Desk(seed=0).compared(replace(timing, answers=({},)))
     assert found is not None
