@@ -1,5 +1,6 @@
 """Benchmarks of real tiny models, and every reason to doubt one. Clocks are injected."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -239,6 +240,8 @@ def test_what_was_throttled_before_the_run_and_threads_that_help_are_no_doubt() 
     for name, doubt in (("openvino", ()), ("onnxruntime", ("threads: 3 at work, 1 asked for",))):
         found = replace(timing(STEADY), threads_actual=3, runtime_name=name)
         assert reasons_for_doubt(found, [QUIET] * 3, HOST, others_cpus=None) == doubt
+    fewer = replace(timing(STEADY, threads=2), threads_actual=1, runtime_name="openvino")
+    assert reasons_for_doubt(fewer, [QUIET] * 3, HOST, others_cpus=None) == ("threads: 1 at work, 2 asked for",)
 
 
 def test_an_idle_clock_before_the_run_is_no_doubt() -> None:
@@ -273,6 +276,25 @@ def test_time_of_others_is_what_neither_the_lanes_nor_who_looks_took() -> None:
     end = interleave.State(conditions=QUIET, busy_s=110.0, own_s=1.5, clock_s=55.0)
     assert interleave._others_cpus(start, end, 3.0) == pytest.approx((10 - 1 - 3) / 5)
     assert interleave._others_cpus(start, replace(end, busy_s=None), 3.0) is None
+    assert interleave._others_cpus(start, replace(end, busy_s=103.9), 3.0) == 0.0  # clocks tick at their own pace
+
+
+def test_loading_is_no_work_of_others(small_and_big: tuple[Path, Path]) -> None:
+    class Loading(local.LocalDevice):
+        busy_s = clock_s = 0.0
+
+        def state(self) -> interleave.State:
+            self.clock_s += 1
+            return interleave.State(conditions=QUIET, busy_s=self.busy_s, own_s=0.0, clock_s=self.clock_s)
+
+        @contextlib.contextmanager
+        def bench(self) -> Iterator[local.LocalBench]:
+            with super().bench() as bench:
+                self.busy_s += 50
+                yield bench
+
+    run = Loading().measure([Job(artifact=open_artifact(small_and_big[0]))], QUICK, progress=silent)
+    assert run.others_cpus == 0.0
 
 
 def test_what_a_turn_gives_is_added_up_and_loading_took_no_turn() -> None:
