@@ -100,6 +100,34 @@ def test_threads_of_this_process_are_counted(tmp_path: Path) -> None:
     assert found == [4, 1, None, None]
 
 
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 8),
+        ({"self": "0::/", "cpu.max": "150000 100000"}, 1),
+        ({"self": "0::/", "cpu.max": "50000 100000"}, 1),
+        ({"self": "0::/", "cpu.max": "max 100000"}, 8),
+        ({"self": "0::/user/app", "user/app/cpu.max": "max 100000", "user/cpu.max": "300000 100000"}, 3),
+        ({"self": "0::/user/app", "user/app/cpu.max": "200000 100000", "user/cpu.max": "300000 100000"}, 2),
+        ({"self": "0::/only/outside", "cpu.max": "400000 100000"}, 4),
+        ({"self": "0::/", "cpu.max": "900000 100000"}, 8),
+        ({"self": "3:memory:/\n2:cpu,cpuacct:/docker/1\n0::/", "cpu/cpu.cfs_quota_us": "200000",
+          "cpu/cpu.cfs_period_us": "100000"}, 2),
+        ({"self": "2:cpu:/", "cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+        ({"self": "2:cpuset:/", "cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 8),
+    ],
+)  # fmt: skip
+def test_a_containers_quota_counts_as_fewer_cpus(
+    files: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    for name, text in files.items():
+        path = tmp_path / ("proc/self/cgroup" if name == "self" else f"sys/fs/cgroup/{name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    assert host_facts(tmp_path)["allowed_cpus"] == expected
+
+
 def test_a_board_is_known_without_its_link_in_proc(pi: Path) -> None:
     tree = pi / "sys/firmware/devicetree/base"
     tree.mkdir(parents=True)

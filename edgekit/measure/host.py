@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def host_facts(root: Path = Path("/"), command: Command = run_command) -> dict[s
         "cpu": cpu_model(cpuinfo, command),
         "features": cpu_features(cpuinfo, command),
         "cores": os.cpu_count(),
-        "allowed_cpus": allowed_cpus(),
+        "allowed_cpus": allowed_cpus(root),
         "memory_bytes": _memory_bytes(root, command),
         "governor": now.governor,
         "frequency_mhz": list(now.frequency_mhz),
@@ -105,11 +106,31 @@ def installed_versions() -> dict[str, str]:
     return found
 
 
-def allowed_cpus() -> int:
-    """How many CPUs this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def allowed_cpus(root: Path = Path("/")) -> int:
+    """How many whole CPUs this process may keep busy: those that it may run on, or fewer by a container's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([count, *(int(quota) for quota in _cpu_quotas(root))]))
+
+
+def _cpu_quotas(root: Path) -> Iterator[float]:
+    """CPUs that Linux's control groups around this process give it, in their version 2 and in version 1.
+
+    A container sees its own group as the topmost, and may be told of the path that it has outside.
+    """
+    mounted = root / "sys/fs/cgroup"
+    groups = read_text(root / "proc/self/cgroup") or ""
+    for controllers, path in re.findall(r"^\d+:([^:\n]*):/(.*)$", groups, re.MULTILINE):
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        base = mounted / "cpu" if controllers else mounted
+        inner = base / path
+        for group in (inner, *inner.parents):
+            names = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
+            told = re.fullmatch(r"(\d+) ([1-9]\d*)", " ".join(read_text(group / name) or "" for name in names))
+            if told:  # else "max" or -1
+                yield int(told[1]) / int(told[2])
+            if group == base:
+                break
 
 
 def cpu_features(cpuinfo: str, command: Command = run_command) -> list[str]:
