@@ -309,13 +309,6 @@ def test_what_a_turn_gives_is_added_up_and_loading_took_no_turn() -> None:
     assert (lane.rounds_ms, lane.runs, lane.cpu_s) == ([(1.0, 2.0)] * 2, 10, 4.0)
 
 
-def call(self, operation: str, _request: Json, *, limit_s: float | None) -> Json:
-    assert (limit_s is None) == (operation != "load")
-    if operation == "load":
-        return {"cpu_s": 2.0}
-    return {"samples_ms": [1.0, 2.0], "runs": 5, "peak_rss_bytes": 7, "cpu_s": 6.0}
-
-
 def test_busy_seconds_leave_out_idleness(tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/stat").write_text("cpu  100 200 300 4000 5000 10 20 70 0 0\ncpu0 1 2 3 4 5 6 7 8 0 0\n")
