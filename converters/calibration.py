@@ -1,7 +1,7 @@
 """Items for calibration and for verification: real ones, chosen by a seed, written one by one, recorded by digest."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,8 @@ def write_calibration(
             progress("reading calibration data", done, len(indices))
 
     samples = Samples.write(folder, feeds(), len(indices))
-    return Calibration(samples=samples, ref=data_ref(data.name, digests, seed=seed, keep_items=True))
+    ref = data_ref(data.name, digests, seed=seed, keep_items=True)
+    return Calibration(samples=samples, ref=replace(ref, items=(*ref.items, *data.origins)))
 
 
 def chosen(data: Dataset, learned: Collection[str], count: int, seed: int) -> Sequence[int]:

@@ -13,7 +13,7 @@ from edgekit.card import ModelCard
 from edgekit.converters import calibration as calibrating
 from edgekit.converters.regions_worker import spread
 from edgekit.converters.request import Request
-from edgekit.data.base import Dataset
+from edgekit.data.base import Dataset, item_digest
 from edgekit.errors import InputError
 from edgekit.feeding import Feeder, resolve_preprocessing
 from edgekit.measure.two_stage import whole_image
@@ -45,17 +45,19 @@ def searched(data: Dataset, card: ModelCard, how: Search, request: Request) -> D
     if spec is None:
         raise InputError(f"The card of {card.name} does not say how a region becomes its input; use --preprocess.")
     image, whole = whole_image(how, spec)
-    feeder, crops = Feeder((image,), whole), []
+    feeder, crops, origins = Feeder((image,), whole), [], []
     for index in _chosen(data, card, request):
-        pixels = feeder.feed(data.items[index])[image.name]
+        item = data.items[index]
+        origins.append(item_digest(item))
+        pixels = feeder.feed(item)[image.name]
         crops.append(warp(pixels, spread(search(pixels, how), REGIONS_OF_IMAGE), spec.size_hw, how.context))
-    return Dataset(name=f"regions of {data.name}", items=Crops(np.concatenate(crops)))
+    return Dataset(name=f"regions of {data.name}", items=Crops(np.concatenate(crops)), origins=tuple(origins))
 
 
 def pooled(data: Dataset, card: ModelCard, first: Path, request: Request, folder: Path, progress: Progress) -> Dataset:
     """Features of some regions that the file ``first`` proposes in images of ``data``, kept in ``folder``."""
     images = data.subset(_chosen(data, card, request))
-    samples = calibrating.write_calibration(
+    written = calibrating.write_calibration(
         images,
         card.inputs,
         resolve_preprocessing(card, request.preprocess),
@@ -63,12 +65,14 @@ def pooled(data: Dataset, card: ModelCard, first: Path, request: Request, folder
         seed=0,
         folder=folder / "images",
         progress=progress,
-    ).samples
+    )
     out = folder / "pooled.npy"
-    asked = {"path": str(first), "samples": str(samples.folder), "out": str(out), "regions": REGIONS_OF_IMAGE}
+    asked = {"path": str(first), "samples": str(written.samples.folder), "out": str(out), "regions": REGIONS_OF_IMAGE}
     with Worker("edgekit.converters.regions_worker", env={"TF_CPP_MIN_LOG_LEVEL": "3"}) as worker:
         worker.call("pool", asked, progress=progress)
-    return Dataset(name=f"regions of {data.name}", items=Crops(np.load(out, mmap_mode="r")))
+    assert written.ref is not None  # noqa: S101 - they are images of data
+    items = Crops(np.load(out, mmap_mode="r"))
+    return Dataset(name=f"regions of {data.name}", items=items, origins=written.ref.items)
 
 
 def _chosen(data: Dataset, card: ModelCard, request: Request) -> Sequence[int]:

@@ -37,7 +37,8 @@ class TensorSpec:
 class DataRef:
     """Which items of which data were used. ``items`` holds a short digest per item, by which it is recognised again.
 
-    ``digest`` is the sha256 over the item digests in the order of use.
+    ``digest`` is the sha256 over the item digests in the order of use. What was cut out of images is followed in
+    ``items`` by these.
     """
 
     name: str

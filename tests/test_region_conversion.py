@@ -15,9 +15,10 @@ from edgekit.card import DataRef
 from edgekit.converters import Request, convert, region_items
 from edgekit.converters.regions_worker import spread
 from edgekit.converters.stages import _own
-from edgekit.data import Dataset
+from edgekit.data import Dataset, item_digest
 from edgekit.errors import InputError
 from edgekit.files import sha256_file
+from edgekit.measure.held_out import HeldOut, used_items
 from edgekit.preprocessing import resize
 from edgekit.recipe import Precision, Recipe
 from edgekit.regions import Companion, Search
@@ -60,6 +61,21 @@ def test_both_files_are_made_and_the_first_names_the_second(tmp_path: Path) -> N
     assert [row.sha256 for row in again.artifacts] == [row.sha256 for row in report.artifacts]
 
 
+@pytest.mark.parametrize("make", [two_stage, lambda folder: region_file(folder / "r.onnx")])
+def test_images_whose_regions_calibrated_a_file_are_held_out(make: Any, tmp_path: Path) -> None:
+    images = [np.asarray(item) // 16 * 16 + np.uint8(index) for index, item in enumerate(photos().items)]  # type: ignore[arg-type, var-annotated]
+    data = Dataset(name="photos", items=images)
+    recipe = Recipe(precision=Precision.INT8, calibration_samples=4)  # regions of one image
+    report = convert(Request(source=make(tmp_path), recipes=(recipe,), calibration=data, output_dir=tmp_path / "out"))
+    calibrated, *first = [open_artifact(row.path) for row in report.artifacts]
+    chosen = HeldOut(data, [calibrated], samples=None, seed=0)
+    assert (len(list(chosen)), chosen.left_out) == (5, 1)
+    shown = used_items([calibrated]) & {item_digest(image) for image in images}
+    assert len(shown) == 1
+    for file in first:  # its own calibration leaves out what the second file's did
+        assert shown < used_items([file])
+
+
 @pytest.mark.parametrize("there", ["d.fp32.onnx", "d.heads.fp32.onnx"])
 def test_no_file_is_replaced_unasked(there: str, tmp_path: Path) -> None:
     source, out = two_stage(tmp_path), tmp_path / "out"
@@ -98,8 +114,6 @@ def test_the_second_file_is_calibrated_on_pooled_regions(tmp_path: Path) -> None
 
 
 def test_only_images_that_were_learned_from_calibrate(tmp_path: Path) -> None:
-    from edgekit.data import item_digest
-
     data = photos(3)
     path = two_stage(tmp_path)
     card = open_artifact(path).card

@@ -51,13 +51,17 @@ class Boxes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """Decoded items with class ids ``labels`` (count,) int64 or ``boxes``, and ``class_names[id]``, where known."""
+    """Decoded items with class ids ``labels`` (count,) int64 or ``boxes``, and ``class_names[id]``, where known.
+
+    ``origins`` are the digests of the images that the items were cut out of, where they are none themselves.
+    """
 
     name: str
     items: Items
     labels: npt.NDArray[np.int64] | None = None
     boxes: Sequence[Boxes] | None = None
     class_names: tuple[str, ...] | None = None
+    origins: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
