@@ -258,6 +258,10 @@ def test_other_work_during_the_run_counts_and_a_load_that_has_ended_does_not() -
     assert reasons_for_doubt(timing(STEADY, threads=2), [QUIET, QUIET], HOST, others_cpus=0.5) == (
         "load: other work took 0.5 of 2 CPUs during the run",
     )
+    untold = {**HOST, "cores": None}
+    assert reasons_for_doubt(timing(STEADY), busy_before, untold, others_cpus=9.0) == (
+        "load: 9.0 on 2 CPUs before the run",
+    )
 
 
 def test_other_work_is_told_from_our_own(small_and_big: tuple[Path, Path]) -> None:

@@ -48,7 +48,7 @@ seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every random choice."
 )
 threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), default=None, metavar="N", help="Threads of the engine. [default: 1]"
+    "--threads", type=click.IntRange(1, 1024), default=None, metavar="N", help="Threads of the engine. [default: 1]"
 )
 engines_option = click.option(
     "--engine",

@@ -28,7 +28,7 @@ def reasons_for_doubt(
     found = (
         _emulated(host),
         _crowded(others_cpus, timing.threads, host["cores"])
-        if others_cpus is not None
+        if others_cpus is not None and host["cores"] is not None
         else _loaded(conditions[0], host["allowed_cpus"]),
         _oversubscribed(timing.threads, host["allowed_cpus"]),
         _other_threads(timing),
