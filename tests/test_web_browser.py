@@ -119,6 +119,18 @@ def test_a_worker_that_cannot_start_is_one_sentence(tiny_models: Path, tmp_path:
     assert str(caught.value) == "On web://: The model's worker ended: it could not start."
 
 
+def test_a_page_that_cannot_draw_still_answers(tiny_models: Path, tmp_path: Path) -> None:
+    jobs = [Job(artifact=open_artifact(tiny_models / "convnet.onnx"))]
+    settings = replace(QUICK, threads=(1,))
+    with opened(tmp_path) as (device, browser):
+        browser.evaluate("delete Array.prototype.toSorted")  # as in browsers that are older
+        device.measure(jobs, settings, progress=silent)
+        browser.until("document.getElementById('rows').rows[0].cells[2].textContent >= '40'")
+        browser.evaluate("progress.draw = progress.asked = () => { throw new Error('out of paper'); }")
+        (timing,) = device.measure(jobs, settings, progress=silent).timings
+    assert timing.runs >= 40
+
+
 @pytest.mark.shared_data
 def test_a_mobilenet_gives_the_same_bits_as_here(page: tuple[WebDevice, Browser], shared_data: Path) -> None:
     (there,), (here,) = (

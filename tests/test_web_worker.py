@@ -26,7 +26,7 @@ def answers(*messages: Message, costs_ms: Sequence[float], step_ms: float = 2**-
         [node, str(HARNESS), str(PAGE), work], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    _, *found = json.loads(done.stdout)
+    found: list[dict[str, Any]] = json.loads(done.stdout)[1:]
     assert all(answer["kind"] == "result" for answer in found), found
     return found
 
