@@ -102,15 +102,15 @@ function work(link, {number, operation, value}, frame) {
   asked.set(link, number);
   const file = operation === "load" ? files.get(value.sha256) : undefined;
   workers.get(link).postMessage({frame, file}, [frame]);
-  tell("asked", link, operation, value);
+  progress.asked(link, operation, value);
 }
 
 function newWorker(link) {
   const worker = new Worker("/worker.js");
   worker.onmessage = ({data: {number, kind, value, arrays}}) => {
     asked.delete(link);
-    answer(number, kind, value, arrays);
-    tell("answered", link, kind, value);
+    answer(number, kind, value, arrays); // first: what cannot be drawn must not keep it
+    progress.answered(link, kind, value);
   };
   worker.onerror = (event) => { // out of memory, or a script that did not come
     event.preventDefault();
@@ -155,15 +155,6 @@ const progress = {
     [name, threads, runs, figure].forEach((text, i) => { cells[i].textContent = text; });
   },
 };
-
-// What cannot be drawn must not keep a message from where it goes.
-function tell(what, ...told) {
-  try {
-    progress[what](...told);
-  } catch (error) {
-    console.error(error);
-  }
-}
 
 function newRow() {
   document.getElementById("figures").hidden = false;
