@@ -18,7 +18,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from edgekit.runtimes.delegation import delegated_operators
 
-FLAGS = ("graph", "num_threads", "use_xnnpack", "num_runs", "min_secs", "warmup_runs", "warmup_min_secs")
+FLAGS = ("graph", "num_threads", "use_xnnpack", "num_runs", "min_secs", "max_secs", "warmup_runs", "warmup_min_secs")
 
 
 def main(generation: str, arguments: list[str]) -> int:
@@ -57,9 +57,10 @@ def main(generation: str, arguments: list[str]) -> int:
     say(f"The input model file size (MB): {os.path.getsize(flags['graph']) / 1e6:g}")
     say(f"Initialized session in {init_us / 1e3:g}ms.")
     fill(interpreter)
-    warm = run(interpreter, int(flags["warmup_runs"]), float(flags["warmup_min_secs"]))
+    most = float(flags.get("max_secs", "150"))
+    warm = run(interpreter, int(flags["warmup_runs"]), min(most, float(flags["warmup_min_secs"])))
     say(told(warm, generation))
-    times = run(interpreter, int(flags["num_runs"]), float(flags["min_secs"]))
+    times = run(interpreter, int(flags["num_runs"]), min(most, float(flags["min_secs"])))
     say(told(times, generation) + "\n")
     say(
         f"Inference timings in us: Init: {init_us}, First inference: {warm[0]}, "

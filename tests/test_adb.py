@@ -1,5 +1,6 @@
 """Android phones: the real adb client, a phone that speaks adb's protocol, and real LiteRT on it."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -15,7 +16,7 @@ from phone import NEWER, script, tool, write
 from edgekit.artifact import open_artifact
 from edgekit.devices import open_device
 from edgekit.devices.android import client
-from edgekit.devices.android.phone import TIMED
+from edgekit.devices.android.phone import TIMED, Tool, _Bench
 from edgekit.errors import InputError
 from edgekit.measure.benchmark import benchmark
 from edgekit.measure.evaluate import evaluate
@@ -65,7 +66,9 @@ def test_models_are_timed_in_turns(generation: str, shell_v2: bool, plug: Plug, 
     assert run.others_cpus == 0.0
     calls = [command for command in phone.commands if "--graph=" in command]
     assert len(calls) == 2 + 2 * 2
-    assert "--num_threads=1 --use_xnnpack=true --num_runs=2 --min_secs=0.000 --warmup_runs=2" in calls[-1]
+    assert (
+        "--num_threads=1 --use_xnnpack=true --num_runs=2 --min_secs=0.000 --max_secs=150 --warmup_runs=2" in calls[-1]
+    )
 
 
 def test_a_benchmark_goes_from_the_command_to_the_phone(plug: Plug, tiny_models: Path, tmp_path: Path) -> None:
@@ -110,7 +113,8 @@ def test_the_desk_may_name_the_tool(
     plug: Plug, tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     phone = plug(generation=None)
-    monkeypatch.setenv("EDGEKIT_BENCHMARK_MODEL", str(tool(tmp_path / "android_aarch64_benchmark_model", "newer")))
+    path = tool(tmp_path / "benchmark_model.for my phone; exit 3", "newer")
+    monkeypatch.setenv("EDGEKIT_BENCHMARK_MODEL", str(path))
     with open_device("adb://") as device:
         run = device.measure(jobs(tiny_models, "convnet.tflite"), QUICK, progress=silent)
     sent = [Path(name).name for name in phone.pushed if not name.endswith(".tflite")]
@@ -137,6 +141,49 @@ def test_the_clock_is_read_right_behind_the_runs(plug: Plug, tiny_models: Path) 
     with open_device("adb://") as device:
         run = device.measure(jobs(tiny_models, "convnet.tflite"), QUICK, progress=silent)
     assert [state.top_frequency_mhz for state in run.conditions[1:]] == [2841.6, 2841.6]
+
+
+def test_the_clock_is_that_of_the_model_which_works_hardest(plug: Plug, tiny_models: Path) -> None:
+    phone = plug()
+    clock = phone.place("/sys/devices/system/cpu/cpu7/cpufreq/scaling_cur_freq")
+    first, second = jobs(tiny_models, "convnet_int8.tflite", "convnet.tflite")
+    real = tool(phone.root / "tool", "newer")
+    script(
+        phone.place("/data/local/tmp/benchmark_model"),
+        f'case "$1" in *{first.artifact.sha256}*) echo 1900000;; *) echo 2800000;; esac > {clock}; exec {real} "$@"',
+    )
+    with open_device("adb://") as device:
+        run = device.measure([first, second], QUICK, progress=silent)
+    assert [state.top_frequency_mhz for state in run.conditions[1:]] == [2800, 2800]
+
+
+def test_where_the_shell_does_not_tell_its_time_other_work_is_unknown(
+    plug: Plug, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgekit.devices.android.phone._TIMES", re.compile("as no shell has them"))
+    plug()
+    with open_device("adb://") as device:
+        run = device.measure(jobs(tiny_models, "convnet.tflite"), QUICK, progress=silent)
+    assert run.others_cpus is None
+
+
+def test_the_time_of_the_tool_is_all_of_it() -> None:
+    """In the words of mksh, which is Android's shell."""
+    bench = _Bench(client.Adb("adb://x", "x"), Tool(path="/x", sha256="0" * 64))
+    bench._count("edgekit:times\n0m0.01s 0m0.02s\n1m2.50s 2m3,25s\n")
+    bench._count("edgekit:times\n0m0.01s 0m0.02s\n0m1.00s 0m0.00s\n")
+    assert bench._cpu_s == 62.5 + 123.25 + 1
+    assert bench.counted
+
+
+def test_long_turns_are_not_cut_short_by_the_tool(plug: Plug, tiny_models: Path) -> None:
+    phone = plug(generation=None)
+    write(phone.root / "text/told", NEWER)
+    script(phone.place("/data/local/tmp/benchmark_model"), 'cat "$PHONE/text/told"')
+    settings = dataclasses.replace(QUICK, min_duration_s=800)
+    with open_device("adb://") as device:
+        device.measure(jobs(tiny_models, "convnet.tflite"), settings, progress=silent)
+    assert "--min_secs=400.000 --max_secs=550 " in phone.commands[-2]
 
 
 def test_a_quiet_phone_has_no_reason_but_few_runs(plug: Plug, tiny_models: Path) -> None:

@@ -160,6 +160,18 @@ def test_a_tool_that_may_not_be_run(plug: Plug, tiny_models: Path) -> None:
     )
 
 
+def test_a_tool_that_cannot_be_made_a_program(
+    plug: Plug, tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = plug(generation=None)
+    script(phone.root / "bin/chmod", "echo 'chmod: Operation not permitted' >&2; exit 1")
+    monkeypatch.setenv("EDGEKIT_BENCHMARK_MODEL", str(script(tmp_path / "tool", "exit 0")))
+    assert failure("adb://", lambda d: d.measure(jobs(tiny_models, "convnet.tflite"), QUICK, progress=silent)) == (
+        "DeviceError: adb:// does not let adb make tool a program: chmod: Operation not permitted; look at rights in "
+        "/data/local/tmp/edgekit."
+    )
+
+
 def test_a_file_that_changed_meanwhile(plug: Plug, tiny_models: Path, tmp_path: Path) -> None:
     plug()
     path = tmp_path / "changing.tflite"

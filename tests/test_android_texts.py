@@ -39,9 +39,8 @@ def test_words_in_a_phones_log() -> None:
 
 
 def test_runs_of_one_time_are_told_once() -> None:
-    same = NEWER.replace(
-        "count=50 first=900416 curr=898333 min=898007 max=906121 avg=899641 std=1549", "count=3 curr=899641(all same)"
-    )
+    line = next(line for line in NEWER.splitlines() if "count=50" in line)
+    same = NEWER.replace(line, "INFO: count=3 curr=899641(all same) p5=899641 median=899641 p95=899641")
     runs = read_told(same, device="adb://x").runs
     assert (runs.runs, runs.mean_ms, runs.min_ms, runs.max_ms, runs.stdev_ms) == (3, 899.641, 899.641, 899.641, None)
 
@@ -83,14 +82,54 @@ def test_a_figure_that_is_missing_or_no_number(old: str, new: str, missing: str)
     )
 
 
-@pytest.mark.parametrize(("old", "new"), [("avg=899641", "avg=99641"), ("count=50", "count=0")])
-def test_figures_that_contradict_each_other(old: str, new: str) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "runs", "mean"),
+    [
+        ("avg=899641", "avg=99641", "50", "99.641"),
+        ("avg=899641", "avg=880000", "50", "880"),
+        ("count=50", "count=0", "0", "899.641"),
+    ],
+)
+def test_figures_that_contradict_each_other(old: str, new: str, runs: str, mean: str) -> None:
     found = refusal(NEWER.replace(old, new))
-    runs, mean = ("0", "899.641") if "count" in old else ("50", "99.641")
     assert found == (
         f"benchmark_model on adb://x contradicts itself: {runs} runs of {mean} ms on average, and of 899.641 ms; take "
         "another build of it."
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("min=898007", "min=907000", "min 907, p5 898.333, median 899.281, p95 904.305, max 906.121"),
+        ("p5=898333", "p5=899300", "min 898.007, p5 899.3, median 899.281, p95 904.305, max 906.121"),
+        ("p95=904305", "p95=899000", "min 898.007, p5 898.333, median 899.281, p95 899, max 906.121"),
+        ("max=906121", "max=904000", "min 898.007, p5 898.333, median 899.281, p95 904.305, max 904"),
+    ],
+)
+def test_figures_that_do_not_rise(old: str, new: str, words: str) -> None:
+    assert refusal(NEWER.replace(f" {old} ", f" {new} ").replace(f" {old}\n", f" {new}\n")) == (
+        f"benchmark_model on adb://x contradicts itself: of the same runs it tells {words}, avg 899.641 ms; take "
+        "another build of it."
+    )
+
+
+@pytest.mark.parametrize(("low", "high"), [("899700", "906121"), ("265000", "266000")])
+def test_a_mean_lies_between_the_least_and_the_most(low: str, high: str) -> None:
+    text = OF_2021.replace("min=265000", f"min={low}").replace("max=269000", f"max={high}")
+    assert "contradicts itself: of the same runs it tells min" in refusal(text)
+
+
+def test_a_mean_may_be_rounded_past_the_least() -> None:
+    """As of runs that take seconds: six digits of the mean, all of the others."""
+    text = OF_2021.replace("min=265000 max=269000", "min=266473.9 max=266474")
+    assert read_told(text, device="adb://x").runs.min_ms == 266.4739
+
+
+def test_the_operators_of_several_graphs_are_added() -> None:
+    line = next(line for line in NEWER.splitlines() if "Replacing" in line)
+    text = NEWER.replace(line, f"{line}\n{line.replace('58 out of 60', '3 out of 7')}")
+    assert read_told(text, device="adb://x").delegated == (61, 67)
 
 
 def test_a_count_of_operators_that_cannot_be_is_not_taken() -> None:
@@ -157,10 +196,27 @@ def test_the_state_of_a_quiet_phone() -> None:
         ("thermal", "Thermal Status: 3", "thermal status severe"),
         ("saver", "1", "battery saver"),
         ("power", "mWakefulness=Asleep", "screen off"),
+        ("power", "mWakefulness=Dreaming", "screen off"),
     ],
 )
 def test_each_reason_to_doubt(section: str, text: str, reason: str) -> None:
     assert read_state(looked(**{section: text})).conditions.throttled == (reason,)
+
+
+@pytest.mark.parametrize(("abi", "bits"), [("armeabi-v7a", 32), ("x86_64", 64), ("", None)])
+def test_the_bits_of_what_runs_there(abi: str, bits: int | None) -> None:
+    assert read_host(looked(properties=f"[ro.product.cpu.abi]: [{abi}]"))["userland_bits"] == bits
+
+
+def test_kept_temperatures_do_not_count_beside_live_ones() -> None:
+    kept = THERMAL.replace("mName=CPU0, mStatus=0}\nHAL", "mName=old, mStatus=0}\nHAL")
+    assert kept != THERMAL
+    assert "old" not in read_state(looked(thermal=kept)).conditions.temperature_c
+
+
+def test_a_phone_has_no_end_of_sensors() -> None:
+    sensors = "\n".join(f"\tTemperature{{mValue=30.0, mType=0, mName=s{n}, mStatus=0}}" for n in range(1000))
+    assert len(read_state(looked(thermal=sensors, battery="")).conditions.temperature_c) == 64
 
 
 def test_kept_temperatures_count_where_no_live_ones_are() -> None:

@@ -14,6 +14,7 @@ from browser import Browser, browsing
 from web_pages import ALONE, link_in, opened, require_engines
 
 from edgekit.artifact import open_artifact
+from edgekit.devices import linked
 from edgekit.devices.web import WebDevice
 from edgekit.devices.web_answers import IN_BACKGROUND
 from edgekit.errors import ArtifactError, DataError, DeviceError, EdgekitError, InputError
@@ -117,6 +118,22 @@ def test_a_worker_that_cannot_start_is_one_sentence(tiny_models: Path, tmp_path:
         with pytest.raises(DeviceError) as caught:
             device.open(artifact)
     assert str(caught.value) == "On web://: The model's worker ended: it could not start."
+
+
+def test_a_page_that_cannot_draw_still_answers(
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [Job(artifact=open_artifact(tiny_models / "convnet.onnx"))]
+    settings = replace(QUICK, threads=(1,))
+    monkeypatch.setattr(linked, "SLOWER", 0.3)
+    with opened(tmp_path) as (device, browser):
+        browser.evaluate("window.broken = []; onerror = (message) => { broken.push(message); }")
+        browser.evaluate("delete Array.prototype.toSorted")  # as in browsers that are older
+        device.measure(jobs, settings, progress=silent)
+        assert browser.evaluate("broken.join()") == ""
+        browser.evaluate("progress.draw = () => { throw new Error('out of paper'); }")
+        assert outputs(device, tiny_models / "convnet.onnx")
+        assert "out of paper" in browser.evaluate("broken.join()")
 
 
 @pytest.mark.shared_data

@@ -1,5 +1,7 @@
 """A browser as a device, as the desk sees it: who may speak, what is served, and how a session begins and ends."""
 
+import contextlib
+import http.client
 import signal
 import socket
 import subprocess
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 from web_visitor import Visitor, result, revisited, stand_in_engines, visited
 
-from edgekit.devices import web_session
+from edgekit.devices import web_server, web_session
 from edgekit.devices.agent.frames import Array
 from edgekit.devices.web import WebDevice, invitation, web_address
 from edgekit.errors import DeviceError, InputError, MissingExtraError
@@ -130,14 +132,19 @@ def test_everything_is_served_with_its_policy() -> None:
         visitor = Visitor(told)
         for path in (f"/{visitor.query}", "/page.js", "/worker.js", "/engines/ort/ort.wasm.min.js", "/none", "/"):
             _, _, headers = visitor.ask("GET", path)
-            policy = headers["Content-Security-Policy"]
-            assert policy.startswith("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; ")
-            assert "http" not in policy
-            assert "*" not in policy
-            assert "unsafe-inline" not in policy
-            assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
-            assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
-            assert headers["X-Content-Type-Options"] == "nosniff"
+            of_each = {"Server", "Date", "Content-Type", "Content-Length", "Cache-Control"}
+            assert {name: value for name, value in headers.items() if name not in of_each} == {
+                "Content-Security-Policy": (
+                    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
+                    "style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+                ),
+                "Cross-Origin-Opener-Policy": "same-origin",
+                "Cross-Origin-Embedder-Policy": "require-corp",
+                "Cross-Origin-Resource-Policy": "same-origin",
+                "X-Content-Type-Options": "nosniff",
+                "Referrer-Policy": "no-referrer",
+            }
+            assert headers["Server"].strip() == "edgekit"
         status, body, headers = visitor.ask("GET", "/engines/ort/ort-wasm-simd-threaded.wasm")
         assert (status, body) == (200, b"this is ort/ort-wasm-simd-threaded.wasm")
         assert (headers["Content-Type"], headers["Cache-Control"]) == ("application/wasm", "private, max-age=3600")
@@ -189,6 +196,42 @@ def test_a_message_has_a_length_and_a_limit() -> None:
     assert str(caught.value) == "web:// sent 268,435,457 bytes; expected 268,435,456 at most."
 
 
+def test_a_message_that_is_cut_short_is_none() -> None:
+    with visited(alive) as (device, visitor):
+        with socket.create_connection((visitor.host, visitor.port)) as cut:
+            head = f"POST /answer HTTP/1.1\r\nEdgekit-Session: {visitor.secret}\r\nContent-Length: 10\r\n\r\nhello"
+            cut.sendall(head.encode())
+            cut.shutdown(socket.SHUT_WR)
+            assert cut.recv(100) == b""
+        assert device.state().clock_s == 1.5
+
+
+def test_who_says_nothing_holds_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert web_server.Handler.timeout == 30
+    monkeypatch.setattr(web_server.Handler, "timeout", 0.1)
+    with visited(alive) as (_, visitor), socket.create_connection((visitor.host, visitor.port)) as silent:
+        silent.sendall(b"GET / HT")
+        silent.settimeout(20)
+        assert silent.recv(100) == b""
+
+
+def test_nothing_is_served_once_the_device_is_closed() -> None:
+    def page(connection: http.client.HTTPConnection) -> bytes:
+        connection.request("GET", "/page.js")
+        return connection.getresponse().read()
+
+    with visited(alive) as (device, visitor):
+        kept = http.client.HTTPConnection(visitor.host, visitor.port or 0, timeout=20)
+        assert page(kept)
+        half = socket.create_connection((visitor.host, visitor.port), timeout=20)
+        half.sendall(b"GET /page.js HTTP/1.1\r\n")
+        device.state()
+    with contextlib.closing(kept), pytest.raises(ConnectionError):
+        page(kept)
+    with half:
+        assert half.recv(100) == b""
+
+
 def test_engines_that_are_missing_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "empty"))
     with pytest.raises(MissingExtraError) as caught, WebDevice("web://"):
@@ -221,14 +264,19 @@ def test_a_page_that_vanishes_is_missed(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_page_that_waits_and_vanishes_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the question, asks for the next message, and its connection breaks."""
     monkeypatch.setattr(web_session, "LOST_S", 0.1)
-    with visited(alive) as (device, visitor):
-        device.state()
-        visitor.ask("POST", "/bye")
+    monkeypatch.setattr(web_session, "LIMIT_S", 10)
+    visitor: Visitor
+
+    def vanish(_header: dict[str, Any], _arrays: list[Array]) -> None:
         with socket.create_connection((visitor.host, visitor.port)) as waiting:
             head = f"POST /next HTTP/1.1\r\nEdgekit-Session: {visitor.secret}\r\nContent-Length: 0\r\n\r\n"
             waiting.sendall(head.encode())
-            assert b" 410 " in waiting.recv(100)
+
+    with visited(vanish) as (device, visitor), pytest.raises(DeviceError) as caught:
+        device.state()
+    assert str(caught.value) == LOST
 
 
 def test_a_page_that_has_no_answer_in_time_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +312,11 @@ def test_addresses(uri: str, address: tuple[str, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["web://:80", "web://a/b", "web://u@a", "web://a:x", "web://a:99999", "web://[", "web:a"]
+    "uri",
+    [
+        *("web://:80", "web://a/b", "web://u@a", "web://a:x", "web://a:99999", "web://[", "web:a", "web://a b"),
+        *(" web://a", "web://a\n", "web://a?x=1", "web://a#y", "web://a?", "web:///"),
+    ],
 )
 def test_what_is_no_address_is_one_sentence(uri: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 from command import edgekit
+from phone import script
 
 from edgekit.devices import web_engines
 from edgekit.devices.provision import provision as provision_device
 from edgekit.devices.web_engines import PACKAGES, Package, engine_files, engines_folder, provision
 from edgekit.errors import DeviceError, InputError, MissingExtraError
+
+KEPT = b'import {x} from "@litertjs/wasm-utils";'
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     path = folder / "scope-small-1.2.3.tgz"
     with tarfile.open(path, "w:gz") as archive:
-        for name, data in (("package/dist/index.js", b"kept"), ("../escaped.js", b"not kept")):
+        for name, data in (("package/dist/index.js", KEPT), ("../escaped.js", b"not kept")):
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
@@ -45,8 +48,35 @@ def test_what_is_needed_is_kept(small: Path, tmp_path: Path) -> None:
     for _ in range(2):  # a second time replaces the first
         folder = provision(small)
         assert folder == engines_folder()
-        assert names(tmp_path / "data") == [f"edgekit/{folder.name}/litert/index.js"]
-        assert engine_files(folder) == {"litert/index.js": b"kept"}
+        assert names(folder) == ["SHA256SUMS", "litert/index.js"]
+        assert names(tmp_path / "data") == [f"edgekit/{folder.name}/{name}" for name in names(folder)]
+        assert (folder / "litert/index.js").read_bytes() == KEPT
+        assert engine_files(folder) == {"litert/index.js": b'import {x} from "/engines/wasm-utils/index.js";'}
+        digest = hashlib.sha256(KEPT).hexdigest()
+        assert (folder / "SHA256SUMS").read_text() == f"{digest}  litert/index.js\n"  # which sha256sum -c reads
+
+
+@pytest.mark.parametrize("damaged", ["litert/index.js", "SHA256SUMS"])
+def test_what_is_kept_and_damaged_is_not_served(small: Path, damaged: str) -> None:
+    folder = provision(small)
+    (folder / damaged).write_bytes(b"")
+    with pytest.raises(MissingExtraError) as caught:
+        engine_files(folder)
+    assert str(caught.value) == (
+        f"{folder}/litert/index.js is damaged: its digest is another. Run: edgekit device provision web://"
+    )
+    provision(small)
+    assert engine_files(folder)
+
+
+def test_a_folder_without_digests_is_filled_anew(small: Path) -> None:
+    folder = provision(small)
+    (folder / "SHA256SUMS").unlink()
+    with pytest.raises(MissingExtraError) as caught:
+        engine_files(folder)
+    assert str(caught.value) == (
+        f"The engines that a browser runs are not in {folder}. Run: edgekit device provision web://"
+    )
 
 
 def test_another_version_has_another_folder(small: Path) -> None:
@@ -85,6 +115,16 @@ def test_a_machine_without_npm_is_one_sentence(small: Path, monkeypatch: pytest.
         provision()
     assert str(caught.value) == (
         "npm is not installed; install it, such as: apt install npm, or give a folder of tarballs, --wheelhouse."
+    )
+
+
+def test_npm_runs_nothing_of_the_packages(small: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script(tmp_path / "bin/npm", f'printf "%s\\n" "$@" > {tmp_path}/asked; cp {small}/* .')
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    assert engine_files(provision())
+    verb, *options, _, name = (tmp_path / "asked").read_text().splitlines()
+    assert (verb, options, name) == (
+        *("pack", ["--ignore-scripts", "--json", "--pack-destination"], "@scope/small@1.2.3"),
     )
 
 
@@ -136,7 +176,7 @@ def test_npm_has_the_packages(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["results"] == [{"requirements": [f"{p.name}@{p.version}" for p in PACKAGES]}]
     (folder,) = (tmp_path / "edgekit").iterdir()
-    kept = {name for package in PACKAGES for name in package.files}
+    kept = {"SHA256SUMS", *(name for package in PACKAGES for name in package.files)}
     assert set(names(folder)) == kept
     assert b'from "/engines/wasm-utils/index.js"' in engine_files(folder)["litert/index.js"]
     licences = {p: json.loads((folder / p / "package.json").read_text())["license"] for p in ("litert", "ort")}

@@ -121,6 +121,8 @@ def test_a_page_that_says_what_it_should_is_believed(tiny_models: Path) -> None:
         ("turn", {"samples_ms": [1.0, -1.0], "runs": 2}, "samples_ms is -1; expected 0 to 1e+09"),
         ("turn", {"samples_ms": [1.0, "2"], "runs": 2}, "it.samples_ms[1] is '2'; expected float"),
         ("turn", {"samples_ms": [1.0, 2.0], "runs": 1}, "runs is 1; expected 2 to 1e+09"),
+        ("turn", {"samples_ms": [1.0, 2.0], "runs": 10**400}, "runs is too large; expected 2 to 1e+09"),
+        ("load", {"init_ms": 1, "threads": -(10**400)}, "threads is too large; expected 1 to 4096"),
     ],
 )  # fmt: skip
 def test_values_that_cannot_be(operation: str, value: Any, sentence: str, tiny_models: Path) -> None:
@@ -219,7 +221,7 @@ def test_engines_of_other_devices_are_not_in_a_browser(tiny_models: Path) -> Non
     with visited(replying("", lambda _: b"")) as (device, _), pytest.raises(InputError) as caught:
         device.open(artifact, engine="tflite-runtime")
     assert str(caught.value) == (
-        "There is no tflite-runtime in a browser, where .tflite files run in litert.js; leave out the engine."
+        "There is no tflite-runtime to choose in a browser, where .tflite files run in litert.js; leave out the engine."
     )
 
 

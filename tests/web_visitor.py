@@ -14,7 +14,7 @@ import pytest
 
 from edgekit.devices.agent.frames import Array, packed_frame, parse_frame
 from edgekit.devices.web import WebDevice
-from edgekit.devices.web_engines import PACKAGES, engines_folder
+from edgekit.devices.web_engines import PACKAGES, engines_folder, keep
 from edgekit.devices.web_server import SESSION
 
 Reply = Callable[[dict[str, Any], list[Array]], bytes | None]
@@ -119,8 +119,4 @@ def raw(header: Any, rest: bytes = b"") -> bytes:
 def stand_in_engines(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines that no page runs, so that they can be served."""
     monkeypatch.setenv("XDG_DATA_HOME", str(folder))
-    for package in PACKAGES:
-        for name in package.files:
-            path = engines_folder() / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"this is {name}")
+    keep(engines_folder(), {name: f"this is {name}".encode() for package in PACKAGES for name in package.files})

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import itertools
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
@@ -22,6 +23,9 @@ LOOPBACK = "127.0.0.1"
 WAIT_S = 300.0
 """For so long the link waits for a page."""
 FAREWELL_S = 2.0
+
+_ADDRESS = re.compile(r"web(://|://((?P<host>[\w.-]+)|\[(?P<ipv6>[\w.:%]+)\])(:(?P<port>[0-9]{1,5}))?/?)?")
+_LAST_PORT = 65535
 
 Tell = Callable[[str], None]
 
@@ -102,14 +106,11 @@ def web_address(uri: str) -> tuple[str, int]:
     >>> web_address("web://"), web_address("web://0.0.0.0:8077")
     (('127.0.0.1', 0), ('0.0.0.0', 8077))
     """
-    try:
-        parts = urlsplit(uri)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port, parts = None, None, urlsplit("web://@")
-    if uri not in ("web", "web://") and (not host or parts.username is not None or parts.path.strip("/")):
+    match = _ADDRESS.fullmatch(uri)
+    port = int(match["port"] or 0) if match else 0
+    if match is None or port > _LAST_PORT:
         raise InputError(f"{uri!r} is no address of a page; expected web://, web://HOST or web://HOST:PORT.")
-    return host or LOOPBACK, port or 0
+    return match["host"] or match["ipv6"] or LOOPBACK, port
 
 
 def invitation(url: str, host: str, wait_s: float) -> str:

@@ -20,6 +20,7 @@ MOST_TEXT = 1000
 IN_BACKGROUND = "the page was in the background"
 
 _MOST_MS = 1e9
+_LARGEST = 1e300
 
 
 class Told(Protocol):
@@ -133,6 +134,7 @@ class Loaded:
 
     def __post_init__(self) -> None:
         _within("init_ms", self.init_ms, 0, _MOST_MS)
+        _within("threads", self.threads, 1, 4096)
 
     def told(self) -> Json:
         """As the operation ``load``, without the engine, which the desk has sent itself."""
@@ -244,4 +246,5 @@ def _require_short(value: Any) -> None:
 
 def _within(name: str, value: float, least: float, most: float) -> None:
     if not least <= value <= most:
-        raise DataError(f"{name} is {value:g}; expected {least:g} to {most:g}")
+        got = f"{value:g}" if abs(value) < _LARGEST else "too large"  # an integer may be more than a float can hold
+        raise DataError(f"{name} is {got}; expected {least:g} to {most:g}")

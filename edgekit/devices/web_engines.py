@@ -86,6 +86,8 @@ _ENGINES = {
 _MOST_BYTES = 64 << 20
 _NPM_S = 600.0
 _COMMAND = "edgekit device provision web://"
+_SUMS = "SHA256SUMS"
+"""Digests of the kept files, as sha256sum writes them: a power cut may leave some empty."""
 
 # Import maps do not reach into workers, so the one name that LiteRT.js imports becomes an address while it is served.
 _BARE, _ADDRESS = b'from "@litertjs/wasm-utils"', b'from "/engines/wasm-utils/index.js"'
@@ -105,13 +107,16 @@ def engines_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def engine_files(folder: Path) -> dict[str, bytes]:
-    """The engines' files as they are served, by name; `MissingExtraError` where one is not in ``folder``."""
-    found = {}
-    for name in (name for package in PACKAGES for name in package.files if not name.endswith(".json")):
-        try:
-            found[name] = (folder / name).read_bytes()
-        except OSError:
-            raise MissingExtraError(f"The engines that a browser runs are not in {folder}. Run: {_COMMAND}") from None
+    """The engines' files as they are served, by name; `MissingExtraError` where one is damaged or not in ``folder``."""
+    names = [name for package in PACKAGES for name in package.files if not name.endswith(".json")]
+    try:
+        sums = (folder / _SUMS).read_bytes().splitlines()
+        found = {name: (folder / name).read_bytes() for name in names}
+    except OSError:
+        raise MissingExtraError(f"The engines that a browser runs are not in {folder}. Run: {_COMMAND}") from None
+    for name, data in found.items():
+        if _sum(name, data) not in sums:
+            raise MissingExtraError(f"{folder / name} is damaged: its digest is another. Run: {_COMMAND}")
     found["litert/index.js"] = found["litert/index.js"].replace(_BARE, _ADDRESS)
     return found
 
@@ -125,13 +130,21 @@ def provision(source: Path | None = None, *, folder: Path | None = None) -> Path
     with scratch_folder() as scratch:
         packed = _packed_by_npm(Path(scratch)) if source is None else source
         with Staging(target.parent, option="XDG_DATA_HOME") as stage:
-            for package in PACKAGES:
-                for name, data in kept_files(package, packed).items():
-                    path = stage.path / target.name / name
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(data)
+            keep(stage.path / target.name, {k: v for p in PACKAGES for k, v in kept_files(p, packed).items()})
             stage.publish(target.name)
     return target
+
+
+def keep(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write ``files``, by name, to ``folder``, with their digests."""
+    for name, data in {**files, _SUMS: b"\n".join(_sum(name, data) for name, data in files.items()) + b"\n"}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def _sum(name: str, data: bytes) -> bytes:
+    return f"{hashlib.sha256(data).hexdigest()}  {name}".encode()
 
 
 def kept_files(package: Package, packed: Path) -> dict[str, bytes]:

@@ -61,11 +61,31 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int, session: Session, files: Mapping[str, tuple[bytes, str]]) -> None:
         self.session, self.files = session, files
+        self._connections: set[socket.socket] = set()
+        self.over = False
         if ":" in host:
             self.address_family = socket.AF_INET6
         super().__init__((host, port), Handler)
         name = reachable_name(host)
         self.url = f"http://{f'[{name}]' if ':' in name else name}:{self.server_address[1]}/?token={session.token}"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Note the connection, so that it ends with the server."""
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget the connection, which has ended."""
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Take no more of any connection; an answer that is under way still leaves."""
+        self.over = True
+        super().server_close()
+        for connection in tuple(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that breaks is nothing to tell."""
@@ -101,6 +121,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     timeout = SILENCE_S
     disable_nagle_algorithm = True  # else a body waits until its headers are acknowledged, 40 ms a message
     server_version, sys_version = "edgekit", ""
+
+    def parse_request(self) -> bool:
+        """Whether there is a request to answer; none once the server is closed, though it came just before."""
+        return super().parse_request() and not self.server.over
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: the terminal belongs to the command."""

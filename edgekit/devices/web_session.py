@@ -66,12 +66,12 @@ class Session:
         """Whether ``secret`` is that of the page."""
         return self._secret is not None and _same(secret, self._secret)
 
-    def next(self, gone: Callable[[], bool], wait_s: float = POLL_S) -> bytes | None:
-        """The next message for the page, None where there is none within ``wait_s`` or the page is ``gone``.
+    def next(self, gone: Callable[[], bool]) -> bytes | None:
+        """The next message for the page, None where there is none within `POLL_S` or the page is ``gone``.
 
         `DeviceError` when the session is over.
         """
-        end_s = time.monotonic() + wait_s
+        end_s = time.monotonic() + POLL_S
         with self._changed:
             while True:
                 if self._over is not None:
@@ -185,9 +185,9 @@ class WebLink:
         if operation != "load":
             return self._call(operation, value, arrays, limit_s=limit_s or LIMIT_S)
         engine = engine_of(value["entry"]["format"])
-        if value["engine"] not in (None, engine.name):
+        if value["engine"] is not None:
             raise InputError(
-                f"There is no {value['engine']} in a browser, where .{value['entry']['format']} files run in "
+                f"There is no {value['engine']} to choose in a browser, where .{value['entry']['format']} files run in "
                 f"{engine.name}; leave out the engine."
             )
         told, outputs = self._call(operation, value, arrays, limit_s=limit_s or LIMIT_S)

@@ -75,7 +75,11 @@ class Adb:
             if self.digest(remote) != sha256:
                 raise DataError(f"{path} arrived damaged on {self.uri}, or changed meanwhile; try again.")
         if executable:
-            self.shell(f"chmod 755 {shlex.quote(remote)}")
+            made = self.shell(f"chmod 755 {shlex.quote(remote)}")
+            if made.code:
+                raise DeviceError(
+                    f"{self.uri} does not let adb make {path.name} a program: {made.last}; look at rights in {FOLDER}."
+                )
         return remote
 
     def digest(self, remote: str) -> str | None:

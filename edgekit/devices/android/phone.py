@@ -40,8 +40,8 @@ VARIABLE = "EDGEKIT_BENCHMARK_MODEL"
 SOURCE = "https://ai.google.dev/edge/litert/models/measurement"
 
 TIMED = "invoke alone, on random inputs of benchmark_model's own; a sample is the mean of a round's runs"
-_TOOL_S = 300.0
-"""How long the tool goes on by itself: 150 s of warming up and 150 s of runs."""
+_TOOL_S = 150.0
+"""How long the tool goes on by itself, both with warming up and with runs."""
 _SIGNAL = 128
 """A shell adds it to the number of the signal that ended a command."""
 _FOREIGN = re.compile(r"not executable|exec format error|cannot execute binary|bad ELF|unexpected e_", re.IGNORECASE)
@@ -230,11 +230,12 @@ class _Bench:
             "--use_xnnpack=true",
             f"--num_runs={runs}",
             f"--min_secs={min_duration_s:.3f}",
+            f"--max_secs={_TOOL_S + min_duration_s:.0f}",  # else it ends by itself before, and does not say so
             f"--warmup_runs={warmup}",
             "--warmup_min_secs=0",
         ]
         script = f"{shlex.join(words)}\ncode=$?\necho\n{CLOCK_SCRIPT}\necho edgekit:times; times\n(exit $code)"
-        said = self._adb.shell(script, limit_s=_TOOL_S + patience_s(self._path))
+        said = self._adb.shell(script, limit_s=2 * (_TOOL_S + min_duration_s) + patience_s(self._path))
         self._count(said.text)
         self.frequency_mhz = read_clock(said.text)
         output = said.text.partition("edgekit:clock")[0]

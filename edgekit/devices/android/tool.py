@@ -4,6 +4,7 @@ Two generations, as its source (``benchmark_model.cc``, ``benchmark_tflite_model
 published logs have them: that of 2021, and newer ones, which begin lines with ``INFO:`` and add percentiles.
 """
 
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ _REPLACED = re.compile(r"Replacing (\d{1,7}) out of (\d{1,7}) node\(s\) with del
 _PROBLEM = re.compile(r"\b(error|fail(ed|ure)?|unsupported|unresolved|invalid)\b", re.IGNORECASE)
 _LIKENESS = 0.01
 """By how much two tellings of one mean may differ: one of them is rounded to six digits."""
+_ROUNDED = 1e-5
+"""What rounding to six digits may add."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,7 @@ def read_told(text: str, *, device: str) -> Told:
             f"benchmark_model on {device} contradicts itself: {runs.runs} runs of {runs.mean_ms:g} ms on average, "
             f"and of {mean:g} ms; take another build of it."
         )
+    _require_rising(runs, device)
     footprint = _FOOTPRINT.search(text)
     return Told(
         init_ms=timings["Init"],
@@ -89,6 +93,19 @@ def _figures(pairs: dict[str, str]) -> RoundFigures:
         p50_ms=ms.get("median"),
         p95_ms=ms.get("p95"),
     )
+
+
+def _require_rising(runs: RoundFigures, device: str) -> None:
+    """Refuse figures that cannot be of the same runs; those of equal runs may differ in their last digit."""
+    told = {"min": runs.min_ms, "p5": runs.p5_ms, "median": runs.p50_ms, "p95": runs.p95_ms, "max": runs.max_ms}
+    spread = {name: ms for name, ms in told.items() if ms is not None}
+    for rising in (tuple(spread.values()), (runs.min_ms, runs.mean_ms, runs.max_ms)):
+        if any(low > high * (1 + _ROUNDED) for low, high in itertools.pairwise(rising)):
+            words = ", ".join(f"{name} {ms:g}" for name, ms in {**spread, "avg": runs.mean_ms}.items())
+            raise DeviceError(
+                f"benchmark_model on {device} contradicts itself: of the same runs it tells {words} ms; take another "
+                "build of it."
+            )
 
 
 def _applied(text: str) -> str | None:

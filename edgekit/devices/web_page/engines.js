@@ -11,6 +11,7 @@ async function loadLiteRtFile(entry, threads) {
   // What emscripten takes for its own address in a worker is that of the worker.
   self.Module = {locateFile: (file) => folder + file, mainScriptUrlOrBlob: folder + "litert_wasm_threaded_internal.js"};
   const litert = await import(folder + "index.js");
+  const started = threads > 1 ? countThreads() : () => 0;
   await litert.loadLiteRt(folder, {threads: threads > 1});
   return async (data) => {
     const model = await litert.loadAndCompile(data, {accelerator: "wasm", cpuOptions: {numThreads: threads}});
@@ -29,8 +30,22 @@ async function loadLiteRtFile(entry, threads) {
         return {dtype, shape: layout.dimensions, values};
       });
     }
-    return {threads, run};
+    return {threads: 1 + started(), run};
   };
+}
+
+// LiteRT.js does not tell its threads, so what begins one is counted: emscripten's word to a worker of its pool.
+const BEGIN = 2;
+
+function countThreads() {
+  let started = 0;
+  self.Worker = class extends self.Worker {
+    postMessage(message, ...more) {
+      if (message?.cmd === BEGIN) started += 1;
+      super.postMessage(message, ...more);
+    }
+  };
+  return () => started;
 }
 
 function requireTakenByLiteRt(entry) {

@@ -100,17 +100,17 @@ async function take(frame) {
 function work(link, {number, operation, value}, frame) {
   if (!workers.has(link)) workers.set(link, newWorker(link));
   asked.set(link, number);
-  progress.asked(link, operation, value);
   const file = operation === "load" ? files.get(value.sha256) : undefined;
   workers.get(link).postMessage({frame, file}, [frame]);
+  progress.asked(link, operation, value);
 }
 
 function newWorker(link) {
   const worker = new Worker("/worker.js");
   worker.onmessage = ({data: {number, kind, value, arrays}}) => {
     asked.delete(link);
+    answer(number, kind, value, arrays); // first: what cannot be drawn must not keep it
     progress.answered(link, kind, value);
-    answer(number, kind, value, arrays);
   };
   worker.onerror = (event) => { // out of memory, or a script that did not come
     event.preventDefault();
@@ -143,7 +143,7 @@ const progress = {
     } else if (value.samples_ms !== undefined) {
       row.times.push(...value.samples_ms);
       row.runs += value.runs;
-      const sorted = row.times.toSorted((a, b) => a - b);
+      const sorted = [...row.times].sort((a, b) => a - b); // toSorted is too new for some browsers
       this.draw(row, sorted[sorted.length >> 1].toPrecision(3));
     } else {
       row.runs += value.run_ms === undefined ? 0 : 1;
