@@ -165,7 +165,7 @@ def _values(values: Array) -> str:
     return ",\n".join(f"{{{_rows(row)}}}" for row in rows)
 
 
-def _literal(value: float | bool) -> str:
+def _literal(value: bool | int | float) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
