@@ -58,9 +58,10 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         options = typing.get_args(kind)
-        if type(value) in options:
-            return value
-        return _decode(next(o for o in options if o is not type(None)), value, where)
+        if value is None and type(None) in options:
+            return None
+        first = next(o for o in options if o is not type(None))
+        return _decode(type(value) if type(value) in options else first, value, where)
     if origin is tuple:
         return _decode_tuple(typing.get_args(kind), value, where)
     if origin is not None and issubclass(origin, Mapping):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _CONFIG = "edgekit.toml"
 _FOUND = pytest.StashKey[set[Path]]()
+_NOTES = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,9 +30,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Take the configuration of the project beside the paths that were asked for."""
     if not config.getoption("--edgekit"):
         return
-    if getattr(config.option, "numprocesses", None):
-        raise pytest.UsageError("--edgekit measures latencies, which tests at the same time would spoil; leave out -n.")
-    config.stash[_FOUND] = set()
+    if getattr(config.option, "numprocesses", None) or getattr(config.option, "dist", "no") != "no":
+        raise pytest.UsageError(
+            "--edgekit measures latencies, which tests at the same time would spoil; leave out -n and --dist."
+        )
+    config.stash[_FOUND], config.stash[_NOTES] = set(), []
     own = config.rootpath / _CONFIG
     asked = [(config.invocation_params.dir / arg.partition("::")[0]).resolve() for arg in config.args]
     if own.is_file() and not any(own.resolve().is_relative_to(path) for path in asked):
@@ -53,6 +56,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             f"There is no {_CONFIG} in {session.config.rootpath} or the paths given; make one with: "
             "edgekit check init FILE... --data DATA"
         )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show what a user should know of the measurements, such as that the machine was busy."""
+    for note in config.stash.get(_NOTES, []):
+        terminalreporter.write_line(note)
 
 
 class CheckFile(pytest.File):
@@ -77,12 +86,14 @@ class CheckFile(pytest.File):
     def lines(self) -> "Mapping[tuple[str, str], Line]":
         """What was measured, by file and name; what went wrong with it goes wrong for every line."""
         from edgekit.check.run import check
-        from edgekit.errors import EdgekitError
+        from edgekit.errors import CheckFailedError, EdgekitError
 
         if self._outcome is None:
+            self._outcome = CheckFailedError(f"{self.path} was not measured; the first line that failed shows why.")
             try:
                 report = check(self.path, device=self.config.getoption("--edgekit-device"))
                 self._outcome = {(line.file, line.name): line for line in report.lines}
+                self.config.stash[_NOTES] += report.notes
             except EdgekitError as error:
                 self._outcome = error
         if isinstance(self._outcome, Exception):

@@ -18,12 +18,13 @@ from edgekit.bundle import make_bundle
 from edgekit.bundle.build import self_verified
 from edgekit.bundle.entries import open_models
 from edgekit.bundle.golden import MOST_SIDE, given_items
-from edgekit.bundle.limits import LIMITS, computes_with_integers, has_softmax
+from edgekit.bundle.limits import LIMITS, computes_with_integers, has_softmax, limits_of
 from edgekit.card import ModelCard, TensorSpec
 from edgekit.data import Part, draw, open_data
 from edgekit.detection import AnchorLevel, Detection, Head
 from edgekit.errors import CheckFailedError, EdgekitError, InputError
 from edgekit.formats import tflite
+from edgekit.formats.graph import Graph, TensorInfo
 from edgekit.preprocessing import Preprocessing, Resize
 from edgekit.recipe import Precision
 from edgekit.regions import Search
@@ -100,6 +101,17 @@ def test_every_recipe_has_limits_with_a_reason() -> None:
     assert all(each.reason and each.limits.min_sqnr_db > 10 for each in LIMITS.values())
 
 
+@pytest.mark.parametrize(("dtype", "precision"), [("int8", "int8"), ("uint8", "int8"), ("float32", "fp32")])
+def test_files_of_others_have_the_limits_of_their_numbers(dtype: str, precision: str, tiny_models: Path) -> None:
+    foreign = open_artifact(tiny_models / "convnet.onnx")
+    assert foreign.card.provenance.recipe is None
+    graph = Graph(
+        inputs=(), outputs=(), input_tensors={}, output_tensors={}, nodes=(), versions={},
+        tensors={"x": TensorInfo(shape=(1,), dtype=dtype)},
+    )  # fmt: skip
+    assert limits_of(foreign, graph) == LIMITS[Precision(precision)].limits
+
+
 def keras(folder: Path, models: Path) -> list[Path]:
     return [models / "convnet.keras"]
 
@@ -114,6 +126,29 @@ def odd(folder: Path, models: Path) -> list[Path]:
     return [folder / "a:b\n.onnx"]
 
 
+def parted(folder: Path, models: Path) -> list[Path]:
+    """A line's end to Python, and none to the eye."""
+    (folder / "a\u2028b.onnx").write_bytes((models / "convnet.onnx").read_bytes())
+    return [folder / "a\u2028b.onnx"]
+
+
+def no_text(folder: Path, models: Path) -> list[Path]:
+    (folder / "a\udce9.onnx").write_bytes((models / "convnet.onnx").read_bytes())
+    return [folder / "a\udce9.onnx"]
+
+
+def large_and_small(folder: Path, models: Path) -> list[Path]:
+    for name in ("Net.onnx", "net.ONNX"):
+        (folder / name).write_bytes((models / "convnet.onnx").read_bytes())
+    return [folder / "Net.onnx", folder / "net.ONNX"]
+
+
+def second_of_another_case(folder: Path, models: Path) -> list[Path]:
+    first = two_stage(folder)
+    (folder / "D.heads.onnx").write_bytes((models / "convnet.onnx").read_bytes())
+    return [first, folder / "D.heads.onnx"]
+
+
 def nothing(folder: Path, models: Path) -> list[Path]:
     return []
 
@@ -124,6 +159,13 @@ def nothing(folder: Path, models: Path) -> list[Path]:
         (keras, r"\S+convnet\.keras is a Keras file, which devices do not run; bundle what `edgekit convert` makes\."),
         (twice, r"Two files are called convnet\.onnx; a bundle needs names of their own: rename one\."),
         (odd, r"'a:b\\n\.onnx' is a name that not every device takes; rename the file for the bundle\."),
+        (parted, r"'a\\u2028b\.onnx' is a name that not every device takes; rename the file for the bundle\."),
+        (no_text, r"'a\\udce9\.onnx' is a name that not every device takes; rename the file for the bundle\."),
+        (large_and_small, r"Two files are called Net\.onnx; a bundle needs names of their own: rename one\."),
+        (
+            second_of_another_case,
+            r"Two files are called D\.heads\.onnx; a bundle needs names of their own: rename one\.",
+        ),
         (nothing, r"No model file was given; expected at least one \.tflite or \.onnx file\."),
     ],
 )
@@ -134,6 +176,24 @@ def test_what_cannot_be_bundled_is_one_sentence(
         make_bundle(files(tmp_path, tiny_models), tmp_path / "b.zip", preprocess="unit")
     assert re.fullmatch(sentence, str(caught.value))
     assert not (tmp_path / "b.zip").exists()
+
+
+@pytest.mark.parametrize("option", ["model", "inputs", "data"])
+def test_a_bundle_is_not_written_over_what_it_is_made_of(option: str, colour_photos: Path, tmp_path: Path) -> None:
+    model, photos = tmp_path / "m.onnx", tmp_path / "photos.npz"
+    for path in (model, photos):
+        path.write_bytes(b"mine")
+    output = tmp_path / "." / {"model": "m.onnx", "inputs": "photos.npz", "data": "photos.npz"}[option]
+    with pytest.raises(InputError) as caught:
+        make_bundle(
+            [model],
+            output,
+            data=str(photos) if option == "data" else None,
+            inputs=[photos] if option == "inputs" else [],
+            force=True,
+        )
+    assert str(caught.value) == f"{output} is a file that the bundle is made of; write it elsewhere with -o."
+    assert (model.read_bytes(), photos.read_bytes()) == (b"mine", b"mine")
 
 
 def test_golden_items_come_from_one_place(tiny_models: Path, odd_photo: Path, tmp_path: Path) -> None:

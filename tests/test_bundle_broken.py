@@ -191,9 +191,19 @@ def test_a_detector_does_not_predict(detector_bundle: Path, odd_photo: Path) -> 
     )
 
 
-def test_numbers_of_runs_are_positive(bundle: Path) -> None:
-    done = run(bundle, "bench", "--runs", "0")
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--runs", "0", "expected 1 or more; got 0"),
+        ("--threads", "9" * 20, f"expected 1024 at most; got {'9' * 20}"),
+        ("--min-secs", "nan", "expected 0 or more seconds, a finite number; got nan"),
+        ("--min-secs", "inf", "expected 0 or more seconds, a finite number; got inf"),
+        ("--min-secs", "-1", "expected 0 or more seconds, a finite number; got -1"),
+    ],
+)
+def test_numbers_that_cannot_be_are_one_sentence(option: str, value: str, told: str, bundle: Path) -> None:
+    done = run(bundle, "bench", f"{option}={value}")
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         2,
-        "bundle bench: error: argument --runs: expected 1 or more; got 0",
+        f"bundle bench: error: argument {option}: {told}",
     )

@@ -144,8 +144,24 @@ def test_a_compiler_gets_the_same_bytes(
     assert written == expected
 
 
+@pytest.mark.skipif(not shutil.which("g++"), reason="g++ is not installed")
+def test_the_least_integer_is_one_in_c_too(tmp_path: Path) -> None:
+    values = [-(1 << 63), -(1 << 63) + 1, (1 << 63) - 1]
+    words = ", ".join(c_array._literal(value) for value in values)
+    (tmp_path / "main.cc").write_text(
+        f"#include <cstdio>\n#include <cstdint>\nconst std::int64_t v[3] = {{{words}}};\n"
+        "int main() { std::fwrite(v, 1, sizeof(v), stdout); }\n"
+    )
+    command = ["g++", "-std=c++11", "-Wall", "-Wextra", "-Werror", "main.cc", "-o", "program"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    written = subprocess.run([str(tmp_path / "program")], capture_output=True, check=True).stdout
+    assert np.frombuffer(written, np.int64).tolist() == values
+    assert c_array._literal(float(values[0])) == "-9.223372037e+18f"
+
+
 def test_names_are_names_in_c() -> None:
-    assert [c_array.identifier(name) for name in ("net.int8", "1net", "é-x")] == ["net_int8", "m_1net", "m___x"]
+    names = {"net.int8": "net_int8", "1net": "m_1net", "é-x": "x", "é": "m", "a__b_": "a_b", "_1": "m_1", "": "m"}
+    assert {name: c_array.identifier(name) for name in names} == names
 
 
 def test_a_name_cannot_end_a_comment_early() -> None:

@@ -1,5 +1,6 @@
 """Bundles on a device: what they prove there, and that they notice what is not as it was at the desk."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,18 @@ def test_a_softmax_may_differ_by_a_step_on_another_kind_of_cpu(
     assert told in done.stdout
 
 
+@pytest.mark.parametrize(("key", "value"), [("kernels", "built-in"), ("engine", "tflite-runtime 2.14.0")])
+def test_other_kernels_promise_no_bits(key: str, value: str, unpacked_bundle: Path) -> None:
+    path = unpacked_bundle / "golden" / "convnet_int8.tflite" / "output_0.npy"
+    values = np.load(path)
+    values[0, 0] += 1
+    np.save(path, values)
+    change_manifest(unpacked_bundle, lambda data: data["entries"][0].__setitem__(key, value))
+    done = run(unpacked_bundle, "verify", "--model", "convnet_int8.tflite")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"made by \S+ \S+ \(\S+\): 1 of 4 items differ, .+; within its limits\n", done.stdout)
+
+
 def weights_of(model: Path, index: int) -> bytes:
     from ai_edge_litert.interpreter import Interpreter
 
@@ -297,6 +310,20 @@ def test_boxes_that_a_file_chose_may_change_places_only(
     done = run(folder, "verify")
     assert (done.returncode, done.stderr) == (code, "")
     assert told in done.stdout
+
+
+def test_an_object_that_only_the_device_finds_is_noticed(choosing: Path, tmp_path: Path) -> None:
+    folder = unpack(choosing, tmp_path)
+    data = json.loads((folder / "manifest.json").read_text())["entries"][0]
+    names = [spec["name"] for spec in data["card"]["outputs"]]
+    path = folder / data["golden"]["outputs"][names.index("detection_scores")]
+    scores = np.load(path)
+    scores[..., 1] = 0
+    np.save(path, scores)
+    seal(folder)
+    done = run(folder, "verify")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "expected the same objects in item 0" in done.stdout
 
 
 def test_other_regions_are_noticed(staged_bundle: Path, tmp_path: Path) -> None:

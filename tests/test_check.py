@@ -5,16 +5,19 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from check_project import DAMAGES, HOW, change_card, double_a_scale, grow, project
+from check_project import DAMAGES, HOW, LABELS, change_card, double_a_scale, grow, project
 from command import edgekit
+from PIL import Image
 
 from edgekit.artifact import open_artifact
 from edgekit.card import DataRef
 from edgekit.check import Line, Verdict, check, init, require_no_regression, update
-from edgekit.check.baseline import read_baseline
+from edgekit.check.baseline import Metric, read_baseline
+from edgekit.check.start import least_drop
 from edgekit.codec import to_jsonable
 from edgekit.data import Part, item_digest, open_data
 from edgekit.errors import CheckFailedError, InputError
@@ -184,11 +187,43 @@ def test_items_that_calibrate_now_are_left_out_of_both(folder: Path) -> None:
 
 
 def test_options_before_init_are_refused(folder: Path) -> None:
-    done = edgekit("check", "--json", "x.json", "init", MODEL, "--data", "photos.npz", cwd=folder)
+    done = edgekit("check", "--device", "local", "init", MODEL, "--data", "photos.npz", cwd=folder)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
-        "edgekit: --json has no effect before init; give it after init, or leave it out."
+        "edgekit: --device has no effect before init; give it after init, or leave it out."
     )
+
+
+def test_an_option_that_init_lacks_is_not_sent_there(folder: Path) -> None:
+    for option in ("--config=edgekit.toml", "--json=x", "--junit=x", "--update"):
+        done = edgekit("check", option, "init", MODEL, "--data", "photos.npz", cwd=folder)
+        assert done.returncode == 2
+        name = option.partition("=")[0]
+        assert done.stderr.splitlines()[-1] == f"edgekit: {name} has no effect before init; leave it out."
+
+
+@pytest.mark.parametrize("options", [("--json", "--junit"), ("--junit", "--markdown"), ("--json", "--markdown")])
+def test_results_of_two_kinds_are_two_files(options: tuple[str, str], folder: Path) -> None:
+    done = edgekit("check", options[0], "x.out", options[1], "./x.out", cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "edgekit: --json, --junit and --markdown write files of their own; two of them name one file."
+    )
+    assert not (folder / "x.out").exists()
+
+
+@pytest.mark.parametrize(
+    ("count", "metric", "sentence"),
+    [
+        (5, Metric.TOP1, "With 5 items no drop is told from chance; take more of them."),
+        (6, Metric.TOP1, "With 6 items a drop of less than 100 points is not told from chance."),
+        (10_000, Metric.TOP1, "With 10000 items a drop of less than 0.06 points is not told from chance."),
+        (5, Metric.MAP, "With 5 images no drop is told from chance; take more of them."),
+        (6, Metric.MAP, "A drop in fewer than 6 of the 6 images is not told from chance."),
+    ],
+)
+def test_what_so_many_items_can_tell(count: int, metric: Metric, sentence: str) -> None:
+    assert least_drop(count, metric) == sentence
 
 
 def test_an_update_writes_no_results(folder: Path) -> None:
@@ -225,10 +260,13 @@ def cut(folder: Path) -> None:
     (folder / "baseline.json").write_text(text[: len(text) // 2])
 
 
-def one_answer_less(folder: Path) -> None:
-    data = json.loads((folder / "baseline.json").read_text())
-    data["models"][MODEL]["classes"].pop()
-    (folder / "baseline.json").write_text(json.dumps(data))
+def of_the_model(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    def changed(folder: Path) -> None:
+        data = json.loads((folder / "baseline.json").read_text())
+        change(data["models"][MODEL])
+        (folder / "baseline.json").write_text(json.dumps(data))
+
+    return changed
 
 
 def changed_photos(what: str) -> Callable[[Path], None]:
@@ -311,6 +349,26 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "no model file": (without(MODEL), f"{{folder}}/{MODEL} does not exist; check the path."),
     "no data": (without("photos.npz"), "There is no file or folder {folder}/photos.npz."),
+    "a limit that is no number": (
+        text_of("edgekit.toml", "max_size_growth = 0.1", "max_size_growth = nan"),
+        f"{TOML}.budgets.max_size_growth is nan; expected a finite number.",
+    ),
+    "a limit without an end": (
+        text_of("edgekit.toml", "max_size_growth = 0.1", "max_size_growth = inf"),
+        f"{TOML}.budgets.max_size_growth is inf; expected a finite number.",
+    ),
+    "a size beyond any": (
+        of_the_model(lambda model: model.update(model_bytes=10**400)),
+        "The baseline has a model without a size or without a latency; make it anew.",
+    ),
+    "a calibration beyond any": (
+        of_the_model(lambda model: model["calibration"].update(count=10**400)),
+        "The calibration on train has no number of items that can be; make it anew.",
+    ),
+    "a calibration on less than nothing": (
+        of_the_model(lambda model: model["calibration"].update(count=-1)),
+        "The calibration on train has no number of items that can be; make it anew.",
+    ),
     "a photo changed": (
         changed_photos("pixel"),
         f"Item 5 of photos is not that of the baseline, or another version of Pillow decodes it otherwise; {MEND}",
@@ -333,7 +391,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "a baseline without its data": (text_of("baseline.json", '"data"', '"date"'), f"{JSON} has an unknown key 'date'"),
     "an answer less": (
-        one_answer_less,
+        of_the_model(lambda model: model["classes"].pop()),
         f"The baseline's answers of {MODEL} are not one for each of its items; make it anew.",
     ),
 }
@@ -406,10 +464,11 @@ def test_data_without_labels_cannot_begin(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_next_command_is_told(folder: Path) -> None:
-    done = edgekit("check", "init", MODEL, "--data", "photos.npz", "-o", "new", cwd=folder)
-    assert done.stderr.splitlines()[-1] == (
-        "Wrote new/edgekit.toml and new/baseline.json. Check with: edgekit check --config new/edgekit.toml"
-    )
+    for name, quoted in (("new", "new/edgekit.toml"), ("my models", "'my models/edgekit.toml'")):
+        done = edgekit("check", "init", MODEL, "--data", "photos.npz", "-o", name, cwd=folder)
+        assert done.stderr.splitlines()[-1] == (
+            f"Wrote {name}/edgekit.toml and {name}/baseline.json. Check with: edgekit check --config {quoted}"
+        )
 
 
 @pytest.mark.parametrize(
@@ -447,6 +506,27 @@ def test_a_card_file_tells_the_preprocessing(folder: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert f'preprocess = "{written}"' in (folder / "new" / "edgekit.toml").read_text()
         assert check(folder / "new" / "edgekit.toml").regressed == ()
+
+
+def test_a_path_is_not_taken_for_a_known_set_or_a_preset(folder: Path) -> None:
+    """However it was written, such as with the slash of a shell's completion."""
+    with np.load(folder / "photos.npz") as arrays:
+        for place in range(0, 160, 20):
+            target = folder / "digits" / LABELS[int(arrays["y"][place])]
+            target.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(arrays["x"][place]).save(target / f"{place}.png")
+    (folder / "torch").write_text(json.dumps(to_jsonable(HOW)))
+    change_card(folder / MODEL, preprocessing=None)
+    for data in ("digits/", "./digits"):
+        done = edgekit("check", "init", MODEL, "--data", data, "--preprocess", "./torch", "--force", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        text = (folder / "edgekit.toml").read_text()
+        assert 'source = "./digits"' in text
+        assert 'preprocess = "./torch"' in text
+        record = read_baseline(folder / "baseline.json")
+        assert (record.data.total, record.models[MODEL].preprocessing) == (8, HOW)
+    again = edgekit("check", cwd=folder)
+    assert (again.returncode, again.stderr) == (0, "")
 
 
 def test_a_name_that_no_toml_holds_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Latency as a ratio to a reference, measured with real models; and the promises that take time."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,12 @@ from edgekit.check import Verdict, check, init, update
 from edgekit.check.baseline import read_baseline
 from edgekit.check.budgets import LatencySettings, read_config
 from edgekit.check.latency import time_against
+from edgekit.devices import SCHEMES
+from edgekit.devices.local import LocalDevice
 from edgekit.errors import InputError
-from edgekit.workers import silent
+from edgekit.measure.conditions import Conditions
+from edgekit.measure.settings import BenchmarkSettings, DeviceRun, Job, Timing
+from edgekit.workers import Progress, silent
 
 FP32, INT8 = "small.fp32.onnx", "small.int8.onnx"
 WORK = 6
@@ -116,6 +120,109 @@ def test_what_looks_slow_is_timed_again_and_the_faster_time_counts(original: Pat
         found = time_against(original / FP32, files, settings, limits={INT8: limit}, device="local", progress=watch)
         assert len(timed) == times
         assert found.by_file[INT8].low <= found.by_file[INT8].value <= found.by_file[INT8].high
+
+
+class Scripted(LocalDevice):
+    """This machine with the times of a script: those of each round, in ms, the reference having taken 1 ms.
+
+    ``seeds`` are those that it was asked to measure with.
+    """
+
+    def __init__(self, uri: str, script: Sequence[Sequence[float]], *, hot: bool = False) -> None:
+        super().__init__()
+        self.uri, self.seeds = uri, list[int]()
+        self._script, self._hot = iter(script), hot
+
+    def measure(self, jobs: Sequence[Job], settings: BenchmarkSettings, *, progress: Progress) -> DeviceRun:
+        """The next entry of the script, said of each file but the first."""
+        progress("timing", len(self.seeds), 2)
+        self.seeds.append(settings.seed)
+        rounds_ms = next(self._script)
+        timings = tuple(
+            Timing(
+                artifact=job.artifact,
+                threads=1,
+                device=self.uri,
+                runtime_name="onnxruntime",
+                runtime_version="1",
+                first_ms=1.0,
+                init_ms=1.0,
+                rounds_ms=tuple((ms if place else 1.0,) for ms in rounds_ms),
+                runs=len(rounds_ms),
+                peak_rss_bytes=None,
+                base_rss_bytes=None,
+            )
+            for place, job in enumerate(jobs)
+        )
+        now = Conditions(
+            governor=None,
+            frequency_mhz=(),
+            temperature_c={},
+            throttled=("throttled",) if self._hot else (),
+            load_1min=None,
+        )
+        return DeviceRun(timings=timings, conditions=(now, now), order=(), others_cpus=0.0, host=self.host())
+
+
+Script = Callable[..., Scripted]
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Script:
+    """Lets ``scripted`` be a device that tells what it is given."""
+
+    def make(*script: Sequence[float], hot: bool = False) -> Scripted:
+        device = Scripted("scripted", script, hot=hot)
+        monkeypatch.setitem(SCHEMES, "scripted", (__name__, "opened"))
+        monkeypatch.setitem(globals(), "opened", lambda _uri: device)
+        return device
+
+    return make
+
+
+UNSURE, SURE, SURER = (1.2, 2.0, 2.8), (2.0, 2.2, 2.4), (3.0, 3.2, 3.4)
+
+
+@pytest.mark.parametrize(
+    ("script", "seeds", "value", "comparable"),
+    [
+        ((UNSURE,), [0], 2.0, True),  # its interval begins below the limit
+        ((SURE, SURER), [0, 1], 2.2, True),  # the faster time, whichever it is
+        ((SURER, SURE), [0, 1], 2.2, True),
+        ((SURER,), [0], 3.2, False),  # nothing to be gained on a device that is throttled
+    ],
+)
+def test_only_what_is_surely_slow_is_timed_again(
+    script: tuple[Sequence[float], ...],
+    seeds: list[int],
+    value: float,
+    comparable: bool,
+    original: Path,
+    scripted: Script,
+) -> None:
+    device = scripted(*script, hot=not comparable)
+    settings = LatencySettings(reference=FP32)
+    files = {INT8: original / INT8}
+    found = time_against(original / FP32, files, settings, limits={INT8: 1.5}, device="scripted", progress=silent)
+    assert device.seeds == seeds
+    assert (found.by_file[INT8].value, found.comparable) == (value, comparable)
+
+
+@pytest.mark.parametrize(
+    ("rounds_ms", "limit"),
+    [
+        ((2.0, 2.0, 2.0), 2.5),  # a quarter more
+        ((1.0, 2.0, 5.0), 5.5),  # a tenth more than the interval
+    ],
+)
+def test_the_limit_that_is_proposed_leaves_room(
+    rounds_ms: Sequence[float], limit: float, tmp_path: Path, scripted: Script
+) -> None:
+    project(tmp_path)
+    scripted(rounds_ms)
+    photos = str(tmp_path / "photos.npz")
+    init([tmp_path / INT8, tmp_path / FP32], photos, output_dir=tmp_path, samples=9, device="scripted")
+    assert read_config(tmp_path / "edgekit.toml").limits(INT8).max_p50_ratio == limit
 
 
 def test_a_device_that_is_not_there_is_one_sentence(original: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from check_project import double_a_scale, project
 
 from edgekit.check import init
+from edgekit.check.baseline import read_baseline
 
 ROOT = Path(__file__).parent.parent
 MODEL = "small.int8.onnx"
@@ -114,12 +115,33 @@ def test_the_device_is_an_option(folder: Path) -> None:
     assert "baseline.json was measured on local, and this check is of ssh://pi; give --device local, or" in done.stdout
 
 
-def test_several_processes_at_once_are_refused(folder: Path) -> None:
-    done = run_pytest(folder, "--edgekit", "-n", "2", plugins=("xdist",))
+@pytest.mark.parametrize("options", [("-n", "2"), ("--dist", "load", "--tx", "2*popen")])
+def test_several_processes_at_once_are_refused(options: tuple[str, ...], folder: Path) -> None:
+    done = run_pytest(folder, "--edgekit", *options, plugins=("xdist",))
     assert done.returncode == 4
     assert done.stderr.strip() == (
-        "ERROR: --edgekit measures latencies, which tests at the same time would spoil; leave out -n."
+        "ERROR: --edgekit measures latencies, which tests at the same time would spoil; leave out -n and --dist."
     )
+
+
+def test_remarks_are_shown(folder: Path) -> None:
+    present = read_baseline(folder / "baseline.json").models[MODEL].engine
+    text = (folder / "baseline.json").read_text()
+    (folder / "baseline.json").write_text(text.replace(present, "onnxruntime 0.1"))
+    done = run_pytest(folder, "--edgekit", "edgekit.toml")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines().count(f"The baseline was made with onnxruntime 0.1; this is {present}.") == 1
+
+
+def test_what_nobody_foresaw_is_shown_once(folder: Path) -> None:
+    (folder / "conftest.py").write_text(
+        "import edgekit.check.run\n\n\ndef check(*_, **__):\n    raise ZeroDivisionError('unforeseen')\n\n\n"
+        "edgekit.check.run.check = check\n"
+    )
+    done = run_pytest(folder, "--edgekit", "edgekit.toml")
+    assert "7 failed" in done.stdout
+    assert done.stdout.count("raise ZeroDivisionError('unforeseen')") == 1
+    assert done.stdout.count(f"{folder}/edgekit.toml was not measured; the first line that failed shows why.\n") == 6
 
 
 def test_an_installed_edgekit_brings_it() -> None:

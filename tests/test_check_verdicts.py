@@ -1,5 +1,6 @@
 """What is said of a line: chance is no regression, and what is none of chance is one."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from test_coco_contributions import FOUND, MANY, NAMES
 
 from edgekit.check import verdicts
-from edgekit.check.baseline import Calibration, Figure, Found, Metric, ModelRecord, Scores
+from edgekit.check.baseline import MOST_SCORES, Calibration, Figure, Found, Metric, ModelRecord, Scores
 from edgekit.check.objects import same_sure_objects
 from edgekit.check.verdicts import Case, Finding, Verdict
 from edgekit.measure.stats import Ratio
@@ -123,6 +124,14 @@ def test_one_bad_image_is_not_told_from_chance() -> None:
     assert mean_ap(before, before - np.r_[np.ones(6), np.zeros(14)]).verdict is Verdict.REGRESS
 
 
+def test_a_loss_that_one_image_outweighs_in_some_draws_is_not_told_from_chance() -> None:
+    """Where the signs of the differences alone would be sure."""
+    before = np.full(30, 0.5)
+    found = mean_ap(before, before + np.r_[0.475, np.full(29, -0.05)], limit=0.01)
+    assert found.why.startswith("drop of -0.25 to 5.00 points (95 %); randomization p 0.033; beyond the budget")
+    assert found.verdict is Verdict.PASS
+
+
 def test_detections_lost_in_one_image_are_not_told_from_chance_and_in_many_are() -> None:
     """With the contributions of real detections, of which all change a little when one does."""
     before = image_contributions(FOUND, MANY, NAMES)
@@ -196,6 +205,18 @@ def test_objects_are_the_same_where_neither_is_in_doubt(
     assert (verdicts.agreement(given, 0.95).verdict is Verdict.PASS) is same
 
 
+def test_each_model_has_a_score_of_its_own_from_which_it_is_sure() -> None:
+    """What is shown now at 0.6 was not there; from a model that shows objects from 0.7 on it would not count."""
+    for sure, verdict in ((0.5, Verdict.REGRESS), (0.7, Verdict.PASS)):
+        given = case(
+            {"objects": ((),) * 20, "sure": 1.2 - sure},
+            {"objects": ((found(1, 0.6, BOX),),) * 20, "sure": sure},
+            metric=Metric.MAP,
+            count=20,
+        )
+        assert verdicts.agreement(given, 0.95).verdict is verdict
+
+
 # Outputs, size, latency
 
 
@@ -218,6 +239,23 @@ def test_outputs_are_compared_by_their_places() -> None:
     assert kept == Scores(places=(1, 3), values=(7.0, 5.0))
     now = Scores(places=(0, 1, 2, 3), values=(9.0, 7.0, 9.0, 5.0))
     assert verdicts.outputs(case({"outputs": (kept,)}, {"outputs": (now,)}), 10.0).figures["sqnr_db"] == 200
+
+
+def test_outputs_that_were_not_kept_were_no_larger() -> None:
+    before = Scores(places=tuple(range(150)), values=tuple(float(v) for v in range(150)))
+    kept = before.largest(MOST_SCORES)
+    assert min(kept.values) == 50
+
+    def said(**changed: float) -> Finding:
+        values = [changed.get(f"at_{place}", value) for place, value in enumerate(before.values)]
+        now = Scores(places=before.places, values=tuple(values))
+        return verdicts.outputs(case({"outputs": (kept,)}, {"outputs": (now,)}), 10.0)
+
+    assert said().figures["sqnr_db"] == 200
+    assert said(at_3=-900.0, at_4=50.0).figures["sqnr_db"] == 200  # as it may have been
+    assert 30 < said(at_3=80.0).figures["sqnr_db"] < 40
+    assert said(at_3=80.0).verdict is Verdict.PASS
+    assert said(at_3=900.0).verdict is Verdict.REGRESS
 
 
 @pytest.mark.parametrize(
@@ -243,7 +281,13 @@ def test_a_latency_regresses_where_the_whole_interval_is_beyond() -> None:
     )
     assert latency(1.0, 0.85, 0.95, 1.25).verdict is Verdict.PASS
     assert latency(1.0, 0.6, 0.75, 1.25).verdict is Verdict.IMPROVE
+    assert latency(1.0, 0.4, 1.2, 0.5).verdict is Verdict.PASS  # the budget asks for more than the baseline had
     assert verdicts.latency(case({}, {"latency": Ratio(value=1, low=1, high=1)}), 2.0).baseline == "-"
+
+
+def test_a_latency_that_is_no_number_does_not_pass() -> None:
+    given = case({}, {"latency": Ratio(value=1.0, low=math.nan, high=math.nan)})
+    assert verdicts.latency(given, 1.25).verdict is Verdict.REGRESS
 
 
 # What must stay
@@ -264,6 +308,9 @@ def test_fewer_calibration_items_than_agreed_regress() -> None:
     assert calibration(200, 100, 0.5).verdict is Verdict.PASS
     assert calibration(200, 100, 0.5).why == "other items, of photos"
     assert calibration(200, None, 0.0).verdict is Verdict.REGRESS
+    assert 0.07 * 100 > 7
+    assert calibration(100, 7, 0.07).verdict is Verdict.PASS
+    assert calibration(100, 7, 0.07).limit == "7 items or more"
 
 
 def test_each_change_of_the_preprocessing_is_named() -> None:

@@ -101,3 +101,27 @@ def test_numbers_beyond_any_float_are_refused_in_few_words() -> None:
     with pytest.raises(CardError) as caught:
         from_jsonable(Real, {"value": "9" * 3000}, where="x")
     assert len(str(caught.value)) < 150
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Perhaps:
+    value: float | None = None
+    either: int | float | str | None = None
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["value", "either"])
+def test_a_number_that_may_be_missing_is_finite_where_it_is_there(name: str, value: float) -> None:
+    with pytest.raises(CardError) as caught:
+        from_jsonable(Perhaps, {name: value})
+    assert str(caught.value) == f"Perhaps.{name} is {value}; expected a finite number."
+
+
+def test_what_may_be_missing_may_be_there() -> None:
+    for value in (None, 1.5):
+        assert from_jsonable(Perhaps, {"value": value}).value == value
+    for either in (None, 2, 2.5, "two"):
+        assert from_jsonable(Perhaps, {"either": either}).either == either
+    assert from_jsonable(Perhaps, {"value": 2}).value == 2.0
+    with pytest.raises(CardError, match=r"^Perhaps\.either is True; expected int\.$"):
+        from_jsonable(Perhaps, {"either": True})

@@ -69,6 +69,8 @@ def measured(tiny_models: Path, **answers: Any) -> None:
          "board gives what is no answer; try again. 1 runs with 0 times are no turn."),
         ({"turn": {**SANE["turn"], "samples_ms": [-1.0]}},
          "board gives what is no answer; try again. 1 runs with 1 times are no turn."),
+        ({"turn": {**SANE["turn"], "samples_ms": [0.0, 0.0], "runs": 2}},
+         "board gives what is no answer; try again. All times of 2 runs are 0 ms."),
         ({"turn": {**SANE["turn"], "runs": 0}},
          "board gives what is no answer; try again. 0 runs with 1 times are no turn."),
         ({"turn": {**SANE["turn"], "samples_ms": [float("nan")]}},

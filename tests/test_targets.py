@@ -394,14 +394,62 @@ def test_every_rule_says_where_it_is_known_from(name: str) -> None:
         assert engine.source.startswith("measured with ")
 
 
-def test_interfaces_are_looked_at_by_name() -> None:
-    made = Graph(
-        inputs=(TensorSpec(name="x", shape=(1, 2), dtype="int64"),), outputs=(), input_tensors={"x": "x"},
-        output_tensors={}, nodes=(), tensors={"x": tensor("int64")}, versions={},
+def taking(dtype: str, *shape: int | None) -> Graph:
+    return Graph(
+        inputs=(TensorSpec(name="x", shape=shape, dtype=dtype),), outputs=(), input_tensors={"x": "x"},
+        output_tensors={}, nodes=(), tensors={"x": tensor(dtype)}, versions={},
     )  # fmt: skip
-    assert refused(made, "browser") == [
-        "'x' is int64, inputs and outputs must be float32 (convert with a float interface: --io float)"
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool", "int8"])
+def test_interfaces_are_looked_at_by_name(dtype: str) -> None:
+    assert refused(taking(dtype, 1, 2), "browser") == [
+        f"'x' is {dtype}, inputs and outputs must be float32 (convert with a float interface: --io float)"
     ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "uint8"])
+def test_a_browser_takes_three_types(dtype: str) -> None:
+    assert refused(taking(dtype, 1, 2), "browser") == []
+
+
+def test_microcontrollers_want_fixed_shapes() -> None:
+    assert refused(taking("int8", 1, 2), "micro") == []
+    assert refused(taking("int8", None, 2), "micro") == [
+        "'x' has a free dimension, shapes must be fixed (convert with a static batch: --batch static)"
+    ]
+
+
+def test_a_browser_has_no_operators_of_others() -> None:
+    assert refused(graph(node("Mine", custom=True)), "litertjs") == [
+        "Mine is a custom operator that the engine does not have "
+        "(build the layer of standard operators, or end the file before it)"
+    ]
+    assert refused(graph(node("TFLite_Detection_PostProcess", custom=True)), "litertjs") == []
+
+
+def test_a_browser_has_the_onnx_runtime_that_its_page_loads() -> None:
+    """1.30, which stops where 1.25 did."""
+    made = graph(versions={"ai.onnx": 27, "ir": 13})
+    assert refused(made, "pi5", Format.ONNX) == []
+    assert refused(made, "browser", Format.ONNX) == [
+        "it has operator set 27, the engine stops at 26 "
+        "(export with operator set 26 or less, or use onnxruntime 1.32 or newer)"
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int4"])
+def test_microcontrollers_mix_no_kinds_of_numbers(dtype: str) -> None:
+    made = graph(node("CONV_2D", "real", "few"), real=tensor("float32"), few=tensor(dtype))
+    assert [text.partition(",")[0] for text in refused(made, "micro")] == [
+        "CONV_2D multiply real numbers by 8-bit weights"
+    ]
+
+
+@pytest.mark.parametrize("op", ["QuantizeLinear", "DynamicQuantizeLinear"])
+def test_quantized_files_are_slow_in_a_browser(op: str) -> None:
+    assert len(noted(graph(node(op)), "browser", Format.ONNX)) == 1
+    assert noted(graph(node("Conv")), "browser", Format.ONNX) == []
 
 
 def test_the_stamp_is_read_back(tmp_path: Path) -> None:

@@ -119,6 +119,7 @@ def test_a_page_that_says_what_it_should_is_believed(tiny_models: Path) -> None:
         ("turn", {"samples_ms": [], "runs": 1}, "the number of samples_ms is 0; expected 1 to 500"),
         ("turn", {"samples_ms": [1.0] * 501, "runs": 501}, "the number of samples_ms is 501; expected 1 to 500"),
         ("turn", {"samples_ms": [1.0, -1.0], "runs": 2}, "samples_ms is -1; expected 0 to 1e+09"),
+        ("turn", {"samples_ms": [0.0, 0.0], "runs": 2}, "all samples_ms are 0; expected times of runs"),
         ("turn", {"samples_ms": [1.0, "2"], "runs": 2}, "it.samples_ms[1] is '2'; expected float"),
         ("turn", {"samples_ms": [1.0, 2.0], "runs": 1}, "runs is 1; expected 2 to 1e+09"),
         ("turn", {"samples_ms": [1.0, 2.0], "runs": 10**400}, "runs is too large; expected 2 to 1e+09"),

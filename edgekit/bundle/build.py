@@ -92,6 +92,9 @@ def make_bundle(
         raise InputError("Golden items come from --data or from --inputs; got both: give one of them.")
     require_writable(output)
     refuse_existing([output], force=force)
+    given = (*paths, *inputs, *([Path(data)] if isinstance(data, str) else []))
+    if output.resolve() in {path.resolve() for path in given}:
+        raise InputError(f"{output} is a file that the bundle is made of; write it elsewhere with -o.")
     models = open_models(paths, preprocess=preprocess, labels=labels, decoder=decoder)
     items = _items(models, data, inputs, data_dir, samples=samples, seed=seed)
     made: list[Made] = []

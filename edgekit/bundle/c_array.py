@@ -27,6 +27,7 @@ _TYPES = {
     "int64": "std::int64_t", "bool": "bool", "float32": "float",
 }  # fmt: skip
 _PER_LINE = 20
+_LEAST_INT64 = -(1 << 63)  # whose digits without the sign are no number in C++
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +67,8 @@ def identifier(text: str) -> str:
     >>> identifier("1-net.int8")
     'm_1_net_int8'
     """
-    word = re.sub(r"\W", "_", text, flags=re.ASCII)
-    return word if word[:1].isalpha() else f"m_{word}"
+    word = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")  # two underscores in a row are reserved
+    return word if word[:1].isalpha() else f"m_{word}".rstrip("_")
 
 
 def try_in_micro(made: Made) -> Tried | None:
@@ -164,10 +165,12 @@ def _values(values: Array) -> str:
     return ",\n".join(f"{{{_rows(row)}}}" for row in rows)
 
 
-def _literal(value: float | bool) -> str:
+def _literal(value: bool | int | float) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:.9e}f" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.9e}f"
+    return f"{value + 1} - 1" if value == _LEAST_INT64 else str(value)
 
 
 def _rows(words: Sequence[str]) -> str:

@@ -1,6 +1,5 @@
 """One model of a bundle: its file opened, run on the golden items, and described for the device."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,8 +33,8 @@ from edgekit.tasks.detection import is_detector
 MOST_REGIONS = 8
 """Golden items of a second stage: regions of the first image."""
 
-_ODD = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|]")
-"""What file systems of boards, phones and cards refuse in names, and lists of checksums too."""
+_ODD = frozenset('\\:*?"<>|')
+"""What file systems of boards, phones and cards refuse in names, beside what is not to be printed."""
 
 Feeds = list[dict[str, Array]]
 
@@ -84,25 +83,32 @@ def open_models(
     if not paths:
         raise InputError("No model file was given; expected at least one .tflite or .onnx file.")
     names = [path.name for path in paths]
-    for name in names:
-        if _ODD.search(name):
-            raise InputError(f"{name!r} is a name that not every device takes; rename the file for the bundle.")
-        if names.count(name) > 1:
-            raise InputError(f"Two files are called {name}; a bundle needs names of their own: rename one.")
+    _require_own(names)
     artifacts = [open_artifact(path, labels=labels) for path in paths]
     for path, artifact in zip(paths, artifacts, strict=True):
         if artifact.format is Format.KERAS:
             raise InputError(f"{path} is a Keras file, which devices do not run; bundle what `edgekit convert` makes.")
     seconds = [second for path, artifact in zip(paths, artifacts, strict=True) for second in _second(path, artifact)]
     for name in seconds:
-        if [*names, *seconds].count(name) > 1:
+        if name in names:
             raise InputError(f"{name} is the second file of a detector and is named as well; leave it out.")
+    _require_own([*names, *seconds])
     return tuple(
         _open_detector(path, preprocess, labels, decoder)
         if decoder is not None or is_detector(artifact)
         else _open_other(path, preprocess, labels)
         for path, artifact in zip(paths, artifacts, strict=True)
     )
+
+
+def _require_own(names: Sequence[str]) -> None:
+    """Refuse names that a device does not take, or takes for the same one, whichever case they are in."""
+    folded = [name.casefold() for name in names]
+    for name in names:
+        if not name.isprintable() or _ODD & set(name):
+            raise InputError(f"{name!r} is a name that not every device takes; rename the file for the bundle.")
+        if folded.count(name.casefold()) > 1:
+            raise InputError(f"Two files are called {name}; a bundle needs names of their own: rename one.")
 
 
 def _second(path: Path, artifact: Artifact) -> list[str]:

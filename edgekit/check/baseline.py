@@ -21,6 +21,7 @@ FIRST_ITEMS = 8
 MOST_SCORES = 100
 """So many scores of an item are kept, the largest."""
 _MOST_BYTES = 256 << 20
+_MOST_COUNT = 1 << 53  # floats, in which shares are worked out, have all whole numbers up to here
 
 Found = tuple[float, float, float, float, float, float]
 """An object: class id of the data, score, left, top, right, bottom in fractions of the image."""
@@ -49,6 +50,10 @@ class Calibration:
     name: str
     count: int
     digest: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.count <= _MOST_COUNT:
+            raise InputError(f"The calibration on {self.name} has no number of items that can be; make it anew.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +102,8 @@ class ModelRecord:
     latency: Ratio | None = None
 
     def __post_init__(self) -> None:
-        if self.model_bytes < 1 or (self.latency is not None and self.latency.value <= 0):
+        timed = self.latency is None or self.latency.value > 0
+        if not 1 <= self.model_bytes <= _MOST_COUNT or not timed:
             raise InputError("The baseline has a model without a size or without a latency; make it anew.")
 
 

@@ -1,6 +1,7 @@
 """How much worse a model may become, and the file ``edgekit.toml`` that says so."""
 
 import tomllib
+from collections.abc import Container
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -163,10 +164,20 @@ def require_schema(data: Any, where: str, known: int) -> None:
 
 def data_source(settings: DataSettings, folder: Path) -> str:
     """The data set as `edgekit.data.open_data` takes it."""
-    return settings.source if settings.source in KNOWN else str(folder / settings.source)
+    return settings.source if settings.source in KNOWN else as_path(folder / settings.source, KNOWN)
 
 
 def preprocess_option(settings: DataSettings, folder: Path) -> str | None:
     """``--preprocess`` as the verbs take it."""
     named = settings.preprocess
-    return named if named is None or named in PRESETS else str(folder / named)
+    return named if named is None or named in PRESETS else as_path(folder / named, PRESETS)
+
+
+def as_path(path: Path, names: Container[str]) -> str:
+    """``path`` for an option that takes ``names`` as well, so that it is not taken for one of them.
+
+    >>> as_path(Path("digits"), ("digits",)), as_path(Path("data/digits"), ("digits",))
+    ('./digits', 'data/digits')
+    """
+    text = path.as_posix()
+    return f"./{text}" if text in names else text

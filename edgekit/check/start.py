@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgekit.artifact import open_artifact
 from edgekit.check.baseline import Metric, dump
-from edgekit.check.budgets import CONFIG, Budgets, Config, DataSettings, LatencySettings, ModelEntry
+from edgekit.check.budgets import CONFIG, Budgets, Config, DataSettings, LatencySettings, ModelEntry, as_path
 from edgekit.check.observe import Observation, observe
 from edgekit.check.recording import doubts, recorded
 from edgekit.check.template import render
@@ -68,13 +68,14 @@ def init(
     names = [_relative(path, output_dir) for path in paths]
     if data not in KNOWN and not Path(data).exists():
         open_data(data, part=Part.EVALUATION, data_dir=data_dir)  # says so in the words that were given
-    card = preprocess is not None and preprocess not in PRESETS and Path(preprocess).is_file()
+    if preprocess is not None and preprocess not in PRESETS and Path(preprocess).is_file():  # a card
+        preprocess = as_path(Path(_relative(Path(preprocess), output_dir)), PRESETS)
     config = Config(
         data=DataSettings(
-            source=data if data in KNOWN else _relative(Path(data), output_dir),
+            source=data if data in KNOWN else as_path(Path(_relative(Path(data), output_dir)), KNOWN),
             samples=samples,
             seed=seed,
-            preprocess=_relative(Path(str(preprocess)), output_dir) if card else preprocess,
+            preprocess=preprocess,
             labels=None if labels is None else _relative(labels, output_dir),
             decoder=decoder,
         ),
@@ -120,9 +121,13 @@ def least_drop(count: int, metric: Metric) -> str:
     >>> least_drop(360, Metric.TOP1)
     'With 360 items a drop of less than 1.7 points is not told from chance.'
     """
+    what = "items" if metric is Metric.TOP1 else "images"
+    if count < LEAST_DIFFERING:
+        return f"With {count} {what} no drop is told from chance; take more of them."
     if metric is Metric.MAP:
         return f"A drop in fewer than {LEAST_DIFFERING} of the {count} images is not told from chance."
-    return f"With {count} items a drop of less than {100 * LEAST_DIFFERING / count:.2g} points is not told from chance."
+    least = float(f"{100 * LEAST_DIFFERING / count:.2g}")
+    return f"With {count} items a drop of less than {least:g} points is not told from chance."
 
 
 def _relative(path: Path, folder: Path) -> str:

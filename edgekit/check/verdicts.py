@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from edgekit.check.baseline import Metric, ModelRecord
+from edgekit.check.baseline import MOST_SCORES, Metric, ModelRecord
 from edgekit.check.objects import same_sure_objects
 from edgekit.measure.metrics import sqnr_db
 from edgekit.measure.paired import at_most_p, difference_interval, mcnemar_p, mean_difference_interval, sign_flip_p
@@ -129,15 +129,19 @@ def agreement(case: Case, limit: float) -> Finding:
 
 
 def outputs(case: Case, limit: float) -> Finding:
-    """Outputs for the first items that are further from the baseline's than ``limit`` dB are a regression."""
-    pairs = [
-        (value, now.values[place])
-        for before, now in zip(case.base.outputs, case.now.outputs, strict=True)
-        for place, value in zip(before.places, before.values, strict=True)
-        if place < len(now.values)
-    ]
+    """Outputs for the first items that are further from the baseline's than ``limit`` dB are a regression.
+
+    Of outputs that the baseline did not keep it is known that they were no larger than the least of those it kept.
+    """
+    pairs, beyond = list[tuple[float, float]](), list[tuple[float, float]]()
+    for before, now in zip(case.base.outputs, case.now.outputs, strict=True):
+        kept, least = dict(zip(before.places, before.values, strict=True)), min(before.values)
+        pairs += [(value, now.values[place]) for place, value in kept.items() if place < len(now.values)]
+        if len(kept) == MOST_SCORES:
+            others = (value for place, value in enumerate(now.values) if place not in kept)
+            beyond += [(0.0, value - least) for value in others if value > least]
     complete = len(pairs) == sum(len(before.values) for before in case.base.outputs)
-    found = sqnr_db(*(np.array(column) for column in zip(*pairs, strict=True))) if complete else -math.inf
+    found = sqnr_db(*(np.array(column) for column in zip(*pairs, *beyond, strict=True))) if complete else -math.inf
     return Finding(
         verdict=Verdict.PASS if found >= limit else Verdict.REGRESS,
         baseline="-",
@@ -174,7 +178,7 @@ def latency(case: Case, limit: float) -> Finding:
     before, now = case.base.latency, case.now.latency
     assert now is not None  # noqa: S101 - what is limited was timed
     verdict, why = Verdict.PASS, f"95 % interval {now.low:.3g} to {now.high:.3g}"
-    if now.low > limit:
+    if not now.low <= limit:  # what is no number passes nothing
         verdict = Verdict.REGRESS
     elif before is not None and now.high < before.value / max(1.0, limit / before.value):
         verdict = Verdict.IMPROVE

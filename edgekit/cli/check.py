@@ -1,5 +1,6 @@
 """``edgekit check`` and ``edgekit check init``."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -46,6 +47,9 @@ def command(
         return
     if renew != (reason is not None):
         raise click.UsageError("--update and --reason TEXT belong together: a new baseline keeps why it was made.")
+    written = [Path(file).resolve() for file in (json_file, junit_file, markdown_file) if file is not None]
+    if len(set(written)) < len(written):
+        raise click.UsageError("--json, --junit and --markdown write files of their own; two of them name one file.")
     if "-" in (junit_file, markdown_file):
         raise click.UsageError("--junit and --markdown write files; standard output is for --json alone.")
     if reason is not None:
@@ -141,8 +145,8 @@ def start(
     common.say_left_out(made.seen.left_out, len(made.seen.places) + made.seen.left_out)
     for note in made.notes:
         common.say(note)
-    here = "" if made.config == Path("edgekit.toml") else f" --config {made.config}"
-    here += "" if device == "local" else f" --device {device}"
+    here = "" if made.config == Path("edgekit.toml") else f" --config {shlex.quote(str(made.config))}"
+    here += "" if device == "local" else f" --device {shlex.quote(device)}"
     common.say(f"Wrote {made.config} and {made.baseline}. Check with: edgekit check{here}")
 
 
@@ -162,4 +166,6 @@ def _refuse_options(context: click.Context) -> None:
 
     for option in context.command.params:
         if context.get_parameter_source(str(option.name)) is not ParameterSource.DEFAULT:
-            raise click.UsageError(f"{option.opts[0]} has no effect before init; give it after init, or leave it out.")
+            has = any(option.opts[0] in own.opts for own in start.params)
+            mend = "give it after init, or leave it out" if has else "leave it out"
+            raise click.UsageError(f"{option.opts[0]} has no effect before init; {mend}.")

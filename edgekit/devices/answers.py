@@ -56,6 +56,8 @@ class Turn:
     def __post_init__(self) -> None:
         if not self.samples_ms or min(self.samples_ms) < 0 or self.runs < len(self.samples_ms):
             raise CardError(f"{self.runs} runs with {len(self.samples_ms)} times are no turn.")
+        if not any(self.samples_ms):
+            raise CardError(f"All times of {self.runs} runs are 0 ms.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

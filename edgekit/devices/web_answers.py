@@ -183,6 +183,8 @@ class Turn:
         _within("the number of samples_ms", len(self.samples_ms), 1, KEPT_PER_ROUND)
         _within("samples_ms", min(self.samples_ms), 0, _MOST_MS)
         _within("samples_ms", max(self.samples_ms), 0, _MOST_MS)
+        if not any(self.samples_ms):
+            raise DataError("all samples_ms are 0; expected times of runs")
         _within("runs", self.runs, len(self.samples_ms), 1e9)
 
     def told(self) -> Json:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from edgekit.errors import InputError
 
@@ -36,7 +37,7 @@ class Ratio:
     @property
     def decided(self) -> bool:
         """Whether the interval leaves out 1, so that one of the two is the faster."""
-        return not self.low <= 1.0 <= self.high
+        return self.low > 1.0 or self.high < 1.0
 
 
 def summarize(samples_ms: Sequence[float], *, first_ms: float) -> Latency:
@@ -79,9 +80,15 @@ def median_ratio(
     drawn = np.empty(resamples)
     for i in range(resamples):
         chosen = generator.integers(len(ours), size=len(ours))
-        drawn[i] = np.median(np.concatenate([ours[j] for j in chosen])) / np.median(
-            np.concatenate([theirs[j] for j in chosen])
-        )
+        drawn[i] = _median([ours[j] for j in chosen]) / _median([theirs[j] for j in chosen])
     low, high = (float(v) for v in np.percentile(drawn, (2.5, 97.5)))
-    value = float(np.median(np.concatenate(ours)) / np.median(np.concatenate(theirs)))
-    return Ratio(value=value, low=low, high=high)
+    return Ratio(value=_median(ours) / _median(theirs), low=low, high=high)
+
+
+def _median(rounds: Sequence[npt.NDArray[np.float64]]) -> float:
+    found = float(np.median(np.concatenate(rounds)))
+    if not found > 0:
+        raise InputError(
+            f"A median time is {found:g} ms, of which there is no ratio; time it where the clock is finer."
+        )
+    return found

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from edgekit.measure.host import host_facts
 from edgekit.tasks.classification import as_probabilities, class_scores
 
 TOP = 5
+MOST_THREADS = 1024
 Result = tuple[list[dict[str, Any]], bool]
 """JSON objects, and whether all was well."""
 
@@ -47,14 +49,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bundle", description="Prove, time and use the models of this bundle.")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--model", action="append", default=[], metavar="NAME", help="this model only; may be repeated")
-    shared.add_argument("--threads", type=_count, default=1, metavar="N", help="threads of the engine (1)")
+    shared.add_argument("--threads", type=_threads, default=1, metavar="N", help="threads of the engine (1)")
     shared.add_argument("--json", metavar="FILE", help="write the results as JSON; - is standard output")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verify|bench|predict|detect")
     verbs.add_parser("verify", parents=[shared], help="compare this device with the desk; exit 1 where it differs")
     timed = verbs.add_parser("bench", parents=[shared], help="time every model")
     timed.add_argument("--runs", type=_count, default=50, metavar="N", help="timed runs, at least (50)")
     timed.add_argument("--warmup", type=_count, default=5, metavar="N", help="untimed runs before them (5)")
-    timed.add_argument("--min-secs", type=float, default=1.0, metavar="S", help="seconds to go on for, at least (1)")
+    timed.add_argument("--min-secs", type=_seconds, default=1.0, metavar="S", help="seconds to go on for, at least (1)")
     guess = verbs.add_parser("predict", parents=[shared], help="classify photos")
     guess.add_argument("images", nargs="+", metavar="IMAGE")
     seen = verbs.add_parser("detect", parents=[shared], help="find objects in a photo, clip, stream or camera")
@@ -67,6 +69,20 @@ def _count(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected 1 or more; got {number}")
+    return number
+
+
+def _threads(text: str) -> int:
+    number = _count(text)
+    if number > MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"expected {MOST_THREADS} at most; got {number}")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected 0 or more seconds, a finite number; got {number:g}")
     return number
 
 
