@@ -61,7 +61,7 @@ fuzz: $(STAMP) ## damaged files for FUZZ_SECONDS through every reader, then 1,90
 	$(FUZZ) fuzz.kills --seed $(FUZZ_SEED)
 
 aarch64: $(STAMP) ## an aarch64 Debian with the engines in build/, for tests and benchmarks on an emulated ARM CPU
-	$(BIN)/python benchmarks/aarch64/sysroot.py
+	PYTHONPATH=benchmarks $(BIN)/python -m aarch64.sysroot
 
 pi: $(STAMP) ## an aarch64 Debian in build/ that tests start as a Raspberry Pi and reach over SSH
 	PYTHONPATH=benchmarks $(BIN)/python -m aarch64.pi_root
@@ -69,7 +69,7 @@ pi: $(STAMP) ## an aarch64 Debian in build/ that tests start as a Raspberry Pi a
 BENCHMARKS := startup int8_accuracy conversion_time latency_overhead litert_benchmark best_engine engine_table
 BENCHMARKS += graph_nms training_speed demo_pipeline
 # An emulated ARM CPU, for those that need one, is set up by: make aarch64
-BENCHMARKS += $(if $(wildcard build/aarch64/built.json),same_answers)
+BENCHMARKS += $(if $(wildcard build/aarch64/built),same_answers)
 
 bench: $(STAMP) ## measure what the docs claim, and print it as one table; fails where a limit is exceeded
 	@failed=; for script in $(BENCHMARKS); do \

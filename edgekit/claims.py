@@ -42,10 +42,10 @@ def release(claim: int | None) -> None:
 
 
 @contextlib.contextmanager
-def sole_use(folder: Path, *, wait_s: float = 0.0) -> Iterator[None]:
+def sole_use(folder: Path, *, wait_s: float = 0.0, way_out: str = "choose another folder with -o") -> Iterator[None]:
     """Inside the block no other process is in such a block with this ``folder``, which exists.
 
-    `InputError` where another one is, and stays for longer than ``wait_s``.
+    `InputError` where another one is, and stays for longer than ``wait_s``; ``way_out`` is what helps beside waiting.
     """
     if sys.platform == "win32":
         yield
@@ -54,9 +54,7 @@ def sole_use(folder: Path, *, wait_s: float = 0.0) -> Iterator[None]:
     try:
         while _lock(claim) is False:
             if time.monotonic() >= end_s:
-                raise InputError(
-                    f"Another process is at work in {folder}; wait for it, or choose another folder with -o."
-                )
+                raise InputError(f"Another process is at work in {folder}; wait for it, or {way_out}.")
             time.sleep(0.02)
         yield
     finally:

@@ -107,6 +107,14 @@ def test_a_sysroot_that_cannot_be_fetched_is_told_and_not_used(tmp_path: Path, m
         build(tmp_path / "new")
     assert str(caught.value) == "The aarch64 sysroot cannot be made: apt-get says: E: no server answers"
     assert built_for(tmp_path / "new") is None
+    assert [path.name for path in tmp_path.iterdir()] == ["apt-get"]  # what was there before would be there still
+
+
+def test_a_sysroot_is_made_elsewhere_and_moved(tmp_path: Path) -> None:
+    (tmp_path / "made/debian/usr").mkdir(parents=True)
+    describe_cpu(tmp_path / "made", "cortex-a72", tmp_path / "made/cortex-a72")
+    (tmp_path / "made").rename(tmp_path / "moved")
+    assert (tmp_path / "moved/cortex-a72/usr").samefile(tmp_path / "moved/debian/usr")
 
 
 def test_a_changed_weight_is_noticed(tiny_models: Path, tmp_path: Path) -> None:

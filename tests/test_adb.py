@@ -17,6 +17,8 @@ from edgekit.artifact import open_artifact
 from edgekit.devices import open_device
 from edgekit.devices.android import client
 from edgekit.devices.android.phone import TIMED, Tool, _Bench
+from edgekit.doctor.device import examine_device
+from edgekit.doctor.finding import Status
 from edgekit.errors import InputError
 from edgekit.measure.benchmark import benchmark
 from edgekit.measure.evaluate import evaluate
@@ -228,6 +230,32 @@ def test_a_python_of_the_phone_answers_as_here(plug: Plug, tiny_models: Path, tm
     assert facts["android"]["power"] == "USB"
     assert facts["packages"]["numpy"] == np.__version__
     assert phone.place(f"{client.FOLDER}/files/{artifact.sha256}").read_bytes() == artifact.path.read_bytes()
+
+
+def test_a_doctor_looks_at_the_python_of_a_phone(plug: Plug) -> None:
+    phone = plug(generation=None)
+    uri = f"adb://{phone.serial}/data/local/tmp/python3"
+    found = examine_device(uri)
+    assert [(f.name, f.status) for f in found.findings] == [("reachable", Status.OK), ("work", Status.BROKEN)]
+    assert found.findings[1].detail == (
+        f"There is no Python at /data/local/tmp/python3 on {uri}; name one that the adb shell can run."
+    )
+    script(phone.place("/data/local/tmp/python3"), f'cd / && exec {shutil.which("python")} "$@"')
+    found = examine_device(uri)
+    assert found.healthy
+    assert [f.name for f in found.findings] == [
+        *("reachable", "system", "platform", "cpu", "governor", ".tflite", "XNNPACK", ".onnx"),
+    ]
+
+
+def test_a_doctor_does_not_reach_what_is_not_connected(plug: Plug) -> None:
+    phone = plug()
+    (finding,) = examine_device("adb://R58M123ABC/data/local/tmp/python3").findings
+    assert (finding.name, finding.status) == ("reachable", Status.BROKEN)
+    assert finding.detail == (
+        f"There is no Android device R58M123ABC; adb devices lists {phone.serial}: plug it in, with USB debugging "
+        "switched on."
+    )
 
 
 def test_accuracy_is_measured_through_adb(plug: Plug, colour_model: Callable[..., Path], colour_photos: Path) -> None:

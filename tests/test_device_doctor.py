@@ -9,12 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scripted_device
 from command import edgekit
+from scripted_device import HOST, LOADED, answer
 from sshd import Server, serving
 from test_provision import PI
 
-from edgekit.doctor.device import examine_device, look_findings
-from edgekit.doctor.finding import Status
+from edgekit.devices.linked import LinkedDevice
+from edgekit.devices.pipe import PipeLink
+from edgekit.doctor.device import engine_findings, examine_device, look_findings
+from edgekit.doctor.finding import Diagnosis, Finding, Status, lines
 
 
 @pytest.fixture
@@ -139,10 +143,43 @@ def test_what_a_device_is_short_of_is_told() -> None:
     assert found["numpy"].advice is None  # an old Python comes first
     assert found["disk"].detail == "1 MB free in /home/pi, not writable"
     assert found["memory"].advice == "Close what else runs there."
+    for free_bytes, status in ((299_999_999, Status.NOTE), (300_000_000, Status.OK)):
+        look = dataclasses.replace(PI, free_bytes=free_bytes, memory_available_bytes=free_bytes)
+        found = {finding.name: finding for finding in look_findings("pi", look)}
+        assert (found["disk"].status, found["memory"].status) == (status, status)
     other = next(look_findings("pi", dataclasses.replace(PI, glibc=None)))
     assert other.detail.endswith(", another C library than glibc")
     silent = dataclasses.replace(PI, memory_available_bytes=None)
     assert {f.name: f.detail for f in look_findings("pi", silent)}["memory"] == "it does not tell"
+
+
+def test_a_device_without_the_fast_kernels_is_told() -> None:
+    delegation = {"name": "XNNPACK", "operators": 0, "total": 1, "works": False}
+    answers = {
+        **{"host": answer(HOST), "has": answer({"has": True}), "load": answer({**LOADED, "delegation": delegation})},
+        "run": answer({"run_ms": 1.0}, [np.array([[0, 2]], np.float32)]),
+    }
+
+    def connect() -> PipeLink:
+        return PipeLink(scripted_device.command(answers), device="board", explain=lambda told, _: told)
+
+    with LinkedDevice("board", connect) as device:
+        found = engine_findings(device, provisioned=False)[1]
+    assert (found.name, found.status) == ("XNNPACK", Status.NOTE)
+    assert found.detail == "is not used, so that .tflite files are slow"
+    assert found.advice == "Look at /proc/cpuinfo and /sys/devices/system/cpu there."
+
+
+def test_what_a_device_says_cannot_command_the_terminal() -> None:
+    """Nor forge a line of its own."""
+    bad = "2.1\x1b[2K\nok      python"
+    found = Finding(name="numpy", status=Status.OK, detail=bad, advice=bad)
+    told = lines(Diagnosis(findings=(found,), host={}))
+    assert told == [
+        "ok      numpy  2.1\ufffd[2K ok      python",
+        "               -> 2.1\ufffd[2K ok      python",
+        "Nothing is broken.",
+    ]
 
 
 def hide(server: Server, folder: Path, *modules: str) -> None:

@@ -1,6 +1,7 @@
 """Devices by their address, and the one interface that all of them keep."""
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,10 +14,11 @@ from sshd import serving
 from tiny_ssd import raw_outputs, ssd, with_nms
 from tiny_ssd import run as run_ssd
 
-from edgekit.artifact import open_artifact
+from edgekit.artifact import Artifact, open_artifact
 from edgekit.devices import SCHEMES, Device, open_device
 from edgekit.devices.linked import LinkedDevice
 from edgekit.devices.local import LocalDevice
+from edgekit.devices.parcel import START, parcel
 from edgekit.devices.pipe import PipeLink, start_words
 from edgekit.devices.ssh import SSHDevice
 from edgekit.errors import DataError, DeviceError, InputError, MissingExtraError
@@ -174,6 +176,118 @@ def test_what_is_used_is_kept(piped: Device, tiny_models: Path, tmp_path: Path) 
         piped.open(other)
     assert (cache / "files" / artifact.sha256).exists()
     assert all(time.time() - path.stat().st_mtime < 3600 for path in cache.glob("agent-*"))
+
+
+def emptied(folder: Path) -> list[Path]:
+    """The files in ``folder``, as a power cut may leave them."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    for path in files:
+        path.write_bytes(b"")
+    return files
+
+
+@pytest.mark.parametrize("name", ["*", "parcel", "edgekit/devices/agent/serve.py"])
+def test_a_runner_that_was_damaged_is_sent_anew(piped: Device, tmp_path: Path, name: str) -> None:
+    with piped:
+        piped.host()
+    (agent,) = (tmp_path / "cache/edgekit").glob("agent-*")
+    hurt = emptied(agent) if name == "*" else [agent / name]
+    hurt[-1].write_bytes(b"")
+    with piped:
+        assert piped.host()["allowed_cpus"] >= 1
+    assert all(path.stat().st_size for path in hurt if path.name != "__init__.py")
+    assert list((tmp_path / "cache/edgekit").glob("agent-*")) == [agent]
+
+
+def test_what_a_kill_leaves_of_a_runner_goes_in_a_month(piped: Device, tmp_path: Path) -> None:
+    """It is called as those that do."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/shutil.py").write_text("")
+    (tmp_path / "site/zipfile.py").write_text("import os\nclass ZipFile:\n    __init__ = lambda *_: os._exit(9)\n")
+    command = ["sh", "-c", f"PYTHONPATH={tmp_path}/site {start_words(sys.executable)}"]
+    with pytest.raises(DeviceError), PipeLink(command, device="x", explain=_told):
+        pass
+    (left,) = (tmp_path / "cache/edgekit").iterdir()
+    assert left.name.startswith("agent-")
+    assert left.name != f"agent-{parcel().sha256}"
+
+
+def test_a_runner_that_arrives_damaged_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    command = [sys.executable, "-c", START, "0" * 64]
+    with pytest.raises(DeviceError) as caught, PipeLink(command, device="x", explain=_told):
+        pass
+    assert str(caught.value) == "edgekit: the runner arrived damaged and 1"
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_folder_in_the_place_of_a_file_goes(piped: Device, tiny_models: Path, tmp_path: Path) -> None:
+    artifact = open_artifact(tiny_models / "convnet.onnx")
+    place = tmp_path / "cache/edgekit/files" / artifact.sha256
+    (place / "x").mkdir(parents=True)
+    with piped:
+        piped.open(artifact)
+    assert place.is_file()
+
+
+@pytest.fixture
+def own_disk(piped: Device, tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own for what is kept on the device."""
+    disk = tmp_path / "cache"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a disk is mounted by root only")
+    yield disk
+    words = ["umount", "--lazy", str(disk)]
+    subprocess.run(words, check=True)
+
+
+def test_a_disk_that_became_read_only_still_serves(piped: Device, own_disk: Path, tiny_models: Path) -> None:
+    artifact, other = (open_artifact(tiny_models / name) for name in ("convnet.onnx", "convnet.tflite"))
+    with piped:
+        piped.open(artifact)
+    words = ["mount", "-o", "remount,ro", str(own_disk)]
+    subprocess.run(words, check=True)
+    with piped:
+        piped.open(artifact)
+        with pytest.raises(DeviceError, match="Read-only file system"):
+            piped.open(other)
+
+
+def ailing(tmp_path: Path, lines: str) -> LinkedDevice:
+    """A device whose Python does ``lines`` first."""
+    (tmp_path / "sitecustomize.py").write_text(lines)
+    command = ["sh", "-c", f"PYTHONPATH={tmp_path} {start_words(sys.executable)}"]
+    return LinkedDevice("board", lambda: PipeLink(command, device="board", explain=_told))
+
+
+@pytest.fixture
+def artifact(piped: Device, tiny_models: Path) -> Artifact:
+    """A model, for a device that keeps it in the test's folder."""
+    return open_artifact(tiny_models / "convnet.onnx")
+
+
+def test_what_an_engine_prints_is_no_answer(tmp_path: Path, artifact: Artifact) -> None:
+    chatty = "import os, onnxruntime\nrun = onnxruntime.InferenceSession.run\n"
+    chatty += "def talk(*words):\n    os.write(1, b'hello')\n    print('hello', flush=True)\n    return run(*words)\n"
+    with ailing(tmp_path, chatty + "onnxruntime.InferenceSession.run = talk\n") as board:
+        assert board.open(artifact).run(sample_inputs(artifact.card, seed=0))
+
+
+def test_a_device_whose_memory_is_full_says_so(tmp_path: Path, artifact: Artifact) -> None:
+    full = "import onnxruntime\ndef run(*_):\n    raise MemoryError\nonnxruntime.InferenceSession.run = run\n"
+    with ailing(tmp_path, full) as board, pytest.raises(DeviceError) as caught:
+        board.open(artifact).run(sample_inputs(artifact.card, seed=0))
+    assert str(caught.value) == "On board: there is not enough memory."
+
+
+def test_importing_an_engine_is_not_loading_a_model(tmp_path: Path, artifact: Artifact) -> None:
+    slow = "import sys, time\nclass Slow:\n    def find_spec(self, name, *_):\n"
+    slow += "        if name == 'onnxruntime':\n            end = time.monotonic() + 1\n"
+    slow += "            while time.monotonic() < end:\n                pass\nsys.meta_path.insert(0, Slow())\n"
+    with ailing(tmp_path, slow) as board:
+        assert board.open(artifact).loaded.init_ms < 1000
 
 
 def test_errors_of_a_device_name_it(piped: Device, tiny_models: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from command import edgekit
 from sshd import Server, serving
 
-from edgekit.devices import SCHEMES, add, open_device
+from edgekit.claims import sole_use
+from edgekit.devices import SCHEMES, add, known, open_device
 from edgekit.devices.known import KnownDevice, devices_file, known_devices, remove_device
 from edgekit.devices.ssh import SSHDevice
 from edgekit.errors import CardError, InputError
@@ -126,6 +127,12 @@ def test_the_interpreter_of_a_known_device_is_used() -> None:
             "python3",
             "--python is the path of an interpreter on the device, such as /usr/bin/python3; got 'python3'.",
         ),
+        (
+            "x",
+            "ssh://x",
+            "/bin/python3\n",
+            "--python is the path of an interpreter on the device, such as /usr/bin/python3; got '/bin/python3\\n'.",
+        ),
         ("x", "local://x", "/bin/python3", "--python is for devices at ssh://; got local://x."),
     ],
 )
@@ -186,6 +193,34 @@ def test_a_file_that_was_damaged_is_one_sentence(text: str, sentence: str, own_f
             use()
         assert str(caught.value) == sentence.replace("{file}", str(own_file))
     assert own_file.read_text() == text
+
+
+def test_a_file_that_cannot_be_one_is_one_sentence(own_file: Path) -> None:
+    own_file.mkdir(parents=True)
+    sentence = "{} cannot hold devices: {}; mend that, or set XDG_CONFIG_HOME to another folder."
+    for use in (known_devices, lambda: add("x", "ssh://x")):
+        with pytest.raises(InputError) as caught:
+            use()
+        assert str(caught.value) == sentence.format(own_file, "Is a directory")
+    own_file.rmdir()
+    own_file.parent.rmdir()
+    own_file.parent.touch()
+    with pytest.raises(InputError) as caught:
+        known_devices()
+    assert str(caught.value) == sentence.format(own_file, "Not a directory")
+    with pytest.raises(InputError) as caught:
+        add("x", "ssh://x")
+    assert str(caught.value) == sentence.format(own_file.parent, "File exists")
+
+
+def test_a_process_that_keeps_the_file_is_one_sentence(own_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "_WAIT_S", 0.0)
+    own_file.parent.mkdir(parents=True)
+    with sole_use(own_file.parent), pytest.raises(InputError) as caught:
+        add("x", "ssh://x")
+    assert str(caught.value) == (
+        f"Another process is at work in {own_file.parent}; wait for it, or see what it does there."
+    )
 
 
 def test_devices_that_are_added_at_once_are_all_kept() -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from bundles import damage_layer, seal, unpack
 from pi_stand_in import Pi, UnavailableError, start_pi, wait
 
 from edgekit.errors import EdgekitError
+from edgekit.files import scratch_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.device]
 
@@ -221,7 +221,8 @@ def test_nothing_is_left_of_it(killed: bool, own: Pi) -> None:
         socket.create_connection(("127.0.0.1", int(port)), timeout=10)
     assert folder not in Path("/proc/self/mountinfo").read_text()
     assert Path(folder).exists() is killed  # keys, of no use any more
-    shutil.rmtree(folder, ignore_errors=True)
+    with scratch_folder():  # as of the next Pi
+        assert not Path(folder).exists()
     assert own.ssh("true").returncode == 0
 
 

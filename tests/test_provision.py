@@ -5,6 +5,7 @@ The wheels here are empty but for their names; those of real engines are install
 
 import dataclasses
 import functools
+import json
 import os
 import shlex
 import signal
@@ -20,8 +21,9 @@ import pytest
 from command import edgekit
 from sshd import Server, serving, wait_until
 
+from edgekit.claims import sole_use
 from edgekit.devices.look import Look
-from edgekit.devices.provision import provision, require_venv, requirements
+from edgekit.devices.provision import INSTALL, _started, provision, require_venv, requirements
 from edgekit.devices.ssh import SSHDevice
 from edgekit.devices.wheels import collect, platforms
 from edgekit.errors import DeviceError, InputError, MissingExtraError
@@ -108,7 +110,11 @@ def test_wheels_fit_the_devices_library_and_cpu() -> None:
     assert platforms(PI_32)[0] == "manylinux_2_36_armv7l"
     desk = dataclasses.replace(PI, machine="x86_64", glibc="2.11")
     assert platforms(desk)[0::6] == ["manylinux_2_11_x86_64", "manylinux_2_5_x86_64"]
-    assert platforms(desk)[-2:] == ["manylinux1_x86_64", "linux_x86_64"]
+    assert platforms(desk)[-3:] == ["manylinux_2_5_x86_64", "manylinux1_x86_64", "linux_x86_64"]
+    desk = dataclasses.replace(desk, glibc="2.17")
+    assert platforms(desk)[-4:] == [
+        f"{name}_x86_64" for name in ("manylinux2014", "manylinux2010", "manylinux1", "linux")
+    ]
 
 
 def test_a_32_bit_python_on_a_64_bit_kernel_counts() -> None:
@@ -117,7 +123,9 @@ def test_a_32_bit_python_on_a_64_bit_kernel_counts() -> None:
     assert requirements("x", mixed, ()) == ("tflite-runtime==2.14.0",)
 
 
-@pytest.mark.parametrize("change", [{"glibc": None}, {"system": "Darwin"}, {"machine": "riscv64"}, {"glibc": "3.0"}])
+@pytest.mark.parametrize(
+    "change", [{"glibc": None}, {"system": "Darwin"}, {"machine": "riscv64"}, {"glibc": "3.0"}, {"glibc": "2.3000"}]
+)
 def test_a_machine_without_wheels_is_one_sentence(change: dict[str, str | None]) -> None:
     look = dataclasses.replace(PI, **change)  # type: ignore[arg-type]
     with pytest.raises(InputError) as caught:
@@ -158,6 +166,12 @@ def test_what_is_installed_by_engine(look: Look, engines: tuple[str, ...], wante
             dataclasses.replace(PI, python="3.13.5"),
             ("tflite-runtime",),
             "tflite-runtime is there for Python 3.9 and 3.11 only, and pi has 3.13.5; leave out "
+            "--engine tflite-runtime.",
+        ),
+        (
+            dataclasses.replace(PI, python="3.10.12"),
+            ("tflite-runtime",),
+            "tflite-runtime is there for Python 3.9 and 3.11 only, and pi has 3.10.12; leave out "
             "--engine tflite-runtime.",
         ),
         (
@@ -275,7 +289,9 @@ def index(wheelhouse: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         serving_index.shutdown()
 
 
-def test_a_device_fetches_by_itself_what_it_lacks(server: Server, index: str) -> None:
+def test_a_device_fetches_by_itself_what_it_lacks(server: Server, index: str, wheelhouse: Path) -> None:
+    """Wheels alone: nothing is compiled there."""
+    (wheelhouse / "simple/numpy/numpy-9.0.tar.gz").touch()
     own = environment(server)
     (own / "bin/python").unlink()
     (own / "bin/python").write_text(f'#!/bin/sh\nPIP_INDEX_URL={index} exec {own}/bin/python3 "$@"\n')
@@ -367,6 +383,29 @@ def test_a_device_without_a_network_is_one_sentence(server: Server) -> None:
     assert (own / "edgekit.made-of").exists()
 
 
+def test_wheels_that_have_arrived_are_not_sent_again(server: Server, wheelhouse: Path, tmp_path: Path) -> None:
+    """The first time pip fails; one of them is damaged meanwhile."""
+    without_ensurepip(server, tmp_path / "site")
+    (wheelhouse / pip_wheel().name).symlink_to(pip_wheel())
+    python = f"PYTHONPATH={tmp_path}/site PIP_CONSTRAINT={tmp_path}/constraint exec {shlex.quote(sys.executable)}"
+    server.python(f'#!/bin/sh\n{python} "$@"\n')
+    sent: list[int] = []
+
+    def count(_what: str, _done: int, total: int) -> None:
+        sent.append(total)
+
+    with pytest.raises(DeviceError, match="Could not open requirements file"):
+        provision(server.uri, ["litert"], wheelhouse=wheelhouse, progress=count)
+    assert sent[-1] > pip_wheel().stat().st_size
+    sent.clear()
+    damaged = server.home / ".cache/edgekit/wheels/numpy-1.0-py3-none-any.whl"
+    damaged.write_bytes(b"")
+    (tmp_path / "constraint").touch()
+    provision(server.uri, ["litert"], wheelhouse=wheelhouse, progress=count)
+    assert sent == [(wheelhouse / damaged.name).stat().st_size]
+    assert installed(server) == {"numpy": "1.0", "ai_edge_litert": "1.0"}
+
+
 def test_a_pip_that_fails_is_told_in_its_words_and_nothing_is_left(
     server: Server, wheelhouse: Path, tmp_path: Path
 ) -> None:
@@ -419,6 +458,49 @@ def test_the_end_of_this_side_ends_the_work_there(server: Server, wheelhouse: Pa
     assert not (server.home / ENVIRONMENT / "edgekit.made-of").exists()
 
 
+def test_what_is_started_at_the_moment_of_the_end_ends_too(server: Server, tmp_path: Path) -> None:
+    """The desk goes when the process is there, and before who started it has its number."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import subprocess, sys, threading\n"
+        "class Slow(subprocess.Popen):\n"
+        "    def __init__(self, *words, **options):\n"
+        "        super().__init__(*words, **options)\n"
+        "        print('started', flush=True)\n"
+        "        threading.Event().wait(1)\n"
+        "if sys.argv[0] == '-c':\n"
+        "    subprocess.Popen = Slow\n"
+    )
+    (tmp_path / "venv.py").write_text("import signal\nsignal.pause()\n")
+    request = {"made_of": None, "requirements": [], "wheels": [], "system": False, "pip": None}
+    words = [sys.executable, "-c", INSTALL, json.dumps(request)]
+    environment = {**os.environ, "HOME": str(server.home), "PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdin is not None and process.stdout is not None  # noqa: PT018 - pipes
+        assert process.stdout.readline().startswith(b'{"step": "Making ')
+        assert process.stdout.readline() == b"started\n"
+        assert len(server.agents()) == 2
+        process.stdin.close()
+        process.stdin = None
+        assert process.wait(timeout=10) == 1
+    assert wait_until(lambda: not server.agents(), seconds=5)
+
+
+def test_two_do_not_provision_one_device_at_once(server: Server) -> None:
+    folder = (server.home / ENVIRONMENT).parent
+    folder.mkdir(parents=True)
+    with sole_use(folder), pytest.raises(DeviceError) as caught:
+        provision(server.uri)
+    assert str(caught.value) == (f"Another process provisions {server.uri} at this moment; wait for it, and try again.")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_client_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("edgekit.devices.provision._END_S", 0.1)
+    with (tmp_path / "log").open("wb") as log, _started(["sleep", "1000"], log) as process:
+        pass
+    assert process.returncode == -signal.SIGKILL
+
+
 def test_a_network_that_is_lost_meanwhile_is_one_sentence(server: Server, wheelhouse: Path) -> None:
     def cut(step: str) -> None:
         if step.startswith("Making"):
@@ -448,7 +530,13 @@ def test_a_device_that_talks_nonsense_is_one_sentence(server: Server, wheelhouse
     assert str(caught.value) == (rf"{server.uri} says while it installs what was not expected: b'[1]\n'; try again.")
 
 
-@pytest.mark.parametrize("said", ['{"need": 7}', '{"done": null}', "{}", "7", "x" * (1 << 21)], ids=lambda s: s[:12])
+HOSTILE = (
+    *('{"need": 7}', '{"need": 5, "step": "x"}', '{"step": 5, "done": "/p"}', '{"done": null}', "{}", "7"),
+    "x" * (1 << 21),
+)
+
+
+@pytest.mark.parametrize("said", HOSTILE, ids=lambda s: s[:24])
 def test_what_a_hostile_device_says_is_refused(said: str, server: Server, tmp_path: Path) -> None:
     (tmp_path / "said").write_text(said + "\n")
     server.python(

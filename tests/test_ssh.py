@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from sshd import Server, serving, wait_until
 from edgekit.artifact import open_artifact
 from edgekit.codec import to_jsonable
 from edgekit.devices import openssh
+from edgekit.devices.look import LOOK
 from edgekit.devices.openssh import Connection, ssh_target
 from edgekit.devices.ssh import SSHDevice
 from edgekit.errors import DeviceError, EdgekitError, InputError, MissingExtraError
@@ -101,6 +103,66 @@ def test_the_users_configuration_counts(server: Server) -> None:
         stream.write("  RemoteCommand echo no\n  LocalForward 1 localhost:1\n  LogLevel QUIET\n  ForwardX11 yes\n")
     with SSHDevice("ssh://device") as device:
         assert device.host()["packages"]["numpy"] == np.__version__
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "StdinNull yes",
+        "SessionType none",
+        "ForkAfterAuthentication yes",
+        "PermitLocalCommand yes\n  LocalCommand echo hi",
+    ],
+)
+def test_what_would_be_in_the_way_of_the_configuration_is_left_out(server: Server, line: str) -> None:
+    with (server.folder / "ssh_config").open("a") as stream:
+        stream.write(f"  {line}\n")
+    with SSHDevice("ssh://device") as device:
+        assert device.host()["packages"]["numpy"] == np.__version__
+
+
+def test_a_client_from_before_its_options_is_not_given_them(server: Server, tmp_path: Path) -> None:
+    client = Path(str(shutil.which("ssh")))
+    with_version = '[ "$1" != -V ] || { echo OpenSSH_8.6p1 >&2; exit; }'
+    client.write_text(client.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\n{with_version}\n"))
+    connection = Connection("x", ["device"])
+    assert "SessionType=default" not in connection._options
+    with connection:
+        assert connection.python == "python3"
+
+
+def test_a_shell_that_never_comes_is_one_sentence(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client says nothing, and does not end either."""
+    monkeypatch.setattr(openssh, "SIGN_IN_S", 2.0)
+    monkeypatch.setattr(openssh, "OPTIONS_8_7", ())
+    with (server.folder / "ssh_config").open("a") as stream:
+        stream.write("  SessionType none\n")
+    assert failure(SSHDevice(server.uri)) == (
+        f"{server.uri} does not answer; see whether it is switched on, in the same network, and not behind a firewall."
+    )
+
+
+def test_every_connection_is_made_with_all_options(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the program ``ssh`` is called with, here and for each link; a percent sign is no pattern of its own."""
+    client = Path(str(shutil.which("ssh")))
+    client.write_text(client.read_text().replace("exec ", f'printf "%s\\n" "$*" >>{tmp_path}/called\nexec '))
+    with tempfile.TemporaryDirectory(prefix="100%h") as folder:  # pytest's are too long for a socket
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        with SSHDevice("ssh://device") as device:
+            device.look()
+            (place,) = Path(folder).glob("edgekit-scratch-*/s")
+    version, master, link = [line for line in (tmp_path / "called").read_text().splitlines() if line.startswith("-")]
+    shared = (
+        "-o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=5 -o ServerAliveCountMax=6 "
+        "-o ClearAllForwardings=yes -o RemoteCommand=none -o PermitLocalCommand=no -o LogLevel=INFO "
+        "-o StdinNull=no -o SessionType=default -o ForkAfterAuthentication=no"
+    )
+    path = f"-o ControlPersist=no -o ControlPath={str(place).replace('%', '%%')} -- device"
+    assert version == "-V"
+    assert master.startswith(f"-T {shared} -o ControlMaster=yes {path} sh -c ")
+    assert link.startswith(f"-T {shared} -o ControlMaster=no {path} sh -c ")
 
 
 def test_a_device_has_the_interpreter_that_is_named(server: Server) -> None:
@@ -248,6 +310,24 @@ def test_another_host_key_is_one_sentence(server: Server) -> None:
         f"ssh-keygen -R '[127.0.0.1]:{server.port}'"
     )
     assert "Accepted" not in server.log
+
+
+def test_another_host_key_of_an_alias_is_told_by_what_it_is_kept_under(server: Server) -> None:
+    other = (server.folder / "key.pub").read_text().split()[:2]
+    (server.folder / "known_hosts").write_text(
+        f"[127.0.0.1]:{server.port} {' '.join(other)}\nmy-pi {' '.join(other)}\n"
+    )
+    told = failure(SSHDevice("ssh://device"))
+    assert told.endswith(f"only then forget the old one: ssh-keygen -R '[127.0.0.1]:{server.port}'")
+    with (server.folder / "ssh_config").open("a") as stream:
+        stream.write("  HostKeyAlias my-pi\n")
+    assert failure(SSHDevice("ssh://device")).endswith("only then forget the old one: ssh-keygen -R my-pi")
+
+
+def test_a_host_key_at_the_usual_port_is_kept_under_the_host_alone(server: Server) -> None:
+    assert openssh._known_as(ssh_target("ssh://me@10.0.0.7:22")) == "10.0.0.7"
+    (server.folder / "ssh_config").write_text("Nonsense yes\n")
+    assert openssh._known_as(ssh_target("ssh://10.0.0.7")) is None
 
 
 def test_a_device_that_lets_nobody_in_is_one_sentence(server: Server) -> None:
@@ -411,6 +491,25 @@ def test_a_device_that_is_busy_is_one_sentence(server: Server, monkeypatch: pyte
         device.look()
     assert str(caught.value) == f"{server.uri} did not answer within 0.3 s; see whether it is busy."
     assert wait_until(lambda: not server.agents())
+
+
+def test_a_device_that_does_not_stop_talking_is_not_listened_to(server: Server) -> None:
+    server.python("#!/bin/sh\nexec /usr/bin/yes\n")
+    with SSHDevice(server.uri) as device, pytest.raises(DeviceError) as caught:
+        device.look()
+    assert "did not answer" not in str(caught.value)
+    assert wait_until(lambda: not server.agents())
+
+
+def test_a_look_ends_by_itself_where_nobody_ends_it(tmp_path: Path) -> None:
+    """A device may be without `timeout`; here it hangs, and its minute is a tenth of a second."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import platform, signal\nplatform.python_version = signal.pause\n"
+        "signal.alarm = lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds / 600)\n"
+    )
+    words = [sys.executable, "-c", LOOK]
+    done = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=False, timeout=30)
+    assert done.returncode == -signal.SIGALRM
 
 
 def test_a_long_name_of_the_temporary_folder_is_one_sentence(

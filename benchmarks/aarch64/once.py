@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-_STAMP = "built"
+STAMP = "built"
 
 
 def made_once(folder: Path, stamp: str, make: Callable[[Path], None]) -> Path:
@@ -18,7 +18,7 @@ def made_once(folder: Path, stamp: str, make: Callable[[Path], None]) -> Path:
     try:
         new.chmod(0o755)
         make(new)
-        (new / _STAMP).write_text(stamp)
+        (new / STAMP).write_text(stamp)
         if not is_made(folder, stamp):
             shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # the other was first
@@ -30,5 +30,5 @@ def made_once(folder: Path, stamp: str, make: Callable[[Path], None]) -> Path:
 
 def is_made(folder: Path, stamp: str) -> bool:
     """Whether ``folder`` is whole, and was made for this ``stamp``."""
-    mark = folder / _STAMP
+    mark = folder / STAMP
     return mark.is_file() and mark.read_text() == stamp

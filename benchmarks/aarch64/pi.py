@@ -1,8 +1,8 @@
 """A Raspberry Pi 4 that answers over SSH on this machine: its Debian, its sshd and all that is run there are aarch64.
 
-It lives in namespaces of its own and leaves nothing behind, however it ends. Needs root, Debian's openssh-client and
-qemu-user-static; what ``make pi`` builds is made where it is missing. Python and the engines compute there as on a Pi;
-how long they take says nothing.
+It lives in namespaces of its own, which end with it, whatever ends it; its folder with the keys goes too, where it was
+killed with the next one that is started. Needs root, Debian's openssh-client and qemu-user-static; what ``make pi``
+builds is made where it is missing. Python and the engines compute there as on a Pi; how long they take says nothing.
 
 >>> with pi(with_engines=True) as board:  # doctest: +SKIP
 ...     board.ssh("uname -m").stdout
@@ -15,7 +15,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from aarch64.pi_board import CPU, HOST, write_board
 from aarch64.pi_root import FOLDER, THROTTLED, USER, build, engines
 from aarch64.places import UnavailableError, emulator
 from edgekit.errors import EdgekitError
+from edgekit.files import scratch_folder
 
 _BOOT = Path(__file__).with_name("pi_boot.sh")
 _PROGRAMS = {"unshare": "util-linux", "ssh": "openssh-client", "scp": "openssh-client", "ssh-keygen": "openssh-client"}
@@ -151,7 +151,7 @@ def pi(*, with_engines: bool = False, home_bytes: int = 512 << 20, folder: Path 
         root, packages = build(folder) / "debian", str(engines()) if with_engines else ""
     except EdgekitError as error:
         raise UnavailableError(str(error)) from error
-    with tempfile.TemporaryDirectory(prefix="pi-") as made:
+    with scratch_folder() as made:
         board, port = Path(made), _free_port()
         write_board(board, port)
         words = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--propagation", "private"]

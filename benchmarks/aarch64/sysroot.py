@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from aarch64.once import STAMP, made_once
 from edgekit.errors import EdgekitError
 
 FOLDER = Path(__file__).parents[2] / "build" / "aarch64"
@@ -25,7 +26,6 @@ ENGINES = ("ai-edge-litert", "onnxruntime")
 _DEBIAN = (f"python{PYTHON}", "libstdc++6", "libgomp1")
 PLATFORMS = tuple(f"manylinux{tag}_aarch64" for tag in ("_2_28", "_2_27", "2014"))
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-_STAMP = "built.json"
 
 # What /proc/cpuinfo says of each core of a Raspberry Pi 4 and 5. The engines choose their kernels by it, and qemu hands
 # them the text of the host, with which LiteRT crashes or goes without XNNPACK.
@@ -42,17 +42,15 @@ CORES = f"0-{CORE_COUNT - 1}"
 
 def build(folder: Path) -> Path:
     """The sysroot in ``folder``, made anew unless it has this environment's engines; `EdgekitError` says why not."""
-    wanted = engine_versions()
-    if built_for(folder) == wanted:
-        return folder
+    return made_once(folder, json.dumps(engine_versions()), _make)
+
+
+def _make(folder: Path) -> None:
     require_debian("aarch64")
-    shutil.rmtree(folder, ignore_errors=True)
     unpack_debian(folder, _DEBIAN, architecture="arm64", what="aarch64")
-    unpack_wheels(folder, requirements(wanted), PLATFORMS, what="aarch64")
+    unpack_wheels(folder, requirements(engine_versions()), PLATFORMS, what="aarch64")
     for cpu in CPUS:
         describe_cpu(folder, cpu, folder / cpu)
-    (folder / _STAMP).write_text(json.dumps(wanted))
-    return folder
 
 
 def engine_versions() -> dict[str, str]:
@@ -73,7 +71,7 @@ def require_debian(what: str) -> None:
 
 def built_for(folder: Path) -> dict[str, str] | None:
     """The engines' versions in the sysroot, None where there is no whole one."""
-    stamp = folder / _STAMP
+    stamp = folder / STAMP
     return dict(json.loads(stamp.read_text())) if stamp.is_file() else None
 
 
@@ -81,7 +79,7 @@ def describe_cpu(folder: Path, cpu: str, root: Path, *, cores: str = CORES) -> N
     """Make ``root`` a machine with ``cpu``: links to the Debian in ``folder``, and the texts of that CPU's kernel."""
     root.mkdir(parents=True)
     for name in ("usr", "lib", "opt", "etc"):
-        (root / name).symlink_to(folder.resolve() / "debian" / name)
+        (root / name).symlink_to(os.path.relpath(folder.resolve() / "debian" / name, root.resolve()))
     write_cpu(root, cpu, cores=cores)
 
 

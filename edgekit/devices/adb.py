@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from typing import Any
+from typing import Any, Self
 
 from edgekit.devices.android.client import find_device
 from edgekit.devices.android.facts import STATE_SCRIPT, Phone, read_state, told_of_power
@@ -35,6 +35,10 @@ class RunnerDevice(LinkedDevice):
     def __init__(self, uri: str, serial: str | None, python: str) -> None:
         super().__init__(uri, lambda: find_device(self.uri, serial).link(python))
         self._serial = serial
+
+    def __enter__(self) -> Self:
+        find_device(self.uri, self._serial)
+        return self
 
     def host(self) -> dict[str, Any]:
         """Facts of the phone."""

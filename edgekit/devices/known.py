@@ -46,6 +46,8 @@ def known_devices() -> dict[str, KnownDevice]:
             text = stream.read(_MOST_BYTES + 1)
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise _unusable(error) from None
     if len(text) > _MOST_BYTES:
         raise InputError(f"{path} is larger than {_MOST_BYTES:,} bytes; remove it, and add the devices again.")
     try:
@@ -64,7 +66,7 @@ def add_device(name: str, device: KnownDevice, *, force: bool = False) -> None:
     """Keep ``device`` under ``name``; `InputError` for what is no name, and without ``force`` for one that is taken."""
     if not _NAME.fullmatch(name):
         raise InputError(f"{name!r} is no name of a device; expected letters, digits, dots, hyphens and underscores.")
-    if device.python is not None and not device.python.startswith("/"):
+    if device.python is not None and not (device.python.startswith("/") and device.python.isprintable()):
         raise InputError(
             f"--python is the path of an interpreter on the device, such as /usr/bin/python3; got {device.python!r}."
         )
@@ -92,9 +94,18 @@ def remove_device(name: str) -> None:
 def _change(change: Callable[[dict[str, KnownDevice]], None]) -> None:
     """Do ``change`` to the devices, alone among all processes."""
     path = devices_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with sole_use(path.parent, wait_s=_WAIT_S):
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(error) from None
+    with sole_use(path.parent, wait_s=_WAIT_S, way_out="see what it does there"):
         known = known_devices()
         change(known)
         data = to_jsonable(_File(schema_version=SCHEMA_VERSION, devices=dict(sorted(known.items()))))
         write_atomic(path, (json.dumps(data, indent=2) + "\n").encode())
+
+
+def _unusable(error: OSError) -> InputError:
+    return InputError(
+        f"{error.filename} cannot hold devices: {error.strerror}; mend that, or set XDG_CONFIG_HOME to another folder."
+    )

@@ -10,6 +10,11 @@ from edgekit.errors import DeviceError, EdgekitError
 
 Answer = tuple[Json, list[Array]]
 
+LIMIT_S = 60.0
+"""How long a device may take for what is no work."""
+SLOWEST_BYTES_PER_S = 100_000
+"""Of a connection through which a file goes to a device."""
+
 
 class Link(Protocol):
     """Use it as a context manager: the process on the device ends with it, whatever ends it.
@@ -31,7 +36,7 @@ class Link(Protocol):
         """What the device answers.
 
         Errors of it are raised as what they were there; `DeviceError` where it is lost, or has no answer after
-        ``limit_s``.
+        ``limit_s``, or `LIMIT_S` where none is given.
         """
 
     def send(self, sha256: str, data: bytes) -> None:

@@ -30,8 +30,11 @@ OPTIONS = (
     *("-o", "ServerAliveCountMax=6"),
     *("-o", "ClearAllForwardings=yes"),  # what the user forwards, a shell of his has taken
     *("-o", "RemoteCommand=none"),
+    *("-o", "PermitLocalCommand=no"),
     *("-o", "LogLevel=INFO"),  # its words become sentences
 )
+OPTIONS_8_7 = (*("-o", "StdinNull=no"), *("-o", "SessionType=default"), *("-o", "ForkAfterAuthentication=no"))
+"""Against what a configuration may hold since OpenSSH 8.7; an older one would take them for misspelt."""
 _ADDRESS = re.compile(
     r"ssh://(?:(?P<user>[A-Za-z0-9._][A-Za-z0-9._-]*)@)?"
     r"(?:(?P<host>[A-Za-z0-9_][A-Za-z0-9._-]*)|\[(?P<ip6>[0-9A-Fa-f:.]+(?:%[A-Za-z0-9]+)?)\])"
@@ -78,20 +81,21 @@ class Connection:
             )
         self.name, self.target = name, tuple(target)
         self.given, self.python, self._limited = python, python or "python3", False
+        self._options = (*OPTIONS, *(OPTIONS_8_7 if _version() >= (8, 7) else ()))
 
     def command(self, *words: str, limit_s: float = LONGEST_S) -> list[str]:
         """The command of this machine that runs ``words`` over there, for ``limit_s`` if the device can see to it."""
         limited = ["timeout", str(limit_s), *words] if self._limited else words
         # The shell in between makes an exit code of a signal, of which the client would say nothing.
         remote = shlex.join(["sh", "-c", '"$@"; exit $?', "sh", *limited])
-        return ["ssh", *OPTIONS, "-o", "ControlMaster=no", *self._shared(), *self.target, remote]
+        return ["ssh", *self._options, "-o", "ControlMaster=no", *self._shared(), *self.target, remote]
 
     def __enter__(self) -> Self:
         greet = shlex.join(["sh", "-c", _GREET, "sh", self.given or ""])
         with contextlib.ExitStack() as stack:
             self._folder = Path(stack.enter_context(scratch_folder()))
             log = stack.enter_context((self._folder / "log").open("w+b"))
-            command = ["ssh", *OPTIONS, "-o", "ControlMaster=yes", *self._shared(), *self.target, greet]
+            command = ["ssh", *self._options, "-o", "ControlMaster=yes", *self._shared(), *self.target, greet]
             self._master = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -115,19 +119,19 @@ class Connection:
         assert stream is not None  # noqa: S101 - it is a pipe
         with limited(SIGN_IN_S, lambda: kill(self._master)) as late:
             line = stream.readline(4096)
+            code = None if line else self._master.wait()
         match = _GREETING.fullmatch(line)
         if match is not None:
             self._limited, self.python = match[1] == b"limit", match[2].decode(errors="replace")
             return
-        if line:
+        if code is None:
             raise DeviceError(
                 f"{self.name} says {line[:60].decode(errors='replace').strip()!r} before it does what it is asked; let "
                 "the files of its shell, such as ~/.bashrc, print nothing where the shell is not interactive."
             )
-        code = self._master.wait()
         log.seek(0)
         told = "timed out" if late.is_set() else log.read(1 << 16).decode(errors="replace")
-        raise DeviceError(explain_connecting(self.name, self.target, told, code))
+        raise DeviceError(explain_connecting(self.name, self.target, told, code, known_as=_known_as(self.target)))
 
     def _end(self) -> None:
         assert self._master.stdin is not None and self._master.stdout is not None  # noqa: S101, PT018 - pipes
@@ -139,6 +143,30 @@ class Connection:
             kill(self._master)
             self._master.wait()
         self._master.stdout.close()
+
+
+def _version() -> tuple[int, int]:
+    """That of the client; (0, 0) where it does not tell."""
+    match = re.match(r"OpenSSH_(\d{1,3})\.(\d{1,3})", _told_by_client("-V").stderr)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _known_as(target: Sequence[str]) -> str | None:
+    """The machine ``target`` as it is in the files of host keys, by the user's configuration; None where that fails."""
+    facts = dict(line.partition(" ")[::2] for line in _told_by_client("-G", *target).stdout.splitlines())
+    host, port = facts.get("hostkeyalias") or facts.get("hostname"), facts.get("port", "22")
+    return host if host is None or port == "22" or "hostkeyalias" in facts else f"[{host}]:{port}"
+
+
+def _told_by_client(*words: str) -> "subprocess.CompletedProcess[str]":
+    """What ``ssh`` says without connecting."""
+    command = ["ssh", *words]
+    try:
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=CONNECT_S
+        )
+    except subprocess.TimeoutExpired:  # a configuration may run programs
+        return subprocess.CompletedProcess(command, 1, "", "")
 
 
 @contextlib.contextmanager

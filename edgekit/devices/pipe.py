@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from edgekit.devices.agent.frames import MOST_HEADER, Array, Json, read_arrays, read_header, write_frame
-from edgekit.devices.link import Answer, revived
+from edgekit.devices.link import LIMIT_S, SLOWEST_BYTES_PER_S, Answer, revived
 from edgekit.devices.parcel import START, parcel
 from edgekit.errors import DataError, DeviceError
 
@@ -72,14 +72,15 @@ class PipeLink:
         self, operation: str, value: Json, arrays: Sequence[Array] = (), *, limit_s: float | None = None
     ) -> Answer:
         """As `edgekit.devices.link.Link.call`."""
-        with self._limit(limit_s):
+        with self._limit(LIMIT_S if limit_s is None else limit_s):
             return self._call(operation, value, arrays)
 
     def send(self, sha256: str, data: bytes) -> None:
         """As `edgekit.devices.link.Link.send`."""
-        known, _ = self._call("has", {"sha256": sha256})
+        known, _ = self.call("has", {"sha256": sha256})
         if known.get("has") is not True:
-            self._call("put", {"sha256": sha256}, more=data)
+            with self._limit(LIMIT_S + len(data) / SLOWEST_BYTES_PER_S):
+                self._call("put", {"sha256": sha256}, more=data)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -114,6 +115,7 @@ class PipeLink:
             header.get("number") != number
             or header.get("kind") not in ("result", "error")
             or not isinstance(told, dict)
+            or header["more"]
         ):
             raise DeviceError(f"{self._device} answers what was not asked; try again.")
         if header["kind"] == "error":
@@ -150,10 +152,7 @@ class PipeLink:
                 write_frame(self._stdin, {"number": -1, "operation": "ping", "value": {}})
 
     @contextlib.contextmanager
-    def _limit(self, limit_s: float | None) -> Iterator[None]:
-        if limit_s is None:
-            yield
-            return
+    def _limit(self, limit_s: float) -> Iterator[None]:
         timer = threading.Timer(limit_s, self._late, [limit_s])
         timer.daemon = True
         timer.start()

@@ -33,6 +33,7 @@ OLD_PYTHONS = ((3, 9), (3, 11))
 """Those that have a wheel of tflite-runtime 2.14."""
 
 _LONGEST = 1 << 20
+_END_S = 10.0
 _WORDS: dict[str, type] = {"need": list, "step": str, "failed": str, "done": str}
 
 Tell = Callable[[str], None]
@@ -179,7 +180,7 @@ def _started(command: Sequence[str], log: Any) -> "Iterator[subprocess.Popen[byt
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):
                     stream.close()
-        timer = threading.Timer(10, process.kill)
+        timer = threading.Timer(_END_S, process.kill)
         timer.start()
         process.wait()
         timer.cancel()
@@ -188,8 +189,9 @@ def _started(command: Sequence[str], log: Any) -> "Iterator[subprocess.Popen[byt
 def _said(device: SSHDevice, line: bytes) -> Mapping[str, Any]:
     try:
         said = json.loads(line)
-        if isinstance(said, dict) and any(isinstance(said.get(name), kind) for name, kind in _WORDS.items()):
-            return said
+        known = [name for name in _WORDS if name in said] if isinstance(said, dict) else []
+        if known and all(isinstance(said[name], _WORDS[name]) for name in known):
+            return dict(said)
     except (ValueError, RecursionError):
         pass
     raise DeviceError(f"{device.uri} says while it installs what was not expected: {line[:60]!r}; try again.")
@@ -209,6 +211,8 @@ def _send(process: "subprocess.Popen[bytes]", wheels: Sequence[Path], progress: 
 
 def _failed(uri: str, what: str, told: str, *, with_wheels: bool) -> NoReturn:
     """The `DeviceError` for what the device's pip, venv or disk said."""
+    if what == "busy":
+        raise DeviceError(f"Another process provisions {uri} at this moment; wait for it, and try again.")
     if what == "disk" or re.search(r"No space left on device|Disk quota exceeded", told):
         raise DeviceError(f"The disk of {uri} is full; an environment takes about 300 MB: make room there.")
     if re.search(r"name resolution|NewConnectionError|ConnectTimeout|Network is unreachable|ProxyError", told):

@@ -74,14 +74,16 @@ CODES: Mapping[int, str] = {
 }
 
 
-def explain_connecting(name: str, target: Sequence[str], told: str, code: int) -> str:
-    """Why there is no connection to ``name``, by what ``ssh`` said before it ended with ``code``."""
+def explain_connecting(name: str, target: Sequence[str], told: str, code: int, *, known_as: str | None = None) -> str:
+    """Why there is no connection to ``name``, by what ``ssh`` said before it ended with ``code``.
+
+    ``known_as`` is what its host key is kept under, the host of ``target`` where that is not known.
+    """
     port, user, host = _parts(target)
-    known_as = f"'[{host}]:{port}'" if port else shlex.quote(host)
     login = f"{user}@{host}" if user else host
     copy_id = shlex.join(["ssh-copy-id", *(["-p", port] if port else []), login])
     by_hand = shlex.join(["ssh", *(["-p", port] if port else []), login])
-    facts = {"name": name, "known_as": known_as, "copy_id": copy_id, "by_hand": by_hand}
+    facts = {"name": name, "known_as": shlex.quote(known_as or host), "copy_id": copy_id, "by_hand": by_hand}
     found = _first(CONNECTING, told, facts)
     return found or f"{name} cannot be reached: {_last(told)} (ssh ended with {code})."
 

@@ -21,7 +21,7 @@ def platforms(look: Look) -> list[str]:
     They follow the tags of PEP 600 and its forerunners.
     """
     machine = "armv7l" if look.arm32 else look.machine
-    match = re.fullmatch(r"2\.(\d+)", look.glibc or "")
+    match = re.fullmatch(r"2\.(\d{1,3})", look.glibc or "")
     if look.system != "Linux" or match is None or machine not in _LEGACY:
         raise InputError(
             f"Which wheels run on {look.system} for {look.machine} is not known; expected Linux with glibc on one of "

@@ -19,7 +19,7 @@ from edgekit.files import scratch_folder
 from edgekit.measure.settings import BenchmarkSettings, Job
 from edgekit.workers import silent
 
-SCARCE_BYTES = 300 << 20
+SCARCE_BYTES = 300_000_000
 """What an environment with both engines takes on a disk, and what a model of usual size wants of memory."""
 
 _FORMATS = {"tflite": "litert", "onnx": "onnxruntime"}

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from edgekit.errors import printable
+
 
 class Status(StrEnum):
     """How a finding is to be taken."""
@@ -38,12 +40,12 @@ class Diagnosis:
 
 
 def lines(diagnosis: Diagnosis) -> list[str]:
-    """The findings as text, what to do below each."""
+    """The findings as text, what to do below each; what a device says of itself cannot command the terminal."""
     width = max(len(f.name) for f in diagnosis.findings)
     found = []
     for finding in diagnosis.findings:
-        found.append(f"{finding.status:<7} {finding.name:<{width}}  {finding.detail}")
+        found.append(f"{finding.status:<7} {finding.name:<{width}}  {printable(finding.detail)}")
         if finding.advice is not None:
-            found.append(f"{'':<7} {'':<{width}}  -> {finding.advice}")
+            found.append(f"{'':<7} {'':<{width}}  -> {printable(finding.advice)}")
     broken = sum(f.status is Status.BROKEN for f in diagnosis.findings)
     return [*found, "Nothing is broken." if diagnosis.healthy else f"Broken: {broken}."]

@@ -160,7 +160,7 @@ def interleave(
 
 def _others_cpus(start: State, end: State, lanes_cpu_s: float) -> float | None:
     """CPUs that neither the lanes nor who looked at the machine kept busy; None where it does not tell."""
-    if start.busy_s is None or end.busy_s is None:
+    if start.busy_s is None or end.busy_s is None or end.clock_s <= start.clock_s:
         return None
     own_s = lanes_cpu_s + end.own_s - start.own_s
     return max(0.0, end.busy_s - start.busy_s - own_s) / (end.clock_s - start.clock_s)

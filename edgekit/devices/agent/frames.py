@@ -106,9 +106,11 @@ def _sized(arrays: Any, more: Any) -> bool:
         return False
     total = 0
     for each in arrays:
-        if not isinstance(each, list) or len(each) != 2 or each[0] not in DTYPES or not isinstance(each[1], list):
+        if not isinstance(each, list) or len(each) != 2 or not all(map(isinstance, each, (str, list))):
             return False
-        if len(each[1]) > 32 or any(type(size) is not int or size < 0 for size in each[1]):
+        name, shape = each
+        if name not in DTYPES or len(shape) > 32 or any(type(size) is not int or size < 0 for size in shape):
             return False
-        total += math.prod(each[1]) * np.dtype(each[0]).itemsize
+        # An axis of nothing counts as one: beside it another may be of any length.
+        total += math.prod(max(1, size) for size in shape) * np.dtype(name).itemsize
     return total <= MOST_ARRAYS

@@ -6,6 +6,7 @@ what it does; the last one is ``done`` or ``failed``. Ends where standard input 
 moment that its stamp is there, and one without is made anew. Needs nothing but Python and its module venv.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ stamp = os.path.join(venv, "edgekit.made-of")
 cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache"), "edgekit", "wheels")
 base = getattr(sys, "_base_executable", sys.executable)  # where this is the environment itself
 running: "list[subprocess.Popen[bytes]]" = []
+starting = threading.Lock()
 
 
 def say(**message: object) -> None:
@@ -34,6 +36,17 @@ def say(**message: object) -> None:
 def digest(path: str) -> str:
     with open(path, "rb") as stream:
         return hashlib.sha256(stream.read()).hexdigest()
+
+
+def taken(folder: str) -> bool:
+    """Whether another process is at work in there; else it is this one's until it ends, whatever ends it."""
+    try:
+        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a disk without locks
+        return False
+    return False
 
 
 def receive() -> None:
@@ -60,21 +73,23 @@ def receive() -> None:
 
 def watch() -> None:
     sys.stdin.buffer.read()
-    for process in running:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    os._exit(1)
+    with starting:  # held until the end: nothing more is started
+        for process in running:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        os._exit(1)
 
 
 def run(what: str, command: "list[str]") -> None:
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,  # so that what it starts ends with it
-    )
-    running.append(process)
+    with starting:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that what it starts ends with it
+        )
+        running.append(process)
     told: list[str] = []
     for line in process.stdout or ():
         text = line.decode(errors="replace").strip()
@@ -103,6 +118,10 @@ def mark() -> None:
 
 whole, made_of = False, request["made_of"] or ""
 try:
+    os.makedirs(os.path.dirname(venv), exist_ok=True)
+    if taken(os.path.dirname(venv)):
+        say(failed="busy")
+        sys.exit(0)
     receive()
     threading.Thread(target=watch, daemon=True).start()
     if os.path.exists(stamp):
@@ -112,7 +131,6 @@ try:
         os.unlink(stamp)
     if not whole:
         shutil.rmtree(venv, ignore_errors=True)
-        os.makedirs(os.path.dirname(venv), exist_ok=True)
         say(step="Making " + venv)
         options = ["--system-site-packages"] * request["system"] + ["--without-pip"] * (request["pip"] is not None)
         run("venv", [base, "-m", "venv", *options, venv])

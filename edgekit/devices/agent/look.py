@@ -10,7 +10,10 @@ import json
 import os
 import platform
 import shutil
+import signal
 import struct
+
+signal.alarm(60)  # who asks has gone by then, and a device may lack what would end this
 
 home = os.path.expanduser("~")
 found = {}

@@ -4,6 +4,7 @@ Says ``send`` when it needs the parcel, whose length in a line and bytes follow;
 needs nothing but Python.
 """
 
+import contextlib
 import hashlib
 import io
 import os
@@ -25,7 +26,24 @@ def say(word: str) -> None:
     sys.stdout.flush()
 
 
-if not os.path.isdir(place):
+def whole() -> bool:
+    """Whether all is as it was sent; a power cut may have emptied files."""
+    try:
+        with open(os.path.join(place, "parcel"), "rb") as stream:
+            data = stream.read()
+        if hashlib.sha256(data).hexdigest() != digest:
+            return False
+        sent = zipfile.ZipFile(io.BytesIO(data))
+        for name in sent.namelist():
+            with open(os.path.join(place, name), "rb") as stream:
+                if stream.read() != sent.read(name):
+                    return False
+    except OSError:
+        return False
+    return True
+
+
+if not whole():
     say("send")
     size = int(sys.stdin.buffer.readline(20))
     data = sys.stdin.buffer.read(size)
@@ -33,21 +51,26 @@ if not os.path.isdir(place):
         sys.exit("edgekit: the runner arrived damaged")
     try:
         os.makedirs(cache, exist_ok=True)
-        made = tempfile.mkdtemp(dir=cache)
+        made = tempfile.mkdtemp(prefix="agent-", dir=cache)
         try:
             zipfile.ZipFile(io.BytesIO(data)).extractall(made)
+            with open(os.path.join(made, "parcel"), "wb") as stream:
+                stream.write(data)
+            if not whole():
+                shutil.rmtree(place, ignore_errors=True)
             os.rename(made, place)
         finally:
             shutil.rmtree(made, ignore_errors=True)
     except OSError as error:
-        if not os.path.isdir(place):  # another connection was first
+        if not whole():  # another connection was first
             sys.exit("edgekit: cannot write to " + cache + ": " + str(error.strerror))
     for name in os.listdir(cache):  # those of other edgekits, which nobody has started for a month
         other = os.path.join(cache, name)
         if name.startswith("agent-") and time.time() - os.path.getmtime(other) > 30 * 24 * 60 * 60:
             shutil.rmtree(other, ignore_errors=True)
 else:
-    os.utime(place)
+    with contextlib.suppress(OSError):  # a disk that may be read only
+        os.utime(place)
 sys.path.insert(0, place)
 
 from edgekit.bundle.runner.old_python import modernize  # noqa: E402

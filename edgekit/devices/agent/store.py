@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -35,9 +36,10 @@ class Store:
         path = self.path(sha256)
         try:
             whole = hashlib.sha256(path.read_bytes()).hexdigest() == sha256
-            os.utime(path)
         except OSError:
             return False
+        with contextlib.suppress(OSError):  # a disk that may be read only
+            os.utime(path)
         return whole
 
     def path(self, sha256: str) -> Path:
@@ -69,6 +71,8 @@ class Store:
                         stream.write(data)
                 if digest.hexdigest() != sha256:
                     raise DataError("A file arrived damaged: its digest is another; send it again.")
+                if target.is_dir():
+                    shutil.rmtree(target)
                 os.replace(name, target)
             except BaseException:
                 os.unlink(name)
