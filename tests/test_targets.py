@@ -12,6 +12,7 @@ import onnx
 import pytest
 from command import edgekit
 from onnx import TensorProto, helper
+from outer_weights import with_external_buffers
 
 from edgekit.artifact import Format
 from edgekit.card import TensorSpec
@@ -142,6 +143,17 @@ def test_microcontrollers_want_one_kind_of_numbers() -> None:
         "(convert with -p int8 or -p fp32)",
         "its weights are float16, which microcontrollers do not widen (convert with -p int8 or -p fp32)",
     ]
+
+
+def test_weights_behind_the_graph_are_told(tiny_models: Path, tmp_path: Path) -> None:
+    inner = tiny_models / "convnet_int8.tflite"
+    (tmp_path / "m.tflite").write_bytes(with_external_buffers(inner.read_bytes()))
+    outer = read_graph(tmp_path / "m.tflite")
+    assert noted(read_graph(inner), "micro") == []
+    assert (refused(outer, "micro"), noted(outer, "micro")) == (
+        [],
+        ["its weights stand behind the graph, where tflite-micro reads zeros"],
+    )
 
 
 def test_notes_refuse_nothing(tiny_models: Path) -> None:

@@ -172,6 +172,15 @@ def micro_operators(has: frozenset[str]) -> Rule:
     return rule
 
 
+def outside_weights(graph: Graph) -> list[Finding]:
+    """Weights behind the graph, where the engine looks for them inside it only."""
+    if not any(tensor.outside for tensor in graph.tensors.values()):
+        return []
+    what = "its weights stand behind the graph, where tflite-micro reads zeros"
+    remedy = "use the array that edgekit bundle --c-array makes, which has them inside"
+    return [Finding(what=what, remedy=remedy, severity=Severity.NOTE)]
+
+
 def micro_types(graph: Graph) -> list[Finding]:
     """Mixtures of types that microcontrollers do not compute with."""
     found = []

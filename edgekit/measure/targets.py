@@ -97,6 +97,7 @@ MICRO = Engine(
         rules.micro_operators(MICRO_OPERATORS),
         rules.static_shapes,
         rules.micro_types,
+        rules.outside_weights,
     ),
     source="measured with tflite-micro 0.dev20261023",
 )
