@@ -181,9 +181,10 @@ def test_other_pythons_verify_it_too(version: str, unpacked: Path, tmp_path: Pat
     packed = run(unpacked.parent / "b.zip", "bench", "--model", "convnet_int8.tflite", "--runs", "2", python=python)
     if version == "3.9":
         told = (
-            "Python 3.9 runs a bundle that is unpacked; run: python3 -m zipfile -e bundle.zip . && python3 -m bundle\n"
+            "bundle: Python 3.9 runs a bundle that is unpacked; "
+            "run: python3 -m zipfile -e bundle.zip . && python3 -m bundle\n"
         )
-        assert (packed.returncode, packed.stderr) == (1, told)
+        assert (packed.returncode, packed.stderr) == (2, told)
     else:
         assert packed.returncode == 0, packed.stderr
 
@@ -191,11 +192,24 @@ def test_other_pythons_verify_it_too(version: str, unpacked: Path, tmp_path: Pat
 @pytest.mark.slow
 def test_a_python_that_is_too_old_is_told(unpacked: Path) -> None:
     done = run(unpacked, "verify", python=interpreter("3.8"))
-    assert done.returncode == 1
-    assert done.stderr.startswith("This bundle needs Python 3.9 or newer; got 3.8.")
+    assert done.returncode == 2
+    assert done.stderr.startswith("bundle: This bundle needs Python 3.9 or newer; got 3.8.")
 
 
 # Few packages
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_a_python_without_numpy_is_told(packed: bool, unpacked: Path) -> None:
+    place = unpacked.parent / "b.zip" if packed else unpacked.parent
+    bare = [sys.executable, "-I", "-S"]  # no installed package is found
+    done = subprocess.run([*bare, str(place), "verify"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        "bundle: This bundle needs numpy, which this Python does not have; "
+        f"run: {sys.executable} -m pip install numpy\n",
+    )
 
 
 @pytest.mark.slow
