@@ -4,6 +4,7 @@ import importlib.metadata
 import importlib.util
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from command import edgekit
 from onnx import TensorProto, helper
 from outer_weights import with_external_buffers
 
+from edgekit import devices
 from edgekit.artifact import Format
 from edgekit.card import TensorSpec
 from edgekit.errors import CheckFailedError, InputError
@@ -25,6 +27,7 @@ from edgekit.formats.tflite_ops import OPERATORS
 from edgekit.measure import inspect_table
 from edgekit.measure.inspect import inspect, require_fit
 from edgekit.measure.onnx_versions import ONNX_RUNTIME
+from edgekit.measure.target_rules import WEB_TYPES
 from edgekit.measure.targets import TARGETS, Severity, find_target, judge
 from edgekit.measure.tflite_versions import LITERT, MICRO_OPERATORS, NEWER_TYPES, TFLITE_RUNTIME_2_14
 
@@ -66,7 +69,7 @@ def test_a_browser_takes_float_interfaces_and_fixed_shapes(tiny_models: Path) ->
     path = tiny_models / "convnet_any_batch.tflite"
     assert str(caught.value) == f"{path} does not fit browser: 'image' {reason}; 'scores' {reason}."
     integers = inspect(tiny_models / "convnet_int8.tflite", target="litertjs")
-    reason = "is int8, inputs and outputs must be float32 (convert with a float interface: --io float)"
+    reason = "is int8, inputs and outputs must be float32, int32 or uint8 (convert with a float interface: --io float)"
     assert integers.misfits == (f"'image' {reason}", f"'scores' {reason}")
 
 
@@ -412,8 +415,29 @@ def test_interfaces_are_looked_at_by_name() -> None:
         output_tensors={}, nodes=(), tensors={"x": tensor("int64")}, versions={},
     )  # fmt: skip
     assert refused(made, "browser") == [
-        "'x' is int64, inputs and outputs must be float32 (convert with a float interface: --io float)"
+        "'x' is int64, inputs and outputs must be float32, int32 or uint8 "
+        "(run it in another engine, as on pi4 or android)"
     ]
+
+
+def test_a_browser_refuses_state_and_outputs_without_a_shape(tiny_models: Path) -> None:
+    assert refused(read_graph(tiny_models / "lstm.tflite"), "litertjs") == [
+        "it keeps state from run to run, which LiteRT.js cannot forget (run it in another engine, as on pi4 or android)"
+    ]
+    made = Graph(
+        inputs=(), outputs=(TensorSpec(name="boxes", shape=(), dtype="float32"),), input_tensors={},
+        output_tensors={"boxes": "boxes"}, nodes=(), tensors={"boxes": tensor("float32")}, versions={},
+    )  # fmt: skip
+    assert refused(made, "browser") == [
+        "'boxes' has no shape in the file, of which LiteRT.js gives one number "
+        "(convert a detector with --nms device, or run it in another engine, as on pi4 or android)"
+    ]
+
+
+def test_the_page_takes_the_types_that_the_rule_takes() -> None:
+    page = (Path(devices.__file__).parent / "web_page" / "engines.js").read_text()
+    (types,) = re.findall(r"LITERT_TYPES = (\[.*\]);", page)
+    assert tuple(json.loads(types)) == WEB_TYPES
 
 
 def test_the_stamp_is_read_back(tmp_path: Path) -> None:

@@ -12,6 +12,10 @@ from edgekit.measure.tflite_versions import LITERT, NEWER_TYPES, Version
 BUILT_IN = frozenset({POSTPROCESS_OP})
 """Operators outside TFLite's own set that LiteRT and tflite-runtime have nevertheless, without a delegate."""
 
+WEB_TYPES = ("float32", "int32", "uint8")
+"""Of the inputs and outputs that LiteRT.js takes."""
+ELSEWHERE = "run it in another engine, as on pi4 or android"
+
 
 class Severity(StrEnum):
     """What a finding means for the file on that target."""
@@ -94,16 +98,31 @@ def tensor_types(has: Version | None, *, upgrade: str) -> Rule:
     return rule
 
 
-def float_interface(graph: Graph) -> list[Finding]:
-    """Inputs and outputs of other types than LiteRT.js takes."""
-    return [
-        Finding(
-            what=f"{spec.name!r} is {spec.dtype}, inputs and outputs must be float32",
-            remedy="convert with a float interface: --io float",
-        )
-        for spec in (*graph.inputs, *graph.outputs)
-        if spec.dtype not in ("float32", "int32", "uint8")
-    ]
+def web_interface(graph: Graph) -> list[Finding]:
+    """Inputs and outputs of other types than LiteRT.js takes, or without a shape.
+
+    ``requireTakenByLiteRt`` in ``edgekit/devices/web_page/engines.js`` refuses the same.
+    """
+    found = []
+    for spec in (*graph.inputs, *graph.outputs):
+        if spec.dtype not in WEB_TYPES:
+            quantized = spec.dtype in ("int8", "int16")
+            remedy = "convert with a float interface: --io float" if quantized else ELSEWHERE
+            taken = f"{', '.join(WEB_TYPES[:-1])} or {WEB_TYPES[-1]}"
+            found.append(
+                Finding(what=f"{spec.name!r} is {spec.dtype}, inputs and outputs must be {taken}", remedy=remedy)
+            )
+        if not spec.shape:
+            what = f"{spec.name!r} has no shape in the file, of which LiteRT.js gives one number"
+            found.append(Finding(what=what, remedy=f"convert a detector with --nms device, or {ELSEWHERE}"))
+    return found
+
+
+def no_state(graph: Graph) -> list[Finding]:
+    """Tensors that are kept from run to run, where the engine cannot forget them."""
+    if not any(tensor.variable for tensor in graph.tensors.values()):
+        return []
+    return [Finding(what="it keeps state from run to run, which LiteRT.js cannot forget", remedy=ELSEWHERE)]
 
 
 def static_shapes(graph: Graph) -> list[Finding]:

@@ -87,8 +87,8 @@ def onnx_runtime(version: Version, *more: Rule) -> Engine:
 
 LITERT_JS = Engine(
     name="LiteRT.js",
-    rules=(rules.known_custom_operators, rules.float_interface, rules.static_shapes),
-    source="measured with @litertjs/core 2.5.3 in Chromium: INT8 interfaces and free batches are refused",
+    rules=(rules.known_custom_operators, rules.web_interface, rules.static_shapes, rules.no_state),
+    source="measured with @litertjs/core 2.5.3 in Chromium: INT8 interfaces, free batches and state are refused",
 )
 MICRO = Engine(
     name="TensorFlow Lite for Microcontrollers",
