@@ -333,7 +333,9 @@ micro = pytest.mark.skipif(
 
 
 @micro
-@pytest.mark.parametrize("name", ["convnet.tflite", "convnet_int8.tflite", "two_inputs.tflite", "lstm.tflite"])
+@pytest.mark.parametrize(
+    "name", ["convnet.tflite", "convnet_any_batch.tflite", "convnet_int8.tflite", "two_inputs.tflite", "lstm.tflite"]
+)
 def test_a_microcontroller_runs_what_fits(name: str, tiny_models: Path) -> None:
     assert refused(read_graph(tiny_models / name), "micro") == []
     assert micro_says(tiny_models / name) is None
@@ -346,6 +348,44 @@ def test_a_microcontroller_refuses_what_does_not_fit(recipe: str, tiny_models: P
     assert len(refused(read_graph(path), "micro")) == 1
     assert refused(read_graph(path), "pi4") == []
     assert micro_says(path) is not None
+
+
+@micro
+@pytest.mark.parametrize("op", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "SOFTMAX"])
+def test_a_microcontroller_does_not_compute_with_uint8(op: str, tiny_models: Path, tmp_path: Path) -> None:
+    signed = alone(tiny_models / "convnet_int8.tflite", tmp_path / "int8.tflite", op, unsigned=False)
+    unsigned = alone(tiny_models / "convnet_int8.tflite", tmp_path / "uint8.tflite", op, unsigned=True)
+    assert refused(read_graph(unsigned), "micro") == [
+        f"{op} compute with uint8, which microcontrollers do not (convert its source with -p int8)"
+    ]
+    assert micro_says(unsigned) is not None
+    assert (refused(read_graph(signed), "micro"), micro_says(signed)) == ([], None)
+
+
+def alone(source: Path, path: Path, op: str, *, unsigned: bool) -> Path:
+    """The first operator ``op`` of ``source`` in a file of its own, with its 8-bit tensors signed or not."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model: Any = open_model(source)
+    subgraph = model.subgraphs[0]
+    only = next(o for o in subgraph.operators if code(model, o) == getattr(schema.BuiltinOperator, op))
+    for index in (*only.inputs, *only.outputs):
+        if unsigned and subgraph.tensors[index].type == schema.TensorType.INT8:
+            subgraph.tensors[index].type = schema.TensorType.UINT8
+    subgraph.operators, subgraph.inputs, subgraph.outputs = [only], [only.inputs[0]], list(only.outputs)
+    model.signatureDefs = []
+    save_model(model, path)
+    return path
+
+
+def test_only_the_batch_may_be_free_on_a_microcontroller() -> None:
+    made = Graph(
+        inputs=(TensorSpec(name="x", shape=(None, None, 3), dtype="float32"),), outputs=(), input_tensors={"x": "x"},
+        output_tensors={}, nodes=(), tensors={"x": tensor("float32")}, versions={},
+    )  # fmt: skip
+    assert refused(made, "micro") == [
+        "'x' has a free dimension, shapes must be fixed (convert with a static batch: --batch static)"
+    ]
 
 
 def micro_says(path: Path) -> str | None:

@@ -95,7 +95,7 @@ MICRO = Engine(
     rules=(
         rules.no_custom_operators,
         rules.micro_operators(MICRO_OPERATORS),
-        rules.static_shapes,
+        rules.static_items,
         rules.micro_types,
         rules.outside_weights,
     ),
