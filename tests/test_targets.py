@@ -220,6 +220,18 @@ def test_versions_between_two_measured_ones_count_as_the_older() -> None:
     assert len(set(NAMES)) == len(NAMES)
 
 
+def test_a_version_after_those_measured_is_told() -> None:
+    newest, after = max(LITERT), (max(LITERT)[0], max(LITERT)[1] + 1)
+    said = "LiteRT {}.{} is newer than what was measured, and judged as {}.{}"
+    assert noted(graph(), f"litert-{newest[0]}.{newest[1]}") == []
+    assert noted(graph(), f"litert-{after[0]}.{after[1]}") == [said.format(*after, *newest)]
+    (major, minor) = max(ONNX_RUNTIME)
+    assert noted(graph(), f"ort-{major}.{minor}", Format.ONNX) == []
+    assert noted(graph(), "ort-9.9", Format.ONNX) == [
+        f"ONNX Runtime 9.9 is newer than what was measured, and judged as {major}.{minor}"
+    ]
+
+
 # The command
 
 

@@ -73,6 +73,17 @@ def operator_versions(newest: Mapping[str, int], *, upgrade: str) -> Rule:
     return rule
 
 
+def not_measured(name: str, newest: Version) -> Rule:
+    """A version of an engine after the ``newest`` that was measured."""
+
+    def rule(_graph: Graph) -> list[Finding]:
+        what = f"{name} is newer than what was measured, and judged as {dotted(newest)}"
+        remedy = "prove it there: edgekit bundle, and its verify"
+        return [Finding(what=what, remedy=remedy, severity=Severity.NOTE)]
+
+    return rule
+
+
 def _newer(op: str, version: int, upgrade: str) -> str:
     since = next((v for v, table in LITERT.items() if table.get(op, 0) >= version), None)
     without = "build the layer of other operators"
