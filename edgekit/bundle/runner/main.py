@@ -136,8 +136,8 @@ def _for_each(entries: Sequence[Entry], options: argparse.Namespace, work: Calla
     others = [entry.name for entry in entries if entry.name not in missing]
     if missing and not others:
         raise next(iter(missing.values()))
-    for name, error in missing.items():
-        _say(options, f"--  {name}: not run: {error}")
+    for name, reason in missing.items():
+        _say(options, f"--  {name}: not run: {reason}")
     if not missing:
         return ""
     chosen = " ".join(f"--model {shlex.quote(name)}" for name in others)
