@@ -5,6 +5,7 @@ import dataclasses
 import enum
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 import typing
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundles import run, unpack
+from bundles import run, seal, unpack
 from pythons import interpreter, make_venv
 
 from edgekit.bundle import make_bundle
@@ -181,9 +182,10 @@ def test_other_pythons_verify_it_too(version: str, unpacked: Path, tmp_path: Pat
     packed = run(unpacked.parent / "b.zip", "bench", "--model", "convnet_int8.tflite", "--runs", "2", python=python)
     if version == "3.9":
         told = (
-            "Python 3.9 runs a bundle that is unpacked; run: python3 -m zipfile -e bundle.zip . && python3 -m bundle\n"
+            "bundle: Python 3.9 runs a bundle that is unpacked; "
+            "run: python3 -m zipfile -e bundle.zip . && python3 -m bundle\n"
         )
-        assert (packed.returncode, packed.stderr) == (1, told)
+        assert (packed.returncode, packed.stderr) == (2, told)
     else:
         assert packed.returncode == 0, packed.stderr
 
@@ -191,11 +193,24 @@ def test_other_pythons_verify_it_too(version: str, unpacked: Path, tmp_path: Pat
 @pytest.mark.slow
 def test_a_python_that_is_too_old_is_told(unpacked: Path) -> None:
     done = run(unpacked, "verify", python=interpreter("3.8"))
-    assert done.returncode == 1
-    assert done.stderr.startswith("This bundle needs Python 3.9 or newer; got 3.8.")
+    assert done.returncode == 2
+    assert done.stderr.startswith("bundle: This bundle needs Python 3.9 or newer; got 3.8.")
 
 
 # Few packages
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_a_python_without_numpy_is_told(packed: bool, unpacked: Path) -> None:
+    place = unpacked.parent / "b.zip" if packed else unpacked.parent
+    bare = [sys.executable, "-I", "-S"]  # no installed package is found
+    done = subprocess.run([*bare, str(place), "verify"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        "bundle: This bundle needs numpy, which this Python does not have; "
+        f"run: {sys.executable} -m pip install numpy\n",
+    )
 
 
 @pytest.mark.slow
@@ -224,6 +239,73 @@ def test_numpy_and_one_engine_are_enough(
     assert missing.stderr.startswith(f"bundle: No engine for .{other.rpartition('.')[2]} files is installed. Run: pip ")
     photo = run(unpacked, "predict", "x.png", "--model", model, python=python)
     assert photo.stderr == "bundle: Pillow is not installed, which resizes images. Run: pip install pillow\n"
+
+
+_HIDING = """
+import importlib.util, runpy
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *of: None if name == "onnxruntime" else found(name, *of)
+runpy.run_module("bundle", run_name="__main__")
+"""
+
+
+@pytest.fixture
+def one_engine(unpacked: Path, tmp_path: Path) -> Path:
+    """The bundle, started in a Python that does not find onnxruntime."""
+    shutil.copytree(unpacked, tmp_path / "bundle")
+    (tmp_path / "__main__.py").write_text(_HIDING)
+    return tmp_path / "bundle"
+
+
+NOT_RUN = "--  convnet.onnx: not run: No engine for .onnx files is installed. Run: pip install onnxruntime"
+LEFT_OUT = (
+    "bundle: convnet.onnx did not run for want of an engine; "
+    "install it, or run the others alone: --model convnet_int8.tflite\n"
+)
+
+
+def test_verify_goes_on_without_one_of_two_engines(one_engine: Path, tmp_path: Path) -> None:
+    done = run(one_engine, "verify", "--json", tmp_path / "v.json")
+    assert (done.returncode, done.stderr) == (2, LEFT_OUT)
+    assert done.stdout.splitlines()[-2:] == [NOT_RUN, "verified, but for the models that did not run"]
+    rows = json.loads((tmp_path / "v.json").read_text())["results"]
+    assert {row["artifact"] for row in rows} == {"convnet_int8.tflite"}
+    assert all(row["passed"] for row in rows)
+
+
+def test_bench_goes_on_without_one_of_two_engines(one_engine: Path, tmp_path: Path) -> None:
+    done = run(one_engine, "bench", "--runs", "2", "--min-secs", "0", "--json", tmp_path / "b.json")
+    assert (done.returncode, done.stderr, done.stdout.splitlines()[-1]) == (2, LEFT_OUT, NOT_RUN)
+    (row,) = json.loads((tmp_path / "b.json").read_text())["results"]
+    assert row["artifact"] == "convnet_int8.tflite"
+    alone = run(one_engine, "bench", "--runs", "2", "--min-secs", "0", "--model", "convnet_int8.tflite")
+    assert (alone.returncode, alone.stderr) == (0, "")
+
+
+def test_predict_goes_on_without_one_of_two_engines(one_engine: Path, colour_photos: Path) -> None:
+    done = run(one_engine, "predict", next(colour_photos.rglob("*.png")))
+    assert (done.returncode, done.stderr, done.stdout.splitlines()[-1]) == (2, LEFT_OUT, NOT_RUN)
+    assert done.stdout.startswith("convnet_int8.tflite: ")
+
+
+def test_a_failed_proof_outweighs_a_missing_engine(one_engine: Path) -> None:
+    change_golden(one_engine)
+    done = run(one_engine, "verify")
+    assert (done.returncode, done.stderr) == (1, LEFT_OUT)
+    assert done.stdout.splitlines()[-1] == "NOT verified: this device does not do what the desk did"
+
+
+def change_golden(folder: Path) -> None:
+    """Other outputs of the desk for the first model."""
+    path = folder / "golden" / "convnet_int8.tflite" / "output_0.npy"
+    np.save(path, -1 - np.load(path))
+    seal(folder)
+
+
+def test_no_engine_for_any_model_is_one_sentence(one_engine: Path) -> None:
+    done = run(one_engine, "bench", "--model", "convnet.onnx")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "bundle: No engine for .onnx files is installed. Run: pip install onnxruntime\n"
 
 
 @pytest.mark.slow

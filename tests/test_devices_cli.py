@@ -47,6 +47,24 @@ def test_an_evaluation_is_the_same_there(
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("evaluate", "x.onnx", "--data", "y"),
+        ("compare", "x.onnx", "y.onnx", "--data", "y"),
+        ("check",),
+        ("check", "init", "x.onnx", "--data", "y"),
+    ],
+    ids=["evaluate", "compare", "check", "check init"],
+)
+def test_a_second_device_is_refused_where_one_is_taken(verb: tuple[str, ...]) -> None:
+    done = edgekit(*verb, "--device", "pi", "--device", "local")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "edgekit: --device can be given once here; got pi, local: run it for each.\n",
+    )
+
+
 def test_a_check_fails_on_the_device_where_a_model_got_worse(server: Server, tmp_path: Path) -> None:
     folder = project(tmp_path / "project")
     begun = edgekit("check", "init", INT8, "--data", "photos.npz", "--device", server.uri, cwd=folder)

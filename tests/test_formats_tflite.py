@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from outer_weights import with_external_buffers
 
 from edgekit.errors import ArtifactError, EdgekitError
 from edgekit.formats.tflite import open_root, parse_graph, read_graph, read_labels, read_metadata
@@ -26,30 +27,6 @@ def run(data: bytes, **feed: np.ndarray) -> list[np.ndarray]:
 
     runner = Interpreter(model_content=data).get_signature_runner()
     return [v for _, v in sorted(runner(**feed).items())]
-
-
-def with_external_buffers(data: bytes) -> bytes:
-    """The model with every weight behind its tables, as converters of large models write it."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    def pack(places: dict[int, tuple[int, int]]) -> bytes:
-        model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
-        for index, place in places.items():
-            model.buffers[index].data = None
-            model.buffers[index].offset, model.buffers[index].size = place
-        builder = flatbuffers.Builder(len(data))
-        builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
-
-    model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
-    contents = {i: bytes(b.data) for i, b in enumerate(model.buffers) if b.data is not None and len(b.data) > 0}
-    end = -(-len(pack(dict.fromkeys(contents, (2, 2)))) // 16) * 16
-    places, tail = {}, b""
-    for index, content in contents.items():
-        places[index] = (end + len(tail), len(content))
-        tail += content.ljust(-(-len(content) // 16) * 16, b"\0")
-    return pack(places).ljust(end, b"\0") + tail
 
 
 def test_weights_of_a_changed_file_lie_where_the_schema_wants_them(tiny_models: Path, tmp_path: Path) -> None:
@@ -267,6 +244,9 @@ def test_weights_behind_the_graph_move_inside_and_nothing_else_changes(carried: 
         outer = write_metadata(outer, "edgekit.card", b"{}", where="m")
     inner = with_inner_weights(outer, where="m")
     assert len(outer_weights(outer)) > 3
+    tensors = parse_graph(outer, "m").tensors.values()
+    assert {tensor.outside for tensor in tensors if tensor.constant} == {True}
+    assert not any(tensor.outside for tensor in parse_graph(inner, "m").tensors.values())
     assert outer_weights(inner) == []
     assert parse_graph(inner, "m") == parse_graph(CONVNET, "m")
     assert read_metadata(inner, "m") == read_metadata(outer, "m")

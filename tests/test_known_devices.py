@@ -1,6 +1,7 @@
 """Devices with names: `edgekit device add`, `list` and `remove`, and what they are afterwards."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +53,14 @@ def test_a_device_is_added_listed_and_removed(own_file: Path) -> None:
 
 def test_nothing_is_known_at_first() -> None:
     assert known_devices() == {}
-    assert edgekit("device", "list").stderr == f"Kinds of device: {', '.join(SCHEMES)}.\n"
+    done = edgekit("device", "list")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == (
+        "No device has a name yet; give one: edgekit device add NAME ssh://user@host\n"
+        f"Kinds of device: {', '.join(SCHEMES)}.\n"
+    )
+    empty = edgekit("device", "list", "--json", "-")
+    assert json.loads(empty.stdout)["results"] == []
 
 
 def test_the_file_is_where_configurations_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -113,13 +121,13 @@ def test_the_interpreter_of_a_known_device_is_used() -> None:
             "x",
             "pi@host",
             None,
-            "A name stands for an address, as ssh://user@host, and is no kind of device; got 'x' for 'pi@host'.",
+            "'pi@host' is no address of a device; did you mean ssh://pi@host?",
         ),
         (
             "local",
             "ssh://x",
             None,
-            "A name stands for an address, as ssh://user@host, and is no kind of device; got 'local' for 'ssh://x'.",
+            "'local' is a kind of device, and cannot be the name of one; choose another name.",
         ),
         (
             "x",
@@ -133,6 +141,7 @@ def test_the_interpreter_of_a_known_device_is_used() -> None:
             "/bin/python3\n",
             "--python is the path of an interpreter on the device, such as /usr/bin/python3; got '/bin/python3\\n'.",
         ),
+        ("x", "y", None, "'y' is no address of a device; expected one such as ssh://user@host, adb:// or web://."),
         ("x", "local://x", "/bin/python3", "--python is for devices at ssh://; got local://x."),
     ],
 )
@@ -163,9 +172,30 @@ def test_an_unknown_name_is_one_sentence() -> None:
     with pytest.raises(InputError) as caught:
         open_device("pi-lib")
     assert str(caught.value) == (
-        "There is no device 'pi-lib'; did you mean pi-lab? Others have an address, such as ssh://user@host, or are "
-        "given a name by: edgekit device add NAME URI"
+        "There is no device 'pi-lib'; did you mean pi-lab? Others have an address, such as ssh://user@host, adb:// or "
+        "web://, or are given a name by: edgekit device add NAME URI"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        *(("ssh:pi", "ssh://pi"), ("ssh:/pi@host", "ssh://pi@host"), ("pi@host:22", "ssh://pi@host:22")),
+        *(("adb:123", "adb://123"), ("web:", "web://")),
+    ],
+)
+def test_what_is_almost_an_address_is_mended(text: str, meant: str) -> None:
+    beginning = re.escape(f"There is no device {text!r}; did you mean {meant}? Others have an address")
+    with pytest.raises(InputError, match=f"^{beginning}"):
+        open_device(text)
+    with pytest.raises(InputError) as caught:
+        add("x", text)
+    assert str(caught.value) == f"{text!r} is no address of a device; did you mean {meant}?"
+
+
+def test_kinds_of_device_are_not_offered_as_names() -> None:
+    with pytest.raises(InputError, match=r"^There is no device 'sshh'; choose one of: local\. Others have an address"):
+        open_device("sshh")
 
 
 @pytest.mark.parametrize(

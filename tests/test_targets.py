@@ -4,6 +4,7 @@ import importlib.metadata
 import importlib.util
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import onnx
 import pytest
 from command import edgekit
 from onnx import TensorProto, helper
+from outer_weights import with_external_buffers
 
+from edgekit import devices
 from edgekit.artifact import Format
 from edgekit.card import TensorSpec
 from edgekit.errors import CheckFailedError, InputError
@@ -24,6 +27,7 @@ from edgekit.formats.tflite_ops import OPERATORS
 from edgekit.measure import inspect_table
 from edgekit.measure.inspect import inspect, require_fit
 from edgekit.measure.onnx_versions import ONNX_RUNTIME
+from edgekit.measure.target_rules import WEB_TYPES
 from edgekit.measure.targets import TARGETS, Severity, find_target, judge
 from edgekit.measure.tflite_versions import LITERT, MICRO_OPERATORS, NEWER_TYPES, TFLITE_RUNTIME_2_14
 
@@ -65,7 +69,7 @@ def test_a_browser_takes_float_interfaces_and_fixed_shapes(tiny_models: Path) ->
     path = tiny_models / "convnet_any_batch.tflite"
     assert str(caught.value) == f"{path} does not fit browser: 'image' {reason}; 'scores' {reason}."
     integers = inspect(tiny_models / "convnet_int8.tflite", target="litertjs")
-    reason = "is int8, inputs and outputs must be float32 (convert with a float interface: --io float)"
+    reason = "is int8, inputs and outputs must be float32, int32 or uint8 (convert with a float interface: --io float)"
     assert integers.misfits == (f"'image' {reason}", f"'scores' {reason}")
 
 
@@ -144,6 +148,17 @@ def test_microcontrollers_want_one_kind_of_numbers() -> None:
     ]
 
 
+def test_weights_behind_the_graph_are_told(tiny_models: Path, tmp_path: Path) -> None:
+    inner = tiny_models / "convnet_int8.tflite"
+    (tmp_path / "m.tflite").write_bytes(with_external_buffers(inner.read_bytes()))
+    outer = read_graph(tmp_path / "m.tflite")
+    assert noted(read_graph(inner), "micro") == []
+    assert (refused(outer, "micro"), noted(outer, "micro")) == (
+        [],
+        ["its weights stand behind the graph, where tflite-micro reads zeros"],
+    )
+
+
 def test_notes_refuse_nothing(tiny_models: Path) -> None:
     integers = read_graph(tiny_models / "convnet_int8.tflite")
     assert refused(integers, "pi3-32") == []
@@ -203,6 +218,18 @@ def test_versions_between_two_measured_ones_count_as_the_older() -> None:
     assert [refused(twenty_six, f"ort-{v}", Format.ONNX) == [] for v in ("1.24", "1.25", "1.31")] == [False, True, True]
     assert refused(twenty_six, "onnxruntime-1.31", Format.ONNX) == []
     assert len(set(NAMES)) == len(NAMES)
+
+
+def test_a_version_after_those_measured_is_told() -> None:
+    newest, after = max(LITERT), (max(LITERT)[0], max(LITERT)[1] + 1)
+    said = "LiteRT {}.{} is newer than what was measured, and judged as {}.{}"
+    assert noted(graph(), f"litert-{newest[0]}.{newest[1]}") == []
+    assert noted(graph(), f"litert-{after[0]}.{after[1]}") == [said.format(*after, *newest)]
+    (major, minor) = max(ONNX_RUNTIME)
+    assert noted(graph(), f"ort-{major}.{minor}", Format.ONNX) == []
+    assert noted(graph(), "ort-9.9", Format.ONNX) == [
+        f"ONNX Runtime 9.9 is newer than what was measured, and judged as {major}.{minor}"
+    ]
 
 
 # The command
@@ -318,7 +345,9 @@ micro = pytest.mark.skipif(
 
 
 @micro
-@pytest.mark.parametrize("name", ["convnet.tflite", "convnet_int8.tflite", "two_inputs.tflite", "lstm.tflite"])
+@pytest.mark.parametrize(
+    "name", ["convnet.tflite", "convnet_any_batch.tflite", "convnet_int8.tflite", "two_inputs.tflite", "lstm.tflite"]
+)
 def test_a_microcontroller_runs_what_fits(name: str, tiny_models: Path) -> None:
     assert refused(read_graph(tiny_models / name), "micro") == []
     assert micro_says(tiny_models / name) is None
@@ -331,6 +360,44 @@ def test_a_microcontroller_refuses_what_does_not_fit(recipe: str, tiny_models: P
     assert len(refused(read_graph(path), "micro")) == 1
     assert refused(read_graph(path), "pi4") == []
     assert micro_says(path) is not None
+
+
+@micro
+@pytest.mark.parametrize("op", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "SOFTMAX"])
+def test_a_microcontroller_does_not_compute_with_uint8(op: str, tiny_models: Path, tmp_path: Path) -> None:
+    signed = alone(tiny_models / "convnet_int8.tflite", tmp_path / "int8.tflite", op, unsigned=False)
+    unsigned = alone(tiny_models / "convnet_int8.tflite", tmp_path / "uint8.tflite", op, unsigned=True)
+    assert refused(read_graph(unsigned), "micro") == [
+        f"{op} compute with uint8, which microcontrollers do not (convert its source with -p int8)"
+    ]
+    assert micro_says(unsigned) is not None
+    assert (refused(read_graph(signed), "micro"), micro_says(signed)) == ([], None)
+
+
+def alone(source: Path, path: Path, op: str, *, unsigned: bool) -> Path:
+    """The first operator ``op`` of ``source`` in a file of its own, with its 8-bit tensors signed or not."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model: Any = open_model(source)
+    subgraph = model.subgraphs[0]
+    only = next(o for o in subgraph.operators if code(model, o) == getattr(schema.BuiltinOperator, op))
+    for index in (*only.inputs, *only.outputs):
+        if unsigned and subgraph.tensors[index].type == schema.TensorType.INT8:
+            subgraph.tensors[index].type = schema.TensorType.UINT8
+    subgraph.operators, subgraph.inputs, subgraph.outputs = [only], [only.inputs[0]], list(only.outputs)
+    model.signatureDefs = []
+    save_model(model, path)
+    return path
+
+
+def test_only_the_batch_may_be_free_on_a_microcontroller() -> None:
+    made = Graph(
+        inputs=(TensorSpec(name="x", shape=(None, None, 3), dtype="float32"),), outputs=(), input_tensors={"x": "x"},
+        output_tensors={}, nodes=(), tensors={"x": tensor("float32")}, versions={},
+    )  # fmt: skip
+    assert refused(made, "micro") == [
+        "'x' has a free dimension, shapes must be fixed (convert with a static batch: --batch static)"
+    ]
 
 
 def micro_says(path: Path) -> str | None:
@@ -401,10 +468,17 @@ def taking(dtype: str, *shape: int | None) -> Graph:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", ["int64", "bool", "int8"])
-def test_interfaces_are_looked_at_by_name(dtype: str) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "remedy"),
+    [
+        ("int64", "run it in another engine, as on pi4 or android"),
+        ("bool", "run it in another engine, as on pi4 or android"),
+        ("int8", "convert with a float interface: --io float"),
+    ],
+)
+def test_interfaces_are_looked_at_by_name(dtype: str, remedy: str) -> None:
     assert refused(taking(dtype, 1, 2), "browser") == [
-        f"'x' is {dtype}, inputs and outputs must be float32 (convert with a float interface: --io float)"
+        f"'x' is {dtype}, inputs and outputs must be float32, int32 or uint8 ({remedy})"
     ]
 
 
@@ -415,7 +489,8 @@ def test_a_browser_takes_three_types(dtype: str) -> None:
 
 def test_microcontrollers_want_fixed_shapes() -> None:
     assert refused(taking("int8", 1, 2), "micro") == []
-    assert refused(taking("int8", None, 2), "micro") == [
+    assert refused(taking("int8", None, 2), "micro") == []  # the batch alone is 1 there
+    assert refused(taking("int8", 1, None), "micro") == [
         "'x' has a free dimension, shapes must be fixed (convert with a static batch: --batch static)"
     ]
 
@@ -450,6 +525,26 @@ def test_microcontrollers_mix_no_kinds_of_numbers(dtype: str) -> None:
 def test_quantized_files_are_slow_in_a_browser(op: str) -> None:
     assert len(noted(graph(node(op)), "browser", Format.ONNX)) == 1
     assert noted(graph(node("Conv")), "browser", Format.ONNX) == []
+
+
+def test_a_browser_refuses_state_and_outputs_without_a_shape(tiny_models: Path) -> None:
+    assert refused(read_graph(tiny_models / "lstm.tflite"), "litertjs") == [
+        "it keeps state from run to run, which LiteRT.js cannot forget (run it in another engine, as on pi4 or android)"
+    ]
+    made = Graph(
+        inputs=(), outputs=(TensorSpec(name="boxes", shape=(), dtype="float32"),), input_tensors={},
+        output_tensors={"boxes": "boxes"}, nodes=(), tensors={"boxes": tensor("float32")}, versions={},
+    )  # fmt: skip
+    assert refused(made, "browser") == [
+        "'boxes' has no shape in the file, of which LiteRT.js gives one number "
+        "(convert a detector with --nms device, or run it in another engine, as on pi4 or android)"
+    ]
+
+
+def test_the_page_takes_the_types_that_the_rule_takes() -> None:
+    page = (Path(devices.__file__).parent / "web_page" / "engines.js").read_text()
+    (types,) = re.findall(r"LITERT_TYPES = (\[.*\]);", page)
+    assert tuple(json.loads(types)) == WEB_TYPES
 
 
 def test_the_stamp_is_read_back(tmp_path: Path) -> None:

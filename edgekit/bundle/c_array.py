@@ -3,7 +3,7 @@
 import importlib.util
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from edgekit.bundle.entries import Made
 from edgekit.bundle.runner.manifest import Entry
 from edgekit.errors import CheckFailedError, InputError
 from edgekit.files import scratch_folder
-from edgekit.formats.tflite import open_root
+from edgekit.formats.tflite import open_root, parse_graph
+from edgekit.formats.tflite_objects import pack_model, parse_model
 from edgekit.measure.same import same_answers
 from edgekit.runtimes import Array
 from edgekit.runtimes.base import by_name
@@ -50,7 +51,7 @@ def make_all(made: Sequence[Made]) -> tuple[dict[str, bytes], dict[str, str]]:
         raise InputError("Only .tflite files become C arrays, and none was given; leave --c-array out.")
     files: dict[str, bytes] = {}
     notes: dict[str, str] = {}
-    for each in chosen:
+    for each in map(_self_contained, chosen):
         name = identifier(Path(each.entry.name).stem)
         if f"c/{name}.h" in files:
             raise InputError(f"Two models are called {name} in C; rename one of the files.")
@@ -59,6 +60,15 @@ def make_all(made: Sequence[Made]) -> tuple[dict[str, bytes], dict[str, str]]:
         notes[f"c/{name}.cc"] = _note(each, tried)
         files[f"c/{name}.h"], files[f"c/{name}.cc"] = _texts(name, each, outputs, notes[f"c/{name}.cc"])
     return files, notes
+
+
+def _self_contained(made: Made) -> Made:
+    """The model with all weights inside its graph, since tflite-micro takes those behind it for zeros."""
+    entry = made.entry
+    data = made.files[entry.file]
+    if not any(tensor.outside for tensor in parse_graph(data, entry.name).tensors.values()):
+        return made
+    return replace(made, files={**made.files, entry.file: pack_model(parse_model(data))})
 
 
 def identifier(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from edgekit.errors import InputError
 from edgekit.files import require_writable, write_atomic
 from edgekit.urls import without_secrets
 from edgekit.workers import Progress
@@ -22,6 +23,13 @@ def _require_writable(_ctx: click.Context, _option: click.Parameter, value: str 
     if value not in (None, "-"):
         require_writable(Path(str(value)))
     return value
+
+
+def _require_one(_ctx: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str:
+    """The one value of an option that only others may repeat."""
+    if len(values) > 1:
+        raise InputError(f"{option.opts[0]} can be given once here; got {', '.join(values)}: run it for each.")
+    return values[0]
 
 
 def written_option(name: str, parameter: str, words: str) -> Callable[[Decorated], Decorated]:
@@ -68,7 +76,9 @@ devices_option = click.option(
 )
 device_option = click.option(
     "--device",
-    default="local",
+    multiple=True,  # so that a second one is seen, which would replace the first in silence
+    callback=_require_one,
+    default=("local",),
     show_default=True,
     metavar="URI",
     help="Where the files run: local, ssh://user@host and others.",

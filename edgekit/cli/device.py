@@ -24,11 +24,14 @@ def list_(json_file: str | None) -> None:
     known = known_devices()
     rows = [[name, device.uri, device.python or ""] for name, device in known.items()]
     results = [{"name": name, "uri": device.uri, "python": device.python} for name, device in known.items()]
-    emit(
-        envelope("device list", results),
-        json_file,
-        lambda: print_table("Known devices", ["name", "address", "python"], rows),
-    )
+
+    def table() -> None:
+        if rows:
+            print_table("Known devices", ["name", "address", "python"], rows)
+
+    emit(envelope("device list", results), json_file, table)
+    if not rows:
+        say("No device has a name yet; give one: edgekit device add NAME ssh://user@host")
     say(f"Kinds of device: {', '.join(SCHEMES)}.")
 
 

@@ -16,6 +16,7 @@ SCHEMES: dict[str, tuple[str, str]] = {
 }
 WITH_PYTHON = ("ssh",)
 """Kinds whose class takes ``python``, the interpreter on the device."""
+_ADDRESSES = "ssh://user@host, adb:// or web://"
 
 __all__ = ["SCHEMES", "Device", "add", "open_device"]
 
@@ -29,9 +30,11 @@ def open_device(uri: str) -> Device:
         return cast(Device, _made(KnownDevice(uri=uri)))
     known = known_devices()
     if uri not in known:
+        meant = _as_address(uri)
+        words = f"did you mean {meant}?" if meant else suggest(uri, [*known, "local"])
         raise InputError(
-            f"There is no device {uri!r}; {suggest(uri, [*known, *SCHEMES])} Others have an address, such as "
-            "ssh://user@host, or are given a name by: edgekit device add NAME URI"
+            f"There is no device {uri!r}; {words} Others have an address, such as {_ADDRESSES}, "
+            "or are given a name by: edgekit device add NAME URI"
         )
     named: Any = _made(known[uri])
     named.uri = uri
@@ -41,12 +44,22 @@ def open_device(uri: str) -> Device:
 def add(name: str, uri: str, *, python: str | None = None, force: bool = False) -> None:
     """Let ``name`` be the device at ``uri`` from now on; `InputError` where either is none. Nothing is connected."""
     device = KnownDevice(uri=uri, python=python)
-    if name in SCHEMES or "://" not in uri:
-        raise InputError(
-            f"A name stands for an address, as ssh://user@host, and is no kind of device; got {name!r} for {uri!r}."
-        )
+    if name in SCHEMES:
+        raise InputError(f"{name!r} is a kind of device, and cannot be the name of one; choose another name.")
+    if "://" not in uri:
+        meant = _as_address(uri)
+        words = f"did you mean {meant}?" if meant else f"expected one such as {_ADDRESSES}."
+        raise InputError(f"{uri!r} is no address of a device; {words}")
     _made(device)
     add_device(name, device, force=force)
+
+
+def _as_address(text: str) -> str:
+    """The address that ``text`` almost is, such as ssh:host or user@host; '' for anything else."""
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme in SCHEMES and scheme != "local":
+        return f"{scheme}://{rest.lstrip('/')}"
+    return f"ssh://{text}" if "@" in text else ""
 
 
 def _made(known: KnownDevice) -> Any:

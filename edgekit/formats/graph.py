@@ -20,7 +20,8 @@ class TensorInfo:
     """One tensor. ``shape`` is None where the file does not tell it, a dimension of None is free.
 
     ``model_bytes`` is what a constant takes in the file, 0 for others. ``scale`` and ``zero_point`` have one value, or
-    one for each index of ``quantized_dimension``, or none. ``index`` is the tensor's number in a TFLite file.
+    one for each index of ``quantized_dimension``, or none. ``index`` is the tensor's number in a TFLite file, and
+    ``outside`` says that its content stands behind the graph there, which some readers do not look at.
     """
 
     shape: tuple[int | None, ...] | None
@@ -32,6 +33,7 @@ class TensorInfo:
     model_bytes: int = 0
     index: int | None = None
     variable: bool = False
+    outside: bool = field(default=False, compare=False)  # the tensor is the same wherever it is kept
 
     @property
     def elements(self) -> int | None:

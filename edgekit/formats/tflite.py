@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from edgekit.card import TensorSpec
 from edgekit.errors import ArtifactError
@@ -48,7 +48,7 @@ def parse_graph(data: bytes, where: str) -> Graph:
     """The graph in the bytes of a TFLite file; ``where`` begins the messages."""
     root = open_root(data, where)
     codes = [_operator_code(c) for c in root.tables(1)]
-    sizes = [len(_buffer_data(b)) for b in root.tables(4)]
+    buffers = [_Kept(len(_buffer_data(b)), _is_outside(b)) for b in root.tables(4)]
     subgraphs = list(root.tables(2))
     if not subgraphs:
         root.buffer.fail("it has no graph")
@@ -56,7 +56,7 @@ def parse_graph(data: bytes, where: str) -> Graph:
     nodes: list[Node] = []
     main_keys: list[str] = []
     for number, subgraph in enumerate(subgraphs):
-        keys = _read_tensors(subgraph, sizes, prefix=f"subgraph{number}/" if number else "", into=tensors)
+        keys = _read_tensors(subgraph, buffers, prefix=f"subgraph{number}/" if number else "", into=tensors)
         nodes.extend(_read_nodes(subgraph, codes, keys, number))
         main_keys = main_keys or keys
     inputs = _interface(root, subgraphs[0], main_keys, field=0, plain=1)
@@ -101,26 +101,35 @@ def _operator_code(code: Table) -> tuple[str, int, bool]:
     return OPERATORS[number] if number < len(OPERATORS) else f"OPERATOR_{number}", code.integer(2, "i", 1), False
 
 
+class _Kept(NamedTuple):
+    model_bytes: int
+    outside: bool
+
+
+def _is_outside(buffer: Table) -> bool:
+    return buffer.integer(1, "Q") > 1  # 1 marks a place that was never filled
+
+
 def _buffer_data(buffer: Table) -> memoryview:
-    offset, size = buffer.integer(1, "Q"), buffer.integer(2, "Q")
-    if offset <= 1:  # 1 marks a place that was never filled
+    if not _is_outside(buffer):
         return buffer.bytes(0)
+    offset, size = buffer.integer(1, "Q"), buffer.integer(2, "Q")
     if offset + size > len(buffer.buffer.data):
         buffer.buffer.fail(f"weights of {size} bytes at byte {offset} go beyond its end")
     return memoryview(buffer.buffer.data)[offset : offset + size]
 
 
-def _read_tensors(subgraph: Table, sizes: list[int], *, prefix: str, into: dict[str, TensorInfo]) -> list[str]:
+def _read_tensors(subgraph: Table, buffers: list[_Kept], *, prefix: str, into: dict[str, TensorInfo]) -> list[str]:
     keys: list[str] = []
     for index, table in enumerate(subgraph.tables(0)):
         name = prefix + (table.text(3) or f"tensor{index}")
         key = name if name not in into else f"{name}#{index}"
-        into[key] = _tensor(table, index, _at(subgraph.buffer, sizes, table.integer(2, "I")))
+        into[key] = _tensor(table, index, _at(subgraph.buffer, buffers, table.integer(2, "I")))
         keys.append(key)
     return keys
 
 
-def _tensor(table: Table, index: int, model_bytes: int) -> TensorInfo:
+def _tensor(table: Table, index: int, kept: _Kept) -> TensorInfo:
     number = table.integer(1, "b")
     if not 0 <= number < len(DTYPES):
         table.buffer.fail(f"a tensor has type number {number}")
@@ -144,10 +153,11 @@ def _tensor(table: Table, index: int, model_bytes: int) -> TensorInfo:
         scale=scale,
         zero_point=zero_point,
         quantized_dimension=dimension,
-        constant=model_bytes > 0,
-        model_bytes=model_bytes,
+        constant=kept.model_bytes > 0,
+        model_bytes=kept.model_bytes,
         index=index,
         variable=bool(table.integer(5, "B")),
+        outside=kept.outside,
     )
 
 

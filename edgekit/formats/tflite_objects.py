@@ -11,8 +11,12 @@ from edgekit.errors import need
 
 def open_model(path: Path) -> Any:
     """The file as objects, with all content inside them."""
+    return parse_model(path.read_bytes())
+
+
+def parse_model(data: bytes) -> Any:
+    """The bytes of a file as objects, with all content inside them."""
     schema = need("ai_edge_litert.schema_py_generated", extra="litert")
-    data = path.read_bytes()
     model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
     for buffer in model.buffers:
         if buffer.offset > 1:  # the content stands behind the tables, which are about to move

@@ -12,6 +12,10 @@ from edgekit.measure.tflite_versions import LITERT, NEWER_TYPES, Version
 BUILT_IN = frozenset({POSTPROCESS_OP})
 """Operators outside TFLite's own set that LiteRT and tflite-runtime have nevertheless, without a delegate."""
 
+WEB_TYPES = ("float32", "int32", "uint8")
+"""Of the inputs and outputs that LiteRT.js takes."""
+ELSEWHERE = "run it in another engine, as on pi4 or android"
+
 
 class Severity(StrEnum):
     """What a finding means for the file on that target."""
@@ -69,6 +73,17 @@ def operator_versions(newest: Mapping[str, int], *, upgrade: str) -> Rule:
     return rule
 
 
+def not_measured(name: str, newest: Version) -> Rule:
+    """A version of an engine after the ``newest`` that was measured."""
+
+    def rule(_graph: Graph) -> list[Finding]:
+        what = f"{name} is newer than what was measured, and judged as {dotted(newest)}"
+        remedy = "prove it there: edgekit bundle, and its verify"
+        return [Finding(what=what, remedy=remedy, severity=Severity.NOTE)]
+
+    return rule
+
+
 def _newer(op: str, version: int, upgrade: str) -> str:
     since = next((v for v, table in LITERT.items() if table.get(op, 0) >= version), None)
     without = "build the layer of other operators"
@@ -94,27 +109,51 @@ def tensor_types(has: Version | None, *, upgrade: str) -> Rule:
     return rule
 
 
-def float_interface(graph: Graph) -> list[Finding]:
-    """Inputs and outputs of other types than LiteRT.js takes."""
-    return [
-        Finding(
-            what=f"{spec.name!r} is {spec.dtype}, inputs and outputs must be float32",
-            remedy="convert with a float interface: --io float",
-        )
-        for spec in (*graph.inputs, *graph.outputs)
-        if spec.dtype not in ("float32", "int32", "uint8")
-    ]
+def web_interface(graph: Graph) -> list[Finding]:
+    """Inputs and outputs of other types than LiteRT.js takes, or without a shape.
+
+    ``requireTakenByLiteRt`` in ``edgekit/devices/web_page/engines.js`` refuses the same.
+    """
+    found = []
+    for spec in (*graph.inputs, *graph.outputs):
+        if spec.dtype not in WEB_TYPES:
+            quantized = spec.dtype in ("int8", "int16")
+            remedy = "convert with a float interface: --io float" if quantized else ELSEWHERE
+            taken = f"{', '.join(WEB_TYPES[:-1])} or {WEB_TYPES[-1]}"
+            found.append(
+                Finding(what=f"{spec.name!r} is {spec.dtype}, inputs and outputs must be {taken}", remedy=remedy)
+            )
+        if not spec.shape:
+            what = f"{spec.name!r} has no shape in the file, of which LiteRT.js gives one number"
+            found.append(Finding(what=what, remedy=f"convert a detector with --nms device, or {ELSEWHERE}"))
+    return found
+
+
+def no_state(graph: Graph) -> list[Finding]:
+    """Tensors that are kept from run to run, where the engine cannot forget them."""
+    if not any(tensor.variable for tensor in graph.tensors.values()):
+        return []
+    return [Finding(what="it keeps state from run to run, which LiteRT.js cannot forget", remedy=ELSEWHERE)]
 
 
 def static_shapes(graph: Graph) -> list[Finding]:
     """Free dimensions, where all must be fixed."""
+    return _free(graph, first=0)
+
+
+def static_items(graph: Graph) -> list[Finding]:
+    """Free dimensions but that of the batch, where the engine runs one item whatever the file says."""
+    return _free(graph, first=1)
+
+
+def _free(graph: Graph, *, first: int) -> list[Finding]:
     return [
         Finding(
             what=f"{spec.name!r} has a free dimension, shapes must be fixed",
             remedy="convert with a static batch: --batch static",
         )
         for spec in (*graph.inputs, *graph.outputs)
-        if None in spec.shape
+        if None in spec.shape[first:]
     ]
 
 
@@ -172,6 +211,15 @@ def micro_operators(has: frozenset[str]) -> Rule:
     return rule
 
 
+def outside_weights(graph: Graph) -> list[Finding]:
+    """Weights behind the graph, where the engine looks for them inside it only."""
+    if not any(tensor.outside for tensor in graph.tensors.values()):
+        return []
+    what = "its weights stand behind the graph, where tflite-micro reads zeros"
+    remedy = "use the array that edgekit bundle --c-array makes, which has them inside"
+    return [Finding(what=what, remedy=remedy, severity=Severity.NOTE)]
+
+
 def micro_types(graph: Graph) -> list[Finding]:
     """Mixtures of types that microcontrollers do not compute with."""
     found = []
@@ -179,10 +227,18 @@ def micro_types(graph: Graph) -> list[Finding]:
     if mixed:
         what = f"{', '.join(mixed)} multiply real numbers by 8-bit weights, which microcontrollers do not"
         found.append(Finding(what=what, remedy="convert with -p int8 or -p fp32"))
+    unsigned = sorted({n.op for n in graph.nodes if n.op in _SIGNED_ONLY and _dtype(graph, n, 0) == "uint8"})
+    if unsigned:
+        what = f"{', '.join(unsigned)} compute with uint8, which microcontrollers do not"
+        found.append(Finding(what=what, remedy="convert its source with -p int8"))
     if any(n.op == "DEQUANTIZE" and _dtype(graph, n, 0) == "float16" for n in graph.nodes):
         what = "its weights are float16, which microcontrollers do not widen"
         found.append(Finding(what=what, remedy="convert with -p int8 or -p fp32"))
     return found
+
+
+_SIGNED_ONLY = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "SOFTMAX"})
+"""Of these it was measured; the engine has kernels of uint8 for few operators."""
 
 
 def _is_hybrid(node: Node, graph: Graph) -> bool:

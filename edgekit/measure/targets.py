@@ -46,6 +46,11 @@ def _newest(measured: Mapping[Version, object], version: Version, name: str) -> 
     return max(older)
 
 
+def _beyond(measured: Mapping[Version, object], name: str, version: Version) -> tuple[Rule, ...]:
+    newest = max(measured)
+    return (rules.not_measured(f"{name} {rules.dotted(version)}", newest),) if version > newest else ()
+
+
 def litert(version: Version, *more: Rule) -> Engine:
     """LiteRT of a version, by the newest measured one that is not newer."""
     has = _newest(LITERT, version, "litert")
@@ -55,6 +60,7 @@ def litert(version: Version, *more: Rule) -> Engine:
             rules.known_custom_operators,
             rules.operator_versions(LITERT[has], upgrade=_USE_LITERT),
             rules.tensor_types(has, upgrade=_USE_LITERT),
+            *_beyond(LITERT, "LiteRT", version),
             *more,
         ),
         source=f"measured with ai-edge-litert {rules.dotted(has)} on x86-64",
@@ -80,23 +86,29 @@ def onnx_runtime(version: Version, *more: Rule) -> Engine:
     has = _newest(ONNX_RUNTIME, version, "ort")
     return Engine(
         name=f"ONNX Runtime {rules.dotted(version)}",
-        rules=(rules.onnx_numbers(*ONNX_RUNTIME[has]), rules.no_custom_operators, *more),
+        rules=(
+            rules.onnx_numbers(*ONNX_RUNTIME[has]),
+            rules.no_custom_operators,
+            *_beyond(ONNX_RUNTIME, "ONNX Runtime", version),
+            *more,
+        ),
         source=f"measured with onnxruntime {rules.dotted(has)} on x86-64",
     )
 
 
 LITERT_JS = Engine(
     name="LiteRT.js",
-    rules=(rules.known_custom_operators, rules.float_interface, rules.static_shapes),
-    source="measured with @litertjs/core 2.5.3 in Chromium: INT8 interfaces and free batches are refused",
+    rules=(rules.known_custom_operators, rules.web_interface, rules.static_shapes, rules.no_state),
+    source="measured with @litertjs/core 2.5.3 in Chromium: INT8 interfaces, free batches and state are refused",
 )
 MICRO = Engine(
     name="TensorFlow Lite for Microcontrollers",
     rules=(
         rules.no_custom_operators,
         rules.micro_operators(MICRO_OPERATORS),
-        rules.static_shapes,
+        rules.static_items,
         rules.micro_types,
+        rules.outside_weights,
     ),
     source="measured with tflite-micro 0.dev20261023",
 )

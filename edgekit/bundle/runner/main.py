@@ -3,9 +3,11 @@
 import argparse
 import json
 import math
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from edgekit.bundle.runner.answers import from_image, real
@@ -14,26 +16,33 @@ from edgekit.bundle.runner.contents import Contents
 from edgekit.bundle.runner.detector import Detector, open_detector
 from edgekit.bundle.runner.engines import load
 from edgekit.bundle.runner.manifest import Entry
-from edgekit.bundle.runner.pictures import frames, read_photo
+from edgekit.bundle.runner.pictures import frames, read_photo, require_pillow
 from edgekit.bundle.runner.verify import verify
-from edgekit.errors import EdgekitError, InputError
+from edgekit.errors import EdgekitError, InputError, MissingExtraError
 from edgekit.measure.host import host_facts
 from edgekit.tasks.classification import as_probabilities, class_scores
 
 TOP = 5
 MOST_THREADS = 1024
-Result = tuple[list[dict[str, Any]], bool]
-"""JSON objects, and whether all was well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a verb did, as JSON objects; whether all was well; and a sentence on models that did not run, if any."""
+
+    results: list[dict[str, Any]]
+    passed: bool = True
+    left_out: str = ""
 
 
 def main(place: str, arguments: "Sequence[str] | None" = None) -> int:
-    """Run one verb of the bundle at ``place``: 0 done, 1 verify said no, 2 wrong usage or bad input."""
+    """Run one verb of the bundle at ``place``: 0 done, 1 verify said no, 2 wrong usage, bad input or no engine."""
     options = _parser().parse_args(arguments)
     try:
         contents = Contents(place)
-        results, passed = _VERBS[options.verb](contents, options)
+        done = _VERBS[options.verb](contents, options)
         if options.json is not None:
-            _write_json(options.json, options.verb, results)
+            _write_json(options.json, options.verb, done.results)
     except EdgekitError as error:
         sys.stderr.write(f"bundle: {error}\n")
         return error.exit_code
@@ -42,7 +51,11 @@ def main(place: str, arguments: "Sequence[str] | None" = None) -> int:
     except OSError as error:
         sys.stderr.write(f"bundle: {error.filename or 'A file'} cannot be used: {error.strerror}; try another place.\n")
         return 2
-    return 0 if passed else 1
+    if done.left_out:
+        sys.stderr.write(f"bundle: {done.left_out}\n")
+    if not done.passed:
+        return 1
+    return 2 if done.left_out else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,38 +106,72 @@ def _verify(contents: Contents, options: argparse.Namespace) -> Result:
     told = f"{len(contents.names)} files are those that were bundled; golden data: {manifest.data}"
     _say(options, told)
     lines = []
-    for entry in contents.chosen(tuple(options.model)):
+
+    def prove(entry: Entry) -> None:
         for line in verify(contents, entry, threads=options.threads):
             lines.append(line)
             _say(options, f"{'ok' if line.passed else 'NO':<3} {line.model}: {line.what}: {line.told}")
+
+    left_out = _for_each(contents.chosen(tuple(options.model)), options, prove)
     passed = all(line.passed for line in lines)
-    _say(options, "verified" if passed else "NOT verified: this device does not do what the desk did")
+    fine = "verified, but for the models that did not run" if left_out else "verified"
+    _say(options, fine if passed else "NOT verified: this device does not do what the desk did")
     results = [
         {"artifact": line.model, "check": line.what, "passed": line.passed, "told": line.told, "metrics": line.metrics}
         for line in lines
     ]
-    return results, passed
+    return Result(results=results, passed=passed, left_out=left_out)
 
 
 def _bench(contents: Contents, options: argparse.Namespace) -> Result:
     results = []
-    for entry in contents.chosen(tuple(options.model)):
+
+    def time_runs(entry: Entry) -> None:
         given = {"runs": options.runs, "warmup": options.warmup, "min_secs": options.min_secs}
         result = bench(contents, entry, threads=options.threads, **given)
         results.append(result)
         times, by = result["latency_ms"], f"{result['engine']} {result['kernels']}".rstrip()
         told = f"median {times['p50']:.3g}, p90 {times['p90']:.3g}, min {times['min']:.3g}"
         _say(options, f"{entry.name}: {told} ms; {result['runs']} runs, {options.threads} thread(s), {by}")
-    return results, True
+
+    left_out = _for_each(contents.chosen(tuple(options.model)), options, time_runs)
+    return Result(results=results, left_out=left_out)
+
+
+def _for_each(entries: Sequence[Entry], options: argparse.Namespace, work: Callable[[Entry], None]) -> str:
+    """Do ``work`` for each model whose engine is here; a sentence on the others, '' where there are none.
+
+    `MissingExtraError` where no model has an engine.
+    """
+    missing: dict[str, MissingExtraError] = {}
+    for entry in entries:
+        try:
+            work(entry)
+        except MissingExtraError as error:
+            missing[entry.name] = error
+    others = [entry.name for entry in entries if entry.name not in missing]
+    if missing and not others:
+        raise next(iter(missing.values()))
+    for name, reason in missing.items():
+        _say(options, f"--  {name}: not run: {reason}")
+    if not missing:
+        return ""
+    chosen = " ".join(f"--model {shlex.quote(name)}" for name in others)
+    return f"{', '.join(missing)} did not run for want of an engine; install it, or run the others alone: {chosen}"
 
 
 def _predict(contents: Contents, options: argparse.Namespace) -> Result:
+    chosen = contents.chosen(tuple(options.model))
+    entries = [entry for entry in chosen if entry.card.detection is None and entry.card.preprocessing is not None]
+    for entry in chosen if options.model else ():
+        if entry not in entries:
+            raise InputError(f"{entry.name} classifies no images; use detect, or choose another model.")
+    if not entries:
+        raise InputError("The bundle holds no classifier of images; see its manifest.json.")
+    require_pillow()
     results = []
-    for entry in contents.chosen(tuple(options.model)):
-        if entry.card.detection is not None or entry.card.preprocessing is None:
-            if options.model:
-                raise InputError(f"{entry.name} classifies no images; use detect, or choose another model.")
-            continue
+
+    def classify(entry: Entry) -> None:
         loaded = load(entry, contents.read(entry.file), threads=options.threads)
         for path in options.images:
             answer = loaded.run([from_image(read_photo(path), entry)])
@@ -133,9 +180,8 @@ def _predict(contents: Contents, options: argparse.Namespace) -> Result:
             results.append({"artifact": entry.name, "input": path, "top": top})
             told = ", ".join(f"{each['label'] or each['class_id']} {each['probability']:.3f}" for each in top)
             _say(options, f"{entry.name}: {path}: {told}")
-    if not results:
-        raise InputError("The bundle holds no classifier of images; see its manifest.json.")
-    return results, True
+
+    return Result(results=results, left_out=_for_each(entries, options, classify))
 
 
 def _top(entry: Entry, outputs: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -170,7 +216,7 @@ def _detect(contents: Contents, options: argparse.Namespace) -> Result:
             results.append({**seen, "detections": objects})
         if number + 1 == options.frames:
             break
-    return results, True
+    return Result(results=results)
 
 
 def _object(detector: Detector, row: Sequence[float]) -> dict[str, Any]:
