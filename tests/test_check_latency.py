@@ -288,3 +288,11 @@ def test_a_quantization_with_8_photos_in_place_of_200_is_named(tmp_path: Path) -
     assert (lines["calibration"].found.now, lines["calibration"].found.baseline) == ("8 items", "200 items")
     update(tmp_path / "edgekit.toml", reason="8 are enough")
     assert check(tmp_path / "edgekit.toml").regressed == ()
+
+
+def test_a_new_baseline_that_is_beyond_its_budget_is_told(folder: Path, scripted: Script) -> None:
+    scripted(SURER, SURER)
+    made = update(folder / "edgekit.toml", reason="slow on purpose", device="scripted")
+    assert [(line.file, line.name) for line in made.beyond] == [(INT8, "latency")]
+    scripted((0.1, 0.1, 0.1))
+    assert update(folder / "edgekit.toml", reason="fast again", device="scripted").beyond == ()

@@ -1,6 +1,7 @@
 """A check's JSON, JUnit and Markdown, and the configuration that is written for people."""
 
 import json
+import shutil
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -223,3 +224,18 @@ def test_scores_without_their_places_are_refused(places: tuple[int, ...], values
     with pytest.raises(InputError) as caught:
         Scores(places=places, values=values)
     assert str(caught.value) == "The baseline's outputs and their places do not belong together; make it anew."
+
+
+def test_a_check_that_could_not_tell_leaves_no_old_answer(damaged: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(damaged, tmp_path / "project"))
+    written = {"--junit": folder / "j.xml", "--markdown": folder / "s.md"}
+    options = [word for name, path in written.items() for word in (name, path)]
+    assert edgekit("check", *options, cwd=folder).returncode == 1
+    (folder / "photos.npz").unlink()
+    done = edgekit("check", *options, cwd=folder)
+    assert done.returncode == 2
+    told = done.stderr.strip().removeprefix("edgekit: ")
+    (suite,) = ElementTree.fromstring(written["--junit"].read_bytes())  # noqa: S314 - our own
+    assert (suite.get("tests"), suite.get("errors"), suite.get("failures")) == ("1", "1", "0")
+    assert suite[0][0].get("message") == told
+    assert written["--markdown"].read_text().startswith("### edgekit check: it could not tell\n\n")

@@ -7,7 +7,7 @@ from edgekit.check.run import CheckReport
 from edgekit.check.verdicts import Verdict
 from edgekit.codec import to_jsonable
 from edgekit.devices.engines import LOCAL
-from edgekit.errors import printable
+from edgekit.errors import EdgekitError, printable
 from edgekit.results import envelope
 
 COLUMNS = ("file", "line", "verdict", "now", "baseline", "budget", "why")
@@ -60,14 +60,7 @@ def to_json(report: CheckReport) -> dict[str, Any]:
 
 def to_junit(report: CheckReport) -> bytes:
     """A JUnit file: a test case for each line, in which a regression is a failure."""
-    suite = ElementTree.Element(
-        "testsuite",
-        name="edgekit check",
-        tests=str(len(report.lines)),
-        failures=str(len(report.regressed)),
-        errors="0",
-        skipped="0",
-    )
+    suite = _suite(tests=len(report.lines), failures=len(report.regressed), errors=0)
     for line in report.lines:
         case = ElementTree.SubElement(suite, "testcase", classname=printable(line.file), name=line.name)
         said = line.sentence()
@@ -75,6 +68,28 @@ def to_junit(report: CheckReport) -> bytes:
             ElementTree.SubElement(case, "failure", type="regress", message=said).text = said
         else:
             ElementTree.SubElement(case, "system-out").text = said
+    return _document(suite)
+
+
+def broken_junit(error: EdgekitError) -> bytes:
+    """A JUnit file for a check that could not tell, so that no build server shows the one before."""
+    suite = _suite(tests=1, failures=0, errors=1)
+    case = ElementTree.SubElement(suite, "testcase", classname="edgekit check", name="check")
+    ElementTree.SubElement(case, "error", type=type(error).__name__, message=str(error)).text = str(error)
+    return _document(suite)
+
+
+def broken_markdown(error: EdgekitError) -> str:
+    """A summary for a check that could not tell."""
+    return f"### edgekit check: it could not tell\n\n{_cell(str(error))}\n"
+
+
+def _suite(**counts: int) -> ElementTree.Element:
+    told = {name: str(count) for name, count in counts.items()}
+    return ElementTree.Element("testsuite", {"name": "edgekit check", **told, "skipped": "0"})
+
+
+def _document(suite: ElementTree.Element) -> bytes:
     document = ElementTree.Element("testsuites")
     document.append(suite)
     ElementTree.indent(document)

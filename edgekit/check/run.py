@@ -29,6 +29,17 @@ class CheckReport:
         return tuple(line for line in self.lines if line.regressed)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """A new baseline as its history tells of it, and the lines that are ``beyond`` their budgets all the same.
+
+    A ratio of latencies has its budget in the configuration, which nobody but the user changes.
+    """
+
+    change: Change
+    beyond: tuple[Line, ...]
+
+
 def check(
     config_path: Path = Path(CONFIG),
     *,
@@ -66,7 +77,7 @@ def update(
     data_dir: Path | None = None,
     device: str = LOCAL,
     progress: Progress = silent,
-) -> Change:
+) -> Renewal:
     """Measure what ``config_path`` names; that becomes the baseline, and the ``reason`` is added to its history.
 
     Errors as those of `check`; the device may be another one than before.
@@ -80,7 +91,8 @@ def update(
     _require_comparable(seen)
     made = recorded(seen, reason, history)
     write_baseline(path, made)
-    return made.history[-1]
+    beyond = tuple(line for line in judge(config, made, seen) if line.regressed)
+    return Renewal(change=made.history[-1], beyond=beyond)
 
 
 def opened(config_path: Path) -> tuple[Config, Baseline]:

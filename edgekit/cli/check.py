@@ -57,12 +57,20 @@ def command(
             raise click.UsageError("--update judges nothing; leave out --json, --junit and --markdown.")
         _renew(config, reason, data_dir, device)
         return
-    from edgekit.check import check, require_no_regression
+    from edgekit.check import check, outputs, require_no_regression
     from edgekit.check.outputs import COLUMNS, marked, rows, title, to_json, to_junit, to_markdown
+    from edgekit.errors import EdgekitError
     from edgekit.files import write_atomic
 
-    with common.progress_bar() as progress:
-        report = check(config, data_dir=data_dir, device=device, progress=progress)
+    try:
+        with common.progress_bar() as progress:
+            report = check(config, data_dir=data_dir, device=device, progress=progress)
+    except EdgekitError as error:
+        if junit_file is not None:
+            write_atomic(Path(junit_file), outputs.broken_junit(error))
+        if markdown_file is not None:
+            write_atomic(Path(markdown_file), outputs.broken_markdown(error).encode())
+        raise
     for note in report.notes:
         common.say(note)
     common.say_left_out(report.seen.left_out, len(report.seen.places) + report.seen.left_out)
@@ -154,10 +162,12 @@ def _renew(config: Path, reason: str, data_dir: Path | None, device: str) -> Non
     from edgekit.check import update
 
     with common.progress_bar() as progress:
-        change = update(config, reason=reason, data_dir=data_dir, device=device, progress=progress)
-    for file, model in change.models.items():
+        made = update(config, reason=reason, data_dir=data_dir, device=device, progress=progress)
+    for file, model in made.change.models.items():
         common.say(f"{file}: {100 * model.metric:.2f} %, {model.model_bytes:,} bytes")
-    common.say(f"Recorded a new baseline: {change.reason}")
+    common.say(f"Recorded a new baseline: {made.change.reason}")
+    for line in made.beyond:
+        common.say(f"The next check will fail unless its budget in {config} is changed: {line.sentence()}")
 
 
 def _refuse_options(context: click.Context) -> None:
