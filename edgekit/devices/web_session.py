@@ -10,15 +10,11 @@ from types import TracebackType
 from typing import Self
 
 from edgekit.devices.agent.frames import Array, Json, packed_frame, parse_frame
-from edgekit.devices.link import Answer
+from edgekit.devices.link import LIMIT_S, SLOWEST_BYTES_PER_S, Answer
 from edgekit.devices.web_answers import checked
 from edgekit.devices.web_engines import engine_of
 from edgekit.errors import DataError, DeviceError, InputError
 
-LIMIT_S = 60.0
-"""How long a page may take for what is no work."""
-SLOWEST_BYTES_PER_S = 100_000
-"""Of a connection through which a file goes to a phone."""
 LOST_S = 5.0
 """A page that does not ask for messages for so long is gone."""
 POLL_S = 20.0
