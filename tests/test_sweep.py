@@ -31,7 +31,7 @@ from edgekit.report import read_results
 from edgekit.sweep import SWEEP, Here, Sweep, sweep
 from edgekit.sweep.plan import cells
 from edgekit.sweep.ranking import doubts, rows, table, verdicts
-from edgekit.sweep.turns import Turns
+from edgekit.measure.turns import Turns
 
 QUICK = BenchmarkSettings(threads=(1, 2), runs=6, warmup=1, min_duration_s=0, rounds=3)
 WORDS = ("--runs", "6", "--warmup", "1", "--min-secs", "0")

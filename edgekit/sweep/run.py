@@ -23,7 +23,7 @@ from edgekit.sweep.lanes import measured
 from edgekit.sweep.plan import MODELS, Cell, Sweep, cells, conversions
 from edgekit.sweep.ranking import answers_otherwise, rows, verdicts
 from edgekit.sweep.site import Here, Site
-from edgekit.sweep.turns import Turns, machine_of
+from edgekit.measure.turns import Turns, machine_of
 from edgekit.workers import Progress, silent
 
 SWEEP = "sweep.json"
