@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,8 @@ from edgekit.devices.linked import LinkedDevice
 from edgekit.devices.local import LocalDevice
 from edgekit.devices.pipe import PipeLink, start_words
 from edgekit.errors import CheckFailedError, DataError, InputError
-from edgekit.measure.settings import BenchmarkSettings
+from edgekit.measure.benchmark import reported
+from edgekit.measure.settings import BenchmarkReport, BenchmarkSettings, DeviceRun, Job
 from edgekit.measure.turns import Turns
 from edgekit.preprocessing import preset
 from edgekit.recipe import Precision, Recipe
@@ -36,6 +37,7 @@ from edgekit.sweep import SWEEP, Here, Sweep, sweep
 from edgekit.sweep.kept import Kept
 from edgekit.sweep.plan import cells, stated
 from edgekit.sweep.ranking import doubts, rows, table, verdicts
+from edgekit.workers import Progress
 
 QUICK = BenchmarkSettings(threads=(1, 2), runs=6, warmup=1, min_duration_s=0, rounds=3)
 WORDS = ("--runs", "6", "--warmup", "1", "--min-secs", "0")
@@ -517,6 +519,60 @@ def test_whoever_waits_longest_for_a_machine_is_the_next() -> None:
         thread.join()
     assert order == [0, 1, 2]
     assert turns._waiting == {"pi": [], "another": []}
+
+
+@pytest.mark.timeout(30)
+def test_whoever_gives_up_waiting_disturbs_nobody() -> None:
+    turns, held, over = Turns(), threading.Event(), threading.Event()
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def hold() -> None:
+        with turns.on("pi"):
+            held.set()
+            over.wait()
+
+    def interrupt() -> None:
+        while len(turns._waiting["pi"]) < 2:
+            time.sleep(0.001)
+        time.sleep(0.05)  # until the main thread is asleep
+        signal.pthread_kill(main, signal.SIGINT)
+
+    holder = threading.Thread(target=hold, daemon=True)
+    holder.start()
+    held.wait()
+    for _ in range(2):
+        interrupting = threading.Thread(target=interrupt, daemon=True)
+        interrupting.start()
+        with pytest.raises(KeyboardInterrupt), turns.on("pi"):
+            pytest.fail("The machine was given to two at once.")
+        interrupting.join()
+    over.set()
+    holder.join()
+    with turns.on("pi"):
+        assert len(turns._waiting["pi"]) == 1
+
+
+def test_answers_of_this_machine_are_not_made_beside_its_timings(
+    two: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timing, seen = threading.Event(), []
+
+    class Watched(LocalDevice):
+        def measure(self, jobs: Sequence[Job], settings: BenchmarkSettings, *, progress: Progress) -> DeviceRun:
+            timing.set()
+            try:
+                return super().measure(jobs, settings, progress=progress)
+            finally:
+                timing.clear()
+
+    def watched(*given: Any) -> BenchmarkReport:
+        seen.append(timing.wait(0.5))
+        return reported(*given)
+
+    monkeypatch.setattr("edgekit.sweep.run.reported", watched)
+    report = sweep(Sweep(files=two, settings=replace(QUICK, threads=(1,))), tmp_path / "out", site=Here(Watched))
+    assert (len(report.rows), seen) == (2, [False, False])
 
 
 # Conversions
