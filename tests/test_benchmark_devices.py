@@ -2,9 +2,10 @@
 
 import json
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from edgekit.artifact import Artifact, open_artifact
 from edgekit.cli.benchmark import command
 from edgekit.detection import Detection, Head
 from edgekit.devices import open_device
+from edgekit.devices.local import LocalDevice
 from edgekit.errors import CheckFailedError, DeviceError, InputError
 from edgekit.measure import answers
 from edgekit.measure.answers import Desk, Given, beyond, compare_answers, require_same_answers, sentences
@@ -22,9 +24,10 @@ from edgekit.measure.benchmark import benchmark, require_all_devices, to_json
 from edgekit.measure.benchmark_table import COLUMNS, doubts, rows
 from edgekit.measure.best import choose
 from edgekit.measure.sample_inputs import sample_feeds
-from edgekit.measure.settings import Answers, BenchmarkReport, BenchmarkSettings, Job, Timing
+from edgekit.measure.settings import Answers, BenchmarkReport, BenchmarkSettings, DeviceRun, Job, Timing
+from edgekit.measure.together import measure_together
 from edgekit.runtimes import Runtime, open_checked_runtime, open_runtime
-from edgekit.workers import silent
+from edgekit.workers import Progress, silent
 
 QUICK = BenchmarkSettings(threads=(1,), runs=32, warmup=1, min_duration_s=0, rounds=4, settle=0)
 FILES = ("convnet_int8.tflite", "convnet.onnx")
@@ -238,17 +241,77 @@ def test_devices_on_one_machine_take_turns_and_others_do_not(paths: list[Path]) 
     assert len(order("board://far")) > 2
 
 
+def interrupted(_what: str, _done: int, _total: int) -> None:
+    """What is told of progress, when Ctrl-C comes."""
+    raise KeyboardInterrupt
+
+
+@pytest.mark.timeout(30)
 @pytest.mark.usefixtures("piped")
-def test_an_interruption_ends_all_devices(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    from concurrent.futures import Future
+def test_an_interruption_ends_all_devices(paths: list[Path]) -> None:
+    endless, before = replace(QUICK, rounds=1000, min_duration_s=1000), set(threading.enumerate())
+    far, told = threading.Event(), threading.Lock()
 
-    def interrupted(_future: Any) -> None:
-        raise KeyboardInterrupt
+    def interrupt(what: str, done: int, _total: int) -> None:
+        with told:
+            if what.startswith("board://far"):
+                far.set()
+            elif done and far.is_set():
+                raise KeyboardInterrupt
 
-    monkeypatch.setattr(Future, "result", interrupted)
-    endless = replace(QUICK, rounds=1000, min_duration_s=1000)
     with pytest.raises(KeyboardInterrupt):
-        benchmark(paths[:1], endless, devices=["board", "board://far"])
+        benchmark(paths[:1], endless, devices=["board", "board://far"], progress=interrupt)
+    assert set(threading.enumerate()) <= before
+
+
+class Hanging(LocalDevice):
+    """Is connecting until ``released``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.uri, self.begun, self.released = "hanging", threading.Event(), threading.Event()
+
+    def __enter__(self) -> Self:
+        self.begun.set()
+        self.released.wait()
+        return self
+
+
+@pytest.mark.timeout(30)
+def test_a_device_that_hangs_does_not_keep_ctrl_c_from_ending_the_others(
+    paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgekit.crew.STOPPING_S", 0.1)
+    hanging = Hanging()
+    jobs = [Job(artifact=open_artifact(paths[1]))]
+    with pytest.raises(KeyboardInterrupt):
+        measure_together([hanging, LocalDevice()], jobs, QUICK, progress=interrupted)
+    assert hanging.begun.is_set()
+    hanging.released.set()
+
+
+class Unnamed(LocalDevice):
+    """Says of its machine what macOS and locked phones say; waits until two of its kind are at work."""
+
+    both = threading.Barrier(2, timeout=10)
+
+    def __init__(self, uri: str, boot_id: str | None) -> None:
+        super().__init__()
+        self.uri, self._boot_id = uri, boot_id
+
+    def host(self) -> dict[str, Any]:
+        return {"boot_id": self._boot_id}
+
+    def measure(self, jobs: Sequence[Job], settings: BenchmarkSettings, *, progress: Progress) -> DeviceRun:
+        self.both.wait()
+        return super().measure(jobs, settings, progress=progress)
+
+
+@pytest.mark.parametrize("boot_id", [None, ""])
+def test_devices_that_do_not_name_their_machine_run_at_once(paths: list[Path], boot_id: str | None) -> None:
+    jobs = [Job(artifact=open_artifact(paths[1]))]
+    runs, failed = measure_together([Unnamed(uri, boot_id) for uri in "ab"], jobs, QUICK, progress=silent)
+    assert (list(runs), failed) == (["a", "b"], {})
 
 
 # What is never ranked

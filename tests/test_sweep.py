@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -19,19 +19,25 @@ from boards import Board
 from command import edgekit
 from onnx import TensorProto, helper
 from sshd import serving, wait_until
+from tiny_two_stage import heads, scenes, two_stage
 
 from edgekit.artifact import Format, open_artifact, with_card
+from edgekit.codec import to_jsonable
 from edgekit.devices.linked import LinkedDevice
 from edgekit.devices.local import LocalDevice
 from edgekit.devices.pipe import PipeLink, start_words
 from edgekit.errors import CheckFailedError, DataError, InputError
-from edgekit.measure.settings import BenchmarkSettings
+from edgekit.measure.benchmark import reported
+from edgekit.measure.settings import BenchmarkReport, BenchmarkSettings, DeviceRun, Job
+from edgekit.measure.turns import Turns
+from edgekit.preprocessing import preset
 from edgekit.recipe import Precision, Recipe
 from edgekit.report import read_results
 from edgekit.sweep import SWEEP, Here, Sweep, sweep
-from edgekit.sweep.plan import cells
+from edgekit.sweep.kept import Kept
+from edgekit.sweep.plan import cells, stated
 from edgekit.sweep.ranking import doubts, rows, table, verdicts
-from edgekit.sweep.turns import Turns
+from edgekit.workers import Progress
 
 QUICK = BenchmarkSettings(threads=(1, 2), runs=6, warmup=1, min_duration_s=0, rounds=3)
 WORDS = ("--runs", "6", "--warmup", "1", "--min-secs", "0")
@@ -129,7 +135,16 @@ def _no_object(asked: Sweep, folder: Path) -> Sweep:
 
 
 def _of_another_edgekit(asked: Sweep, folder: Path) -> Sweep:
-    return _changed_file(asked, folder, lambda data: data.replace(b'"edgekit": "', b'"edgekit": "9.'))
+    """What another edgekit kept whole."""
+    (cell,) = (cell for cell in cells(asked, [open_artifact(asked.files[1])]))
+    kept = Kept(folder)
+    data = kept.find(cell.kept, cell.asked)
+    assert data is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgekit.sweep.kept.__version__", "9.9")
+        kept.keep(cell.kept, cell.asked, data)
+        assert kept.find(cell.kept, cell.asked) is not None
+    return asked
 
 
 @pytest.mark.parametrize(
@@ -272,11 +287,30 @@ def test_two_sweeps_do_not_share_a_folder(two: tuple[Path, ...], tmp_path: Path)
 # Accuracy
 
 
-def test_accuracies_are_measured_together_once(two: tuple[Path, ...], tmp_path: Path) -> None:
+def write_items(path: Path, model: Path, count: int = 12) -> str:
+    """Random labelled items for ``model``, as data."""
     random = np.random.default_rng(0)
-    x = random.normal(0, 1, (12, *[n for n in open_artifact(two[1]).card.inputs[0].shape[1:] if n])).astype(np.float32)
-    np.savez(tmp_path / "data.npz", x=x, y=random.integers(0, 3, 12))
-    asked = Sweep(files=two[1:], settings=QUICK, data=str(tmp_path / "data.npz"))
+    shape = [n for n in open_artifact(model).card.inputs[0].shape[1:] if n]
+    np.savez(path, x=random.integers(0, 256, (count, *shape), np.uint8), y=random.integers(0, 3, count))
+    return str(path)
+
+
+@pytest.fixture
+def judged(two: tuple[Path, ...], tmp_path: Path) -> Sweep:
+    """A file whose card is silent, data for it, and a preprocessing in a file."""
+    height, width = (n for n in open_artifact(two[1]).card.inputs[0].shape[1:3] if n)
+    how = preset("unit", size_hw=(height, width))
+    (tmp_path / "how.json").write_text(json.dumps(to_jsonable(how)))
+    return Sweep(
+        files=two[1:],
+        settings=replace(QUICK, threads=(1,)),
+        data=write_items(tmp_path / "data.npz", two[1]),
+        preprocess=str(tmp_path / "how.json"),
+    )
+
+
+def test_accuracies_are_measured_together_once(judged: Sweep, tmp_path: Path) -> None:
+    asked = replace(judged, settings=QUICK)
     report, told = sweep(asked, tmp_path / "out"), []
     known = json.loads((tmp_path / "out/accuracy.json").read_bytes())["results"]
     assert [row["metrics"]["top1"] for row in report.rows] == 2 * [known[0]["metrics"]["top1"]]
@@ -291,6 +325,70 @@ def test_accuracies_are_measured_together_once(two: tuple[Path, ...], tmp_path: 
     assert [(len(row.timings), row.accuracy.count) for row in results.rows if row.accuracy] == [(2, 6)]
     assert results.verdicts == tuple(json.loads((tmp_path / "out" / SWEEP).read_bytes())["verdicts"])
     assert "; none is more accurate." in results.verdicts[0]
+
+
+def _labels(asked: Sweep) -> Sweep:
+    return replace(asked, labels=tuple("abcde"))
+
+
+def _preset(asked: Sweep) -> Sweep:
+    return replace(asked, preprocess="raw")
+
+
+def _preprocessing_file(asked: Sweep) -> Sweep:
+    path = Path(str(asked.preprocess))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"scale": [0.5]}))
+    return asked
+
+
+def _engine(asked: Sweep) -> Sweep:
+    return replace(asked, engines=("onnxruntime",))
+
+
+def _items(asked: Sweep) -> Sweep:
+    write_items(Path(str(asked.data)), asked.files[0], 11)
+    return asked
+
+
+def _seed(asked: Sweep) -> Sweep:
+    return replace(asked, settings=replace(asked.settings, seed=1))
+
+
+@pytest.mark.parametrize("change", [_labels, _preset, _preprocessing_file, _engine, _items, _seed])
+def test_an_accuracy_is_measured_anew_where_what_it_depends_on_has_changed(
+    judged: Sweep, tmp_path: Path, change: Callable[[Sweep], Sweep]
+) -> None:
+    assert sweep(judged, tmp_path / "out").failures == ()
+    before = times(tmp_path / "out")["accuracy.json"]
+    assert sweep(judged, tmp_path / "out").failures == ()
+    assert times(tmp_path / "out")["accuracy.json"] == before
+    assert sweep(change(judged), tmp_path / "out").failures == ()
+    assert times(tmp_path / "out")["accuracy.json"] != before
+
+
+def test_a_detector_whose_second_file_has_changed_has_no_accuracy(tmp_path: Path) -> None:
+    model = two_stage(tmp_path)
+    asked = Sweep(files=(model,), settings=replace(QUICK, threads=(1,)), data=str(scenes(tmp_path / "scenes")))
+    before = sweep(asked, tmp_path / "out")
+    assert before.failures == ()
+    assert "map50" in before.rows[0]["metrics"]
+    heads(tmp_path / "d.heads.onnx", side=4)
+    after = sweep(asked, tmp_path / "out")
+    assert after.rows[0]["metrics"] == {}
+    assert after.failures == (
+        f"evaluating: {tmp_path}/d.heads.onnx is not the file that {model} was made with; "
+        "copy both files of one conversion.",
+    )
+
+
+def test_what_a_file_says_of_preprocessing_counts_and_not_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("1")
+    (tmp_path / "b.json").write_text("1")
+    first = stated(str(tmp_path / "a.json"))
+    assert first == stated(str(tmp_path / "b.json"))
+    (tmp_path / "a.json").write_text("2")
+    assert first != stated(str(tmp_path / "a.json"))
+    assert [stated(told) for told in (None, "torch", "gone.json")] == [None, "torch", "gone.json"]
 
 
 def test_data_without_labels_is_refused_before_anything_is_done(two: tuple[Path, ...], tmp_path: Path) -> None:
@@ -379,6 +477,28 @@ def test_the_most_accurate_is_told_too(two: tuple[Path, ...]) -> None:
     assert [line[-1] for line in table(found)[2]] == ["50.00", "75.00"]
 
 
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ("a", "; none of the 1 whose accuracy is known is more accurate."),
+        (
+            "b",
+            "; the most accurate of the 1 whose accuracy is known is b.tflite in litert with 1 thread: 2 ms, "
+            "top1 50.00 %.",
+        ),
+        ("", "."),
+    ],
+)
+def test_accuracies_that_are_not_known_are_not_less(two: tuple[Path, ...], known: str, words: str) -> None:
+    asked = Sweep(files=two, settings=replace(QUICK, threads=(1,)))
+    results = [told_of(1), told_of(2) | {"sha256": "b", "artifact": "b.tflite"}]
+    accuracies = [{"sha256": known, "engine": "litert 1", "metrics": {"top1": 0.5}}]
+    pairs = zip(cells(asked, [open_artifact(p) for p in two]), results, strict=True)
+    (said,) = verdicts(rows(list(pairs), accuracies))
+    assert said.endswith(words)
+    assert (" accura" in said) == bool(known)
+
+
 def test_whoever_waits_longest_for_a_machine_is_the_next() -> None:
     turns, order, queued = Turns(), [], threading.Semaphore(0)
 
@@ -399,6 +519,60 @@ def test_whoever_waits_longest_for_a_machine_is_the_next() -> None:
         thread.join()
     assert order == [0, 1, 2]
     assert turns._waiting == {"pi": [], "another": []}
+
+
+@pytest.mark.timeout(30)
+def test_whoever_gives_up_waiting_disturbs_nobody() -> None:
+    turns, held, over = Turns(), threading.Event(), threading.Event()
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def hold() -> None:
+        with turns.on("pi"):
+            held.set()
+            over.wait()
+
+    def interrupt() -> None:
+        while len(turns._waiting["pi"]) < 2:
+            time.sleep(0.001)
+        time.sleep(0.05)  # until the main thread is asleep
+        signal.pthread_kill(main, signal.SIGINT)
+
+    holder = threading.Thread(target=hold, daemon=True)
+    holder.start()
+    held.wait()
+    for _ in range(2):
+        interrupting = threading.Thread(target=interrupt, daemon=True)
+        interrupting.start()
+        with pytest.raises(KeyboardInterrupt), turns.on("pi"):
+            pytest.fail("The machine was given to two at once.")
+        interrupting.join()
+    over.set()
+    holder.join()
+    with turns.on("pi"):
+        assert len(turns._waiting["pi"]) == 1
+
+
+def test_answers_of_this_machine_are_not_made_beside_its_timings(
+    two: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timing, seen = threading.Event(), []
+
+    class Watched(LocalDevice):
+        def measure(self, jobs: Sequence[Job], settings: BenchmarkSettings, *, progress: Progress) -> DeviceRun:
+            timing.set()
+            try:
+                return super().measure(jobs, settings, progress=progress)
+            finally:
+                timing.clear()
+
+    def watched(*given: Any) -> BenchmarkReport:
+        seen.append(timing.wait(0.5))
+        return reported(*given)
+
+    monkeypatch.setattr("edgekit.sweep.run.reported", watched)
+    report = sweep(Sweep(files=two, settings=replace(QUICK, threads=(1,))), tmp_path / "out", site=Here(Watched))
+    assert (len(report.rows), seen) == (2, [False, False])
 
 
 # Conversions
@@ -477,7 +651,7 @@ def test_two_sources_of_one_name_are_refused(tmp_path: Path, tiny_models: Path) 
     ("given", "sentence"),
     [
         ({"files": ()}, "No model file was given; expected at least one to sweep over."),
-        ({"files": (Path("a"), Path("a"))}, "The file a is named twice; name it once."),
+        ({"files": (Path("a"), Path("b/../a"))}, f"The file {Path('a').resolve()} is named twice; name it once."),
         ({"devices": ("local", "local")}, "The device local is named twice; name it once."),
         (
             {"recipes": (Recipe(precision=Precision.INT8),)},
@@ -486,6 +660,18 @@ def test_two_sources_of_one_name_are_refused(tmp_path: Path, tiny_models: Path) 
         (
             {"calibration": "x"},
             "--calibration is for conversions, which -p asks for; add -p, or leave --calibration out.",
+        ),
+        *(
+            (
+                {name: value},
+                f"{option} is for accuracies and conversions, which --data and -p ask for; add one of them, or leave "
+                f"{option} out.",
+            )
+            for name, option, value in (
+                ("preprocess", "--preprocess", "unit"),
+                ("labels", "--labels", ("a",)),
+                ("data_dir", "--data-dir", Path()),
+            )
         ),
         ({"samples": 3}, "--samples draws from the data of --data; add it, or leave --samples out."),
     ],

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command import edgekit
-from PIL import Image
-from tiny_two_stage import COLOURS, PIXELS, QUARTERS, heads, two_stage
+from tiny_two_stage import COLOURS, PIXELS, QUARTERS, heads, quarters, scenes, two_stage
 
 from edgekit.artifact import open_artifact
 from edgekit.card import ModelCard, TensorSpec
@@ -34,15 +33,6 @@ from aarch64.places import here
 from regions_elsewhere import RegionFiles
 
 QUARTER_BOXES = [[0, 0, 0.5, 0.5], [0.5, 0, 1, 0.5], [0, 0.5, 0.5, 1]]
-
-
-def quarters(*colours: str, side: int = 40) -> Any:
-    """An image whose quarters have these ``colours``, left to right and down; "" is dark."""
-    pixels = np.zeros((2, 2, 3), np.uint8)
-    for place, colour in enumerate(colours):
-        if colour:
-            pixels[place // 2, place % 2, COLOURS.index(colour)] = 255
-    return np.repeat(np.repeat(pixels, side // 2, axis=0), side // 2, axis=1)
 
 
 def opened(path: Path, *, threads: int = 1, engines: Sequence[str] = ()) -> Detector:
@@ -118,15 +108,7 @@ def test_a_first_file_gone_wrong_is_told(name: str) -> None:
 
 
 def test_every_verb_takes_the_first_file(tmp_path: Path) -> None:
-    data = tmp_path / "scenes"
-    (data / "images").mkdir(parents=True)
-    (data / "labels").mkdir()
-    (data / "classes.txt").write_text("\n".join(COLOURS) + "\n")
-    for index in range(4):
-        colours = [COLOURS[index % 3], COLOURS[(index + 1) % 3], ""]
-        Image.fromarray(quarters(*colours)).save(data / "images" / f"{index}.png")
-        lines = [f"{COLOURS.index(c)} {x + 0.25} {0.25} 0.5 0.5" for c, x in zip(colours, (0, 0.5), strict=False)]
-        (data / "labels" / f"{index}.txt").write_text("\n".join(lines) + "\n")
+    data = scenes(tmp_path / "scenes")
     model = two_stage(tmp_path)
     done = edgekit("evaluate", model, "--data", data, "--json", "-")
     assert (done.returncode, done.stderr) == (0, "")

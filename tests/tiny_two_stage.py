@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from edgekit.artifact import Format, with_card
 from edgekit.card import ModelCard, TensorSpec
@@ -71,6 +72,28 @@ def heads(path: Path, *, batch: int | None = 1, side: int = 2, card: ModelCard |
     path.write_bytes(data if card is None else with_card(data, card, Format.ONNX))
     onnx.checker.check_model(str(path))
     return path
+
+
+def quarters(*colours: str, side: int = 40) -> Any:
+    """An image whose quarters have these ``colours``, left to right and down; "" is dark."""
+    pixels = np.zeros((2, 2, 3), np.uint8)
+    for place, colour in enumerate(colours):
+        if colour:
+            pixels[place // 2, place % 2, COLOURS.index(colour)] = 255
+    return np.repeat(np.repeat(pixels, side // 2, axis=0), side // 2, axis=1)
+
+
+def scenes(folder: Path) -> Path:
+    """Four labelled images of such quarters in ``folder``."""
+    (folder / "images").mkdir(parents=True)
+    (folder / "labels").mkdir()
+    (folder / "classes.txt").write_text("\n".join(COLOURS) + "\n")
+    for index in range(4):
+        colours = [COLOURS[index % 3], COLOURS[(index + 1) % 3], ""]
+        Image.fromarray(quarters(*colours)).save(folder / "images" / f"{index}.png")
+        lines = [f"{COLOURS.index(c)} {x + 0.25} {0.25} 0.5 0.5" for c, x in zip(colours, (0, 0.5), strict=False)]
+        (folder / "labels" / f"{index}.txt").write_text("\n".join(lines) + "\n")
+    return folder
 
 
 def _model(inputs: dict[str, Any], outputs: dict[str, Any], nodes: list[Any], constants: dict[str, Any]) -> bytes:

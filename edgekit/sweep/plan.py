@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from edgekit.artifact import Artifact, Format
 from edgekit.codec import to_jsonable
 from edgekit.errors import InputError
+from edgekit.files import sha256_file
 from edgekit.measure.benchmark import once, plan
 from edgekit.measure.settings import BenchmarkSettings, Job
+from edgekit.preprocessing import PRESETS
 from edgekit.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class Sweep:
     def __post_init__(self) -> None:
         if not self.files:
             raise InputError("No model file was given; expected at least one to sweep over.")
-        once([str(path) for path in self.files], "file")
+        once([str(path.resolve()) for path in self.files], "file")
         once(self.devices, "device")
         if self.recipes and not self.sources:
             raise InputError(
@@ -58,6 +60,16 @@ class Sweep:
         for option, value in (("-f", self.formats), ("--calibration", self.calibration)):
             if value and not self.recipes:
                 raise InputError(f"{option} is for conversions, which -p asks for; add -p, or leave {option} out.")
+        for option, value in (
+            ("--preprocess", self.preprocess),
+            ("--labels", self.labels),
+            ("--data-dir", self.data_dir),
+        ):
+            if value is not None and self.data is None and not self.recipes:
+                raise InputError(
+                    f"{option} is for accuracies and conversions, which --data and -p ask for; add one of them, "
+                    f"or leave {option} out."
+                )
         if self.samples is not None and self.data is None:
             raise InputError("--samples draws from the data of --data; add it, or leave --samples out.")
 
@@ -144,8 +156,8 @@ def conversions(asked: Sweep, folder: Path) -> tuple[Conversion, ...]:
             output_dir=folder / MODELS,
             force=True,  # what a killed run published and did not keep the results of
         )
-        depends = {name: to_jsonable(getattr(asked, name)) for name in ("recipes", "formats", "preprocess", "labels")}
-        depends |= {"sha256": source.sha256, "calibration": asked.calibration}
+        depends = {name: to_jsonable(getattr(asked, name)) for name in ("recipes", "formats", "labels")}
+        depends |= {"sha256": source.sha256, "calibration": asked.calibration, "preprocess": stated(asked.preprocess)}
         name = _file_name(source.name, "convert", place=(str(path.resolve()),))
         found.append(Conversion(request=request, name=source.name, kept=name, asked=depends))
     names = [conversion.name for conversion in found]
@@ -155,6 +167,12 @@ def conversions(asked: Sweep, folder: Path) -> tuple[Conversion, ...]:
                 f"Two of the models are called {conversion.name}, and so would be their files; rename one of them."
             )
     return tuple(found)
+
+
+def stated(preprocess: str | None) -> str | None:
+    """What results depend on of ``--preprocess``: the name of a preset, or what is in the file now."""
+    path = None if preprocess is None or preprocess in PRESETS else Path(preprocess)
+    return sha256_file(path) if path is not None and path.is_file() else preprocess
 
 
 def cells(asked: Sweep, artifacts: Sequence[Artifact]) -> tuple[Cell, ...]:

@@ -70,7 +70,12 @@ def verdicts(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         known = [row for row in ranked if accuracy(row) is not None]
         best = max(known, key=lambda row: (accuracy(row), -row["rank"]), default=None)
         if best is not None:
-            words += "; none is more accurate" if best is ranked[0] else f"; the most accurate is {_words(best)}"
+            among = "" if len(known) == len(ranked) else f" of the {len(known)} whose accuracy is known"
+            words += (
+                f"; none{among} is more accurate"
+                if best is ranked[0]
+                else f"; the most accurate{among} is {_words(best)}"
+            )
         flagged = "" if all(row["valid"] for row in ranked) else " Some of these timings are not valid."
         said.append(f"{words}.{flagged}")
     return tuple(said)

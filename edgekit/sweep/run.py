@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,19 @@ from edgekit.claims import sole_use
 from edgekit.codec import to_jsonable
 from edgekit.devices.engines import require_runnable
 from edgekit.errors import CheckFailedError, EdgekitError, InputError
-from edgekit.files import write_atomic
+from edgekit.files import sha256_file, write_atomic
 from edgekit.measure.benchmark import open_artifacts, reported
 from edgekit.measure.benchmark import to_json as benchmark_json
 from edgekit.measure.host import host_facts
 from edgekit.measure.settings import DeviceRun
+from edgekit.measure.turns import Turns, machine_of
+from edgekit.measure.two_stage import second_file
 from edgekit.results import envelope
 from edgekit.sweep.kept import Kept, files_of
 from edgekit.sweep.lanes import measured
-from edgekit.sweep.plan import MODELS, Cell, Sweep, cells, conversions
+from edgekit.sweep.plan import MODELS, Cell, Sweep, cells, conversions, stated
 from edgekit.sweep.ranking import answers_otherwise, rows, verdicts
 from edgekit.sweep.site import Here, Site
-from edgekit.sweep.turns import Turns, machine_of
 from edgekit.workers import Progress, silent
 
 SWEEP = "sweep.json"
@@ -148,25 +149,25 @@ class _Run:
     def _evaluate(self, artifacts: Sequence[Artifact], dataset: Any) -> Sequence[Mapping[str, Any]]:
         """The results of one evaluation of all files: only on the same items may they be compared."""
         request = self._asked
-        depends = {
-            "data": request.data,
-            "items": len(dataset),
-            "samples": request.samples,
-            "seed": request.settings.seed,
-            "preprocess": request.preprocess,
-            "labels": to_jsonable(request.labels),
-            "engines": list(request.engines),
-            "files": [artifact.sha256 for artifact in artifacts],
-        }
-        data = self._kept.find(ACCURACY, depends)
-        self._tell_skipped(int(data is not None), 1, "evaluations")
-        if data is None:
-            try:
+        try:
+            depends = {
+                "data": request.data,
+                "items": len(dataset),
+                "samples": request.samples,
+                "seed": request.settings.seed,
+                "preprocess": stated(request.preprocess),
+                "labels": to_jsonable(request.labels),
+                "engines": list(request.engines),
+                "files": [digest for artifact in artifacts for digest in _digests(artifact)],
+            }
+            data = self._kept.find(ACCURACY, depends)
+            self._tell_skipped(int(data is not None), 1, "evaluations")
+            if data is None:
                 found = self._accuracies([artifact.path for artifact in artifacts], dataset)
-            except EdgekitError as error:
-                self._fail("evaluating", error)
-                return []
-            data = self._kept.keep(ACCURACY, depends, envelope("evaluate", found, host=self._host))
+                data = self._kept.keep(ACCURACY, depends, envelope("evaluate", found, host=self._host))
+        except EdgekitError as error:
+            self._fail("evaluating", error)
+            return []
         results: list[dict[str, Any]] = data["results"]
         count, seen = results[0]["n"], results[0]["left_out"]
         without = f", without {seen:,} that calibrated or trained one of the files" if seen else ""
@@ -222,3 +223,11 @@ class _Run:
     def _tell_skipped(self, done: int, total: int, what: str) -> None:
         if done:
             self._announce(f"{done} of {total} {what} done before")
+
+
+def _digests(artifact: Artifact) -> Iterator[str]:
+    """Of all that is run for an item; `InputError` where the second file of a detector is gone or another one."""
+    yield artifact.sha256
+    detection = artifact.card.detection
+    if detection is not None and detection.proposals is not None:
+        yield sha256_file(second_file(artifact.path, detection.proposals))
