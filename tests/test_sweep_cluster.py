@@ -1,10 +1,12 @@
 """Sweeps on the workers of a dask scheduler: real processes, one job at a time for every device."""
 
 import itertools
+import logging
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -19,10 +21,12 @@ from distributed import Client, Nanny, Scheduler, SpecCluster, get_task_stream
 from edgekit.artifact import open_artifact
 from edgekit.converters import Request
 from edgekit.errors import ConversionError, DeviceError, InputError, MissingExtraError
+from edgekit.measure.host import host_facts
 from edgekit.measure.settings import BenchmarkSettings, Job
+from edgekit.measure.turns import machine_of
 from edgekit.recipe import Precision, Recipe
 from edgekit.sweep import Sweep, sweep
-from edgekit.sweep.cluster import Cluster, ClusterDevice
+from edgekit.sweep.cluster import Cluster, ClusterDevice, _absolute
 from edgekit.workers import silent
 
 QUICK = BenchmarkSettings(threads=(1,), runs=6, warmup=1, min_duration_s=0, rounds=3)
@@ -153,6 +157,71 @@ def test_a_worker_that_stays_away_is_one_sentence(lab: str, jobs: list[Job], mon
             assert str(caught.value) == "No worker reaches ssh://pi@pi4 any more; start it again."
 
 
+@pytest.mark.timeout(60)
+def test_a_conversion_whose_worker_stays_away_is_one_sentence(
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgekit.sweep.cluster.GONE_S", 1)
+    options: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}
+    with SpecCluster(workers={}, scheduler={"cls": Scheduler, "options": options}, silence_logs=50) as empty:
+        address = empty.scheduler_address
+        words = ("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+        with (
+            subprocess.Popen([sys.executable, "-m", "dask", *words], stderr=subprocess.DEVNULL, cwd=tmp_path) as worker,
+            Client(address, set_as_default=False) as client,
+        ):
+            client.wait_for_workers(1, timeout=30)
+            with Cluster(address) as cluster:
+                killer = threading.Thread(target=kill_worker_at_work, args=(client,), daemon=True)
+                killer.start()
+                requests = [Request(source=tiny_models / "convnet.keras", recipes=FP32, output_dir=tmp_path)]
+                ((_, outcome),) = cluster.convert(requests, progress=silent)
+            assert worker.wait() == -signal.SIGKILL
+    assert isinstance(outcome, ConversionError)
+    assert str(outcome).startswith(f"The conversion was lost at {address}; ")
+
+
+def test_a_conversion_that_fails_stops_no_other(lab: str, tmp_path: Path) -> None:
+    requests = [Request(source=tmp_path / name, recipes=FP32, output_dir=tmp_path) for name in ("a.keras", "b.keras")]
+    with Cluster(lab) as cluster:
+        found = list(cluster.convert(requests, progress=silent))
+    assert {request.source.name for request, _ in found} == {"a.keras", "b.keras"}
+    assert all(isinstance(outcome, InputError) and "does not exist" in str(outcome) for _, outcome in found)
+
+
+def test_all_workers_are_seen_where_distributed_tells_of_some(lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Client.scheduler_info, "__defaults__", (1,))
+    with Cluster(lab) as cluster:
+        assert len(cluster.reaching("both")) == 2
+
+
+def test_a_device_tells_its_machine_through_its_worker(lab: str) -> None:
+    with Cluster(lab) as cluster:
+        assert machine_of(cluster.open("local").host(), "local") == machine_of(host_facts(), "another")
+
+
+def test_names_mean_data_and_presets_on_workers_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("cifar10", "torch", "photos"):
+        Path(folder).mkdir()
+    request = Request(source=Path("m"), output_dir=Path(), calibration="photos", preprocess="photos")
+    told = _absolute(replace(request, calibration="cifar10", preprocess="torch"))
+    assert (told.calibration, told.preprocess) == ("cifar10", "torch")
+    told = _absolute(request)
+    assert (told.calibration, told.preprocess) == (str(tmp_path / "photos"), str(tmp_path / "photos"))
+    assert _absolute(replace(request, calibration="gone")).calibration == "gone"
+
+
+@pytest.mark.parametrize("address", ["tls://127.0.0.1:9", "..:1"])
+def test_what_cannot_be_spoken_to_is_one_sentence(address: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Cluster(address)
+    assert str(caught.value) == (
+        f"{address} cannot be spoken to; expected the address of a dask scheduler, and for tls:// certificates in "
+        "dask's configuration (distributed.comm.tls)."
+    )
+
+
 @pytest.mark.parametrize(
     ("uri", "sentence"),
     [
@@ -186,12 +255,24 @@ def test_workers_of_another_edgekit_are_refused(lab: str, monkeypatch: pytest.Mo
         Cluster(lab)
 
 
-def test_workers_of_this_machine_end_with_the_sweep(tiny_models: Path, tmp_path: Path) -> None:
+def logs_from() -> int:
+    """The level from which a worker's logs are shown."""
+    return logging.getLogger("distributed.worker").getEffectiveLevel()
+
+
+def test_workers_of_this_machine_end_with_the_sweep_and_leave_nothing(
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     asked = Sweep(files=(tiny_models / "convnet.onnx",), settings=QUICK)
     with Cluster("local", asked.devices) as cluster:
         report = sweep(asked, tmp_path / "out", site=cluster)
         with Client(cluster._client.scheduler.address, set_as_default=False) as client:
             pids = list(client.run(os.getpid).values())
+            levels = set(client.run(logs_from).values())
+    assert levels == {logging.CRITICAL}
+    assert list((tmp_path / "scratch").iterdir()) == []
     assert (len(report.rows), report.failures, len(pids)) == (1, (), 2)
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
 
@@ -205,7 +286,7 @@ def test_models_are_converted_on_the_workers_without_devices(lab: str, tmp_path:
     with Cluster(lab) as cluster, Client(lab, set_as_default=False) as client:
         with get_task_stream(client) as stream:
             report = sweep(asked, tmp_path / "out", site=cluster)
-        spans: dict[str, list[tuple[float, float]]] = {"_convert": [], "_measure": []}
+        spans: dict[str, list[tuple[float, float]]] = {"_convert": [], "_host": [], "_measure": []}
         for task in stream.data:
             spans[str(task["key"]).partition("-")[0]] += [(p["start"], p["stop"]) for p in task["startstops"]]
     assert (len(report.rows), report.failures) == (4, ())

@@ -11,7 +11,7 @@ import logging
 import re
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit import __version__
 from edgekit.artifact import open_artifact
+from edgekit.data import KNOWN
 from edgekit.devices import open_device
 from edgekit.errors import ConversionError, DeviceError, EdgekitError, InputError, need
 from edgekit.files import scratch_folder
 from edgekit.measure.settings import BenchmarkSettings, DeviceRun, Job
+from edgekit.preprocessing import PRESETS
 from edgekit.sweep.site import converted
 from edgekit.workers import Progress, silent
 
@@ -55,6 +57,8 @@ class Cluster(contextlib.ExitStack):
         self._distributed = need("distributed", extra="cluster")
         self._address = address
         try:
+            self.enter_context(self._distributed.utils.silence_logging_cmgr(logging.CRITICAL))
+            self.enter_context(need("dask", extra="cluster").config.set(self._settings()))
             self._client = self.enter_context(self._connected(devices))
             self._require_same_edgekit()
             if address == LOCAL:
@@ -68,17 +72,24 @@ class Cluster(contextlib.ExitStack):
     ) -> "Iterator[tuple[Request, ConversionReport | EdgekitError]]":
         """As `edgekit.sweep.site.Site.convert`, on workers that reach no device where there are such."""
         workers = self._workers()
-        farm = [name for name, resources in workers.items() if not resources] or list(workers)
+        farm = [name for name, resources in workers.items() if not resources]
+        # A worker that is started again has another address: only others may take over from it.
+        choice = {"workers": farm, "allow_other_workers": True} if 0 < len(farm) < len(workers) else {}
         futures = {
-            self._client.submit(_convert, _absolute(request), workers=farm, pure=False): request for request in requests
+            self._client.submit(_convert, _absolute(request), **choice, pure=False): request for request in requests
         }
+        keys, count = {future.key for future in futures}, len(futures)
+
+        def at_work() -> bool:
+            return any(keys.intersection(held) for held in self._client.processing().values())
+
         try:
-            for done, future in enumerate(self._distributed.as_completed(list(futures))):
-                progress("converting", done, len(futures))
-                try:
-                    yield futures[future], future.result()
-                except self._lost:
-                    yield futures[future], ConversionError(f"The conversion was lost at {self._address}; {SEE_LOGS}.")
+            while futures:
+                for future in self._finished(futures, at_work) or list(futures):
+                    request, outcome = futures.pop(future), self._outcome(future)
+                    progress("converting", count - len(futures), count)
+                    lost = ConversionError(f"The conversion was lost at {self._address}; {SEE_LOGS}.")
+                    yield request, outcome or lost
         finally:
             self._client.cancel(list(futures))
 
@@ -99,25 +110,49 @@ class Cluster(contextlib.ExitStack):
 
     def measure(self, uri: str, parts: Sequence[Part], settings: BenchmarkSettings, *, progress: Progress) -> DeviceRun:
         """The timings of ``parts`` on ``uri``. A worker that dies is given time to come back, and its job again."""
+        run: DeviceRun = self._on_device(uri, _measure, list(parts), settings, progress=progress)
+        return run
+
+    def host(self, uri: str) -> dict[str, Any]:
+        """Facts of the device ``uri``."""
+        facts: dict[str, Any] = self._on_device(uri, _host, progress=silent)
+        return facts
+
+    def _on_device(self, uri: str, work: Callable[..., Any], *given: Any, progress: Progress) -> Any:
+        def reached() -> bool:
+            progress("measuring", 0, 0)
+            return bool(self.reaching(uri))
+
         try:
-            data = self._client.scatter(list(parts), hash=False)
-            future = self._client.submit(_measure, uri, data, settings, resources={uri: 1}, pure=False)
-            seen_s = time.monotonic()
+            future = self._client.submit(work, uri, *given, resources={uri: 1}, pure=False)
             try:
-                while not future.done():
-                    progress("measuring", 0, 0)
-                    if self.reaching(uri):
-                        seen_s = time.monotonic()
-                    elif time.monotonic() - seen_s > GONE_S:
-                        raise _gone(uri)
-                    with contextlib.suppress(TimeoutError):
-                        self._distributed.wait(future, timeout=LOOK_S)
-                run: DeviceRun = future.result()
+                if not self._finished([future], reached):
+                    raise _gone(uri)
+                return future.result()
             finally:
                 future.cancel()
         except self._lost:
             raise DeviceError(f"The job for {uri} was lost at {self._address}; {SEE_LOGS}.") from None
-        return run
+
+    def _finished(self, futures: Iterable[Any], alive: Callable[[], bool]) -> list[Any]:
+        """Those of ``futures`` that are done, once one is; none where they have not been ``alive`` for `GONE_S`."""
+        seen_s = time.monotonic()
+        while not (done := [future for future in futures if future.done()]):
+            if alive():
+                seen_s = time.monotonic()
+            elif time.monotonic() - seen_s > GONE_S:
+                return []
+            with contextlib.suppress(TimeoutError):
+                self._distributed.wait(list(futures), timeout=LOOK_S, return_when="FIRST_COMPLETED")
+        return done
+
+    def _outcome(self, future: Any) -> "ConversionReport | EdgekitError | None":
+        """What came of a conversion; None where it was lost."""
+        try:
+            outcome: ConversionReport | EdgekitError | None = future.result() if future.done() else None
+        except self._lost:
+            return None
+        return outcome
 
     def reaching(self, uri: str) -> list[str]:
         """The workers that reach the device."""
@@ -129,6 +164,14 @@ class Cluster(contextlib.ExitStack):
         from distributed.scheduler import KilledWorker
 
         return (KilledWorker, CancelledError, OSError)
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            # Model files go with their jobs: what is kept on a worker beforehand would die with it.
+            "distributed.admin.large-graph-warning-threshold": "1TiB",
+            "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical",
+            "temporary-directory": self.enter_context(scratch_folder()),
+        }
 
     def _connected(self, devices: Sequence[str]) -> Any:
         target: Any = self._address
@@ -153,6 +196,11 @@ class Cluster(contextlib.ExitStack):
                 f"No scheduler answers at {self._address}; start one with dask scheduler and give its address, "
                 f"or --scheduler {LOCAL}."
             ) from None
+        except (TypeError, ValueError):  # no certificates, no port, or another kind of server
+            raise InputError(
+                f"{self._address} cannot be spoken to; expected the address of a dask scheduler, and for tls:// "
+                "certificates in dask's configuration (distributed.comm.tls)."
+            ) from None
 
     def _require_same_edgekit(self) -> None:
         if not self._workers():
@@ -166,7 +214,7 @@ class Cluster(contextlib.ExitStack):
 
     def _workers(self) -> dict[str, dict[str, float]]:
         """The resources of each worker."""
-        workers = self._client.scheduler_info()["workers"]
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]  # some versions default to 5
         return {name: dict(facts["resources"]) for name, facts in workers.items()}
 
 
@@ -178,10 +226,8 @@ class ClusterDevice(contextlib.ExitStack):
         self.uri, self._cluster = uri, cluster
 
     def host(self) -> dict[str, Any]:
-        """Nothing, where a worker reaches the device; its facts come with the timings."""
-        if not self._cluster.reaching(self.uri):
-            raise _gone(self.uri)
-        return {}
+        """Facts of the device, for which a worker opens it; they tell which devices are one machine."""
+        return self._cluster.host(self.uri)
 
     def measure(self, jobs: Sequence[Job], settings: BenchmarkSettings, *, progress: Progress) -> DeviceRun:
         """Do ``jobs`` there; one that runs when ``progress`` raises goes on to its end, unheard."""
@@ -205,11 +251,13 @@ def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _convert(request: "Request") -> "ConversionReport":
-    outcome = converted(request, progress=silent)
-    if isinstance(outcome, EdgekitError):
-        raise outcome
-    return outcome
+def _convert(request: "Request") -> "ConversionReport | EdgekitError":
+    return converted(request, progress=silent)
+
+
+def _host(uri: str) -> dict[str, Any]:
+    with open_device(uri) as device:
+        return device.host()
 
 
 def _measure(uri: str, parts: Sequence[Part], settings: BenchmarkSettings) -> DeviceRun:
@@ -232,11 +280,12 @@ def _absolute(request: "Request") -> "Request":
         source=request.source.resolve(),
         output_dir=request.output_dir.resolve(),
         data_dir=None if request.data_dir is None else request.data_dir.resolve(),
-        calibration=_if_path(request.calibration),
-        preprocess=_if_path(request.preprocess),
+        calibration=_if_path(request.calibration, KNOWN),
+        preprocess=_if_path(request.preprocess, PRESETS),
     )
 
 
-def _if_path(text: Any) -> Any:
-    """``text`` as an absolute path where it is one that exists."""
-    return str(Path(text).resolve()) if isinstance(text, str) and Path(text).exists() else text
+def _if_path(text: Any, names: Collection[str]) -> Any:
+    """``text`` as an absolute path where it is one that exists, and none of the ``names`` that mean something else."""
+    known = not isinstance(text, str) or text in names
+    return text if known or not Path(text).exists() else str(Path(text).resolve())

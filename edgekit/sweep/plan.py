@@ -60,12 +60,9 @@ class Sweep:
         for option, value in (("-f", self.formats), ("--calibration", self.calibration)):
             if value and not self.recipes:
                 raise InputError(f"{option} is for conversions, which -p asks for; add -p, or leave {option} out.")
-        for option, value in (
-            ("--preprocess", self.preprocess),
-            ("--labels", self.labels),
-            ("--data-dir", self.data_dir),
-        ):
-            if value is not None and self.data is None and not self.recipes:
+        given = {"--preprocess": self.preprocess, "--labels": self.labels, "--data-dir": self.data_dir}
+        for option, chosen in given.items():
+            if chosen is not None and self.data is None and not self.recipes:
                 raise InputError(
                     f"{option} is for accuracies and conversions, which --data and -p ask for; add one of them, "
                     f"or leave {option} out."
