@@ -68,8 +68,8 @@ pi: $(STAMP) ## an aarch64 Debian in build/ that tests start as a Raspberry Pi a
 
 BENCHMARKS := startup int8_accuracy conversion_time latency_overhead litert_benchmark best_engine engine_table
 BENCHMARKS += graph_nms training_speed demo_pipeline
-# An emulated ARM CPU, for those that need one, is set up by: make aarch64
-BENCHMARKS += $(if $(wildcard build/aarch64/built),same_answers)
+# An emulated ARM CPU, for those that need one, is set up by: make aarch64 pi
+BENCHMARKS += $(if $(wildcard build/aarch64/built),same_answers) $(if $(wildcard build/pi/built),raspberry_pi)
 
 bench: $(STAMP) ## measure what the docs claim, and print it as one table; fails where a limit is exceeded
 	@failed=; for script in $(BENCHMARKS); do \
