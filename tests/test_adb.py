@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import re
-import shutil
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -213,7 +214,7 @@ def test_a_doctor_looks_at_a_phone(plug: Plug) -> None:
 
 def test_a_python_of_the_phone_answers_as_here(plug: Plug, tiny_models: Path, tmp_path: Path) -> None:
     phone = plug(generation=None)
-    python = script(phone.place("/data/local/tmp/python3"), f'cd / && exec {shutil.which("python")} "$@"')
+    python = script(phone.place("/data/local/tmp/python3"), f'cd / && exec {shlex.quote(sys.executable)} "$@"')
     artifact = open_artifact(tiny_models / "convnet_int8.tflite")
     feed, here = sample_inputs(artifact.card, seed=3), open_runtime(artifact.path)
     uri = f"adb://{phone.serial}/data/local/tmp/python3"
@@ -240,7 +241,7 @@ def test_a_doctor_looks_at_the_python_of_a_phone(plug: Plug) -> None:
     assert found.findings[1].detail == (
         f"There is no Python at /data/local/tmp/python3 on {uri}; name one that the adb shell can run."
     )
-    script(phone.place("/data/local/tmp/python3"), f'cd / && exec {shutil.which("python")} "$@"')
+    script(phone.place("/data/local/tmp/python3"), f'cd / && exec {shlex.quote(sys.executable)} "$@"')
     found = examine_device(uri)
     assert found.healthy
     assert [f.name for f in found.findings] == [
@@ -260,7 +261,7 @@ def test_a_doctor_does_not_reach_what_is_not_connected(plug: Plug) -> None:
 
 def test_accuracy_is_measured_through_adb(plug: Plug, colour_model: Callable[..., Path], colour_photos: Path) -> None:
     phone = plug()
-    script(phone.place("/data/local/tmp/python3"), f'cd / && exec {shutil.which("python")} "$@"')
+    script(phone.place("/data/local/tmp/python3"), f'cd / && exec {shlex.quote(sys.executable)} "$@"')
     path = colour_model([[9, 1, 3], [1, 4, 5], [2, 6, 7]])
     uri = f"adb://{phone.serial}/data/local/tmp/python3"
     here, there = (evaluate([path], str(colour_photos), device=device) for device in ("local", uri))

@@ -1,7 +1,8 @@
 """What can be wrong with a phone, each told in one sentence with what mends it."""
 
 import dataclasses
-import shutil
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -260,7 +261,7 @@ def test_a_push_that_fails(plug: Plug, tiny_models: Path, tmp_path: Path) -> Non
 
 def test_a_cable_that_is_pulled_while_a_python_runs(plug: Plug) -> None:
     phone = plug(generation=None)
-    script(phone.place("/data/local/tmp/python3"), f'cd / && exec {shutil.which("python")} "$@"')
+    script(phone.place("/data/local/tmp/python3"), f'cd / && exec {shlex.quote(sys.executable)} "$@"')
     uri = f"adb://{phone.serial}/data/local/tmp/python3"
 
     def pulled(device: Device) -> None:

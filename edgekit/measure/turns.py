@@ -18,20 +18,21 @@ class Turns:
         """Inside the block no other thread is in such a block with this ``machine``."""
         mine = threading.Lock()
         mine.acquire()
-        with self._guard:
-            waiting = self._waiting.setdefault(machine, [])
-            waiting.append(mine)
-            first = waiting[0] is mine
+        waiting = self._waiting.setdefault(machine, [])
         try:
+            with self._guard:
+                waiting.append(mine)
+                first = waiting[0] is mine
             if not first:
                 mine.acquire()  # until the one before lets go
             yield
         finally:
             with self._guard:
-                was_first = waiting[0] is mine
-                waiting.remove(mine)
-                if was_first and waiting:
-                    waiting[0].release()
+                if mine in waiting:  # an interrupt may have come before
+                    was_first = waiting[0] is mine
+                    waiting.remove(mine)
+                    if was_first and waiting:
+                        waiting[0].release()
 
 
 def machine_of(host: Mapping[str, Any], name: str) -> str:
