@@ -11,8 +11,10 @@ import numpy.typing as npt
 from edgekit.card import DataRef, ModelCard, TensorSpec
 from edgekit.converters.samples import Samples
 from edgekit.data.base import Dataset, Part, data_ref, draw, item_digest
+from edgekit.data.windows import cut_for
 from edgekit.errors import DataError, InputError
 from edgekit.preprocessing import Preprocessing
+from edgekit.sequences import Sequences
 from edgekit.workers import Progress
 
 SYNTHETIC_ITEMS = 16
@@ -39,10 +41,11 @@ def find_data(
     """The data asked for, else the card's training data; ``None`` when there is none and none is ``required``."""
     from edgekit.data import open_data
 
+    sequences = card.sequences if card is not None else None
     if isinstance(wanted, Dataset):
-        return _not_empty(wanted)
+        return _not_empty(cut_for(wanted, sequences))
     if wanted is not None:
-        return _not_empty(open_data(wanted, part=Part.CALIBRATION, data_dir=data_dir))
+        return _not_empty(cut_for(open_data(wanted, part=Part.CALIBRATION, data_dir=data_dir), sequences))
     training = card.provenance.training if card is not None else None
     if training is None:
         if required:
@@ -52,7 +55,7 @@ def find_data(
             )
         return None
     try:
-        return _not_empty(open_data(training.name, part=Part.CALIBRATION, data_dir=data_dir))
+        return _not_empty(cut_for(open_data(training.name, part=Part.CALIBRATION, data_dir=data_dir), sequences))
     except InputError as error:
         if required:
             raise InputError(
@@ -72,6 +75,7 @@ def write_calibration(
     folder: Path,
     progress: Progress,
     learned: Collection[str] = (),
+    sequences: Sequences | None = None,
 ) -> Calibration:
     """``count`` items of ``data`` (all, when it has fewer) as model inputs in ``folder``; one in memory at a time.
 
@@ -80,7 +84,7 @@ def write_calibration(
     """
     from edgekit.feeding import Feeder
 
-    feeder = Feeder(inputs, preprocessing)
+    feeder = Feeder(inputs, preprocessing, sequences)
     indices = chosen(data, learned, count, seed)
     digests: list[str] = []
 

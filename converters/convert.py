@@ -125,6 +125,7 @@ def _run(
             folder=shop.folder / "samples",
             progress=progress,
             learned=training.items if training is not None else (),
+            sequences=base.sequences,
         )
     else:
         items = calibrating.synthetic_calibration(

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from edgekit.codec import from_jsonable, to_jsonable
 from edgekit.detection import Detection
 from edgekit.errors import CardError
+from edgekit.generation import Generator
 from edgekit.preprocessing import Preprocessing
 from edgekit.recipe import Recipe
+from edgekit.sequences import Sequences
 
 SCHEMA_VERSION = 1
 BACKGROUND = "background"
@@ -126,7 +128,8 @@ class Metric:
 class ModelCard:
     """What a model file says of itself. ``None`` means unknown, never a default.
 
-    ``detection`` is for detectors only.
+    ``detection`` is for detectors only, ``sequences`` for what takes texts or series, ``generator`` for what makes
+    pictures.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -137,6 +140,8 @@ class ModelCard:
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] | None = None
     detection: Detection | None = None
+    sequences: Sequences | None = None
+    generator: Generator | None = None
     provenance: Provenance = field(default_factory=Provenance)
     metrics: tuple[Metric, ...] = ()
 

@@ -14,6 +14,9 @@ from edgekit.codec import from_jsonable
 from edgekit.data.base import Item
 from edgekit.errors import DataError, InputError, suggest
 from edgekit.preprocessing import PRESETS, Layout, Preprocessing, preprocess, preset
+from edgekit.sequences import Sequences
+from edgekit.tasks.series import encode_window
+from edgekit.tasks.texts import encode
 
 Array = npt.NDArray[Any]
 
@@ -27,27 +30,48 @@ MOST_HEADROOM = 16
 class Feeder:
     """Turns items into inputs for a model whose tensors are ``inputs`` (with batch axis).
 
-    uint8 images go through ``preprocessing``; the real numbers that it gives to a quantized input are quantized by the
-    runtime. Arrays of the input's shape and dtype (or real numbers for a quantized input) are fed as they are.
+    uint8 images go through ``preprocessing``, texts and windows of series become arrays as ``sequences`` says; the real
+    numbers that these give to a quantized input are quantized by the runtime. Arrays of the input's shape and dtype (or
+    real numbers for a quantized input) are fed as they are.
     """
 
     inputs: tuple[TensorSpec, ...]
     preprocessing: Preprocessing | None
+    sequences: Sequences | None = None
+
+    @property
+    def how(self) -> tuple[Preprocessing | None, Sequences | None]:
+        """What `prepare` depends on."""
+        return self.preprocessing, self.sequences
 
     def feed(self, item: Item) -> dict[str, Array]:
         """The inputs by name for one ``item``, no batch axis; `DataError` when it does not fit the model."""
         return self.fit(self.prepare(item))
 
     def prepare(self, item: Item) -> Item:
-        """``item`` with its images preprocessed: the same for all models that share the preprocessing."""
+        """``item`` with its images, text or window made ready: the same for all models with the same `how`."""
+        if isinstance(item, str):
+            return self._encoded(item)
+        if self.sequences is not None and self.sequences.series is not None and not isinstance(item, Mapping):
+            return encode_window(item, self.sequences.series)
         if self.preprocessing is None:
             return item
         if isinstance(item, Mapping):
             return {k: preprocess(v, self.preprocessing) if is_image(v) else v for k, v in item.items()}
         return preprocess(item, self.preprocessing) if is_image(item) else item
 
+    def _encoded(self, text: str) -> Array:
+        if self.sequences is None or self.sequences.text is None:
+            raise DataError(
+                "The data holds texts and the model's card does not say how they become its input: take a model that "
+                "was trained on texts by edgekit, or attach a card with a vocabulary."
+            )
+        return encode(text, self.sequences.text)
+
     def fit(self, item: Item) -> dict[str, Array]:
         """The inputs by name for an item that `prepare` gave."""
+        if isinstance(item, str):
+            item = self._encoded(item)
         if isinstance(item, Mapping):
             wanted = [spec.name for spec in self.inputs]
             if set(item) != set(wanted):

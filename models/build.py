@@ -67,7 +67,7 @@ def card_for(
     spec: ModelSpec,
     *,
     arguments: Mapping[str, Value],
-    preprocessing: Preprocessing,
+    preprocessing: Preprocessing | None = None,
     labels: tuple[str, ...] | None = None,
     provenance: Provenance | None = None,
     metrics: tuple[Metric, ...] = (),

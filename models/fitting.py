@@ -142,7 +142,7 @@ def _signature(model: Any, lesson: Lesson) -> tuple[Any, ...]:
     """Inputs, targets and size of a batch for ``model``, as TensorFlow's specs."""
     import tensorflow as tf
 
-    inputs = tf.TensorSpec(model.inputs[0].shape, tf.float32)
+    inputs = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
     return (inputs, *(tf.TensorSpec(*target) for target in lesson.targets(model)), tf.TensorSpec((), tf.float32))
 
 

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.card import Metric
+from edgekit.card import Metric, ModelCard
 from edgekit.detection import Detection
 from edgekit.models.batches import Share
 from edgekit.models.parts import Parts
-from edgekit.models.spec import TrainingPreset
+from edgekit.models.spec import TrainingPreset, Value
 from edgekit.preprocessing import Preprocessing
 from edgekit.workers import Progress
 
@@ -54,8 +54,20 @@ class Lesson(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What decides a lesson beside its data: ``arguments`` are those of the model's builder."""
+
+    preset: TrainingPreset
+    arguments: Mapping[str, Value]
+    preprocessing: Preprocessing | None
+    seed: int
+    share: Share
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What a lesson is made from: the ``parts`` of the data, seen as ``preprocessing`` says."""
+    """What a lesson on images is made from: the ``parts`` of the data, seen as ``preprocessing`` says."""
 
     parts: Parts
     preprocessing: Preprocessing
@@ -84,3 +96,25 @@ class Course:
     test: Callable[[Any], tuple[Metric, ...]]
     learner: Callable[[Any], Any] = itself
     finish: Callable[[Any], Any] = itself
+
+
+class Material(Protocol):
+    """The data of a training, read, and what they decide. One class for each kind of data."""
+
+    @property
+    def arguments(self) -> Mapping[str, Value]:
+        """The builder's arguments that the data decide, such as the number of classes."""
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The names of the classes; none where there are none."""
+
+    @property
+    def keeps_items(self) -> bool:
+        """Whether the card must tell which items were learned from, since the data have no test part of their own."""
+
+    def course(self, terms: Terms) -> Course:
+        """What is learned and tested."""
+
+    def completed(self, card: ModelCard) -> ModelCard:
+        """``card`` with what the data say of inputs and outputs."""

@@ -83,15 +83,22 @@ def build_entry(artifact: Artifact) -> Json:
 def build_rows(entry: Json) -> list[list[str]]:
     """Rows (what, value) of a `build_entry`."""
     card = entry["card"]
-    labels = card["labels"]
+    labels, classes = card["labels"], card["task"] in ("classification", "detection")
     return [
         ["architecture", card["provenance"]["architecture"]],
         ["arguments", ", ".join(f"{k} {v}" for k, v in card["provenance"]["arguments"].items())],
-        ["preprocessing", describe(from_jsonable(Preprocessing, card["preprocessing"]))],
-        ["labels", f"{len(labels)}" if labels else "unknown; give them with --labels"],
+        *_input_rows(card),
+        *([["labels", f"{len(labels)}" if labels else "unknown; give them with --labels"]] if classes else []),
         *(["note", note] for note in card["provenance"]["notes"]),
         ["bytes", f"{entry['model_bytes']:,}"],
     ]
+
+
+def _input_rows(card: Json) -> list[list[str]]:
+    """What becomes the input, as far as the card says."""
+    if card["preprocessing"] is not None:
+        return [["preprocessing", describe(from_jsonable(Preprocessing, card["preprocessing"]))]]
+    return [["inputs", ", ".join(f"{i['name']} {i['shape']} {i['dtype']}" for i in card["inputs"])]]
 
 
 def train_entry(model: Path) -> Json:

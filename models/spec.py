@@ -132,9 +132,10 @@ class Published:
 class ModelSpec:
     """One architecture: ``builder`` is "module:function", called with every one of ``arguments`` by keyword.
 
-    The model takes (batch, size, size, channels) float32 and gives "logits", (batch, classes) float32, without softmax,
-    or for a detector the outputs that ``anchors``, "module:function", tells of its arguments. One whose regions are
-    proposed is two networks side by side, of which the second takes "pooled" and gives "scores" and "offsets".
+    A model of images takes (batch, size, size, channels) float32 and gives "logits", (batch, classes) float32, without
+    softmax, or for a detector the outputs that ``anchors``, "module:function", tells of its arguments. One whose
+    regions are proposed is two networks side by side, of which the second takes "pooled" and gives "scores" and
+    "offsets". Others have neither ``channels`` nor ``preprocess`` nor ``resize``; their builders say what they take.
     An argument "channels" overrides ``channels``. ``inner`` is a pattern of the names of layers inside blocks, whose
     outputs need not be in memory as a whole. ``backbone`` is the entry whose weights a detector can start from, and
     ``head`` a pattern of the layers that start anew for other classes.
@@ -144,10 +145,10 @@ class ModelSpec:
     title: str
     task: str
     builder: str
-    channels: int
+    channels: int = 0
     arguments: tuple[Argument, ...]
-    preprocess: str
-    resize: Resize
+    preprocess: str | None = None
+    resize: Resize | None = None
     presets: Mapping[str, TrainingPreset]
     source: str
     published: Published
@@ -184,19 +185,23 @@ class ModelSpec:
         affine: str | None = None,
         like: Preprocessing | None = None,
         resize: Resize | None = None,
-    ) -> Preprocessing:
+    ) -> Preprocessing | None:
         """What turns an image into the input of the model that ``arguments`` give; the defaults are the source's.
+
+        None for a model that takes no images.
 
         Values become what the preset ``affine`` makes of them, or what they become in ``like``, whose resize rule is
         taken too, but not by detectors, which look at whole images; ``resize`` wins over both.
         """
+        if self.preprocess is None:
+            return None
         known = {"channels": self.channels, **self.resolved(arguments)}
         side, channels = int(known["size"]), int(known["channels"])
         spec = preset(affine or self.preprocess, size_hw=(side, side), channels=channels)
         if like is not None:
             spec = replace(spec, scale=like.scale, offset=like.offset)
         rule = resize or (like.resize if like is not None and not self.anchors else self.resize)
-        if rule is Resize.CROP:
+        if rule is None or rule is Resize.CROP:
             return spec
         colour = Colour.GRAY if channels == 1 else Colour.RGB
         return Preprocessing(size_hw=(side, side), resize=rule, colour=colour, scale=spec.scale, offset=spec.offset)

@@ -15,22 +15,20 @@ from edgekit.files import refuse_existing
 from edgekit.limits import TRAINING_BYTES, require_address_space
 from edgekit.models.build import build, build_with_weights, card_for, save
 from edgekit.models.checkpoint import Checkpoint, EpochRecord, assign, values
-from edgekit.models.classification_lesson import classification_course
 from edgekit.models.cluster import Together, read_cluster, start, working_together
-from edgekit.models.detection_lesson import detection_course
 from edgekit.models.fitting import EpochReport, fit
-from edgekit.models.lesson import Course, Setting
-from edgekit.models.parts import Parts, read_parts
+from edgekit.models.image_material import image_material
+from edgekit.models.lesson import Material, Terms
 from edgekit.models.run_folder import CHECKPOINT, MODEL, RunSettings, open_run, refuse_other_run, write_history
 from edgekit.models.spec import DEFAULT_PRESET, TRANSFER_PRESET, ModelSpec, TrainingPreset, Value
 from edgekit.models.weights import ImportedWeights
 from edgekit.workers import Progress, silent
 
-COURSES: Mapping[str, Callable[[Setting], Course]] = {
-    "classification": classification_course,
-    "detection": detection_course,
+MATERIALS: Mapping[str, Callable[[ModelSpec, str, Path | None], Material]] = {
+    "classification": image_material,
+    "detection": image_material,
 }
-"""For each task of the zoo what is learned and tested."""
+"""For each task of the zoo how the data set of a name, maybe in a folder, is read."""
 
 
 class TrainingInterruptedError(EdgekitError):
@@ -112,10 +110,10 @@ def train(
             f"A batch of {preset.batch_size} images is too small for {len(cluster.workers)} workers; give --batch-size "
             f"{2 * len(cluster.workers)} or more."
         )
-    parts = read_parts(str(preset.data), request.data_dir)
+    material = MATERIALS[spec.task](spec, str(preset.data), request.data_dir)
     together = start(cluster)
     with together.scope():
-        model, arguments, imported = _first_model(request, preset, parts)
+        model, arguments, imported = _first_model(request, preset, material)
     preprocessing = spec.preprocessing(
         arguments,
         affine=imported.preprocess if imported else None,
@@ -133,12 +131,11 @@ def train(
     )
     if cluster.chief and not force:
         refuse_other_run(run_dir, settings)
-    course = COURSES[spec.task](
-        Setting(
-            parts=parts,
-            preprocessing=preprocessing,
+    course = material.course(
+        Terms(
             preset=preset,
-            detection=spec.detection(arguments),
+            arguments=arguments,
+            preprocessing=preprocessing,
             seed=request.seed,
             share=cluster.share,
             progress=progress,
@@ -146,7 +143,7 @@ def train(
     )
     # The name is the one by which a conversion can open the data again. Data without a test part of its own may be
     # evaluated whole, so the card must tell which items were learned from.
-    trained_on = data_ref(str(preset.data), course.learned, seed=request.seed, keep_items=parts.test is None)
+    trained_on = data_ref(str(preset.data), course.learned, seed=request.seed, keep_items=material.keeps_items)
     settings = replace(settings, data_digest=trained_on.digest)
     with _own_folder(run_dir) if cluster.chief else contextlib.nullcontext():
         if cluster.chief and open_run(run_dir, settings, force=force):
@@ -178,12 +175,12 @@ def train(
             spec,
             arguments=arguments,
             preprocessing=preprocessing,
-            labels=parts.train.class_names,
+            labels=material.labels,
             provenance=_provenance(imported, state, trained_on, settings),
             metrics=course.test(trained),
         )
         write_history(run_dir, state)
-        save(trained, card, run_dir / MODEL, force=True)
+        save(trained, material.completed(card), run_dir / MODEL, force=True)
         (run_dir / CHECKPOINT).unlink()
     return run_dir / MODEL
 
@@ -223,19 +220,24 @@ def _own_folder(run_dir: Path) -> Iterator[None]:
 
 
 def _first_model(
-    request: TrainRequest, preset: TrainingPreset, parts: Parts
+    request: TrainRequest, preset: TrainingPreset, material: Material
 ) -> tuple[Any, dict[str, Value], ImportedWeights | None]:
     """The model before its first step, its builder's arguments, and the weights that were taken over."""
     spec, chosen = request.spec, request.arguments
     if request.weights is None:
-        arguments = spec.resolved({**preset.arguments, **chosen, "classes": parts.classes})
+        arguments = spec.resolved({**preset.arguments, **chosen, **material.arguments})
         return build(spec, seed=request.seed, **arguments), arguments, None
+    if "classes" not in material.arguments:
+        raise InputError(
+            f"{spec.name} cannot start from weights, which were learned with tokens or scales of their own; leave out "
+            "--weights."
+        )
     model, imported, arguments = build_with_weights(
         spec,
         request.weights,
         seed=request.seed,
-        classes=parts.classes,
-        labels=parts.train.class_names,
+        classes=int(material.arguments["classes"]),
+        labels=material.labels,
         defaults=preset.arguments,
         arguments=chosen,
     )

@@ -167,7 +167,7 @@ def golden_feeds(opened: Opened, items: Items, *, samples: int, seed: int) -> tu
     if items.synthetic and not (opened.takes_images and items.images):
         made_up = sample_feeds(opened.card, samples=samples, seed=seed)
         return [_as_taken(feed, opened.runtime.inputs) for feed in made_up], None
-    feeder = Feeder(opened.runtime.inputs, opened.preprocessing)
+    feeder = Feeder(opened.runtime.inputs, opened.preprocessing, opened.card.sequences)
     feeds = [{name: values[None] for name, values in feeder.feed(item).items()} for item in items.items]
     taken = [_as_taken(feed, opened.runtime.inputs) for feed in feeds]
     if opened.preprocessing is None or not opened.takes_images or not items.images:

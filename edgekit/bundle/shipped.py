@@ -16,6 +16,8 @@ SHARED = (
     "edgekit.preprocessing",
     "edgekit.detection",
     "edgekit.regions",
+    "edgekit.sequences",
+    "edgekit.generation",
     "edgekit.data.images",
     "edgekit.data.npy",
     "edgekit.runtimes.base",

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from edgekit.card import DataRef
 
 Array = npt.NDArray[Any]
-Item = Array | Mapping[str, Array]
-"""A decoded image (height, width, channels) uint8 RGB or gray; an array fed as it is; or arrays by input name."""
+Item = Array | Mapping[str, Array] | str
+"""A decoded image (height, width, channels) uint8 RGB or gray; an array fed as it is; arrays by input name; a text."""
 
 
 class Part(StrEnum):
@@ -54,6 +54,8 @@ class Dataset:
     """Decoded items with class ids ``labels`` (count,) int64 or ``boxes``, and ``class_names[id]``, where known.
 
     ``origins`` are the digests of the images that the items were cut out of, where they are none themselves.
+    ``answers`` are texts that the items, texts too, are to be answered with. ``whole`` is the one text, or the series
+    (rows, columns) float64, that the items are windows of (see `edgekit.data.windows`); ``columns`` names a series'.
     """
 
     name: str
@@ -62,6 +64,9 @@ class Dataset:
     boxes: Sequence[Boxes] | None = None
     class_names: tuple[str, ...] | None = None
     origins: tuple[str, ...] = ()
+    answers: tuple[str, ...] | None = None
+    whole: str | Array | None = None
+    columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -73,8 +78,9 @@ class Dataset:
         """The items at ``indices``, in that order, still decoded only on use."""
         labels = None if self.labels is None else self.labels[np.asarray(indices, np.int64)]
         boxes = None if self.boxes is None else tuple(self.boxes[i] for i in indices)
+        answers = None if self.answers is None else tuple(self.answers[i] for i in indices)
         items = _Chosen(self.items, tuple(int(i) for i in indices))
-        return replace(self, items=items, labels=labels, boxes=boxes)
+        return replace(self, items=items, labels=labels, boxes=boxes, answers=answers, whole=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,8 @@ def draw(count: int, samples: int, seed: int) -> tuple[int, ...]:
 
 def item_digest(item: Item) -> str:
     """Eight hexadecimal digits that recognise a decoded item, whatever file it came from."""
+    if isinstance(item, str):
+        return hashlib.sha256(item.encode()).hexdigest()[:8]
     digest = hashlib.sha256()
     for name, array in sorted(item.items()) if isinstance(item, Mapping) else [("", item)]:
         digest.update(f"{name}{array.dtype}{array.shape}".encode())

@@ -79,7 +79,7 @@ def _opened(
     given: Path, artifact: Artifact, spec: Preprocessing | None, engine: str | None, threads: int, where: Device
 ) -> Subject:
     runtime = where.open(artifact, threads=threads, engine=engine)
-    feeder = Feeder(runtime.inputs, spec)
+    feeder = Feeder(runtime.inputs, spec, artifact.card.sequences)
     return Subject(given=given, artifact=artifact, runtime=runtime, feeder=feeder, device=where.uri)
 
 
@@ -93,10 +93,10 @@ def run_subjects(subjects: Sequence[Subject], items: Iterable[Item]) -> Iterator
     """Chunk by chunk, the outputs ``[subject][item]`` by name, without a batch axis, quantized ones as real numbers."""
     remaining = iter(items)
     while chunk := list(islice(remaining, _CHUNK)):
-        prepared: dict[Preprocessing | None, list[Item]] = {}
+        prepared: dict[object, list[Item]] = {}
         outputs = []
         for subject in subjects:
-            how = subject.feeder.preprocessing
+            how = subject.feeder.how
             if how not in prepared:
                 prepared[how] = [subject.feeder.prepare(item) for item in chunk]
             feeds = [subject.feeder.fit(item) for item in prepared[how]]
