@@ -56,6 +56,18 @@ class Nms(StrEnum):
     GRAPH = "graph"
 
 
+class Rnn(StrEnum):
+    """How the recurrent layers of a model become operators.
+
+    ``auto`` leaves the choice to the conversion, which reports it: by format, layer and precision.
+    """
+
+    AUTO = "auto"
+    FUSED = "fused"  # one operator for a layer and all its time steps
+    UNROLLED = "unrolled"  # every time step written out
+    STEP = "step"  # a model of one time step, whose states are inputs and outputs
+
+
 NEEDS_CALIBRATION = frozenset({Precision.INT8, Precision.INT16X8})
 
 
@@ -66,7 +78,7 @@ class Recipe:
     ``keep_float`` and ``exclude`` hold regular expressions on names of layers: those that stay in float, and those
     whose weights ``steps`` leave as they are. ``interface`` matters to the integer precisions only, ``steps`` to int8
     only. ``portable`` asks for int8 files that give the same bits on every CPU: it changes ONNX files, and TFLite
-    files do so without. ``nms`` matters to detectors only. ``calibration_samples`` items are drawn with ``seed`` from
+    files do so without. ``nms`` matters to detectors only, ``rnn`` to recurrent networks. ``calibration_samples`` items are drawn with ``seed`` from
     the calibration data.
     """
 
@@ -77,6 +89,7 @@ class Recipe:
     batch: Batch = Batch.STATIC
     portable: bool = False
     nms: Nms = Nms.DEVICE
+    rnn: Rnn = Rnn.AUTO
     keep_float: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     calibration_samples: int = 200

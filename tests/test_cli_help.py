@@ -20,7 +20,7 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("train",): ("--all", "--task", "--preset", "--data", "--data-dir", "--epochs", "--seed", "--weights", "-o"),
     ("convert",): (
         *("--int8", "-p", "-f", "--calibration", "--samples", "--preprocess", "--labels", "--data-dir", "--seed"),
-        *("-o", "--force", "--json", "--portable", "--nms"),
+        *("-o", "--force", "--json", "--portable", "--nms", "--rnn"),
     ),
     ("inspect",): EVERYWHERE,
     ("card",): (),

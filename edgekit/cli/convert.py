@@ -10,7 +10,7 @@ from edgekit.artifact import Format
 from edgekit.cli import common
 from edgekit.cli.tables import print_table
 from edgekit.errors import InputError
-from edgekit.recipe import AccuracyStep, Batch, Granularity, InterfaceType, Nms, Precision, Recipe, parse_precision
+from edgekit.recipe import AccuracyStep, Batch, Granularity, InterfaceType, Nms, Precision, Recipe, Rnn, parse_precision
 from edgekit.results import envelope
 
 _WITH_MANIFEST = {"source", "output_dir", "force", "json_file"}
@@ -36,6 +36,8 @@ _WITH_MANIFEST = {"source", "output_dir", "force", "json_file"}
               help="One item at a time, or any number.")  # fmt: skip
 @click.option("--nms", type=click.Choice([n.value for n in Nms]), default="device", show_default=True,
               help="Where the boxes of a detector with anchors are decoded and chosen.")  # fmt: skip
+@click.option("--rnn", type=click.Choice([r.value for r in Rnn]), default="auto", show_default=True,
+              help="What recurrent layers become; step is a model of one time step.")  # fmt: skip
 @click.option("--keep-float", multiple=True, metavar="REGEX", help="Layers that stay in float.")
 @click.option("--exclude", multiple=True, metavar="REGEX", help="Layers whose weights the accuracy steps leave alone.")
 @click.option("-o", "output_dir", type=common.EXISTING, metavar="DIR", help="[default: beside the source]")
@@ -98,6 +100,7 @@ def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
             batch=Batch(options["batch"]),
             portable=options["portable"] and precision is Precision.INT8,
             nms=Nms(options["nms"]),
+            rnn=Rnn(options["rnn"]),
             keep_float=options["keep_float"],
             exclude=options["exclude"],
             calibration_samples=options["samples"],
