@@ -8,7 +8,7 @@ from edgekit.converters.plan import matching
 from edgekit.converters.report import FloatOp
 from edgekit.errors import ConversionError
 from edgekit.formats.graph import Graph, Node, TensorInfo
-from edgekit.recipe import NEEDS_CALIBRATION, Precision, Recipe
+from edgekit.recipe import NEEDS_CALIBRATION, Precision, Recipe, Rnn
 
 Layers = Mapping[str, tuple[str, ...]]
 """Names of the layers that a tensor stands for."""
@@ -41,6 +41,27 @@ def refuse_loops(graph: Graph, recipe: Recipe) -> None:
         raise ConversionError(
             f"{recipe.code} has no integer form of the operator {found[0]}, a recurrent layer; "
             "the nearest recipe that works is dynamic."
+        )
+
+
+def refuse_onnx_loops(graph: Graph, recipe: Recipe) -> None:
+    """`ConversionError` when integers are asked of loops, whose weights ONNX Runtime's quantizer leaves or breaks."""
+    inner = any(n.subgraph and n.op in _WEIGHTED for n in graph.nodes)
+    loop = next((n.op for n in graph.nodes if n.op in ("Loop", "Scan")), None)
+    if recipe.precision in (Precision.DYNAMIC, Precision.INT8) and inner and loop is not None:
+        raise ConversionError(
+            f"{recipe.code} has no form of the operator {loop}, a recurrent layer step by step; start from the .keras "
+            "file, whose LSTM, GRU and SimpleRNN layers become single operators, or take the recipe fp16."
+        )
+
+
+def refuse_unrolled(graph: Graph, recipe: Recipe) -> None:
+    """`ConversionError` when time steps are to be written out where one operator has them all."""
+    found = sorted({n.op for n in graph.nodes} & _RECURRENT)
+    if recipe.rnn is Rnn.UNROLLED and found:
+        raise ConversionError(
+            f"--rnn unrolled is for TFLite files, and an ONNX file has the operator {found[0]} for all time steps; "
+            "leave the option out, or take -f tflite."
         )
 
 

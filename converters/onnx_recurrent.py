@@ -55,6 +55,8 @@ def _to_integers(model: Any, node: Any, kernels: list[tuple[str, NDArray[Any]]],
         ]
     node.op_type, node.domain = "DynamicQuantizeLSTM", _DOMAIN
     node.input[:] = inputs
+    for attribute in [a for a in node.attribute if a.name == "layout"]:  # time first is all that it knows
+        node.attribute.remove(attribute)
     if all(entry.domain != _DOMAIN for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
 

@@ -84,20 +84,25 @@ def _inner_loop(
     import tensorflow as tf
 
     del training  # exported files infer
-    _require_plain(layer)
-    if type(layer.cell).__name__ not in OPERATORS:
+    stacked = hasattr(layer.cell, "cells")
+    cells = list(layer.cell.cells) if stacked else [layer.cell]
+    if any(type(cell).__name__ not in OPERATORS for cell in cells):
         return None
     backwards = bool(layer.go_backwards)
-    made = operator([_read(layer)], layer.name, backwards=backwards)
-    states = [tf.expand_dims(state, 0) for state in _as_list(initial_state)]
-    every, *finals = _run(tracing, made, sequences, states, mask, zero=layer.zero_output_for_mask)
-    outputs = tf.squeeze(every, 1)
-    outputs = _turned(outputs) if backwards else outputs
-    states = [tf.squeeze(final, 0) for final in finals]
-    last = states[0]
+    values, finals = sequences, []
+    for cell, given in zip(cells, initial_state if stacked else [initial_state], strict=True):
+        made = operator([_read(cell, layer.name)], layer.name, backwards=backwards)
+        states = [tf.expand_dims(state, 0) for state in _as_list(given)]
+        every, *final = _run(tracing, made, values, states, mask, zero=layer.zero_output_for_mask)
+        outputs = tf.squeeze(every, 1)
+        values = tf.transpose(outputs, (1, 0, 2))
+        finals.append([tf.squeeze(state, 0) for state in final])
+    last = finals[-1][0]
     if mask is not None and layer.zero_output_for_mask:
         last = tf.where(mask[:, 0 if backwards else -1, None], last, tf.zeros_like(last))
-    return last, tf.transpose(outputs, (1, 0, 2)), states
+    if backwards:
+        values = tf.transpose(_turned(outputs), (1, 0, 2))
+    return last, values, finals if stacked else finals[0]
 
 
 def _bidirectional(
@@ -113,11 +118,9 @@ def _bidirectional(
 
     del training
     pair = (layer.forward_layer, layer.backward_layer)
-    for one in pair:
-        _require_plain(one)
     if any(type(getattr(one, "cell", None)).__name__ not in OPERATORS for one in pair) or pair[0].go_backwards:
         return None
-    cells = [_read(one) for one in pair]
+    cells = [_read(one.cell, one.name) for one in pair]
     if not same_operator(*cells) or pair[0].zero_output_for_mask != pair[1].zero_output_for_mask:
         return None
     made = operator(cells, layer.name)
@@ -228,19 +231,11 @@ def drop_unread(model: Any) -> None:
             node.output[:] = outputs
 
 
-def _read(layer: Any) -> Cell:
+def _read(cell: Any, layer: str) -> Cell:
     import tensorflow as tf
 
     with tf.init_scope():  # values, not the graph's variables
-        return read_cell(layer.cell, layer.name)
-
-
-def _require_plain(layer: Any) -> None:
-    if getattr(layer, "stateful", False):
-        raise ConversionError(
-            f"the recurrent layer {layer.name} is stateful, and keeps its state outside the graph; build it with "
-            "stateful=False, and the state as an input and an output."
-        )
+        return read_cell(cell, layer)
 
 
 def _directions(made: Operator) -> tuple[str, ...]:

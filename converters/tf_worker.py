@@ -58,8 +58,11 @@ class Loaded:
         return function
 
     def require_certain(self, function: Any) -> None:
-        """`InputError` where the concrete ``function`` draws random numbers."""
-        drawn = sorted({op.type for op in function.graph.get_operations() if _RANDOM.search(op.type)})
+        """`InputError` where an output of the concrete ``function`` depends on random numbers.
+
+        Recurrent layers with dropout draw some that only training looks at.
+        """
+        drawn = sorted({op.type for op in _needed(function.graph.outputs) if _RANDOM.search(op.type)})
         if drawn:
             raise InputError(
                 f"{self.path} draws random numbers ({drawn[0]}), which a converted file would freeze to constants; "
@@ -77,6 +80,17 @@ class Loaded:
         import tensorflow as tf
 
         return [tf.TensorSpec((batch, *spec.shape[1:]), spec.dtype, name=spec.name) for spec in self.inputs]
+
+
+def _needed(outputs: Sequence[Any]) -> set[Any]:
+    """The operators that ``outputs`` are computed by."""
+    found, waiting = set(), [tensor.op for tensor in outputs]
+    while waiting:
+        op = waiting.pop()
+        if op not in found:
+            found.add(op)
+            waiting.extend(tensor.op for tensor in op.inputs)
+    return found
 
 
 _state: dict[str, Loaded] = {}
@@ -245,6 +259,7 @@ def _load_keras(path: Path) -> Loaded:
         raise ArtifactError(f"Keras cannot load {path}: {_first_line(error)}") from None
     if not getattr(model, "inputs", None):
         raise ArtifactError(f"{path} was saved before its input shapes were known: call the model once, then save it.")
+    _refuse_stateful(path, model)
     names = _unique([_input_name(t.name, i, len(model.inputs)) for i, t in enumerate(model.inputs)], taken=())
     specs = [tf.TensorSpec(t.shape, t.dtype, name=n) for t, n in zip(model.inputs, names, strict=True)]
     _refuse_unfit_inputs(path, specs)
@@ -292,6 +307,18 @@ def _load_saved_model(path: Path) -> Loaded:
     loaded = Loaded(path, specs, call, list(saved.variables) if hasattr(saved, "variables") else [], loops=loops)
     loaded.variables.append(saved)  # signatures live as long as the object they came from
     return loaded
+
+
+def _refuse_stateful(path: Path, model: Any) -> None:
+    import keras
+
+    recurrent = (keras.layers.RNN, keras.layers.Bidirectional)
+    for layer in model._flatten_layers():  # those of models inside too
+        if isinstance(layer, recurrent) and layer.stateful:
+            raise InputError(
+                f"{path} has the stateful layer {layer.name}, which answers by what it was asked before: build it with "
+                "stateful=False, and its state as an input and an output."
+            )
 
 
 def _keras_config(path: Path) -> str | None:

@@ -57,6 +57,13 @@ def states() -> keras.Model:
     return keras.Model(x, dict(zip(("there", "back", "h1", "c1", "h2", "c2"), outputs, strict=True)))
 
 
+def shared() -> keras.Model:
+    """One layer on two inputs."""
+    a, b = keras.Input((STEPS, FEATURES), name="a"), keras.Input((STEPS, FEATURES), name="b")
+    layer = layers.GRU(UNITS, name="used_twice")
+    return keras.Model([a, b], layers.Subtract(name="y")([layer(a), layer(b)]))
+
+
 def nested() -> keras.Model:
     """A model with a recurrent layer as a layer of another one."""
     inner = keras.Sequential([layers.Input((STEPS, FEATURES)), layers.GRU(UNITS, name="deep")], name="inner")
@@ -96,6 +103,18 @@ def every() -> dict[str, keras.Model]:
     made["wide"] = of_series(layers.LSTM(64, name="wide"))
     made["unrolled"] = of_series(layers.LSTM(UNITS, unroll=True, name="last"))
     made["generic"] = of_series(layers.RNN(layers.GRUCell(UNITS), name="last"))
+    cells = [layers.LSTMCell(UNITS), layers.GRUCell(4)]
+    made["cells"] = of_series(layers.RNN(cells, return_sequences=True, go_backwards=True, name="cells"))
+    made["cells_masked"] = of_words(layers.RNN(list(cells), name="cells"), masked=True)
+    made["zeroed"] = of_words(layers.LSTM(UNITS, zero_output_for_mask=True, name="last"), masked=True)
+    made["dropout"] = of_series(layers.LSTM(UNITS, dropout=0.2, recurrent_dropout=0.2, name="last"))
+    made["inside_time"] = keras.Sequential(
+        [layers.Input((2, STEPS, FEATURES), name="x"), layers.TimeDistributed(layers.LSTM(UNITS)), layers.Dense(2)]
+    )
+    made["convolutions"] = keras.Sequential(
+        [layers.Input((3, 5, 5, 2), name="x"), layers.ConvLSTM2D(4, 3), layers.Flatten(), layers.Dense(2, name="y")]
+    )
+    made["shared"] = shared()
     made["no_bias"] = of_series(layers.GRU(UNITS, use_bias=False, name="last"))
     for name in ("relu", "linear", "hard_sigmoid", "elu", "leaky_relu", "softsign", "softplus"):
         made[f"activation_{name}"] = of_series(
@@ -134,6 +153,8 @@ def main() -> None:
         model.set_weights([random.normal(0, 0.5, weight.shape) for weight in model.get_weights()])
         model.save(folder / f"{name}.keras")
         np.savez(folder / f"{name}.npz", **data_of(model, random))
+    of_series(layers.GRU(UNITS)).export(folder / "saved", verbose=False)
+    np.savez(folder / "saved.npz", x=random.normal(0, 1, (24, STEPS, FEATURES)).astype(np.float32))
 
 
 if __name__ == "__main__":
