@@ -257,17 +257,17 @@ REFUSED = {
         "softplus: train it with one of these.",
     ),
     "stateful": (
-        "stateful", {}, "stateful.keras has the stateful layer kept, which answers by what it was asked before: build it "
-        "with stateful=False, and its state as an input and an output.",
+        "stateful", {}, "stateful.keras has the stateful layer kept, which answers by what it was asked before: build "
+        "it with stateful=False, and its state as an input and an output.",
     ),
     "unrolled": (
-        "lstm", {"rnn": Rnn.UNROLLED}, "The step 'prepare lstm.dynamic.onnx' failed: --rnn unrolled is for TFLite files, "
-        "and an ONNX file has the operator LSTM for all time steps; leave the option out, or take -f tflite.",
+        "lstm", {"rnn": Rnn.UNROLLED}, "The step 'prepare lstm.dynamic.onnx' failed: --rnn unrolled is for TFLite "
+        "files, and an ONNX file has the operator LSTM for all time steps; leave the option out, or take -f tflite.",
     ),
     "loop": (
-        "saved", {}, "The step 'prepare saved.dynamic.onnx' failed: dynamic has no form of the operator Loop, a recurrent "
-        "layer step by step; start from the .keras file, whose LSTM, GRU and SimpleRNN layers become single operators, "
-        "or take the recipe fp16.",
+        "saved", {}, "The step 'prepare saved.dynamic.onnx' failed: dynamic has no form of the operator Loop, a "
+        "recurrent layer step by step; start from the .keras file, whose LSTM, GRU and SimpleRNN layers become single "
+        "operators, or take the recipe fp16.",
     ),
     "portable": (
         "lstm", {"portable": True}, "lstm.int8.onnx cannot have the same bits on every CPU: DynamicQuantizeLSTM 'last' "
