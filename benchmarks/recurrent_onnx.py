@@ -2,8 +2,8 @@
 
     python benchmarks/recurrent_onnx.py
 
-Each network is one layer over a sequence and a dense layer, with random weights. Files of every recipe, and the loop for
-one item, take turns in a shuffled order in ONNX Runtime on one thread. Times are those of the thread on
+Each network is one layer over a sequence and a dense layer, with random weights. Files of every recipe, and the loop
+for one item, take turns in a shuffled order in ONNX Runtime on one thread. Times are those of the thread on
 the CPU. It exits with 1 where an operator in fp32 is not faster than the loop, by the median.
 """
 

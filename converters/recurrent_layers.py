@@ -150,8 +150,8 @@ def _bidirectional(
         output = tf.cast(output, layer.compute_dtype)
     if not layer.return_state:
         return output
-    states = tuple(tf.cast(final[side], layer.compute_dtype) for side in (0, 1) for final in finals)
-    return (*output, *states) if layer.merge_mode is None else (output, *states)
+    ends = (tf.cast(final[side], layer.compute_dtype) for side in (0, 1) for final in finals)
+    return (*output, *ends) if layer.merge_mode is None else (output, *ends)
 
 
 def _run(

@@ -103,9 +103,10 @@ def every() -> dict[str, keras.Model]:
     made["wide"] = of_series(layers.LSTM(64, name="wide"))
     made["unrolled"] = of_series(layers.LSTM(UNITS, unroll=True, name="last"))
     made["generic"] = of_series(layers.RNN(layers.GRUCell(UNITS), name="last"))
-    cells = [layers.LSTMCell(UNITS), layers.GRUCell(4)]
-    made["cells"] = of_series(layers.RNN(cells, return_sequences=True, go_backwards=True, name="cells"))
-    made["cells_masked"] = of_words(layers.RNN(list(cells), name="cells"), masked=True)
+    made["cells"] = of_series(
+        layers.RNN([layers.LSTMCell(UNITS), layers.GRUCell(4)], return_sequences=True, go_backwards=True, name="cells")
+    )
+    made["cells_masked"] = of_words(layers.RNN([layers.LSTMCell(UNITS), layers.GRUCell(4)], name="cells"), masked=True)
     made["zeroed"] = of_words(layers.LSTM(UNITS, zero_output_for_mask=True, name="last"), masked=True)
     made["dropout"] = of_series(layers.LSTM(UNITS, dropout=0.2, recurrent_dropout=0.2, name="last"))
     made["inside_time"] = keras.Sequential(
