@@ -8,7 +8,7 @@ from edgekit.converters.plan import matching
 from edgekit.converters.report import FloatOp
 from edgekit.errors import ConversionError
 from edgekit.formats.graph import Graph, Node, TensorInfo
-from edgekit.recipe import NEEDS_CALIBRATION, Precision, Recipe
+from edgekit.recipe import NEEDS_CALIBRATION, Precision, Recipe, Rnn
 
 Layers = Mapping[str, tuple[str, ...]]
 """Names of the layers that a tensor stands for."""
@@ -19,6 +19,8 @@ _CONVERSIONS = frozenset(
 )
 _FUSED = frozenset({"Relu", "Clip"})
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "LSTM", "GRU", "RNN"})
+_RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
+_BY_RUN = "DynamicQuantizeLSTM"
 _LOOPS = frozenset({"WHILE", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM"})
 
 
@@ -42,6 +44,27 @@ def refuse_loops(graph: Graph, recipe: Recipe) -> None:
         )
 
 
+def refuse_onnx_loops(graph: Graph, recipe: Recipe) -> None:
+    """`ConversionError` when integers are asked of loops, whose weights ONNX Runtime's quantizer leaves or breaks."""
+    inner = any(n.subgraph and n.op in _WEIGHTED for n in graph.nodes)
+    loop = next((n.op for n in graph.nodes if n.op in ("Loop", "Scan")), None)
+    if recipe.precision in (Precision.DYNAMIC, Precision.INT8) and inner and loop is not None:
+        raise ConversionError(
+            f"{recipe.code} has no form of the operator {loop}, a recurrent layer step by step; start from the .keras "
+            "file, whose LSTM, GRU and SimpleRNN layers become single operators, or take the recipe fp16."
+        )
+
+
+def refuse_unrolled(graph: Graph, recipe: Recipe) -> None:
+    """`ConversionError` when time steps are to be written out where one operator has them all."""
+    found = sorted({n.op for n in graph.nodes} & _RECURRENT)
+    if recipe.rnn is Rnn.UNROLLED and found:
+        raise ConversionError(
+            f"--rnn unrolled is for TFLite files, and an ONNX file has the operator {found[0]} for all time steps; "
+            "leave the option out, or take -f tflite."
+        )
+
+
 def kept_nodes(graph: Graph, layers: Layers, patterns: Sequence[str]) -> tuple[Node, ...]:
     """The operators that belong to a layer whose name matches one of ``patterns``."""
     return tuple(node for node in graph.nodes if matching(patterns, _names(graph, layers, node)))
@@ -53,12 +76,15 @@ def float_ops(graph: Graph, layers: Layers, recipe: Recipe, fmt: Format, engine:
         case Precision.FP32 | Precision.FP16:
             return ()
         case Precision.DYNAMIC:
-            found = [(n, f"{engine} has no dynamic form of it") for n in graph.nodes if _float_weights(graph, n)]
+            none = f"{engine} has no dynamic form of it"
+            found = [(n, none) for n in graph.nodes if _float_weights(graph, n)]
+            found += [(n, "its weights are int8 in the file only") for n in graph.nodes if _widened(graph, n)]
         case _ if fmt is Format.TFLITE:
             found = [(n, f"{engine} has no integer form of it") for n in graph.nodes if _float_tflite(graph, n)]
         case _:
             none = f"{engine} has no integer form of it"
             found = [(n, none if n.op in _WEIGHTED else "its input is float") for n in _float_onnx(graph)]
+            found += [(n, "its products are int8, its states float") for n in graph.nodes if n.op == _BY_RUN]
     return tuple(
         FloatOp(
             name=_title(node),
@@ -101,7 +127,7 @@ def _float_onnx(graph: Graph) -> list[Node]:
     producer = {output: node for node in graph.nodes for output in node.outputs}
     found = []
     for node in graph.nodes:
-        if node.op in _CONVERSIONS or node.name.endswith(KEEPER):
+        if node.op in _CONVERSIONS | {_BY_RUN} or node.name.endswith(KEEPER):
             continue
         known = {t: graph.tensors[t] for t in node.inputs if t in graph.tensors}
         live = [t for t in node.inputs if t in known and not known[t].constant and known[t].dtype == "float32"]
@@ -116,7 +142,15 @@ def _float_onnx(graph: Graph) -> list[Node]:
 
 
 def _weights(graph: Graph, node: Node) -> list[TensorInfo]:
-    return [t for t in _described(graph, node.inputs) if t.constant and len(t.shape or ()) >= 2]
+    inputs = node.inputs[:3] if node.op in _RECURRENT | {_BY_RUN} else node.inputs  # a bias has two axes there
+    return [t for t in _described(graph, inputs) if t.constant and len(t.shape or ()) >= 2]
+
+
+def _widened(graph: Graph, node: Node) -> bool:
+    """Whether a recurrent operator reads weights that a DequantizeLinear makes float."""
+    if node.op not in _RECURRENT:
+        return False
+    return any(n.op == "DequantizeLinear" and n.outputs[0] in node.inputs[1:3] for n in graph.nodes)
 
 
 def _names(graph: Graph, layers: Layers, node: Node) -> tuple[str, ...]:

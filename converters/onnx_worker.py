@@ -13,6 +13,7 @@ from edgekit.converters.accuracy.probe import Probe, name_tensors
 from edgekit.converters.layers import layer_values, match_weights, require_values
 from edgekit.converters.onnx_kept import stay_float
 from edgekit.converters.onnx_names import canonical
+from edgekit.converters.onnx_recurrent import narrow, recurrent_names
 from edgekit.converters.portable import portable_overrides, require_portable
 from edgekit.converters.ranges import Ends, RangeFinder, known_ranges
 from edgekit.converters.samples import Samples
@@ -78,11 +79,10 @@ def install(request: Json, _progress: Progress) -> Json:
 
 def quantize(request: Json, progress: Progress) -> Json:
     """Write ``path`` from the prepared float file ``source`` in ``precision``."""
-    onnx = need("onnx", extra="convert")
     path = Path(request["path"])
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made = _MAKERS[request["precision"]](request, Path(folder) / "made.onnx", progress)
-        _save(canonical(made if made is not None else onnx.load(str(Path(folder) / "made.onnx"))), path)
+        _save(canonical(made), path)
     return {}
 
 
@@ -93,16 +93,22 @@ def _float16(request: Json, _path: Path, _progress: Progress) -> Any:
     return float16.convert_float_to_float16(model, keep_io_types=True, node_block_list=request["keep_float"])
 
 
-def _dynamic(request: Json, path: Path, _progress: Progress) -> None:
+def _dynamic(request: Json, path: Path, _progress: Progress) -> Any:
+    onnx = need("onnx", extra="convert")
     quantization = need("onnxruntime.quantization", extra="convert")
+    kept, per_channel = request["keep_float"], request["granularity"] == "per-channel"
+    recurrent = recurrent_names(onnx.load(request["source"]))
     quantization.quantize_dynamic(
         request["source"],
         str(path),
         weight_type=quantization.QuantType.QInt8,
-        per_channel=request["granularity"] == "per-channel",
+        per_channel=per_channel,
         reduce_range=True,
-        nodes_to_exclude=request["keep_float"],
+        nodes_to_exclude=[*kept, *recurrent],
     )
+    made = onnx.load(str(path))
+    narrow(made, per_channel=per_channel, kept=kept, widen=True)
+    return made
 
 
 def _static(request: Json, path: Path, progress: Progress) -> Any:
@@ -134,6 +140,7 @@ def _static(request: Json, path: Path, progress: Progress) -> Any:
         extra_options={"TensorQuantOverrides": overrides},
     )
     made = onnx.load(str(path))
+    narrow(made, per_channel=per_channel, kept=request["keep_float"], widen=False)
     stay_float(made, request["keep_float"])
     if request["portable"]:
         require_portable(made, Path(request["path"]).name)

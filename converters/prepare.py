@@ -8,7 +8,7 @@ from pathlib import Path
 from edgekit.artifact import Format
 from edgekit.card import ChannelCopy, StepRecord
 from edgekit.converters.engines import Engine, choose_engine
-from edgekit.converters.float_ops import refuse_loops
+from edgekit.converters.float_ops import refuse_loops, refuse_onnx_loops, refuse_unrolled
 from edgekit.converters.lower import Lowered, read_lowered
 from edgekit.converters.plan import Job, refuse_unmatched
 from edgekit.converters.samples import Samples
@@ -100,6 +100,9 @@ def prepare(job: Job, named: Named, outlined: Outline, samples: Samples, shop: W
     _require_excluded(recipe, outlined)
     if job.format is Format.TFLITE:
         refuse_loops(named.lowered.graph, recipe)
+    else:
+        refuse_unrolled(named.lowered.graph, recipe)
+        refuse_onnx_loops(named.lowered.graph, recipe)
     plain = Prepared(lowered=named.lowered, pairs=bool(recipe.steps))
     if not recipe.needs_calibration:
         return plain

@@ -22,6 +22,13 @@ from edgekit.workers import Json
 _ONNX_SLOW = (
     "convolutions become ConvInteger, many times slower than float on most CPUs: for networks of dense layers only"
 )
+_ONNX_LSTM = (
+    "LSTM layers become DynamicQuantizeLSTM, an operator of ONNX Runtime alone: its products are int8, with ranges "
+    "taken at run time, its states float"
+)
+_ONNX_WIDENED = (
+    "GRU and RNN operators compute in float, from weights that are int8 in the file: for size, not for speed"
+)
 _INT16_SLOW = "no fast kernels exist for int16x8, many times slower than float: for studies of accuracy"
 
 
@@ -113,7 +120,14 @@ def _require_tensorflow(source: Source, job: Job, operators: tuple[str, ...]) ->
 
 
 def _notes(job: Job, lowered: Lowered) -> tuple[str, ...]:
-    convolutional = any(n.op in ("Conv", "ConvTranspose") for n in lowered.graph.nodes)
-    if job.format is Format.ONNX and job.recipe.precision is Precision.DYNAMIC and convolutional:
-        return (_ONNX_SLOW,)
-    return (_INT16_SLOW,) if job.recipe.precision is Precision.INT16X8 else ()
+    precision, kept = job.recipe.precision, kept_nodes(lowered.graph, lowered.layers, job.recipe.keep_float)
+    operators = {node.op for node in lowered.graph.nodes if node not in kept}
+    if job.format is not Format.ONNX:
+        return (_INT16_SLOW,) if precision is Precision.INT16X8 else ()
+    dynamic = precision is Precision.DYNAMIC
+    notes = {
+        _ONNX_SLOW: dynamic and operators & {"Conv", "ConvTranspose"},
+        _ONNX_LSTM: precision in (Precision.DYNAMIC, Precision.INT8) and "LSTM" in operators,
+        _ONNX_WIDENED: dynamic and operators & {"GRU", "RNN"},
+    }
+    return tuple(note for note, said in notes.items() if said)

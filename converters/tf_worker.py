@@ -1,6 +1,6 @@
 """The process that holds TensorFlow: loads the source once, lowers it to both formats, and computes its outputs.
 
-Only this file of the package imports TensorFlow; `edgekit.workers` runs it.
+Only this file of the package and what it calls import TensorFlow; `edgekit.workers` runs it.
 """
 
 import gc
@@ -16,6 +16,7 @@ import numpy as np
 
 from edgekit.converters.accuracy.worker import Accuracy
 from edgekit.converters.memory import collecting, give_back
+from edgekit.converters.recurrent_layers import drop_unread, trace_operators
 from edgekit.converters.samples import Samples
 from edgekit.errors import ArtifactError, ConversionError, InputError
 from edgekit.workers import Json, Operation, Progress, serve
@@ -25,6 +26,7 @@ ONNX_OPSET = 17  # onnxruntime 1.19 reads it, and tf2onnx writes 18 at most
 _GENERATED = re.compile(r"keras_tensor(_\d+)?")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]")
 _RANDOM = re.compile(r"Random|Multinomial")
+_RECURRENT = re.compile(r'"class_name": "(LSTM|GRU|SimpleRNN|RNN|Bidirectional)"')
 
 
 class Loaded:
@@ -36,38 +38,59 @@ class Loaded:
         inputs: Sequence[Any],
         call: Callable[..., dict[str, Any]],
         variables: list[Any],
-        recurrent: bool,
+        *,
+        recurrent: bool = False,
+        loops: bool = False,
     ) -> None:
         self.path = path
         self.inputs = tuple(inputs)  # tf.TensorSpec with a batch axis of None or a fixed size
-        self._call = call
+        self.call = call
         self._traced: dict[int | None, Any] = {}
         self.variables = variables
-        self.recurrent = recurrent
+        self.recurrent = recurrent  # it has layers of Keras that are
+        self.loops = loops  # of a graph without layers
         self.accuracy: Accuracy | None = None  # for models that are layers of Keras
 
     def function(self, batch: int | None) -> Any:
         """The concrete function for ``batch`` items (None: any number); `InputError` where it draws random numbers."""
         function = self.traced(batch).get_concrete_function(*self.signature(batch))
-        drawn = sorted({op.type for op in function.graph.get_operations() if _RANDOM.search(op.type)})
+        self.require_certain(function)
+        return function
+
+    def require_certain(self, function: Any) -> None:
+        """`InputError` where an output of the concrete ``function`` depends on random numbers.
+
+        Recurrent layers with dropout draw some that only training looks at.
+        """
+        drawn = sorted({op.type for op in _needed(function.graph.outputs) if _RANDOM.search(op.type)})
         if drawn:
             raise InputError(
                 f"{self.path} draws random numbers ({drawn[0]}), which a converted file would freeze to constants; "
                 "make the noise an input of the model."
             )
-        return function
 
     def traced(self, batch: int | None) -> Any:
         """The TensorFlow function for ``batch`` items; one each, as a general one would serve for all."""
         import tensorflow as tf
 
-        return self._traced.setdefault(batch, tf.function(self._call))
+        return self._traced.setdefault(batch, tf.function(self.call))
 
     def signature(self, batch: int | None) -> list[Any]:
         """What the model takes of ``batch`` items, as TensorFlow's specs."""
         import tensorflow as tf
 
         return [tf.TensorSpec((batch, *spec.shape[1:]), spec.dtype, name=spec.name) for spec in self.inputs]
+
+
+def _needed(outputs: Sequence[Any]) -> set[Any]:
+    """The operators that ``outputs`` are computed by."""
+    found, waiting = set(), [tensor.op for tensor in outputs]
+    while waiting:
+        op = waiting.pop()
+        if op not in found:
+            found.add(op)
+            waiting.extend(tensor.op for tensor in op.inputs)
+    return found
 
 
 _state: dict[str, Loaded] = {}
@@ -123,19 +146,28 @@ def quantize_tflite(request: Json, progress: Progress) -> Json:
 
 
 def lower_onnx(request: Json, _progress: Progress) -> Json:
-    """Write the fp32 ONNX file ``path``; recurrent layers always with a free batch axis, which gives one LSTM node."""
+    """Write the fp32 ONNX file ``path``; a SavedModel's loops with a free batch axis, in which tf2onnx finds LSTMs."""
+    import tensorflow as tf
     import tf2onnx
 
     loaded = _state["loaded"]
-    batch = None if loaded.recurrent else request["batch"]
-    loaded.function(batch)
+    batch = None if loaded.loops else request["batch"]
+    signature, handlers = loaded.signature(batch), None
+    if loaded.recurrent:  # traced apart from what computes: the source's own outputs
+        function = tf.function(loaded.call)
+        handlers = trace_operators(function, signature)
+        loaded.require_certain(function.get_concrete_function(*signature))
+    else:
+        function = loaded.traced(batch)
+        loaded.function(batch)
     try:
         with collecting():  # tf2onnx copies the graph before each of its passes, weights included
             model, _ = tf2onnx.convert.from_function(
-                loaded.traced(batch), input_signature=loaded.signature(batch), opset=ONNX_OPSET
+                function, input_signature=signature, opset=ONNX_OPSET, custom_op_handlers=handlers
             )
     except (ValueError, RuntimeError, NotImplementedError, KeyError) as error:
         raise ConversionError(f"tf2onnx cannot lower the model: {_first_line(error)}") from None
+    drop_unread(model)
     Path(request["path"]).write_bytes(model.SerializeToString())
     return {}
 
@@ -147,7 +179,7 @@ def reference(request: Json, progress: Progress) -> Json:
     """
     loaded, samples = _state["loaded"], Samples.open(Path(request["samples"]))
     fixed = any(spec.shape[0] is not None for spec in loaded.inputs)
-    batch = 1 if fixed else None if loaded.recurrent else request["batch"]
+    batch = 1 if fixed else None if loaded.loops else request["batch"]
     function = loaded.function(batch)
     names = [spec.name for spec in loaded.inputs]
     count = min(int(request["count"]), samples.count)
@@ -227,6 +259,7 @@ def _load_keras(path: Path) -> Loaded:
         raise ArtifactError(f"Keras cannot load {path}: {_first_line(error)}") from None
     if not getattr(model, "inputs", None):
         raise ArtifactError(f"{path} was saved before its input shapes were known: call the model once, then save it.")
+    _refuse_stateful(path, model)
     names = _unique([_input_name(t.name, i, len(model.inputs)) for i, t in enumerate(model.inputs)], taken=())
     specs = [tf.TensorSpec(t.shape, t.dtype, name=n) for t, n in zip(model.inputs, names, strict=True)]
     _refuse_unfit_inputs(path, specs)
@@ -241,8 +274,8 @@ def _load_keras(path: Path) -> Loaded:
             n: tf.identity(v, name=n) for n, v in zip(_unique([_safe(k) for k in keys], names), values, strict=True)
         }
 
-    recurrent = config is not None and bool(re.search(r'"class_name": "(LSTM|Bidirectional)"', config))
-    loaded = Loaded(path, specs, call, [v.value for v in model.variables], recurrent)
+    recurrent = config is not None and _RECURRENT.search(config) is not None
+    loaded = Loaded(path, specs, call, [v.value for v in model.variables], recurrent=recurrent)
     loaded.accuracy = Accuracy(model, tuple(names))
     return loaded
 
@@ -270,10 +303,22 @@ def _load_saved_model(path: Path) -> Loaded:
         keys = _unique([_safe(k) for k in result], names)
         return {key: tf.identity(value, name=key) for key, value in zip(keys, result.values(), strict=True)}
 
-    recurrent = any(op.type in ("While", "StatelessWhile") for op in signature.graph.get_operations())
-    loaded = Loaded(path, specs, call, list(saved.variables) if hasattr(saved, "variables") else [], recurrent)
+    loops = any(op.type in ("While", "StatelessWhile") for op in signature.graph.get_operations())
+    loaded = Loaded(path, specs, call, list(saved.variables) if hasattr(saved, "variables") else [], loops=loops)
     loaded.variables.append(saved)  # signatures live as long as the object they came from
     return loaded
+
+
+def _refuse_stateful(path: Path, model: Any) -> None:
+    import keras
+
+    recurrent = (keras.layers.RNN, keras.layers.Bidirectional)
+    for layer in model._flatten_layers():  # those of models inside too
+        if isinstance(layer, recurrent) and layer.stateful:
+            raise InputError(
+                f"{path} has the stateful layer {layer.name}, which answers by what it was asked before: build it with "
+                "stateful=False, and its state as an input and an output."
+            )
 
 
 def _keras_config(path: Path) -> str | None:
