@@ -17,7 +17,7 @@ from edgekit.errors import DataError, InputError
 from edgekit.files import write_atomic
 from edgekit.measure.metrics import require_finite
 from edgekit.measure.subjects import Subject, open_subjects, run_subjects
-from edgekit.tasks.classification import TASK, as_probabilities
+from edgekit.tasks.classification import TASKS, as_probabilities
 from edgekit.workers import Progress, silent
 
 Array = npt.NDArray[Any]
@@ -186,7 +186,7 @@ def top_guesses(subject: Subject, outputs: dict[str, Array], top: int) -> tuple[
     """The ``top`` best classes for one item's ``outputs``, best first; none where the file is no classifier."""
     card = subject.artifact.card
     vector = next(iter(outputs.values())).reshape(-1) if len(outputs) == 1 else np.empty(0)
-    if len(vector) < 2 or card.task not in (None, TASK):
+    if len(vector) < 2 or card.task not in (None, *TASKS):
         return ()
     if card.labels is not None and len(card.labels) != len(vector):
         raise InputError(
