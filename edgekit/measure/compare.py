@@ -174,8 +174,8 @@ def compare_subjects(
     done = 0
     progress("comparing", 0, chosen.wanted)
     for outputs in run_subjects(subjects, chosen):
-        for each, answers in zip(running, outputs[1:], strict=True):
-            each.add(outputs[0], answers)
+        for each, given in zip(running, outputs[1:], strict=True):
+            each.add(outputs[0], given)
         done += len(outputs[0])
         progress("comparing", done, chosen.wanted)
     progress("comparing", chosen.wanted, chosen.wanted)

@@ -13,6 +13,7 @@ from edgekit.measure.evaluate_detection import evaluate_detection
 from edgekit.measure.evaluate_sequences import evaluate_sequences
 from edgekit.measure.sequence_kinds import KINDS
 from edgekit.tasks import classification, detection
+from edgekit.tasks.labels import require_labels
 
 
 class Report(Protocol):
@@ -80,3 +81,9 @@ def task_of(paths: Sequence[Path], data: Dataset, decoder: str | None = None) ->
         raise InputError(f"{told}; expected files of one task: evaluate them apart.")
     told_by_data = (task for task, kind in KINDS.items() if kind.fits(data))
     return next(iter(stated), None) or next(told_by_data, classification.TASK)
+
+
+def require_truth(data: Dataset) -> None:
+    """`DataError` for ``data`` that has nothing to compare answers with."""
+    if data.boxes is None and not any(kind.fits(data) for kind in KINDS.values()):
+        require_labels(data)
