@@ -101,6 +101,7 @@ def test_a_forecast_of_the_last_value_is_as_good_as_persistence_and_a_better_one
             "mse": float((persistence**2).mean()) / 4,
             "mae": float(np.abs(persistence).mean()) / 2,
             "persistence_mse": float((persistence**2).mean()),
+            "persistence_mae": float(np.abs(persistence).mean()),
             "mse_ratio": 0.25,
             "mse_ratio_low": 0.25,
             "mse_ratio_high": 0.25,
@@ -113,7 +114,7 @@ def test_a_forecast_of_the_last_value_is_as_good_as_persistence_and_a_better_one
 
 def test_a_series_that_never_changes_has_no_ratio() -> None:
     result = evaluate_forecasts(np.full(20, 0.1), np.zeros(20), reach=3)
-    assert result.metrics() == pytest.approx({"mse": 0.01, "mae": 0.1, "persistence_mse": 0.0})
+    assert result.metrics() == pytest.approx({"mse": 0.01, "mae": 0.1, "persistence_mse": 0.0, "persistence_mae": 0.0})
     with pytest.raises(DataError, match=r"^Forecasts need two errors each; got \(0,\) and \(0,\)\.$"):
         evaluate_forecasts(np.zeros(0), np.zeros(0), reach=3)
     with pytest.raises(DataError, match=r"^The model's output has 1 of 2 values that are NaN or infinite"):

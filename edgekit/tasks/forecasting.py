@@ -23,7 +23,7 @@ class ForecastResult:
 
     ``mse_ratio`` is ``mse`` over ``persistence_mse``, that of the forecast that the next value is the last one: less
     than 1 is better than to know nothing. It has a 95 % interval, and is none where the series never changes.
-    ``squared`` (count,) are the squared errors, in the order of time.
+    ``errors`` (count,) are in the order of time, as is ``squared``.
     """
 
     mse: float
@@ -33,11 +33,17 @@ class ForecastResult:
     mse_ratio_low: float | None
     mse_ratio_high: float | None
     count: int
-    squared: Floats
+    errors: Floats
+    persistence_mae: float
+
+    @property
+    def squared(self) -> Floats:
+        """The squared errors."""
+        return self.errors**2
 
     def metrics(self) -> dict[str, float]:
         """The figures by the names they have in JSON."""
-        names = ("mse", "mae", "persistence_mse", "mse_ratio", "mse_ratio_low", "mse_ratio_high")
+        names = ("mse", "mae", "persistence_mse", "persistence_mae", "mse_ratio", "mse_ratio_low", "mse_ratio_high")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
@@ -78,5 +84,6 @@ def evaluate_forecasts(errors: Floats, persistence: Floats, *, reach: int, seed:
         mse_ratio_low=low,
         mse_ratio_high=high,
         count=len(errors),
-        squared=squared,
+        errors=errors,
+        persistence_mae=float(np.abs(persistence).mean()),
     )
