@@ -84,7 +84,7 @@ class Forecasts:
         named = (("series", self.actual), ("last value", self.last), ("forecast", self.forecast))
         title = f"{self.column} of {self.report.data}"
         whole = Panel(title=title, lines=tuple(Line(name, values) for name, values in named))
-        if len(self.actual) <= CLOSE_UP:
+        if len(self.actual) <= 2 * CLOSE_UP:
             return (whole,)
         lines = tuple(Line(name, values[-CLOSE_UP:]) for name, values in named)
         return whole, Panel(title=f"its last {CLOSE_UP} values", lines=lines, first=len(self.actual) - CLOSE_UP)
