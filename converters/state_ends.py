@@ -57,7 +57,9 @@ class _File:
         self.graph.tensors.append(made)
         return len(self.graph.tensors) - 1
 
-    def add(self, op: str, source: int, result: int, kind: int = 0, options: Any = None, *, first: bool = False) -> None:
+    def add(
+        self, op: str, source: int, result: int, kind: int = 0, options: Any = None, *, first: bool = False
+    ) -> None:
         """A new operator, behind all others or ``first``."""
         operator = self.schema.OperatorT()
         operator.opcodeIndex = self._code(op)

@@ -1,7 +1,7 @@
 """Conversion of a recurrent model to one of a single time step, calibrated on its states as they are in use."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from edgekit.card import ModelCard, TensorSpec
 from edgekit.converters import calibration as calibrating
+from edgekit.converters.one_cell import ARITHMETIC
 from edgekit.converters.report import ConversionReport
 from edgekit.converters.request import Request
 from edgekit.converters.source import Source, SourceKind, open_source
@@ -18,7 +19,7 @@ from edgekit.data.base import Dataset, Item, item_digest
 from edgekit.errors import DataError, InputError, require_installed
 from edgekit.files import scratch_folder
 from edgekit.formats import keras
-from edgekit.recipe import Rnn
+from edgekit.recipe import Precision, Recipe, Rnn
 from edgekit.sequences import Scaling, Sequences, State
 from edgekit.tasks.series import encode_window
 from edgekit.tasks.texts import encode_ids, token_ids
@@ -30,6 +31,12 @@ STEPS = 500
 """Steps of a sequence that calibrates: states go on changing long after the windows of a training have ended."""
 MOMENTS = 8
 """Steps of such a sequence whose states calibrate."""
+FLOAT_CELLS = rf"{ARITHMETIC}(c|kept|written|shown)(?![a-z])"
+"""What an LSTM computes from one cell state to the next: sums without bounds, in which most of int8's loss is made."""
+_FLOAT_CELLS_NOTE = (
+    "The cell states of LSTM layers stay in float, as int8 loses most of its accuracy there; --plain and --portable "
+    "have them in int8 too."
+)
 _TF_ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
@@ -72,9 +79,21 @@ def convert_steps(request: Request, source: Source, convert_one: ConvertOne, pro
             if data is not None:
                 items = _moments(data, card, built["states"], request, path, worker, progress)
         step = replace(open_source(path), sha256=source.sha256, home=source.home)
-        of_step = replace(request, calibration=items, output_dir=request.output_dir or source.home)
+        recipes = tuple(_with_float_cells(recipe, built["states"]) for recipe in request.recipes)
+        of_step = replace(
+            request, recipes=recipes, calibration=items, output_dir=request.output_dir or source.home, preprocess=None
+        )
         report = convert_one(of_step, step, asked=request)
-    return replace(report, source=source.path)
+    notes = report.notes if recipes == request.recipes else (*report.notes, _FLOAT_CELLS_NOTE)
+    return replace(report, source=source.path, notes=notes)
+
+
+def _with_float_cells(recipe: Recipe, states: Sequence[Sequence[str]]) -> Recipe:
+    """``recipe``, which for int8 keeps the cell states of LSTM layers in float, if accuracy is to be kept at all."""
+    wanted = recipe.precision is Precision.INT8 and recipe.steps and not recipe.portable
+    if not wanted or not any(before.endswith("_c") for before, _ in states):
+        return recipe
+    return replace(recipe, keep_float=(*recipe.keep_float, FLOAT_CELLS))
 
 
 def _card(source: Source, built: Mapping[str, Any]) -> ModelCard:
@@ -103,7 +122,13 @@ class _Moments:
 
 
 def _moments(
-    data: Dataset, card: ModelCard, states: Any, request: Request, path: Path, worker: Worker, progress: Progress
+    data: Dataset,
+    card: ModelCard,
+    states: Sequence[Sequence[str]],
+    request: Request,
+    path: Path,
+    worker: Worker,
+    progress: Progress,
 ) -> Dataset:
     """What the step model at ``path`` takes at some moments of sequences of ``data``."""
     training = card.provenance.training
