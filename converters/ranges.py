@@ -127,6 +127,22 @@ def known_ranges(graph: Graph, known: Mapping[str, Sequence[float]]) -> Ends:
     return found
 
 
+def tied(ends: Ends, graph: Graph, states: Iterable[Sequence[str]]) -> Ends:
+    """``ends`` where both tensors of a state have one range: what its output gives is fed to its input as it is.
+
+    ``states`` are pairs of names of an input and an output.
+    """
+    found, makers = dict(ends), {out: node for node in graph.nodes for out in node.outputs}
+    for before, after in states:
+        last = graph.output_tensors[after]
+        names = [graph.input_tensors[before], last, _origin(last, makers)]
+        known = [ends[name] for name in names if name in ends]
+        if known:
+            both = (min(low for low, _ in known), max(high for _, high in known))
+            found |= dict.fromkeys(names, both)
+    return found
+
+
 def _origin(name: str, makers: Mapping[str, Any]) -> str:
     """The tensor whose values ``name`` hands on."""
     while name in makers and makers[name].op in _PASSING and makers[name].inputs:
