@@ -16,10 +16,9 @@ from edgekit.data.windows import cut_for
 from edgekit.demos.line_plot import Line, Panel
 from edgekit.errors import InputError
 from edgekit.files import refuse_existing, require_writable
-from edgekit.measure.detectors import without_batch
 from edgekit.measure.evaluate_sequences import SequenceEvaluation, SequenceReport, evaluate_sequence_subjects
 from edgekit.measure.predict_sequences import require_sequences
-from edgekit.measure.subjects import Subject, open_subjects
+from edgekit.measure.subjects import Subject, open_subjects, run_one
 from edgekit.sequences import Series
 from edgekit.tasks import forecasting
 from edgekit.tasks.forecasting import ForecastResult
@@ -135,8 +134,7 @@ def series_for(data: str, how: Series, *, data_dir: Path | None) -> Dataset:
 
 
 def _coming(subject: Subject, window: Floats, how: Series) -> float:
-    feed = {name: values[None] for name, values in subject.feeder.feed(window).items()}
-    (output,) = without_batch(subject.runtime.run(feed, as_float=True)).values()
+    (output,) = run_one(subject, window).values()
     return float(output.reshape(-1)[0]) * scale_of(window, how)
 
 

@@ -14,10 +14,9 @@ import numpy as np
 from edgekit.artifact import open_artifact
 from edgekit.demos.frames import Tell
 from edgekit.errors import DataError, InputError
-from edgekit.measure.detectors import without_batch
 from edgekit.measure.predict import Guess, top_guesses
 from edgekit.measure.predict_sequences import require_sequences, unknown_words
-from edgekit.measure.subjects import Subject, open_subjects
+from edgekit.measure.subjects import Subject, open_subjects, run_one
 from edgekit.tasks import classification
 from edgekit.tasks.texts import tokenize
 
@@ -72,9 +71,7 @@ class Reading:
                 tell(f"Line {number} holds no {how.vocabulary.level}; write some.")
                 continue
             start_s = time.perf_counter()
-            feed = {name: values[None] for name, values in self.subject.feeder.feed(text).items()}
-            outputs = without_batch(self.subject.runtime.run(feed, as_float=True))
-            guesses = top_guesses(self.subject, outputs, 1)
+            guesses = top_guesses(self.subject, run_one(self.subject, text), 1)
             if not guesses:
                 raise InputError(
                     f"{self.subject.given} is no classifier; expected one output with a score for each class."

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_sequences import LETTERS, answerer, forecaster, generator, one_hot, sentiment
+from tiny_sequences import LETTERS, answerer, forecaster, generator, one_hot, sentiment, stepper
 
 from edgekit.card import DataRef, Provenance
 from edgekit.data import Dataset, item_digest
@@ -15,7 +15,7 @@ from edgekit.data.windows import long_data
 from edgekit.errors import DataError, InputError
 from edgekit.measure.evaluate_by_task import METRICS, evaluate_by_task, task_of
 from edgekit.measure.evaluate_sequences import SequenceReport, evaluate_sequences
-from edgekit.sequences import Scaling, Sequences, State
+from edgekit.sequences import Scaling, Sequences
 
 NEXT = np.roll(np.eye(3), 1, axis=1)  # a after c, b after a, c after b
 BOOK = long_data("abc" * 40, None, name="book")
@@ -78,6 +78,16 @@ def test_the_same_windows_are_left_out_for_all(tmp_path: Path) -> None:
     report = measured(paths, data)
     assert (report.count, report.left_out, report.indices) == (8, 2, (1, 2, 4, 5, 6, 7, 8, 9))
     assert measured(paths, data, samples=3).count == 3
+
+
+def test_a_file_of_one_step_is_judged_on_the_same_windows(tmp_path: Path) -> None:
+    """Its states begin at zero with each window: the first token is not foretold, the others by the one before."""
+    whole, step = generator(tmp_path / "g.onnx", 3 * NEXT), stepper(tmp_path / "step.onnx", 3 * NEXT @ NEXT)
+    report = measured([whole, step], BOOK)
+    sure = -math.log(math.exp(3) / (math.exp(3) + 2))
+    first, second = (entry.metrics()["nats_per_token"] for entry in report.entries)
+    assert (first, second) == pytest.approx((sure, (3 * sure + math.log(3)) / 4), abs=1e-6)
+    assert report.entries[1].subject.seconds > 0
 
 
 def test_a_forecast_is_told_beside_the_last_value(tmp_path: Path) -> None:
@@ -201,15 +211,6 @@ def test_what_cannot_be_measured_is_refused_in_a_sentence(tmp_path: Path) -> Non
     assert refused([silent], BOOK) == (
         f"The card of {silent} does not say how texts become its input, which text-generation needs: take a model that "
         "edgekit trained and converted."
-    )
-    step = generator(
-        tmp_path / "step.onnx",
-        NEXT,
-        sequences=Sequences(text=one_hot(4), states=(State(input="h", output="new_h"),)),
-    )
-    assert refused([step], BOOK) == (
-        f"{step} takes one step at a time and keeps states; evaluate the file that takes whole sequences, which "
-        "`edgekit convert` makes without --rnn step."
     )
     with pytest.raises(
         InputError,

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from command import edgekit
 from test_evaluate_sequences import NEXT
-from tiny_sequences import answerer, forecaster, generator, one_hot, sentiment
+from tiny_sequences import answerer, forecaster, generator, sentiment
 
 from edgekit.errors import DataError, InputError
 from edgekit.measure.predict import predict
 from edgekit.measure.predict_sequences import unknown_words
 from edgekit.measure.subjects import open_subjects
-from edgekit.sequences import Sequences, State
 
 PRICES = "Date,open,close\n" + "".join(f"2020-01-{day:02},{day},{10 * day}\n" for day in range(1, 11))
 
@@ -96,12 +95,6 @@ def test_what_cannot_be_predicted_is_refused(tmp_path: Path, colour_model: Any) 
     image = colour_model()
     assert refused(image, texts=["abc"]) == (
         f"The card of {image} says nothing of texts or series; expected a model that edgekit trained on them."
-    )
-    step = generator(
-        tmp_path / "step.onnx", NEXT, sequences=Sequences(text=one_hot(4), states=(State(input="h", output="n"),))
-    )
-    assert refused(step, texts=["abca"]) == (
-        f"{step} takes one step at a time and keeps states; give the file that takes whole sequences."
     )
     short = forecaster(tmp_path / "long.onnx", [0] * 20)
     assert refused(short, tmp_path / "prices.csv") == ("prices has 10 rows; one window takes 21: give longer data.")

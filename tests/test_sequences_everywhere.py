@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from command import edgekit
 from test_evaluate_sequences import ANSWERS, BOOK, NEXT, OPINIONS, WALK
-from tiny_sequences import WORDS, answerer, forecaster, generator, one_hot, sentiment
+from tiny_sequences import WORDS, answerer, forecaster, generator, one_hot, sentiment, stepper
 
 from edgekit.artifact import open_artifact
 from edgekit.bundle import make_bundle
 from edgekit.card import ModelCard, TensorSpec
+from edgekit.data import Dataset
+from edgekit.errors import DataError
 from edgekit.measure.compare import compare
 from edgekit.measure.sample_inputs import sample_inputs
 from edgekit.report.read import read_results
@@ -62,6 +64,15 @@ def test_compare_tells_in_how_many_tokens_two_agree(tmp_path: Path) -> None:
     assert compare(words, [words], OPINIONS).entries[0].metrics()["agreement"] == 1
     same = answerer(tmp_path / "n.onnx", NEXT)
     assert compare(same, [same], ANSWERS).entries[0].metrics()["agreement"] == 1
+
+
+def test_a_file_of_one_step_is_compared_with_one_of_whole_sequences(tmp_path: Path) -> None:
+    whole, step = generator(tmp_path / "g.onnx", NEXT), stepper(tmp_path / "step.onnx", NEXT @ NEXT)
+    metrics = compare(whole, [step], BOOK).entries[0].metrics()
+    assert metrics["agreement"] == pytest.approx(0.75, abs=0.1)  # but for the first tokens, whose best is the first
+    assert metrics["max_abs"] == 1
+    with pytest.raises(DataError, match=r"step\.onnx takes one step at a time; give a text or a window of a series\.$"):
+        compare(step, [step], Dataset(name="pairs", items=[{"text": np.zeros(3), "before": np.zeros(3)}]))
 
 
 def test_a_benchmark_feeds_tokens_of_the_vocabulary(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.artifact import Format, with_card
 from edgekit.card import ModelCard, TensorSpec
-from edgekit.sequences import Encoding, Level, Scaling, Sequences, Series, Text
+from edgekit.sequences import Encoding, Level, Scaling, Sequences, Series, State, Text
 from edgekit.tasks.texts import vocabulary_of
 
 LETTERS = vocabulary_of("abc", level=Level.CHARACTER)
@@ -57,6 +57,23 @@ def generator(path: Path, table: Any, *, length: int = 4, **card: Any) -> Path:
         [value("logits", length, tokens)],
         {"table": np.asarray(table, np.float32)},
         **fields,
+    )
+
+
+def stepper(path: Path, table: Any, *, length: int = 4, **card: Any) -> Path:
+    """One step: logits are the row of ``table`` for the token before the one given, which is the state."""
+    tokens = len(LETTERS.tokens)
+    states = (State(input="before", output="after"),)
+    return save(
+        path,
+        [
+            helper.make_node("MatMul", ["before", "table"], ["logits"]),
+            helper.make_node("Identity", ["text"], ["after"]),
+        ],
+        [value("text", tokens), value("before", tokens)],
+        [value("logits", tokens), value("after", tokens)],
+        {"table": np.asarray(table, np.float32)},
+        **{"task": "text-generation", "sequences": Sequences(text=one_hot(length), states=states)} | card,
     )
 
 

@@ -16,13 +16,10 @@ from edgekit.devices.engines import LOCAL
 from edgekit.errors import DataError, InputError
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.metrics import Totals, require_finite, totals
-from edgekit.measure.subjects import Subject, on_device, open_subjects, run_subjects
-from edgekit.tasks import answers, text_generation
+from edgekit.measure.subjects import TOKEN_TASKS, Subject, answer_specs, on_device, open_subjects, run_subjects
 from edgekit.workers import Progress, silent
 
 Array = npt.NDArray[Any]
-TOKEN_TASKS = (text_generation.TASK, answers.TASK)
-"""Those whose outputs are logits of each token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,8 +171,8 @@ def compare_subjects(
     done = 0
     progress("comparing", 0, chosen.wanted)
     for outputs in run_subjects(subjects, chosen):
-        for each, given in zip(running, outputs[1:], strict=True):
-            each.add(outputs[0], given)
+        for each, answers in zip(running, outputs[1:], strict=True):
+            each.add(outputs[0], answers)
         done += len(outputs[0])
         progress("comparing", done, chosen.wanted)
     progress("comparing", chosen.wanted, chosen.wanted)
@@ -195,9 +192,7 @@ class _Running:
     def __init__(self, reference: Subject, subject: Subject) -> None:
         self._subject = subject
         self._files = (str(reference.given), str(subject.given))
-        self._pairs, self._by_position = pair_outputs(
-            reference.runtime.outputs, subject.runtime.outputs, files=self._files
-        )
+        self._pairs, self._by_position = pair_outputs(answer_specs(reference), answer_specs(subject), files=self._files)
         self._totals = {pair: Totals() for pair in self._pairs}
         self._agreed: dict[tuple[str, str], int | None] = dict.fromkeys(self._pairs, 0)
         self._of_tokens = subject.artifact.card.task in TOKEN_TASKS

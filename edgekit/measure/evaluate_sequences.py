@@ -160,17 +160,12 @@ def evaluate_sequence_subjects(
 
 
 def _how(subject: Subject, kind: Kind) -> Sequences:
-    """What the card says of its sequences; `InputError` where it says nothing, or what is measured otherwise."""
+    """What the card says of its sequences; `InputError` where it says nothing."""
     how = subject.artifact.card.sequences
     if how is None or kind.of(how) is None:
         raise InputError(
             f"The card of {subject.given} does not say how {'values' if kind.in_time else 'texts'} become its input, "
             f"which {kind.task} needs: take a model that edgekit trained and converted."
-        )
-    if how.states:
-        raise InputError(
-            f"{subject.given} takes one step at a time and keeps states; evaluate the file that takes whole sequences, "
-            "which `edgekit convert` makes without --rnn step."
         )
     return how
 

@@ -79,16 +79,12 @@ def text_item(text: str, subject: Subject) -> str:
 
 
 def require_sequences(subject: Subject) -> Sequences:
-    """What the card of ``subject`` says of texts and series; `InputError` where it says nothing, or takes steps."""
+    """What the card of ``subject`` says of texts and series; `InputError` where it says nothing."""
     how = subject.artifact.card.sequences
     if how is None:
         raise InputError(
             f"The card of {subject.given} says nothing of texts or series; expected a model that edgekit trained on "
             "them."
-        )
-    if how.states:
-        raise InputError(
-            f"{subject.given} takes one step at a time and keeps states; give the file that takes whole sequences."
         )
     return how
 
@@ -97,7 +93,7 @@ def said_of(subject: Subject, item: Item, outputs: Mapping[str, Array]) -> dict[
     """What one item's ``outputs`` say by the task of ``subject``: the answer, or the forecast; nothing for others."""
     card = subject.artifact.card
     how, values = card.sequences, next(iter(outputs.values()))
-    if how is None or how.states or len(outputs) != 1:
+    if how is None or len(outputs) != 1:
         return {}
     if how.series is not None and isinstance(item, np.ndarray) and values.size == 1:
         scale, scaled = scale_of(item, how.series), float(values.reshape(-1)[0])
