@@ -67,7 +67,7 @@ class Forecasts:
         if "mse_ratio_low" not in m:
             return "The series does not change, so that no forecast beats its last value."
         low, high = m["mse_ratio_low"], m["mse_ratio_high"]
-        told = f"its MSE is {m['mse_ratio']:.3f} of that of the last value (95 %: {low:.3f} to {high:.3f})"
+        told = f"its MSE is {m['mse_ratio']:.4g} of that of the last value (95 %: {low:.4g} to {high:.4g})"
         if high < 1:
             return f"The model is better than the last value: {told}."
         if low > 1:

@@ -13,7 +13,7 @@ from edgekit.artifact import open_artifact
 from edgekit.bundle import make_bundle
 from edgekit.card import ModelCard, TensorSpec
 from edgekit.data import Dataset
-from edgekit.errors import DataError
+from edgekit.errors import DataError, InputError
 from edgekit.measure.compare import compare
 from edgekit.measure.sample_inputs import sample_inputs
 from edgekit.report.read import read_results
@@ -97,6 +97,22 @@ def test_a_bundle_of_texts_verifies(tmp_path: Path) -> None:
     assert report.verified[-1] == "verified"
     assert make_bundle([generator(tmp_path / "g.onnx", NEXT)], tmp_path / "g.zip", data=BOOK).verified[-1] == "verified"
     assert make_bundle([forecaster(tmp_path / "f.onnx", [0, 1])], tmp_path / "f.zip").verified[-1] == "verified"
+
+
+def test_a_step_is_not_taken_for_a_sequence(tmp_path: Path) -> None:
+    whole, step = generator(tmp_path / "g.onnx", NEXT), stepper(tmp_path / "step.onnx", NEXT)
+    done = edgekit("benchmark", str(whole), str(step))
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        2,
+        f"edgekit: A run of {step} is one time step and one of {whole} a whole sequence, so that their times cannot be "
+        "compared: time them apart.",
+    )
+    with pytest.raises(InputError) as caught:
+        make_bundle([step], tmp_path / "b.zip", data=BOOK)
+    assert str(caught.value) == (
+        f"{step} takes one time step at a time, which no item is; bundle it by itself, without --data and --inputs."
+    )
+    assert make_bundle([step], tmp_path / "b.zip").verified[-1] == "verified"
 
 
 def test_a_check_of_texts_is_refused_or_of_classes(tmp_path: Path, book: Path) -> None:

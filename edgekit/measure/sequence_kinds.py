@@ -129,7 +129,7 @@ def _shape(values: Array) -> str:
 
 
 def _ratio_cells(m: Mapping[str, float]) -> list[str]:
-    known = [f"{m[name]:.3f}" if name in m else "-" for name in ("mse_ratio", "mse_ratio_low", "mse_ratio_high")]
+    known = [f"{m[name]:.4g}" if name in m else "-" for name in ("mse_ratio", "mse_ratio_low", "mse_ratio_high")]
     return [known[0], "-" if known[1] == "-" else f"{known[1]}-{known[2]}"]
 
 

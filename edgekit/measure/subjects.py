@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.artifact import Artifact, open_artifact
-from edgekit.card import TensorSpec
+from edgekit.card import TensorSpec, takes_steps
 from edgekit.data.base import Item
 from edgekit.devices import Device
 from edgekit.devices.engines import LOCAL, require_runnable
@@ -120,19 +120,13 @@ def run_one(subject: Subject, item: Item) -> dict[str, Array]:
 
 
 def _run(subject: Subject, items: Sequence[Item]) -> list[dict[str, Array]]:
-    if takes_steps(subject):
+    if takes_steps(subject.artifact.card):
         return [_in_steps(subject, item) for item in items]
     feeds = [subject.feeder.fit(item) for item in items]
     start = time.perf_counter()
     answers = list(run_items(subject.runtime, feeds))
     subject.seconds += time.perf_counter() - start
     return answers
-
-
-def takes_steps(subject: Subject) -> bool:
-    """Whether the file is of one time step, and is run step by step on items that are whole sequences."""
-    how = subject.artifact.card.sequences
-    return how is not None and bool(how.states)
 
 
 def answer_specs(subject: Subject) -> tuple[TensorSpec, ...]:
