@@ -13,6 +13,7 @@ import pytest
 from command import edgekit
 from PIL import Image
 from test_evaluate_sequences import NEXT, WALK
+from test_imports import ENGINES, HEAVY, loaded_after, running
 from tiny_sequences import WORDS, forecaster, generator, sentiment
 
 from edgekit.demos.line_plot import HEIGHT, WIDTH, Line, Panel, png
@@ -86,6 +87,17 @@ def test_lines_that_are_no_text_are_refused() -> None:
         list(read_lines(io.BytesIO(b"a\n\xff\n"), "x"))
     with pytest.raises(DataError, match=r"^Line 1 of x has more than 1,048,576 bytes; expected one text a line\.$"):
         list(read_lines(io.BytesIO(b"a" * (MOST_BYTES + 1)), "x"))
+
+
+@pytest.mark.parametrize("demo", ["sentiment", "forecast", "predict"])
+def test_a_demo_needs_numpy_and_its_engine_alone(demo: str, tmp_path: Path, prices: Path) -> None:
+    (tmp_path / "lines.txt").write_text("good\n")
+    arguments = {
+        "sentiment": ("demo", "sentiment", str(sentiment(tmp_path / "s.onnx")), str(tmp_path / "lines.txt")),
+        "forecast": ("demo", "forecast", str(forecaster(tmp_path / "f.onnx", [0, 1])), "--data", str(prices)),
+        "predict": ("predict", str(sentiment(tmp_path / "s.onnx")), "--text", "good"),
+    }[demo]
+    assert not loaded_after(running(*arguments)) & (HEAVY - ENGINES)
 
 
 def test_a_wrong_model_of_sentiment_is_refused(tmp_path: Path, colour_model: object, finder: Path) -> None:
