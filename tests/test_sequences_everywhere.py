@@ -157,4 +157,12 @@ def test_a_report_tells_what_is_no_fraction_in_words(tmp_path: Path, book: Path,
         "MSE over that of the last value 1.0000 on prices",
         "nats per token 0.0949 on book",
     ]
+    (tmp_path / "next.csv").write_text("input,output\nabc,bca\naaa,bbb\nccc,aab\n")
+    answering = answerer(tmp_path / "a.onnx", NEXT)
+    edgekit("evaluate", str(answering), "--data", str(tmp_path / "next.csv"), "--json", str(tmp_path / "a.json"))
+    (told,) = [accuracy for row in read_results(tmp_path).rows for accuracy in row.accuracies]
+    assert (told.metric, told.value, told.count, told.data) == ("exact answers", pytest.approx(2 / 3), 3, "next")
+    assert told.low is not None
+    assert told.low < 2 / 3
     assert edgekit("report", str(tmp_path), "-o", str(tmp_path / "r.html")).returncode == 0
+    assert "exact answers, %" in (tmp_path / "r.html").read_text()
