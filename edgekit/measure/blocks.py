@@ -25,7 +25,7 @@ def block_length(count: int, reach: int) -> int:
     >>> block_length(1000, 1), block_length(1000, 30), block_length(8, 30)
     (10, 30, 2)
     """
-    return max(1, min(max(reach, math.ceil(round(float(count) ** (1 / 3), 9))), count // _LEAST_BLOCKS))
+    return max(1, min(max(reach, math.ceil(round(math.cbrt(count), 9))), count // _LEAST_BLOCKS))
 
 
 def ratio_interval(first: Floats, second: Floats, *, reach: int, seed: int) -> tuple[float, float] | None:
