@@ -156,9 +156,9 @@ def _moments(
         "seed": seed,
     }
     names = worker.call("states", asked, progress=progress)["names"]
-    values = {name: np.load(out / f"{number}.npy") for number, name in enumerate(names)}
+    taken = {name: np.load(out / f"{number}.npy") for number, name in enumerate(names)}
     origins = tuple(item_digest(data.items[index]) for index in chosen)
-    return Dataset(name=f"states on {data.name}", items=_Moments(values), origins=origins)
+    return Dataset(name=f"states on {data.name}", items=_Moments(taken), origins=origins)
 
 
 def _sequence(data: Dataset, index: int, card: ModelCard) -> Array:

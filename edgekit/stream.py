@@ -167,7 +167,8 @@ class _Model:
         self._states = {before.name: _handed_on(outputs[after.name], before, after) for before, after in self._pairs}
         answer = outputs[self.output.name]
         real = dequantize(answer, self.output) if self.output.quantized else answer.astype(np.float32, copy=False)
-        return real[0]
+        first: npt.NDArray[np.float32] = real[0]
+        return first
 
     def _values(self, item: Any) -> Array:
         """``item`` as the input takes it, without batch axis."""
@@ -185,12 +186,12 @@ class _Model:
                 raise DataError(f"There is no token {item}; the model knows those from 0 to {count - 1}.")
             if text.encoding is Encoding.INDEX:
                 return np.array(item, self._input.dtype)
-            values = np.zeros(count, np.float32)
-            values[item] = 1
-            return values
-        values = np.asarray(item)
-        if np.issubdtype(values.dtype, np.floating) or (values.dtype.kind in "iu" and self._told.series is not None):
-            values = values.astype(np.float32).reshape(values.shape or (1,))
+            one_hot: Array = np.zeros(count, np.float32)
+            one_hot[item] = 1
+            return one_hot
+        values: Array = np.asarray(item)
+        if self._told.series is not None and values.dtype.kind in "iuf":
+            values = np.atleast_1d(values).astype(np.float32)
         return self._feeder.fit(values)[self._input.name]
 
 
