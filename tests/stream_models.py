@@ -71,6 +71,14 @@ def prices() -> keras.Model:
     return lively(keras.Model(window, layers.Dense(1, name="forecast")(layers.GRU(6, name="gru")(window))))
 
 
+class Code(keras.Model):
+    """A model that is no graph."""
+
+    def call(self, values: object) -> object:
+        """The values themselves."""
+        return values
+
+
 def refused() -> dict[str, keras.Model]:
     """Models that no stream can run, by what is said of them."""
     x = keras.Input((9, 5))
@@ -104,6 +112,7 @@ def refused() -> dict[str, keras.Model]:
         "needs the whole sequence before it answers #Masking": keras.Model(
             x, layers.LSTM(3)(layers.Masking(name="layer")(x))
         ),
+        "#graph": Code(),
         "#no state": keras.Model(x, layers.Dense(3)(x)),
         "#outputs": keras.Model(x, [layers.LSTM(3)(x), x]),
         "#inputs": keras.Model([x, keras.Input((9, 5))], layers.LSTM(3)(x)),

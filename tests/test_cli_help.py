@@ -46,6 +46,9 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("demo",): (),
     ("demo", "detect"): (*OF_DEMOS, "--decoder", "--score", "--track"),
     ("demo", "classify"): (*OF_DEMOS, "--top"),
+    ("demo", "text"): (
+        *("--prompt", "--length", "--temperature", "--top-k", "--seed", "--threads", "--engine", "--json"),
+    ),
     ("demo", "digits"): (*OF_ALL_DEMOS, "--score", "--track"),
     ("bundle",): (
         *("-o", "--data", "--inputs", "--samples", "--c-array", "--data-dir", "--preprocess", "--labels", "--decoder"),

@@ -13,9 +13,9 @@ import edgekit
 from edgekit.artifact import attach_card, open_artifact
 from edgekit.converters import Request, convert
 from edgekit.converters.manifest import load_manifest
-from edgekit.converters.streaming import FLOAT_CELLS
+from edgekit.converters.streaming import FLOAT_CELLS, STEPS, sequences_of
 from edgekit.data.base import Dataset, Part
-from edgekit.data.windows import long_data
+from edgekit.data.windows import cut_for, long_data
 from edgekit.errors import CardError, DataError, InputError
 from edgekit.formats.tflite import read_graph
 from edgekit.recipe import InterfaceType, Precision, Recipe, Rnn
@@ -182,6 +182,10 @@ def test_what_cannot_be_streamed_is_refused_by_its_layer(recurrent_models: Path)
     one = "a model of one time step is made of one that takes one sequence and gives one answer: leave --rnn step out."
     assert facts["refused"]["#inputs"] == f"m.keras has 2 inputs; {one}"
     assert facts["refused"]["#outputs"] == f"m.keras has 2 outputs; {one}"
+    assert facts["refused"]["#graph"] == (
+        "m.keras is code of its own, not a graph of layers, so that no model of one step can be made of it: build it "
+        "from stock layers."
+    )
     assert facts["refused"]["#no state"] == (
         "m.keras has no recurrent layer and so no state to stream: leave --rnn step out."
     )
@@ -211,17 +215,23 @@ def test_only_a_keras_model_becomes_a_step(name: str, tmp_path: Path) -> None:
         convert(Request(source=GOLDEN / name, recipes=mixed, output_dir=tmp_path))
 
 
-def test_data_of_another_model_does_not_calibrate(recurrent_models: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError,
-        match=r"^An item of frames\.npz is a sequence of 3; one step of the model takes 9: calibrate it on data of the "
-        r"whole model\.$",
-    ):
-        convert(
-            request(
-                recurrent_models, "chars", tmp_path, Precision.INT8, calibration=str(recurrent_models / "frames.npz")
-            )
-        )
+def test_data_of_another_model_does_not_calibrate(step_files: Path) -> None:
+    card = open_artifact(step_files / "chars.step.fp32.onnx").card
+    assert [len(values) for values in sequences_of(Dataset(name="d", items=["", "abc"]), [0, 1], card)] == [3]
+    with pytest.raises(DataError, match=r"^d holds no sequence of one step or more; expected some for calibration\.$"):
+        sequences_of(Dataset(name="d", items=[""]), [0], card)
+    rest = r"; one step of the model takes 9: calibrate it on data of the whole model\.$"
+    with pytest.raises(DataError, match=r"^An item of d is a sequence of 3" + rest):
+        sequences_of(Dataset(name="d", items=[np.zeros((5, 3))]), [0], card)
+    with pytest.raises(DataError, match=r"^An item of d is no sequence" + rest):
+        sequences_of(Dataset(name="d", items=[{"text": np.zeros((5, 9))}]), [0], card)
+
+
+def test_long_texts_calibrate_beyond_their_windows(step_files: Path, recurrent_models: Path) -> None:
+    card = open_artifact(step_files / "chars.step.fp32.onnx").card
+    data = cut_for(long_data(text(recurrent_models), None, name="letters"), card.sequences)
+    (values,) = sequences_of(data, [3], card)
+    assert values.argmax(axis=1).tolist() == ["\n abcdefg".index(c) for c in text(recurrent_models)[60 : 60 + STEPS]]
 
 
 def test_what_is_no_step_file_is_refused_with_the_remedy(step_files: Path, tmp_path: Path) -> None:
@@ -277,6 +287,12 @@ def test_a_strangers_card_tells_of_states_alone() -> None:
     assert Sequences(states=(State(input="h", output="n"),)).text is None
     with pytest.raises(CardError, match=r"^A sequence model takes either text or a series; "):
         Sequences()
+
+
+def test_only_what_there_is_is_imported_when_used() -> None:
+    assert edgekit.Stream.__module__ == "edgekit.stream"
+    with pytest.raises(AttributeError, match=r"^module 'edgekit' has no attribute 'Steam'$"):
+        edgekit.Steam  # noqa: B018
 
 
 def test_what_stays_float_is_named_narrowly() -> None:
