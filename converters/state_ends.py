@@ -57,10 +57,8 @@ class _File:
         self.graph.tensors.append(made)
         return len(self.graph.tensors) - 1
 
-    def add(
-        self, op: str, source: int, result: int, kind: int = 0, options: Any = None, *, first: bool = False
-    ) -> None:
-        """A new operator, behind all others or ``first``."""
+    def add(self, op: str, source: int, result: int, kind: int = 0, options: Any = None) -> None:
+        """A new operator, behind all others; one that quantizes an input is the first."""
         operator = self.schema.OperatorT()
         operator.opcodeIndex = self._code(op)
         operator.inputs, operator.outputs = [source], [result]

@@ -20,7 +20,7 @@ _TASK = "text-generation"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
-    """How a text goes on: after ``prompt``, by ``length`` tokens, drawn with ``seed`` (see `edgekit.tasks.sampling`)."""
+    """How a text goes on: after ``prompt``, by ``length`` tokens, drawn with ``seed``; see `edgekit.tasks.sampling`."""
 
     prompt: str = ""
     length: int = 200
