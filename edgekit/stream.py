@@ -14,7 +14,7 @@ from edgekit.card import TensorSpec
 from edgekit.errors import CardError, DataError, InputError
 from edgekit.feeding import Feeder
 from edgekit.runtimes import Runtime, open_runtime
-from edgekit.runtimes.base import dequantize
+from edgekit.runtimes.base import dequantize, quantize
 from edgekit.sequences import Encoding, Scaling, Sequences, Series
 from edgekit.tasks.series import encode_window
 from edgekit.tasks.texts import token_ids
@@ -157,6 +157,8 @@ class _Model:
         (self._input,), (self.output,) = inputs.values(), outputs.values()
         self._runtime, self._told = runtime, told
         self._feeder = Feeder((self._input,), None)
+        off_on = np.array([0, 1], np.float32)
+        self._off, self._on = quantize(off_on, self._input) if self._input.quantized else off_on
         self.reset()
 
     def reset(self) -> None:
@@ -186,8 +188,8 @@ class _Model:
                 raise DataError(f"There is no token {item}; the model knows those from 0 to {count - 1}.")
             if text.encoding is Encoding.INDEX:
                 return np.array(item, self._input.dtype)
-            one_hot: Array = np.zeros(count, np.float32)
-            one_hot[item] = 1
+            one_hot = np.full(count, self._off)
+            one_hot[item] = self._on
             return one_hot
         values: Array = np.asarray(item)
         if self._told.series is not None and values.dtype.kind in "iuf":

@@ -1,5 +1,7 @@
 """Activation ranges: clipped where that lowers the error, shared along operators that hand values through."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -140,3 +142,5 @@ def test_both_ends_of_a_state_have_one_range() -> None:
     ends = {"before": (-0.5, 0.9), "after": (-1.0, 0.8), "copy": (-1.0, 0.8), "other": (0.0, 1.0)}
     found = tied(ends, read, [("h", "h_next"), ("c", "c_next")])
     assert found == {**dict.fromkeys(("before", "after", "copy"), (-1.0, 0.9)), "other": (0.0, 1.0)}
+    squashed = replace(read, nodes=(replace(read.nodes[0], op="TANH"), read.nodes[1]))
+    assert tied(ends, squashed, [("h", "h_next")])["before"] == (-1.0, 127 / 128)

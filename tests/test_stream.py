@@ -115,6 +115,7 @@ def test_states_of_int8_keep_their_scale_and_cells_are_float(step_files: Path) -
     assert "FULLY_CONNECTED" not in real
 
 
+@pytest.mark.slow
 def test_plain_int8_has_integer_cells_too(recurrent_models: Path, tmp_path: Path) -> None:
     recipe = Recipe(precision=Precision.INT8, steps=(), rnn=Rnn.STEP, calibration_samples=64)
     wanted = request(recurrent_models, "words", tmp_path, calibration=spoken(recurrent_models), recipes=(recipe,))
@@ -153,6 +154,7 @@ def test_a_series_scaled_by_its_last_value_runs_through_its_window(
             stream.push(np.zeros(3))
 
 
+@pytest.mark.slow
 def test_a_model_without_card_is_streamed_by_its_arrays(recurrent_models: Path, tmp_path: Path) -> None:
     frames = str(recurrent_models / "frames.npz")
     report = convert(request(recurrent_models, "stranger", tmp_path, Precision.INT8, calibration=frames))
