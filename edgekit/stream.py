@@ -23,10 +23,10 @@ Array = npt.NDArray[Any]
 
 
 class Stream:
-    """The step file at ``path``, with its states: all zeros at first, and what the last step left from then on.
+    """The step file at ``path``, with its states: all zeros at first, and what the last step left from then on::
 
-    >>> with edgekit.Stream("char_lstm.step.int8.tflite") as stream:  # doctest: +SKIP
-    ...     logits = [stream.push(character) for character in "Well, Prince"]
+        with edgekit.Stream("char_lstm.step.int8.tflite") as stream:
+            logits = [stream.push(character) for character in "Well, Prince"]
 
     An answer is float32 without batch axis. A forecast of a series that is scaled by the last value of its window is
     made from a window that ends with the row pushed: the file runs through the rows of that window from zero states, as

@@ -34,7 +34,7 @@ def test_a_seed_gives_a_text(step_files: Path) -> None:
     assert (len(first.text), len(first.token_ms), told) == (40, 40, [])
     assert write(path, prompt="bad cab", seed=3)[0].text == first.text
     assert write(path, prompt="bad cab", seed=4)[0].text != first.text
-    assert write(path, prompt="gage fee", seed=3)[0].text != first.text
+    assert write(path, prompt="g", temperature=0)[0].text != write(path, prompt="a", temperature=0)[0].text
     assert write(step_files / "chars.step.fp32.onnx", prompt="bad cab", seed=3)[0].text == first.text
 
 
