@@ -57,15 +57,13 @@ class _File:
         self.graph.tensors.append(made)
         return len(self.graph.tensors) - 1
 
-    def add(
-        self, op: str, source: int, result: int, kind: int = 0, options: Any = None, *, first: bool = False
-    ) -> None:
-        """A new operator, behind all others or ``first``."""
+    def add(self, op: str, source: int, result: int, kind: int = 0, options: Any = None) -> None:
+        """A new operator, behind all others; one that quantizes an input is the first."""
         operator = self.schema.OperatorT()
         operator.opcodeIndex = self._code(op)
         operator.inputs, operator.outputs = [source], [result]
         operator.builtinOptionsType, operator.builtinOptions = kind, options
-        self.graph.operators.insert(0 if first else len(self.graph.operators), operator)
+        self.graph.operators.insert(0 if op == "QUANTIZE" else len(self.graph.operators), operator)
 
     def give(self, name: str, index: int) -> None:
         """Let the output called ``name`` be another tensor."""
@@ -102,7 +100,7 @@ class _File:
                 reader.inputs = [new if int(i) == same else int(i) for i in reader.inputs]
             self.graph.operators.remove(operator)
         if self._readers(old):
-            self.add("QUANTIZE", new, old, first=True)
+            self.add("QUANTIZE", new, old)
         self.inputs[name].tensorIndex = new
         self.graph.inputs = [new if int(i) == old else int(i) for i in self.graph.inputs]
 

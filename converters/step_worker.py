@@ -1,4 +1,4 @@
-"""The process that makes a Keras model of one time step, and runs it over sequences to find what it is calibrated on."""
+"""The process that makes a Keras model of one time step, and runs it over sequences for what it is calibrated on."""
 
 from pathlib import Path
 from typing import Any

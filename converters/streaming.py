@@ -136,10 +136,7 @@ def _moments(
     seed = request.recipes[0].seed
     learned = training.items if training is not None else ()
     chosen = calibrating.chosen(data, learned, math.ceil(most / MOMENTS), seed)
-    sequences = [_sequence(data, index, card) for index in chosen]
-    fitting = [values for values in sequences if len(values)]
-    if not fitting:
-        raise DataError(f"{data.name} holds no sequence of one step or more; expected some for calibration.")
+    fitting = sequences_of(data, chosen, card)
     padded = np.zeros((len(fitting), max(map(len, fitting)), *fitting[0].shape[1:]), fitting[0].dtype)
     for row, values in enumerate(fitting):
         padded[row, : len(values)] = values
@@ -156,9 +153,17 @@ def _moments(
         "seed": seed,
     }
     names = worker.call("states", asked, progress=progress)["names"]
-    values = {name: np.load(out / f"{number}.npy") for number, name in enumerate(names)}
+    taken = {name: np.load(out / f"{number}.npy") for number, name in enumerate(names)}
     origins = tuple(item_digest(data.items[index]) for index in chosen)
-    return Dataset(name=f"states on {data.name}", items=_Moments(values), origins=origins)
+    return Dataset(name=f"states on {data.name}", items=_Moments(taken), origins=origins)
+
+
+def sequences_of(data: Dataset, indices: Sequence[int], card: ModelCard) -> list[Array]:
+    """Sequences, each (steps, ...), of what a step model with this ``card`` takes; `DataError` where there are none."""
+    found = [_sequence(data, index, card) for index in indices]
+    if not any(map(len, found)):
+        raise DataError(f"{data.name} holds no sequence of one step or more; expected some for calibration.")
+    return [values for values in found if len(values)]
 
 
 def _sequence(data: Dataset, index: int, card: ModelCard) -> Array:

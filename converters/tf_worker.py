@@ -1,6 +1,6 @@
 """The process that holds TensorFlow: loads the source once, lowers it to both formats, and computes its outputs.
 
-Only this file of the package imports TensorFlow; `edgekit.workers` runs it.
+Beside `step_worker.py` only this file of the package imports TensorFlow; `edgekit.workers` runs it.
 """
 
 import gc

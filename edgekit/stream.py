@@ -14,7 +14,7 @@ from edgekit.card import TensorSpec
 from edgekit.errors import CardError, DataError, InputError
 from edgekit.feeding import Feeder
 from edgekit.runtimes import Runtime, open_runtime
-from edgekit.runtimes.base import dequantize
+from edgekit.runtimes.base import dequantize, quantize
 from edgekit.sequences import Encoding, Scaling, Sequences, Series
 from edgekit.tasks.series import encode_window
 from edgekit.tasks.texts import token_ids
@@ -23,10 +23,10 @@ Array = npt.NDArray[Any]
 
 
 class Stream:
-    """The step file at ``path``, with its states: all zeros at first, and what the last step left from then on.
+    """The step file at ``path``, with its states: all zeros at first, and what the last step left from then on::
 
-    >>> with edgekit.Stream("char_lstm.step.int8.tflite") as stream:  # doctest: +SKIP
-    ...     logits = [stream.push(character) for character in "Well, Prince"]
+        with edgekit.Stream("char_lstm.step.int8.tflite") as stream:
+            logits = [stream.push(character) for character in "Well, Prince"]
 
     An answer is float32 without batch axis. A forecast of a series that is scaled by the last value of its window is
     made from a window that ends with the row pushed: the file runs through the rows of that window from zero states, as
@@ -157,6 +157,8 @@ class _Model:
         (self._input,), (self.output,) = inputs.values(), outputs.values()
         self._runtime, self._told = runtime, told
         self._feeder = Feeder((self._input,), None)
+        off_on = np.array([0, 1], np.float32)
+        self._off, self._on = quantize(off_on, self._input) if self._input.quantized else off_on
         self.reset()
 
     def reset(self) -> None:
@@ -167,7 +169,8 @@ class _Model:
         self._states = {before.name: _handed_on(outputs[after.name], before, after) for before, after in self._pairs}
         answer = outputs[self.output.name]
         real = dequantize(answer, self.output) if self.output.quantized else answer.astype(np.float32, copy=False)
-        return real[0]
+        first: npt.NDArray[np.float32] = real[0]
+        return first
 
     def _values(self, item: Any) -> Array:
         """``item`` as the input takes it, without batch axis."""
@@ -185,12 +188,12 @@ class _Model:
                 raise DataError(f"There is no token {item}; the model knows those from 0 to {count - 1}.")
             if text.encoding is Encoding.INDEX:
                 return np.array(item, self._input.dtype)
-            values = np.zeros(count, np.float32)
-            values[item] = 1
-            return values
-        values = np.asarray(item)
-        if np.issubdtype(values.dtype, np.floating) or (values.dtype.kind in "iu" and self._told.series is not None):
-            values = values.astype(np.float32).reshape(values.shape or (1,))
+            one_hot = np.full(count, self._off)
+            one_hot[item] = self._on
+            return one_hot
+        values: Array = np.asarray(item)
+        if self._told.series is not None and values.dtype.kind in "iuf":
+            values = np.atleast_1d(values).astype(np.float32)
         return self._feeder.fit(values)[self._input.name]
 
 

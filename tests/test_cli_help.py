@@ -48,6 +48,9 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("demo", "classify"): (*OF_DEMOS, "--top"),
     ("demo", "sentiment"): ("--threads", "--engine", "--json"),
     ("demo", "forecast"): ("--data", "-o", "--data-dir", "--threads", "--engine", "--json", "--force"),
+    ("demo", "text"): (
+        *("--prompt", "--length", "--temperature", "--top-k", "--seed", "--threads", "--engine", "--json"),
+    ),
     ("demo", "digits"): (*OF_ALL_DEMOS, "--score", "--track"),
     ("bundle",): (
         *("-o", "--data", "--inputs", "--samples", "--c-array", "--data-dir", "--preprocess", "--labels", "--decoder"),

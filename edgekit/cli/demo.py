@@ -17,7 +17,7 @@ VIEWS = ("auto", "window", "web", "none")
 
 @click.group("demo")
 def command() -> None:
-    """Show a model at work: on photos, clips, a camera or a stream, on lines of text, on a series."""
+    """Show a model at work: on photos, clips, a camera or a stream, on texts, on a series."""
 
 
 def options_of_all(command: Any) -> Any:
@@ -152,6 +152,8 @@ def sentiment(file: Path, lines: str, threads: int | None, engine: str | None, j
                     click.echo(opinion.line)
     except KeyboardInterrupt:
         interrupted = True
+    except BrokenPipeError:  # the reader has read enough, which click would make a failure of
+        raise click.exceptions.Exit(0) from None
     common.emit(envelope("demo sentiment", results, host=host_facts()), json_file, lambda: None)
     common.say(reading.summary())
     if interrupted:
@@ -199,6 +201,44 @@ def forecast(
         click.echo(rolled.told_coming())
 
     common.emit(envelope("demo forecast", rolled.results(), host=host_facts()), json_file, table)
+
+
+@command.command()
+@click.argument("file", type=common.EXISTING)
+@click.option("--prompt", default="", metavar="TEXT", help="What the text begins with. [default: a new line]")
+@click.option("--length", type=click.IntRange(min=1), default=200, show_default=True, metavar="N",
+              help="Tokens to write.")  # fmt: skip
+@click.option("--temperature", type=click.FloatRange(0, 100), default=0.8, show_default=True, metavar="T",
+              help="Below 1 likelier tokens are preferred; 0 takes the likeliest.")  # fmt: skip
+@click.option(
+    "--top-k", type=click.IntRange(min=1), metavar="K", help="Draw from the K likeliest alone. [default: all]"
+)
+@common.seed_option
+@common.threads_option
+@click.option("--engine", metavar="NAME", help="Run the file in this engine. [default: that of its format]")
+@common.json_option
+def text(file: Path, json_file: str | None, threads: int | None, engine: str | None, **manner: Any) -> None:
+    """Write a text with a model of one time step, which edgekit convert --rnn step makes.
+
+    The text goes to stdout as it is written, how fast that was to stderr. The same seed gives the same text.
+    """
+    from edgekit.demos.text import Manner, Writer
+    from edgekit.measure.host import host_facts
+    from edgekit.results import envelope
+
+    def put(piece: str) -> None:
+        if json_file != "-":
+            click.echo(piece, nl=False)
+
+    try:
+        written = Writer(file, threads=threads or 1, engine=engine).write(Manner(**manner), put, tell=common.say)
+        put("\n")
+    except BrokenPipeError:  # the reader has read enough, which click would make a failure of
+        raise click.exceptions.Exit(0) from None
+    common.say(written.summary())
+    common.emit(envelope("demo text", [written.result()], host=host_facts()), json_file, lambda: None)
+    if written.interrupted:
+        raise KeyboardInterrupt
 
 
 def _model(given: dict[str, Any]) -> dict[str, Any]:
