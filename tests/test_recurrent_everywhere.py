@@ -49,6 +49,9 @@ def test_rows_tell_what_works_and_why_not() -> None:
         ({**REFUSED, "reason": "Traceback (most recent call last)"}, False),
         ({**WORKS, "custom_operators": ["FlexTensorListReserve"]}, False),
         ({**WORKS, "elsewhere": {"cortex-a72": {"agreement": 0.99}}}, False),
+        ({**WORKS, "elsewhere": {}, "not_compared": "It crashed."}, False),
+        ({**WORKS, "recipe": "int16x8", "elsewhere": {}, "not_compared": "XNNPACK did not run it."}, True),
+        ({"model": "lstm", "format": "keras", "works": True, "metrics": {}}, True),
     ],
 )
 def test_the_claim_can_fail(row: dict[str, object], held: bool) -> None:
