@@ -95,7 +95,8 @@ def mobilenets(folder: Path) -> Iterator[Trained]:
 
 def held_out_inputs(path: Path, paths: list[Path], data: Dataset, items: int) -> dict[str, Any]:
     """``items`` held-out items as the file at ``path`` takes them, (items, ...) of each input."""
-    feeder = Feeder(open_runtime(path).inputs, open_artifact(path).card.preprocessing)
+    card = open_artifact(path).card
+    feeder = Feeder(open_runtime(path).inputs, card.preprocessing, card.sequences)
     fed = [feeder.feed(item) for item in held_out_items(paths, data, items)]
     return {name: np.stack([feed[name] for feed in fed]) for name in fed[0]}
 

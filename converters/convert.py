@@ -17,6 +17,7 @@ from edgekit.converters.request import Request
 from edgekit.converters.source import Source, open_source
 from edgekit.converters.stages import convert_regions, looks_at_regions
 from edgekit.converters.steps import Steps
+from edgekit.converters.streaming import asks_for_steps, convert_steps
 from edgekit.converters.workshop import Workshop
 from edgekit.data.base import Dataset
 from edgekit.errors import DataError, InputError, require_installed
@@ -52,6 +53,8 @@ def convert(request: Request, *, progress: Progress = silent) -> ConversionRepor
         return _convert(request, source, asked, earlier if asked.source == source_path else None, progress)
 
     source_path = request.source
+    if asks_for_steps(request, source):
+        return convert_steps(request, source, convert_one, progress)
     if looks_at_regions(source.card):
         return convert_regions(request, source, convert_one, progress)
     return convert_one(request, source, asked=request)

@@ -12,6 +12,7 @@ from edgekit.converters.prepare import name_layers, outline
 from edgekit.converters.source import open_source
 from edgekit.converters.workshop import Workshop
 from edgekit.data import Part, open_data
+from edgekit.data.windows import cut_for
 from edgekit.feeding import resolve_preprocessing
 from edgekit.files import scratch_folder
 from edgekit.recipe import Batch
@@ -31,18 +32,18 @@ def write_float_file(
 ) -> Path:
     """The path of the file in ``folder``; its layers are recognised by what they do on items of ``data``."""
     source = open_source(model)
-    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir)
     with scratch_folder() as scratch, Workshop(Path(scratch), progress) as shop:
         loaded = load(source, shop)
         card = base_card(source, loaded, preprocessing=None, labels=None)
         items = write_calibration(
-            dataset,
+            cut_for(open_data(data, part=Part.EVALUATION, data_dir=data_dir), card.sequences),
             loaded.inputs,
             resolve_preprocessing(card, preprocess),
             count=PROBED_ITEMS,
             seed=seed,
             folder=Path(scratch) / "samples",
             progress=silent,
+            sequences=card.sequences,
         )
         lowered = lower(source, fmt, Batch.STATIC, shop)
         named = name_layers(fmt, lowered, outline(source, items.samples, shop), shop)

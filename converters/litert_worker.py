@@ -12,8 +12,9 @@ from edgekit.converters import nms_tflite, tflite_edit
 from edgekit.converters.accuracy.probe import Probe, name_tensors
 from edgekit.converters.bias_room import make_room
 from edgekit.converters.layers import layer_values, match_weights, require_values
-from edgekit.converters.ranges import Ends, RangeFinder, known_ranges
+from edgekit.converters.ranges import Ends, RangeFinder, known_ranges, tied
 from edgekit.converters.samples import Samples
+from edgekit.converters.state_ends import join_states, part_states
 from edgekit.detection import Detection
 from edgekit.errors import ConversionError, need
 from edgekit.formats import tflite
@@ -97,7 +98,9 @@ def _measure(request: Json, progress: Progress) -> Ends:
 def quantize(request: Json, progress: Progress) -> Json:
     """Write ``path`` from the float file ``source`` in ``precision``, with the ``ranges`` that are known."""
     quantizer = need("litert_quantizer.quantizer", extra="convert")
-    precision = request["precision"]
+    precision, states = request["precision"], request["states"]
+    if precision in _BITS and states:
+        request = {**request, "source": str(_parted(request))}
     ranges = _ranges(request, progress)
     worker = quantizer.Quantizer(str(_roomy(request, ranges) if precision == "int8" else request["source"]))
     worker.load_quantization_recipe(_recipe(request).get_quantization_recipe())
@@ -106,7 +109,20 @@ def quantize(request: Json, progress: Progress) -> Json:
     except (ValueError, RuntimeError, KeyError, IndexError, NotImplementedError) as error:
         raise ConversionError(f"litert-quantizer cannot make {precision} of this model: {_sentence(error)}") from None
     result.export_model(request["path"], overwrite=True)
+    if precision in _BITS and states:
+        model = tflite_edit.open_model(Path(request["path"]))
+        join_states(model, states)
+        tflite_edit.save_model(model, Path(request["path"]))
     return {}
+
+
+def _parted(request: Json) -> Path:
+    """The source whose states have outputs of their own."""
+    model = tflite_edit.open_model(Path(request["source"]))
+    part_states(model, request["states"])
+    path = Path(request["path"]).with_suffix(".parted")
+    tflite_edit.save_model(model, path)
+    return path
 
 
 def _roomy(request: Json, ranges: Any) -> Path:
@@ -133,6 +149,7 @@ def _ranges(request: Json, progress: Progress) -> Any:
     ends = known_ranges(graph, request["ranges"])
     if activations - set(ends):
         ends = {**_measure(request, progress), **ends}
+    ends = tied(ends, graph, request["states"])
     return {n: {"min": np.array([ends[n][0]], np.float32), "max": np.array([ends[n][1]], np.float32)} for n in ends}
 
 

@@ -15,7 +15,7 @@ from edgekit.converters.onnx_kept import stay_float
 from edgekit.converters.onnx_names import canonical
 from edgekit.converters.onnx_recurrent import narrow, recurrent_names
 from edgekit.converters.portable import portable_overrides, require_portable
-from edgekit.converters.ranges import Ends, RangeFinder, known_ranges
+from edgekit.converters.ranges import Ends, RangeFinder, known_ranges, tied
 from edgekit.converters.samples import Samples
 from edgekit.converters.weight_scales import weight_overrides
 from edgekit.detection import Detection
@@ -154,14 +154,15 @@ def _ranges(request: Json, progress: Progress) -> Ends:
     ends = known_ranges(graph, request["ranges"])
     named = {out for node in graph.nodes if not node.subgraph for out in node.outputs if out}
     if all(graph.tensors[name].dtype != "float32" for name in named - set(ends)):
-        return ends
+        return tied(ends, graph, request["states"])
     session = onnx_edit.WatchedSession(source.read_bytes())
     finder = RangeFinder(samples.count, int(request["seed"]))
     for done, feed in enumerate(samples.batches(1), 1):
         for tensor, values in session.run(feed).items():
             finder.see(tensor, values)
         progress("finding ranges", done, samples.count)
-    return {**(finder.best(graph) if request["clip"] else finder.extremes()), **ends}
+    found = {**(finder.best(graph) if request["clip"] else finder.extremes()), **ends}
+    return tied(found, graph, request["states"])
 
 
 _MAKERS = {"fp16": _float16, "dynamic": _dynamic, "int8": _static}

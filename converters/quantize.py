@@ -64,6 +64,7 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
         "samples": str(samples.folder),
         "keep_float": [],
         "batch": 1 if recipe.batch is Batch.STATIC else None,
+        "states": _states(source),
     }
     notes = (*((prepared.note,) if prepared.note else ()), *_notes(job, lowered))
     if recipe.precision is Precision.FP32:
@@ -90,6 +91,12 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
         path=path, engine=choice.engine.value, reason=choice.reason, notes=notes, steps=prepared.records,
         channel_scales=prepared.channel_scales, channel_copies=prepared.channel_copies,
     )  # fmt: skip
+
+
+def _states(source: Source) -> list[list[str]]:
+    """The input and output of each state of a model of one time step."""
+    told = source.card.sequences if source.card is not None else None
+    return [[state.input, state.output] for state in told.states] if told is not None else []
 
 
 def _require_kept(job: Job, lowered: Lowered) -> None:

@@ -27,6 +27,8 @@ _PASSING = frozenset(
 )  # fmt: skip
 # Means vary little between items, and every one of them matters: never clipped.
 _MEANS = frozenset(("AVERAGE_POOL_2D", "MEAN", "AveragePool", "GlobalAveragePool", "ReduceMean"))
+# TFLite's 8-bit outputs of these have one range, whatever they hold.
+_FIXED = {"TANH": (-1.0, 127 / 128), "LOGISTIC": (0.0, 255 / 256)}
 # Outputs of these are unbounded sums; other operators bound their own output.
 _SUMS = frozenset(
     (
@@ -124,6 +126,25 @@ def known_ranges(graph: Graph, known: Mapping[str, Sequence[float]]) -> Ends:
         if start in known:
             low, high = known[start]
             found[name] = (low, high)
+    return found
+
+
+def tied(ends: Ends, graph: Graph, states: Iterable[Sequence[str]]) -> Ends:
+    """``ends`` where both tensors of a state have one range: what its output gives is fed to its input as it is.
+
+    ``states`` are pairs of names of an input and an output.
+    """
+    found, makers = dict(ends), {out: node for node in graph.nodes for out in node.outputs}
+    for before, after in states:
+        last = graph.output_tensors[after]
+        names = [graph.input_tensors[before], last, _origin(last, makers)]
+        known = [ends[name] for name in names if name in ends]
+        maker = makers[names[-1]].op if names[-1] in makers else ""
+        if maker in _FIXED:
+            found |= dict.fromkeys(names, _FIXED[maker])
+        elif known:
+            both = (min(low for low, _ in known), max(high for _, high in known))
+            found |= dict.fromkeys(names, both)
     return found
 
 

@@ -1,6 +1,6 @@
 """The process that holds TensorFlow: loads the source once, lowers it to both formats, and computes its outputs.
 
-Only this file of the package and what it calls import TensorFlow; `edgekit.workers` runs it.
+Beside `step_worker.py` only this file of the package and what it calls import TensorFlow; `edgekit.workers` runs it.
 """
 
 import gc
@@ -233,9 +233,9 @@ def _convert(request: Json, configure: Callable[[Any], None]) -> Json:
     return {}
 
 
-def _load_keras(path: Path) -> Loaded:
+def load_model(path: Path) -> Any:
+    """The Keras model at ``path``, without running any code of its own."""
     import keras
-    import tensorflow as tf
 
     config = _keras_config(path)
     if config is not None and '"class_name": "Lambda"' in config:
@@ -260,10 +260,23 @@ def _load_keras(path: Path) -> Loaded:
     if not getattr(model, "inputs", None):
         raise ArtifactError(f"{path} was saved before its input shapes were known: call the model once, then save it.")
     _refuse_stateful(path, model)
+    return model
+
+
+def ends(model: Any) -> tuple[list[str], list[str]]:
+    """The names of the inputs and outputs of a Keras model, as files have them."""
     names = _unique([_input_name(t.name, i, len(model.inputs)) for i, t in enumerate(model.inputs)], taken=())
+    labels = list(getattr(model, "output_names", [])) or [model.layers[-1].name]
+    return names, _unique([_safe(label) for label in labels], names)
+
+
+def _load_keras(path: Path) -> Loaded:
+    import tensorflow as tf
+
+    config, model = _keras_config(path), load_model(path)
+    names, labels = ends(model)
     specs = [tf.TensorSpec(t.shape, t.dtype, name=n) for t, n in zip(model.inputs, names, strict=True)]
     _refuse_unfit_inputs(path, specs)
-    labels = list(getattr(model, "output_names", [])) or [model.layers[-1].name]
 
     def call(*tensors: Any) -> dict[str, Any]:
         result = model(list(tensors) if len(tensors) > 1 else tensors[0], training=False)

@@ -148,14 +148,16 @@ def check_fit(card: ModelCard, model: ModelCard) -> None:
     for what, stated, found in (("input", card.inputs, model.inputs), ("output", card.outputs, model.outputs)):
         if not found:
             continue  # the file itself does not tell
-        if [s.name for s in stated] != [f.name for f in found]:
+        its = {spec.name: spec for spec in found}  # the order of a file's tensors means nothing
+        if sorted(s.name for s in stated) != sorted(its):
             raise CardError(
                 f"The card names the {what}s {[s.name for s in stated]}; the model has {[f.name for f in found]}."
             )
-        for mine, its in zip(stated, found, strict=True):
-            if (mine.shape, mine.dtype) != (its.shape, its.dtype):
+        for mine in stated:
+            if (mine.shape, mine.dtype) != (its[mine.name].shape, its[mine.name].dtype):
                 raise CardError(
-                    f"The card says that {what} {mine.name!r} is {_kind(mine)}; in the model it is {_kind(its)}."
+                    f"The card says that {what} {mine.name!r} is {_kind(mine)}; in the model it is "
+                    f"{_kind(its[mine.name])}."
                 )
     _check_labels(card)
     _check_preprocessing(card)

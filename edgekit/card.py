@@ -157,6 +157,11 @@ class ModelCard:
         return tuple(n for n in ("task", "preprocessing", "labels") if getattr(self, n) is None)
 
 
+def takes_steps(card: ModelCard) -> bool:
+    """Whether a run of the file is one time step, and it takes a sequence run by run."""
+    return card.sequences is not None and bool(card.sequences.states)
+
+
 def dump_card(card: ModelCard) -> str:
     """The card as JSON text, the same bytes for the same card."""
     return json.dumps(to_jsonable(card), ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -115,7 +115,7 @@ class Sequences:
 
     ``answer`` is what its output spells where that is another text; without one the output of a text generator are
     logits of the token that follows each one given, (length, tokens). A model of one time step has ``states``, and its
-    other input and output lack the axis of time.
+    other input and output lack the axis of time; of that of a stranger, nothing else may be known.
     """
 
     text: Text | None = None
@@ -124,7 +124,7 @@ class Sequences:
     states: tuple[State, ...] = ()
 
     def __post_init__(self) -> None:
-        if (self.text is None) == (self.series is None):
+        if (self.text is None) == (self.series is None) and not (self.text is None and self.states):
             raise CardError("A sequence model takes either text or a series; its card tells of both or of none.")
         names = [name for state in self.states for name in (state.input, state.output)]
         if len(set(names)) != len(names):

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -291,3 +293,34 @@ def plug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
         adb("kill-server")
         for phone in plugged:
             phone.__exit__()
+
+
+@pytest.fixture(scope="session")
+def recurrent_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with tiny recurrent models, data for them and what they answer; stream_models.py makes them once."""
+    folder = tmp_path_factory.mktemp("recurrent")
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    script = Path(__file__).parent / "stream_models.py"
+    subprocess.run([sys.executable, str(script), str(folder)], check=True, capture_output=True, env=environment)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def step_files(recurrent_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with files of one time step of a text generator that has a layer of each recurrent kind."""
+    from edgekit.converters import Request, convert
+    from edgekit.data.base import Part
+    from edgekit.data.windows import long_data
+    from edgekit.recipe import Precision, Recipe, Rnn
+
+    folder = tmp_path_factory.mktemp("step_files")
+    wanted = (Precision.FP32, Precision.INT8)
+    convert(
+        Request(
+            source=recurrent_models / "chars.keras",
+            recipes=tuple(Recipe(precision=p, rnn=Rnn.STEP, calibration_samples=64) for p in wanted),
+            calibration=long_data((recurrent_models / "text.txt").read_text(), Part.CALIBRATION, name="letters"),
+            output_dir=folder,
+        )
+    )
+    return folder

@@ -26,7 +26,7 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("card",): (),
     ("card", "show"): (),
     ("card", "attach"): (),
-    ("predict",): ("--preprocess", "--labels", "--threads", "--engine", "--json"),
+    ("predict",): ("--text", "--preprocess", "--labels", "--threads", "--engine", "--json"),
     ("evaluate",): ("--data", "--data-dir", "--preprocess", "--labels", "--threads", "--engine", "--device", "--json"),
     ("compare",): ("--data", "--data-dir", "--preprocess", "--threads", "--engine", "--device", "--json"),
     ("benchmark",): (
@@ -46,6 +46,11 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("demo",): (),
     ("demo", "detect"): (*OF_DEMOS, "--decoder", "--score", "--track"),
     ("demo", "classify"): (*OF_DEMOS, "--top"),
+    ("demo", "sentiment"): ("--threads", "--engine", "--json"),
+    ("demo", "forecast"): ("--data", "-o", "--data-dir", "--threads", "--engine", "--json", "--force"),
+    ("demo", "text"): (
+        *("--prompt", "--length", "--temperature", "--top-k", "--seed", "--threads", "--engine", "--json"),
+    ),
     ("demo", "digits"): (*OF_ALL_DEMOS, "--score", "--track"),
     ("bundle",): (
         *("-o", "--data", "--inputs", "--samples", "--c-array", "--data-dir", "--preprocess", "--labels", "--decoder"),

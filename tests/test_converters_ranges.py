@@ -1,12 +1,14 @@
 """Activation ranges: clipped where that lowers the error, shared along operators that hand values through."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.converters.ranges import OUTPUT_MARGIN, RangeFinder, least_error_range
+from edgekit.converters.ranges import OUTPUT_MARGIN, RangeFinder, least_error_range, tied
 from edgekit.formats.graph import Graph, Node
 
 
@@ -122,3 +124,23 @@ def test_the_kept_samples_are_drawn_by_the_seed() -> None:
 
 def test_a_tensor_without_values_has_no_range() -> None:
     assert seen(x=np.zeros((0, 3), np.float32)).extremes() == {}
+
+
+def test_both_ends_of_a_state_have_one_range() -> None:
+    read = Graph(
+        inputs=(),
+        outputs=(),
+        input_tensors={"h": "before", "c": "cell"},
+        output_tensors={"h_next": "copy", "c_next": "sum"},
+        nodes=(
+            Node(name="m", op="MUL", inputs=("before",), outputs=("after",), version=1),
+            Node(name="r", op="RESHAPE", inputs=("after",), outputs=("copy",), version=1),
+        ),
+        tensors={},
+        versions={},
+    )
+    ends = {"before": (-0.5, 0.9), "after": (-1.0, 0.8), "copy": (-1.0, 0.8), "other": (0.0, 1.0)}
+    found = tied(ends, read, [("h", "h_next"), ("c", "c_next")])
+    assert found == {**dict.fromkeys(("before", "after", "copy"), (-1.0, 0.9)), "other": (0.0, 1.0)}
+    squashed = replace(read, nodes=(replace(read.nodes[0], op="TANH"), read.nodes[1]))
+    assert tied(ends, squashed, [("h", "h_next")])["before"] == (-1.0, 127 / 128)

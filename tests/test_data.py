@@ -390,9 +390,9 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path / "a.png") == (
         f"{tmp_path / 'a.png'} is one image; expected a data set: give the folder that it is in."
     )
-    (tmp_path / "a.txt").write_text("x")
-    assert refused(tmp_path / "a.txt") == (
-        f"{tmp_path / 'a.txt'} is no data set; expected a folder, a .zip, a .csv, an .npz "
+    (tmp_path / "a.pdf").write_text("x")
+    assert refused(tmp_path / "a.pdf") == (
+        f"{tmp_path / 'a.pdf'} is no data set; expected a folder, a .zip, a .csv, an .npz, a .txt "
         f"or one of: {', '.join(KNOWN)}."
     )
 

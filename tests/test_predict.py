@@ -85,7 +85,7 @@ def test_outputs_are_saved_by_name_whatever_they_are_called(
 
 def test_what_cannot_be_predicted_is_refused(colour_model: Make, colour_photos: Path, tmp_path: Path) -> None:
     model, image = colour_model(), colour_photos / "red" / "0.png"
-    assert refused(model) == "There is nothing to predict; give images, .npy arrays or .npz files."
+    assert refused(model) == "There is nothing to predict; give images, texts, .npy arrays or .npz files."
     assert refused(model, tmp_path / "no.png") == f"There is no file or folder {tmp_path / 'no.png'}."
     assert refused(model, tmp_path) == f"{tmp_path} holds no images."
     (tmp_path / "a.txt").write_text("x")

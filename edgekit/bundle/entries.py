@@ -14,7 +14,7 @@ from edgekit.bundle.limits import computes_with_integers, has_softmax, limits_of
 from edgekit.bundle.runner.answers import stacked
 from edgekit.bundle.runner.engines import BUILT_IN, XNNPACK
 from edgekit.bundle.runner.manifest import Entry, Golden
-from edgekit.card import ModelCard, TensorSpec
+from edgekit.card import ModelCard, TensorSpec, takes_steps
 from edgekit.errors import InputError
 from edgekit.feeding import Feeder
 from edgekit.formats import onnx, tflite
@@ -167,6 +167,11 @@ def golden_feeds(opened: Opened, items: Items, *, samples: int, seed: int) -> tu
     if items.synthetic and not (opened.takes_images and items.images):
         made_up = sample_feeds(opened.card, samples=samples, seed=seed)
         return [_as_taken(feed, opened.runtime.inputs) for feed in made_up], None
+    if takes_steps(opened.card):
+        raise InputError(
+            f"{opened.artifact.path} takes one time step at a time, which no item is; bundle it by itself, without "
+            "--data and --inputs."
+        )
     feeder = Feeder(opened.runtime.inputs, opened.preprocessing, opened.card.sequences)
     feeds = [{name: values[None] for name, values in feeder.feed(item).items()} for item in items.items]
     taken = [_as_taken(feed, opened.runtime.inputs) for feed in feeds]

@@ -16,6 +16,7 @@ from edgekit.check.latency import Ratios, time_against
 from edgekit.data import Dataset, Item, Part, item_digest, open_data
 from edgekit.devices import Device, open_device
 from edgekit.devices.engines import LOCAL
+from edgekit.errors import InputError
 from edgekit.measure.detectors import open_detectors
 from edgekit.measure.evaluate import Evaluation, evaluate_subjects
 from edgekit.measure.evaluate_detection import DetectionEvaluation, evaluate_detectors, require_boxes
@@ -112,6 +113,11 @@ def _look(
     labels = None if asked.labels is None else read_labels(folder / asked.labels)
     paths = [folder / model.file for model in config.models]
     if metric is Metric.TOP1:
+        if dataset.whole is not None or dataset.answers is not None:
+            raise InputError(
+                f"edgekit check watches classifiers and detectors; {dataset.name} is for other models: measure these "
+                "with `edgekit evaluate` and `edgekit compare`."
+            )
         require_labels(dataset)
         subjects = open_subjects(paths, preprocess=preprocess, labels=labels, threads=1, device=where)
         answers = evaluate_subjects(subjects, chosen, samples=samples, seed=asked.seed, progress=progress)

@@ -1,21 +1,17 @@
 """``edgekit evaluate``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from edgekit.cli import common
 from edgekit.cli.tables import print_table
 
-if TYPE_CHECKING:
-    from edgekit.measure.evaluate import EvaluationReport
-    from edgekit.measure.evaluate_detection import DetectionReport
-
 
 @click.command("evaluate")
 @click.argument("files", nargs=-1, required=True, type=common.EXISTING, metavar="FILE...")
-@click.option("--data", required=True, metavar="DATA", help="Labelled data: a known name, folder, .zip, .csv or .npz.")
+@click.option("--data", required=True, metavar="DATA", help="A known name, folder, .zip, .csv, .npz or .txt.")
 @click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Evaluate on N items. [default: all]")
 @common.data_dir_option
 @common.preprocess_option
@@ -40,13 +36,16 @@ def command(
     seed: int,
     json_file: str | None,
 ) -> None:
-    """Measure the accuracy of model files on labelled data.
+    """Measure model files on data, each by the metric of its task.
 
-    Several files are evaluated on the same items; classifiers are compared with the first. Items that calibrated or
-    trained one of them are left out for all. On data with boxes the files are detectors. On another device
-    items are prepared here and sent.
+    Classifiers by accuracy, detectors (on data with boxes) by mean average precision, generators of text by nats per
+    token, forecasts by their error beside that of the last value, answers by those that are right as a whole.
+
+    Several files are evaluated on the same items and, but for detectors, compared with the first. Items that
+    calibrated or trained one of them are left out for all. On another device items are prepared here and sent.
     """
     from edgekit.data import Part, open_data
+    from edgekit.measure.evaluate_by_task import evaluate_by_task
     from edgekit.results import envelope
     from edgekit.tasks import read_labels
 
@@ -61,15 +60,7 @@ def command(
     }
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir)
     with common.progress_bar() as progress:
-        report: EvaluationReport | DetectionReport
-        if dataset.boxes is not None or decoder is not None:
-            from edgekit.measure.evaluate_detection import evaluate_detection
-
-            report = evaluate_detection(files, dataset, decoder=decoder, progress=progress, **given)
-        else:
-            from edgekit.measure.evaluate import evaluate
-
-            report = evaluate(files, dataset, progress=progress, **given)
+        report = evaluate_by_task(files, dataset, decoder=decoder, progress=progress, **given)
     common.say_left_out(report.left_out, report.count + report.left_out)
     common.emit(
         envelope("evaluate", report.results(), host=dict(report.host)),

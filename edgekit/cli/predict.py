@@ -10,7 +10,8 @@ from edgekit.cli.tables import print_table
 
 @click.command("predict")
 @click.argument("file", type=common.EXISTING)
-@click.argument("inputs", nargs=-1, required=True, type=common.EXISTING, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, type=common.EXISTING, metavar="INPUT...")
+@click.option("--text", "texts", multiple=True, metavar="TEXT", help="A text as it is, for a model of texts.")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to show for each input.")
 @click.option("-o", "--output", type=common.EXISTING, metavar="FILE.npz", help="Write all outputs as arrays by name.")
 @common.preprocess_option
@@ -23,6 +24,7 @@ from edgekit.cli.tables import print_table
 def command(
     file: Path,
     inputs: tuple[Path, ...],
+    texts: tuple[str, ...],
     top: int,
     output: Path | None,
     preprocess: str | None,
@@ -33,10 +35,14 @@ def command(
     force: bool,
     json_file: str | None,
 ) -> None:
-    """Run a model on images or arrays.
+    """Run a model on images, texts, series or arrays.
 
-    INPUT is an image, a folder of images, an .npy array, or an .npz. Classifiers show the best classes, detectors what
-    they find in images, other models figures of their outputs.
+    INPUT is an image, a folder of images, an .npy array, or an .npz. For models of texts it is a .txt file, each line
+    of which is a text, or a .csv with a column called text or input; a generator goes on with the end of the whole
+    file. For models of series it is a .csv, whose last rows they take.
+
+    Classifiers show the best classes, generators of text the best next tokens, detectors what they find in images,
+    forecasts and answers are told, and other models show figures of their outputs.
     """
     from edgekit.artifact import open_artifact
     from edgekit.files import refuse_existing
@@ -47,7 +53,7 @@ def command(
 
     refuse_existing([output] if output else [], force=force)
     names = None if labels is None else read_labels(labels)
-    if output is None and (decoder is not None or is_detector(open_artifact(file))):
+    if output is None and not texts and (decoder is not None or is_detector(open_artifact(file))):
         from edgekit.measure.detect import FindingsReport, detect
 
         with common.progress_bar() as progress:
@@ -67,6 +73,7 @@ def command(
         report = predict(
             file,
             inputs,
+            texts=texts,
             preprocess=preprocess,
             labels=names,
             threads=threads or 1,

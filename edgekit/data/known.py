@@ -3,7 +3,7 @@
 import gzip
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +16,9 @@ import numpy.typing as npt
 from edgekit.data.arrays import dataset_of, load_npz
 from edgekit.data.base import Dataset, Part
 from edgekit.data.digit_scenes import scenes_of
+from edgekit.data.known_sequences import OPINIONS, dow_jones, reviews, sentences
+from edgekit.data.number_texts import number_names, sums
+from edgekit.data.text_files import read_text
 from edgekit.data.zips import read_zip
 from edgekit.errors import DataError, need
 from edgekit.workers import Worker, WorkerCrashError
@@ -32,6 +35,7 @@ class KnownSet:
 
     ``keras`` is its path inside Keras' cache, none where Keras has no copy that can be read without unpickling.
     ``class_names`` is none where the file itself names them. ``digits`` names the set whose digits are in its scenes.
+    ``read`` makes a part of the file at ``location``, or ``drawn`` of nothing, and gives it the name that comes last.
     """
 
     name: str
@@ -40,6 +44,8 @@ class KnownSet:
     class_names: tuple[str, ...] | None
     keras: str | None = None
     digits: str | None = None
+    read: Callable[[Path, Part, str], Dataset] | None = None
+    drawn: Callable[[Part, str], Dataset] | None = None
 
 
 _DIGITS = tuple("0123456789")
@@ -105,6 +111,49 @@ _SETS = (
         class_names=_DIGITS,
         digits="mnist",
     ),
+    KnownSet(
+        name="warpeace",
+        title="War and Peace, 3.2 million characters",
+        location="text/warpeace_input.txt.gz",
+        class_names=None,
+        read=read_text,
+    ),
+    KnownSet(
+        name="shakespeare",
+        title="40,000 lines of Shakespeare, 1.1 million characters",
+        location="text/tinyshakespeare.txt.gz",
+        class_names=None,
+        read=read_text,
+    ),
+    KnownSet(
+        name="dow_jones",
+        title="daily closes of the Dow Jones Industrial Average, 2001 to May 2017",
+        location="dow_jones/DJI_yahoo_1985-2017.csv.gz",
+        class_names=None,
+        read=dow_jones,
+    ),
+    KnownSet(
+        name="imdb",
+        title="IMDb film reviews, 4,000 and 2,000",
+        location="imdb/imdb_train.csv.gz",
+        class_names=OPINIONS,
+        read=reviews,
+    ),
+    KnownSet(
+        name="rt_polarity",
+        title="sentences of film reviews",
+        location="imdb/rt_polarity.csv.gz",
+        class_names=OPINIONS,
+        read=sentences,
+    ),
+    KnownSet(name="sums", title="sums of two numbers below 1,000", location=None, class_names=None, drawn=sums),
+    KnownSet(
+        name="number_names",
+        title="numbers below 10,000 and their English names",
+        location=None,
+        class_names=None,
+        drawn=number_names,
+    ),
 )  # fmt: skip
 
 KNOWN: Mapping[str, KnownSet] = MappingProxyType({s.name: s for s in _SETS})
@@ -114,6 +163,8 @@ def open_known(known: KnownSet, *, part: Part, data_dir: Path | None) -> Dataset
     """The ``part`` of a known set; `DataError` says where it was looked for."""
     if known.digits is not None:
         return scenes_of(open_known(KNOWN[known.digits], part=part, data_dir=data_dir), part, name=known.name)
+    if known.drawn is not None:
+        return known.drawn(part, known.name)
     if known.location is None:
         return dataset_of(_digits(), part, name=known.name, where=known.name, class_names=known.class_names)
     folders = [Path(f) for f in (data_dir, os.environ.get("EDGEKIT_DATA")) if f]
@@ -121,6 +172,8 @@ def open_known(known: KnownSet, *, part: Part, data_dir: Path | None) -> Dataset
         path = folder / known.location
         if path.suffix == ".zip" and path.is_file():
             return read_zip(path)
+        if path.is_file() and known.read is not None:
+            return known.read(path, part, known.name)
         if path.is_file():
             return dataset_of(
                 load_npz(path, part), part, name=known.name, where=str(path), class_names=known.class_names

@@ -8,16 +8,21 @@ from edgekit.data.base import Dataset, Part
 from edgekit.data.folders import read_folder
 from edgekit.data.images import is_image_name
 from edgekit.data.known import KNOWN, open_known
+from edgekit.data.packed import kind_of
+from edgekit.data.series_table import chosen_columns, read_series
 from edgekit.data.tables import read_csv
+from edgekit.data.text_files import read_text
 from edgekit.data.zips import read_zip
 from edgekit.errors import DataError, suggest
 
 
 def open_data(spec: str, *, part: Part, data_dir: Path | None) -> Dataset:
-    """The ``part`` of the data set that ``spec`` names: a name of `KNOWN`, a folder, a ``.zip``, ``.csv`` or ``.npz``.
+    """The ``part`` of the data set that ``spec`` names: a name of `KNOWN`, a folder, or a file that is one.
 
+    Files are ``.zip``, ``.npz``, ``.csv`` and ``.txt``, the last two also in gzip; ``prices.csv:Close,Volume`` chooses
+    columns of a series, of which the first is forecast.
     Known sets, ``.npz`` files, and folders with ``train`` and ``test`` (or ``val``) in them, have parts of their own;
-    other folders, zips and tables give all their items for every part.
+    texts and series are divided in time; other folders, zips and tables give all their items for every part.
     Known sets are looked for in ``data_dir``, then in the folder that ``EDGEKIT_DATA`` names, then in Keras' cache.
     `DataError` says what is wrong with the data.
     """
@@ -25,21 +30,28 @@ def open_data(spec: str, *, part: Part, data_dir: Path | None) -> Dataset:
         return open_known(KNOWN[spec], part=part, data_dir=data_dir)
     path = Path(spec)
     if not path.exists():
+        table, columns = chosen_columns(spec)
+        if columns and table.is_file():
+            return read_series(table, part, columns)
         if path.name != spec or path.suffix:
             raise DataError(f"There is no file or folder {spec}.")
         raise DataError(f"There is no data set or path {spec!r}; {suggest(spec, KNOWN)}")
     if path.is_dir():
         return replace(read_folder(_part_of(path, part)), name=path.resolve().name)
-    match path.suffix.lower():
+    match kind_of(path):
         case ".npz":
             return read_npz(path, part)
         case ".csv":
-            return read_csv(path)
+            return read_csv(path, part)
+        case ".txt":
+            return read_text(path, part)
         case ".zip":
             return read_zip(path)
     if is_image_name(path.name):
         raise DataError(f"{spec} is one image; expected a data set: give the folder that it is in.")
-    raise DataError(f"{spec} is no data set; expected a folder, a .zip, a .csv, an .npz or one of: {', '.join(KNOWN)}.")
+    raise DataError(
+        f"{spec} is no data set; expected a folder, a .zip, .csv, .npz or .txt file, or one of: {', '.join(KNOWN)}."
+    )
 
 
 def _part_of(folder: Path, part: Part) -> Path:

@@ -1,4 +1,4 @@
-"""Tables in CSV: image files with class ids or boxes, or numbers with a label; beside their images or in a zip."""
+"""Tables in CSV: image files with class ids or boxes, numbers with a label, texts or series; some in a zip."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,30 +7,40 @@ import numpy as np
 
 from edgekit.data.archives import ZipImages, ZipReader
 from edgekit.data.arrays import ArrayItems, require_finite_items
-from edgekit.data.base import Dataset, Items
+from edgekit.data.base import Dataset, Items, Part
 from edgekit.data.box_table import BOX_COLUMNS, read_box_table
 from edgekit.data.boxes import require_inside
 from edgekit.data.csv_table import Table, parse_table, read_bytes, require_columns
 from edgekit.data.images import ImageFiles
+from edgekit.data.packed import stem_of, unpacked
+from edgekit.data.series_table import is_series, series_of
+from edgekit.data.text_files import ANSWER_COLUMNS, TEXT_COLUMN, answered_texts, labelled_texts
 from edgekit.errors import DataError
 
 LABELS, CLASSES = "labels.csv", "classes.csv"
 LABEL_COLUMN = "label"
 
 
-def read_csv(path: Path) -> Dataset:
+def read_csv(path: Path, part: Part | None = None) -> Dataset:
     """The items of a CSV file: images named in a column ``file`` (and ``class_id``), or numbers (and ``label``).
 
-    With a box in every row, see `edgekit.data.box_table`.
+    With a box in every row, see `edgekit.data.box_table`. Texts have the columns ``text`` (and ``label``), or
+    ``input`` and ``output``; a series has dates in its first column, and gives its ``part``.
     """
-    table = parse_table(read_bytes(path), str(path))
+    table = parse_table(unpacked(path), str(path))
     if set(BOX_COLUMNS) <= set(table.columns):
-        return read_box_table(table, path.stem, lambda names: image_files(path.parent, names))
+        return read_box_table(table, stem_of(path), lambda names: image_files(path.parent, names))
     if "file" in table.columns:
         return _images(
-            table, path.stem, lambda names: image_files(path.parent, names), read_sibling(path.parent / CLASSES)
+            table, stem_of(path), lambda names: image_files(path.parent, names), read_sibling(path.parent / CLASSES)
         )
-    return _numbers(table, path.stem)
+    if TEXT_COLUMN in table.columns:
+        return labelled_texts(table, stem_of(path))
+    if set(ANSWER_COLUMNS) <= set(table.columns):
+        return answered_texts(table, stem_of(path))
+    if LABEL_COLUMN not in table.columns and is_series(table):
+        return series_of(table, part, name=stem_of(path))
+    return _numbers(table, stem_of(path))
 
 
 def read_labelled_folder(folder: Path) -> Dataset:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.artifact import Artifact, Format, open_artifact
+from edgekit.card import takes_steps
 from edgekit.codec import to_jsonable
 from edgekit.devices import open_device
 from edgekit.devices.engines import require_runnable
@@ -77,7 +78,7 @@ def _parts_of_detectors(artifacts: Sequence[Artifact]) -> Iterator[str]:
 
 
 def open_artifacts(paths: Sequence[Path]) -> list[Artifact]:
-    """The model files to be timed; `InputError` when there are none, or one is named twice."""
+    """The model files to be timed; `InputError` for none, for one twice, and for times of different things."""
     if not paths:
         raise InputError("No model file was given; expected at least one .tflite, .onnx or .keras file.")
     once([str(path) for path in paths], "file")
@@ -85,6 +86,13 @@ def open_artifacts(paths: Sequence[Path]) -> list[Artifact]:
     for artifact in artifacts:
         if artifact.format is Format.KERAS:
             require_readable_weights(artifact.path)
+    steps = [artifact for artifact in artifacts if takes_steps(artifact.card)]
+    whole = [artifact for artifact in artifacts if not takes_steps(artifact.card)]
+    if steps and whole:
+        raise InputError(
+            f"A run of {steps[0].path} is one time step and one of {whole[0].path} a whole sequence, so that their "
+            "times cannot be compared: time them apart."
+        )
     return artifacts
 
 

@@ -16,7 +16,7 @@ from edgekit.devices.engines import LOCAL
 from edgekit.errors import DataError, InputError
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.metrics import Totals, require_finite, totals
-from edgekit.measure.subjects import Subject, on_device, open_subjects, run_subjects
+from edgekit.measure.subjects import TOKEN_TASKS, Subject, answer_specs, on_device, open_subjects, run_subjects
 from edgekit.workers import Progress, silent
 
 Array = npt.NDArray[Any]
@@ -26,7 +26,8 @@ Array = npt.NDArray[Any]
 class OutputComparison:
     """One output beside the reference's output ``reference``, over ``count`` items.
 
-    ``agreement`` is the fraction of items with the same largest value, for outputs that are one vector an item.
+    ``agreement`` is the fraction of items with the same largest value, for outputs that are one vector an item, and of
+    tokens for those of models of texts that are one vector a token.
     """
 
     name: str
@@ -191,11 +192,11 @@ class _Running:
     def __init__(self, reference: Subject, subject: Subject) -> None:
         self._subject = subject
         self._files = (str(reference.given), str(subject.given))
-        self._pairs, self._by_position = pair_outputs(
-            reference.runtime.outputs, subject.runtime.outputs, files=self._files
-        )
+        self._pairs, self._by_position = pair_outputs(answer_specs(reference), answer_specs(subject), files=self._files)
         self._totals = {pair: Totals() for pair in self._pairs}
         self._agreed: dict[tuple[str, str], int | None] = dict.fromkeys(self._pairs, 0)
+        self._of_tokens = subject.artifact.card.task in TOKEN_TASKS
+        self._tokens = 1
         self._count = 0
 
     def add(self, references: Sequence[dict[str, Array]], others: Sequence[dict[str, Array]]) -> None:
@@ -208,10 +209,11 @@ class _Running:
                 require_finite(values, f"Output {name!r} of {file}")
             self._totals[pair] += totals(a, b)
             agreed = self._agreed[pair]
-            if agreed is None or a.ndim != 2 or a.shape[1] < 2:
+            if agreed is None or a.ndim != (3 if self._of_tokens else 2) or a.shape[-1] < 2:
                 self._agreed[pair] = None
             else:
-                self._agreed[pair] = agreed + int(np.sum(a.argmax(axis=1) == b.argmax(axis=1)))
+                self._agreed[pair] = agreed + int(np.sum(a.argmax(axis=-1) == b.argmax(axis=-1)))
+                self._tokens = a.shape[1] if self._of_tokens else 1
 
     def result(self) -> Comparison:
         """The figures over all items."""
@@ -223,7 +225,7 @@ class _Running:
                     name=pair[1],
                     reference=pair[0],
                     totals=self._totals[pair],
-                    agreement=None if agreed is None else agreed / self._count,
+                    agreement=None if agreed is None else agreed / (self._count * self._tokens),
                     count=self._count,
                 )
             )

@@ -17,7 +17,7 @@ from edgekit.measure.held_out import HeldOut
 from edgekit.measure.metrics import require_finite
 from edgekit.measure.paired import difference_interval, mcnemar_p
 from edgekit.measure.subjects import Subject, on_device, open_subjects, run_subjects
-from edgekit.tasks.classification import TASK, ClassificationResult, class_scores, evaluate_classification
+from edgekit.tasks.classification import TASK, TASKS, ClassificationResult, class_scores, evaluate_classification
 from edgekit.tasks.labels import LabelMap, match_labels, require_labels
 from edgekit.workers import Progress, silent
 
@@ -201,7 +201,7 @@ def _row(entry: Evaluation) -> list[str]:
 
 def _require_classifier(subject: Subject) -> None:
     task = subject.artifact.card.task
-    if task is not None and task != TASK:
+    if task is not None and task not in TASKS:
         raise InputError(f"The card of {subject.given} states the task {task}; evaluate measures {TASK}.")
 
 

@@ -4,18 +4,21 @@ from collections.abc import Iterator, Sequence
 
 from edgekit.artifact import Artifact
 from edgekit.data import Dataset, Item, draw, item_digest
-from edgekit.errors import DataError
+from edgekit.data.windows import cut_for
+from edgekit.errors import DataError, InputError
+from edgekit.sequences import Sequences
 
 
 class HeldOut:
     """Up to ``samples`` items of ``data``, drawn with ``seed``, or all, without those that a card says were used.
 
+    Of a long text or a series the items are the windows that the files of ``artifacts`` take, those of ``self.data``.
     While it is iterated, ``indices`` and ``left_out`` tell which items were given and how many were not; ``wanted`` is
     the largest number there can be. `DataError` at the end when no item was left.
     """
 
     def __init__(self, data: Dataset, artifacts: Sequence[Artifact], *, samples: int | None, seed: int) -> None:
-        self._data = data
+        self.data = data = cut_for_all(data, artifacts)
         self._used = used_items(artifacts)
         self._order = range(len(data)) if samples is None else draw(len(data), len(data), seed)
         self.wanted = len(data) if samples is None else min(samples, len(data))
@@ -26,7 +29,7 @@ class HeldOut:
         for index in self._order:
             if len(self.indices) == self.wanted:
                 return
-            item = self._data.items[index]
+            item = self.data.items[index]
             if self._used and item_digest(item) in self._used:
                 self.left_out += 1
                 continue
@@ -34,9 +37,39 @@ class HeldOut:
             yield item
         if not self.indices:
             raise DataError(
-                f"All {self.left_out} items of {self._data.name} were used to calibrate or train these files: "
+                f"All {self.left_out} items of {self.data.name} were used to calibrate or train these files: "
                 "use other data, or calibrate on fewer items."
             )
+
+
+def cut_for_all(data: Dataset, artifacts: Sequence[Artifact]) -> Dataset:
+    """``data`` as items that all ``artifacts`` take; `InputError` where they take windows of different sizes."""
+    if data.whole is None:
+        return data
+    cuts: dict[object, Artifact] = {}
+    for artifact in artifacts:
+        if (how := artifact.card.sequences) is not None:
+            cuts.setdefault(_window(how), artifact)
+    if len(cuts) > 1:
+        first, second = list(cuts.values())[:2]
+        raise InputError(
+            f"{first.path} takes windows of {_told(first)} and {second.path} of {_told(second)}; expected one kind: "
+            "run them apart."
+        )
+    return cut_for(data, next(iter(cuts.values())).card.sequences if cuts else None)
+
+
+def _window(how: Sequences) -> tuple[int, tuple[str, ...]]:
+    if how.series is not None:
+        return how.series.length, how.series.columns
+    return 0 if how.text is None else how.text.length, ()
+
+
+def _told(artifact: Artifact) -> str:
+    how = artifact.card.sequences
+    assert how is not None  # noqa: S101 - it is one of those that were cut for
+    length, columns = _window(how)
+    return f"{length} steps" + (f" of {', '.join(columns)}" if columns else "")
 
 
 def used_items(artifacts: Sequence[Artifact]) -> frozenset[str]:

@@ -4,6 +4,7 @@ from edgekit.card import TensorSpec
 from edgekit.measure.inspect import Inspection
 from edgekit.measure.targets import BUILT_IN, find_target
 from edgekit.preprocessing import describe
+from edgekit.sequences import Sequences
 
 
 def facts(inspection: Inspection) -> list[list[str]]:
@@ -23,6 +24,7 @@ def facts(inspection: Inspection) -> list[list[str]]:
         ["task", card.task or "unknown"],
         ["preprocessing", "unknown" if card.preprocessing is None else describe(card.preprocessing)],
         ["labels", "unknown" if card.labels is None else f"{len(card.labels)}"],
+        *_states(card.sequences),
         ["sha256", artifact.sha256],
     ]
     return [[name, value.removesuffix(" ()")] for name, value in rows]
@@ -49,6 +51,13 @@ def target_title(inspection: Inspection) -> str:
     """The target with the engine there, and where the rules are known from."""
     engine = find_target(str(inspection.target)).engines.get(inspection.artifact.format)
     return f"{inspection.target}: " + (f"{engine.name}, {engine.source}" if engine else "no engine for such files")
+
+
+def _states(sequences: Sequences | None) -> list[list[str]]:
+    """The row of a file of one time step."""
+    if sequences is None or not sequences.states:
+        return []
+    return [["states", ", ".join(state.input for state in sequences.states)]]
 
 
 def _custom(op: str) -> str:

@@ -1,8 +1,8 @@
 """The outputs of one model file for a few inputs, with class names where it is a classifier."""
 
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from edgekit.data.images import decode_image, image_paths, is_image_name
 from edgekit.errors import DataError, InputError
 from edgekit.files import write_atomic
 from edgekit.measure.metrics import require_finite
+from edgekit.measure.predict_sequences import called, is_sequence, next_tokens, said_of, sequence_sources, text_item
 from edgekit.measure.subjects import Subject, open_subjects, run_subjects
-from edgekit.tasks.classification import TASK, as_probabilities
+from edgekit.tasks import text_generation
+from edgekit.tasks.classification import TASKS, as_probabilities
 from edgekit.workers import Progress, silent
 
 Array = npt.NDArray[Any]
@@ -33,8 +35,9 @@ class Guess:
 
     @property
     def title(self) -> str:
-        """What the class is called."""
-        return self.label or f"class {self.class_id}"
+        """What the class is called, a token that is not seen by its name in Python."""
+        label = self.label or f"class {self.class_id}"
+        return label if label.isprintable() and label.strip() else repr(label)
 
     def to_json(self) -> dict[str, Any]:
         """One object of a list of best classes."""
@@ -43,11 +46,16 @@ class Guess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What the model says of one item, called ``source``. ``top`` is empty for what is no classifier."""
+    """What the model says of one item, called ``source``.
+
+    ``top`` are the best classes, or next tokens of a text; ``said`` is what models of texts and series say in other
+    words, by its name: an answer, a forecast.
+    """
 
     source: str
     outputs: dict[str, Array]
     top: tuple[Guess, ...]
+    said: Mapping[str, str | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +74,7 @@ class PredictionReport:
                 "n": 1,
                 "metrics": {},
                 "top": [guess.to_json() for guess in p.top],
+                **p.said,
                 "outputs": {name: _statistics(values) for name, values in p.outputs.items()},
             }
             for p in self.predictions
@@ -80,7 +89,16 @@ class PredictionReport:
                 for p in self.predictions
                 for i, g in enumerate(p.top)
             ]
-            return title, ["input", "class", "id", "probability"], rows
+            known = self.subject.artifact.card.task
+            return title, ["input", "next" if known == text_generation.TASK else "class", "id", "probability"], rows
+        if all(p.said for p in self.predictions):
+            names = list(self.predictions[0].said)
+            told = [[v if isinstance(v, str) else f"{v:.6g}" for v in p.said.values()] for p in self.predictions]
+            return (
+                title,
+                ["input", *names],
+                [[p.source, *cells] for p, cells in zip(self.predictions, told, strict=True)],
+            )
         rows = []
         for p in self.predictions:
             for name, values in p.outputs.items():
@@ -102,6 +120,7 @@ def predict(
     path: Path,
     inputs: Sequence[Path],
     *,
+    texts: Sequence[str] = (),
     preprocess: str | None = None,
     labels: tuple[str, ...] | None = None,
     threads: int = 1,
@@ -111,15 +130,17 @@ def predict(
 ) -> PredictionReport:
     """Run the model file at ``path`` on ``inputs``: images, folders of images, ``.npy`` arrays or ``.npz`` files.
 
-    An array is one item, or a batch of items when it has one dimension more than the model's input without batch. The
+    Models of texts and series take ``.txt`` and ``.csv`` files, see `sequence_sources`, and ``texts`` themselves. An
+    array is one item, or a batch of items when it has one dimension more than the model's input without batch. The
     ``top`` best classes are told for classifiers: files whose card says so, that have labels, or whose one output is a
     vector of probabilities. `DataError` or `InputError` when inputs cannot be read or do not fit the model.
     """
     engines = () if engine is None else (engine,)
     (subject,) = open_subjects([path], preprocess=preprocess, labels=labels, threads=threads, engines=engines)
-    sources = [source for given in inputs for source in input_sources(given, subject.runtime.inputs)]
+    sources = [source for given in inputs for source in _sources(given, subject)]
+    sources += [(called(text), text_item(text, subject)) for text in texts]
     if not sources:
-        raise InputError("There is nothing to predict; give images, .npy arrays or .npz files.")
+        raise InputError("There is nothing to predict; give images, texts, .npy arrays or .npz files.")
     names = [name for name, _ in sources]
     predictions: list[Prediction] = []
     progress("predicting", 0, len(names))
@@ -127,8 +148,10 @@ def predict(
         for answer in outputs:
             for name, values in answer.items():
                 require_finite(values, f"Output {name!r} of {path}")
-            source = names[len(predictions)]
-            predictions.append(Prediction(source=source, outputs=answer, top=top_guesses(subject, answer, top)))
+            source, item = sources[len(predictions)]
+            said = {} if isinstance(item, Path) else said_of(subject, item, answer)
+            guesses = () if said else top_guesses(subject, answer, top)
+            predictions.append(Prediction(source=source, outputs=answer, top=guesses, said=said))
         progress("predicting", len(predictions), len(names))
     return PredictionReport(subject=subject, predictions=tuple(predictions))
 
@@ -138,6 +161,12 @@ def save_outputs(report: PredictionReport, path: Path) -> None:
     stream = io.BytesIO()
     npy.write_npz(stream, report.arrays())
     write_atomic(path, stream.getvalue())
+
+
+def _sources(given: Path, subject: Subject) -> Iterator[tuple[str, Path | Item]]:
+    if subject.artifact.card.sequences is not None and is_sequence(given):
+        return sequence_sources(given, subject)
+    return input_sources(given, subject.runtime.inputs)
 
 
 def input_sources(given: Path, inputs: tuple[TensorSpec, ...]) -> Iterator[tuple[str, Path | Item]]:
@@ -183,10 +212,15 @@ def load_source(source: Path | Item) -> Item:
 
 
 def top_guesses(subject: Subject, outputs: dict[str, Array], top: int) -> tuple[Guess, ...]:
-    """The ``top`` best classes for one item's ``outputs``, best first; none where the file is no classifier."""
+    """The ``top`` best classes for one item's ``outputs``, best first; none where the file is no classifier.
+
+    Of a generator of text they are the tokens that may come next.
+    """
     card = subject.artifact.card
+    if (following := next_tokens(subject, outputs)) is not None:
+        return _best(following[1], following[0], top)
     vector = next(iter(outputs.values())).reshape(-1) if len(outputs) == 1 else np.empty(0)
-    if len(vector) < 2 or card.task not in (None, TASK):
+    if len(vector) < 2 or card.task not in (None, *TASKS):
         return ()
     if card.labels is not None and len(card.labels) != len(vector):
         raise InputError(
@@ -195,14 +229,17 @@ def top_guesses(subject: Subject, outputs: dict[str, Array], top: int) -> tuple[
     probabilities = as_probabilities(vector[None])[0]
     if card.task is None and card.labels is None and not np.array_equal(probabilities, vector):
         return ()
-    best = np.argsort(-probabilities, kind="stable")[:top]
+    return _best(probabilities, card.labels, top)
+
+
+def _best(probabilities: Array, labels: Sequence[str] | None, top: int) -> tuple[Guess, ...]:
     return tuple(
         Guess(
             class_id=int(i),
-            label=None if card.labels is None else card.labels[i],
+            label=None if labels is None else labels[i],
             probability=float(probabilities[i]),
         )
-        for i in best
+        for i in np.argsort(-probabilities, kind="stable")[:top]
     )
 
 

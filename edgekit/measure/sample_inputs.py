@@ -8,6 +8,7 @@ import numpy.typing as npt
 from edgekit.card import ModelCard, TensorSpec
 from edgekit.errors import ArtifactError
 from edgekit.preprocessing import Preprocessing, normalize
+from edgekit.sequences import Encoding, Text
 
 Array = npt.NDArray[Any]
 
@@ -15,16 +16,23 @@ Array = npt.NDArray[Any]
 def sample_inputs(card: ModelCard, *, seed: int) -> dict[str, Array]:
     """One batch for each input of ``card`` by name, free dimensions as 1.
 
-    An image input is filled with noise of 0..255 that went through the card's preprocessing; a quantized input with all
-    of its integers; any other float input with 0..1, and any other integer input with 0 and 1, which every table of a
-    vocabulary or of classes has.
+    An image input is filled with noise of 0..255 that went through the card's preprocessing, one of texts with tokens
+    of the card's vocabulary; a quantized input with all of its integers; any other float input with 0..1, and any other
+    integer input with 0 and 1, which every table of a vocabulary or of classes has.
     """
     generator = np.random.default_rng(seed)
     if card.preprocessing is not None and len(card.inputs) == 1:
         images = _image_values(card.inputs[0], card.preprocessing, generator)
         if images is not None:
             return {card.inputs[0].name: images}
-    return {spec.name: sample_values(spec, generator) for spec in card.inputs}
+    text = None if card.sequences is None else card.sequences.text
+    states = set() if card.sequences is None else {state.input for state in card.sequences.states}
+    return {
+        spec.name: sample_values(spec, generator)
+        if text is None or spec.name in states
+        else _token_values(spec, text, generator)
+        for spec in card.inputs
+    }
 
 
 def sample_feeds(card: ModelCard, *, samples: int, seed: int) -> list[dict[str, Array]]:
@@ -53,6 +61,19 @@ def sample_values(spec: TensorSpec, generator: np.random.Generator) -> Array:
     raise ArtifactError(
         f"Input {spec.name!r} is {spec.dtype}; a benchmark makes numbers only: convert the model to take them."
     )
+
+
+def _token_values(spec: TensorSpec, text: Text, generator: np.random.Generator) -> Array:
+    """Tokens of the vocabulary of ``text``, as numbers or as rows with a 1 at them, in the file's own dtype."""
+    shape, tokens = tuple(1 if size is None else size for size in spec.shape), len(text.vocabulary.tokens)
+    if text.encoding is Encoding.INDEX or shape[-1:] != (tokens,):
+        return generator.integers(0, tokens, shape).astype(spec.dtype)
+    rows = np.eye(tokens, dtype=np.float32)[generator.integers(0, tokens, shape[:-1])]
+    if not spec.quantized:
+        return rows.astype(spec.dtype)
+    kind = np.iinfo(spec.dtype)
+    steps: Array = np.clip(np.rint(rows / spec.scale[0]) + spec.zero_point[0], kind.min, kind.max)
+    return steps.astype(spec.dtype)
 
 
 def _image_values(spec: TensorSpec, preprocessing: Preprocessing, generator: np.random.Generator) -> Array | None:

@@ -2,18 +2,28 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from edgekit.artifact import Artifact, open_artifact
+from edgekit.card import TensorSpec, takes_steps
 from edgekit.data.base import Item
 from edgekit.devices import Device
 from edgekit.devices.engines import LOCAL, require_runnable
 from edgekit.devices.local import LocalDevice
+from edgekit.errors import DataError
 from edgekit.feeding import Feeder, resolve_preprocessing
 from edgekit.preprocessing import Preprocessing
 from edgekit.runtimes import Array, Runtime, assign_engines, run_items
+from edgekit.stream import stream_outputs
+from edgekit.tasks import answers as answering
+from edgekit.tasks import text_generation
+
+TOKEN_TASKS = (text_generation.TASK, answering.TASK)
+"""Those whose outputs are logits of each token."""
 
 _CHUNK = 64  # items decoded at a time: enough to fill batches, little memory
 
@@ -99,8 +109,44 @@ def run_subjects(subjects: Sequence[Subject], items: Iterable[Item]) -> Iterator
             how = subject.feeder.how
             if how not in prepared:
                 prepared[how] = [subject.feeder.prepare(item) for item in chunk]
-            feeds = [subject.feeder.fit(item) for item in prepared[how]]
-            start = time.perf_counter()
-            outputs.append(list(run_items(subject.runtime, feeds)))
-            subject.seconds += time.perf_counter() - start
+            outputs.append(_run(subject, prepared[how]))
         yield outputs
+
+
+def run_one(subject: Subject, item: Item) -> dict[str, Array]:
+    """The outputs for one ``item``, as `run_subjects` gives them."""
+    (((answer,),),) = run_subjects([subject], [item])
+    return answer
+
+
+def _run(subject: Subject, items: Sequence[Item]) -> list[dict[str, Array]]:
+    if takes_steps(subject.artifact.card):
+        return [_in_steps(subject, item) for item in items]
+    feeds = [subject.feeder.fit(item) for item in items]
+    start = time.perf_counter()
+    answers = list(run_items(subject.runtime, feeds))
+    subject.seconds += time.perf_counter() - start
+    return answers
+
+
+def answer_specs(subject: Subject) -> tuple[TensorSpec, ...]:
+    """The outputs that `run_subjects` gives: those of the file, of a file of one time step as if it took all steps."""
+    how, outputs = subject.artifact.card.sequences, subject.runtime.outputs
+    if how is None or not how.states:
+        return outputs
+    states = {state.output for state in how.states}
+    steps = (None,) if subject.artifact.card.task in TOKEN_TASKS else ()
+    return tuple(
+        replace(spec, shape=(*spec.shape[:1], *steps, *spec.shape[1:])) for spec in outputs if spec.name not in states
+    )
+
+
+def _in_steps(subject: Subject, item: Item) -> dict[str, Array]:
+    """The answers to all steps of a prepared ``item`` where each counts, else that to the last one."""
+    (spec,) = answer_specs(subject)
+    if not isinstance(item, np.ndarray):
+        raise DataError(f"{subject.given} takes one step at a time; give a text or a window of a series.")
+    start = time.perf_counter()
+    answers = stream_outputs(subject.runtime, item, sequences=subject.artifact.card.sequences)
+    subject.seconds += time.perf_counter() - start
+    return {spec.name: answers if subject.artifact.card.task in TOKEN_TASKS else answers[-1]}

@@ -16,13 +16,16 @@ READ = ("train", "convert", "evaluate", "compare", "benchmark", "sweep")
 """Commands whose results make a report; of ``compare``, those with layers; of ``sweep``, its words on all timings."""
 
 _TRAINED = "model.keras"
-TOP1, MAP50 = "top-1", "mAP .50"
-"""The accuracies that are drawn: of classifiers, and of detectors at an overlap of one half."""
+TOP1, MAP50, EXACT = "top-1", "mAP .50", "exact answers"
+"""The accuracies that are drawn: of classifiers, of detectors at an overlap of one half, of answers to texts."""
+_DRAWN = {"exact": EXACT, "top1": TOP1, "map50": MAP50}
+_NOTED = {"nats_per_token": "nats per token", "mse_ratio": "MSE over that of the last value"}
+"""What is no fraction, and is told in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """What ``metric`` is of ``count`` items of the data set ``data``, a fraction; of top-1 with its 95 % interval."""
+    """What ``metric`` is of ``count`` items of the data set ``data``, a fraction; of items with its 95 % interval."""
 
     value: float
     count: int
@@ -252,7 +255,10 @@ def _add_evaluation(row: Row, fields: Fields) -> Row:
     if not fields.has("metrics"):
         return row
     metrics, count = fields.inner("metrics"), int(fields.number("n"))
-    known = [(name, title) for name, title in (("top1", TOP1), ("map50", MAP50)) if metrics.has(name)]
+    for name, title in _NOTED.items():
+        if metrics.has(name):
+            return replace(row, notes=(*row.notes, f"{title} {metrics.number(name):.4f} on {fields.text('data')}"))
+    known = [(name, title) for name, title in _DRAWN.items() if metrics.has(name)]
     if not known:
         return row
     name, title = known[0]
@@ -261,7 +267,7 @@ def _add_evaluation(row: Row, fields: Fields) -> Row:
         raise InputError(
             f"{fields.path} has {name} = {value:g} of {count} items; expected a fraction of 1 or more items."
         )
-    low, high = wilson_interval(round(value * count), count) if title == TOP1 else (None, None)
+    low, high = wilson_interval(round(value * count), count) if title in (TOP1, EXACT) else (None, None)
     data, device = fields.text("data"), fields.text("device") if fields.has("device") else "local"
     told = data if device == "local" else f"{data} on {device}"
     found = Accuracy(value=value, low=low, high=high, count=count, data=told, metric=title)

@@ -1,12 +1,35 @@
 """The cells of a sweep as rows, ranked where they may be compared."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from edgekit.sweep.plan import Cell
 
-METRICS = ("top1", "map50")
-"""The accuracy that is told: of classifiers, and of detectors."""
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A figure as it is told: with its ``title``, times ``factor``, in ``form``; of ``lower`` ones least is best."""
+
+    title: str
+    factor: float = 100.0
+    form: str = ".2f"
+    lower: bool = False
+
+    def text(self, value: float) -> str:
+        """``value`` for people, without the unit of the title."""
+        return f"{self.factor * value:{self.form}}"
+
+
+METRICS: Mapping[str, Told] = {
+    "nats_per_token": Told("nats/token", 1.0, ".4f", lower=True),
+    "mse_ratio": Told("MSE ratio", 1.0, ".4f", lower=True),
+    "exact": Told("exact %"),
+    "top1": Told("top1 %"),
+    "map50": Told("map50 %"),
+}
+"""The accuracy that is told, the first of these that a row has: of models of texts and series, of classifiers, of
+detectors."""
 
 
 def comparable(row: Mapping[str, Any]) -> bool:
@@ -68,7 +91,7 @@ def verdicts(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
             continue
         words = f"On {device} the fastest of {len(ranked)} is {_words(ranked[0])}"
         known = [row for row in ranked if accuracy(row) is not None]
-        best = max(known, key=lambda row: (accuracy(row), -row["rank"]), default=None)
+        best = max(known, key=lambda row: (_goodness(row), -row["rank"]), default=None)
         if best is not None:
             among = "" if len(known) == len(ranked) else f" of the {len(known)} whose accuracy is known"
             words += (
@@ -85,7 +108,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[str], list[list[
     """(title, columns, rows) for people."""
     metric = next((name for row in rows for name in METRICS if name in row["metrics"]), None)
     columns = ["rank", "file", "recipe", "engine", "device", "threads", "p50 ms", "p90 ms", "valid"]
-    columns += [f"{metric} %"] if metric else []
+    columns += [METRICS[metric].title] if metric else []
     lines = []
     for row in rows:
         found = accuracy(row)
@@ -99,7 +122,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[str], list[list[
                 str(row["threads"]),
                 *(f"{row['latency_ms'][name]:.4g}" for name in ("p50", "p90")),
                 "yes" if row["valid"] else "no",
-                *([] if metric is None else ["-" if found is None else f"{100 * found:.2f}"]),
+                *([] if metric is None else ["-" if found is None else METRICS[found[0]].text(found[1])]),
             ]
         )
     return "Latency of every cell, ranked on each device", columns, lines
@@ -115,13 +138,21 @@ def doubts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"Not valid, {kind}: {count} cell{'s' if count > 1 else ''}." for kind, count in counts.items()]
 
 
-def accuracy(row: Mapping[str, Any]) -> float | None:
-    """The accuracy of a row, a fraction; None where it is not known."""
-    return next((row["metrics"][name] for name in METRICS if name in row["metrics"]), None)
+def accuracy(row: Mapping[str, Any]) -> tuple[str, float] | None:
+    """Which of `METRICS` tells how accurate a row is, and its value; None where it is not known."""
+    return next(((name, row["metrics"][name]) for name in METRICS if name in row["metrics"]), None)
+
+
+def _goodness(row: Mapping[str, Any]) -> float:
+    name, value = accuracy(row) or ("top1", 0.0)
+    return -value if METRICS[name].lower else value
 
 
 def _words(row: Mapping[str, Any]) -> str:
     name = row["artifact"].replace("\\", "/").rpartition("/")[2]
-    plural = "s" if row["threads"] > 1 else ""
-    told = "".join(f", {metric} {100 * row['metrics'][metric]:.2f} %" for metric in METRICS if metric in row["metrics"])
+    plural, found, told = "s" if row["threads"] > 1 else "", accuracy(row), ""
+    if found is not None:
+        metric = METRICS[found[0]]
+        title, percent = metric.title.removesuffix(" %"), " %" * metric.title.endswith(" %")
+        told = f", {title} {metric.text(found[1])}{percent}"
     return f"{name} in {row['engine']} with {row['threads']} thread{plural}: {row['figure']['ms']:.4g} ms{told}"

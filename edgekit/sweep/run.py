@@ -139,11 +139,10 @@ class _Run:
         if self._asked.data is None:
             return None
         from edgekit.data import Part, open_data
-        from edgekit.tasks.labels import require_labels
+        from edgekit.measure.evaluate_by_task import require_truth
 
         dataset = open_data(self._asked.data, part=Part.EVALUATION, data_dir=self._asked.data_dir)
-        if dataset.boxes is None:
-            require_labels(dataset)
+        require_truth(dataset)
         return dataset
 
     def _evaluate(self, artifacts: Sequence[Artifact], dataset: Any) -> Sequence[Mapping[str, Any]]:
@@ -175,10 +174,9 @@ class _Run:
         return results
 
     def _accuracies(self, paths: Sequence[Path], dataset: Any) -> list[dict[str, Any]]:
-        from edgekit.measure.evaluate import evaluate
-        from edgekit.measure.evaluate_detection import evaluate_detection
+        from edgekit.measure.evaluate_by_task import evaluate_by_task
 
-        return (evaluate if dataset.boxes is None else evaluate_detection)(
+        return evaluate_by_task(
             paths,
             dataset,
             preprocess=self._asked.preprocess,

@@ -12,6 +12,9 @@ from edgekit.measure.metrics import require_finite, wilson_interval
 
 Array = npt.NDArray[Any]
 TASK = "classification"
+TEXT_TASK = "text-classification"
+TASKS = (TASK, TEXT_TASK)
+"""Those whose outputs are a score for each class."""
 
 _ECE_BINS = 15
 _TOP = 5

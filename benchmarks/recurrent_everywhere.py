@@ -1,0 +1,231 @@
+"""Claim: of every recurrent model each format and recipe works, or is refused with a reason; the files hold built-in
+operators alone, run where their engine is all there is, and answer the same on an ARM CPU.
+
+    python benchmarks/recurrent_everywhere.py MODEL.keras... -o FOLDER [--data-dir DIR] [--items N] [--here]
+
+Each MODEL was trained by edgekit; its card names the data. FOLDER gets the files, `recurrent.json` with a row for each
+model, format, recipe and form (whole sequences, one time step), and `recurrent.md`, the table. Accuracy is of all
+held-out items, or of --samples of them; answers elsewhere are of N items. With --here answers are not looked at
+elsewhere; else `make aarch64` is needed. p50 is of a sequence, and of a step for files of one step.
+"""
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import numpy as np
+from aarch64.places import Place, arm, here, run
+from alone import alone
+from material import held_out_inputs
+
+from edgekit.artifact import Format, open_artifact
+from edgekit.card import takes_steps
+from edgekit.data import Dataset, Part, open_data
+from edgekit.errors import CheckFailedError, EdgekitError
+from edgekit.files import write_atomic
+from edgekit.measure.evaluate_by_task import evaluate_by_task
+from edgekit.measure.host import host_facts
+from edgekit.measure.inspect import inspect
+from edgekit.measure.same import same_answers
+from edgekit.measure.sample_inputs import sample_feeds
+from edgekit.recipe import Precision, Rnn
+from edgekit.results import envelope
+
+RESULTS, TABLE = "recurrent.json", "recurrent.md"
+EXTRAS = {Format.TFLITE: "litert", Format.ONNX: "onnx"}
+FORMS = (None, Rnn.STEP)
+CPU = "cortex-a72"
+METRICS = {
+    "nats_per_token": "nats/token {:.4f}",
+    "mse_ratio": "MSE ratio {:.3f}",
+    "exact": "exact {:.3f}",
+    "top1": "top-1 {:.4f}",
+}
+"""What is told of a file, the first of these that it has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A conversion that is tried."""
+
+    model: Path
+    fmt: Format
+    precision: Precision
+    form: Rnn | None
+
+    def describe(self) -> dict[str, str]:
+        """What its row is called."""
+        form = "whole" if self.form is None else self.form.value
+        return {"model": self.model.stem, "format": self.fmt.value, "recipe": self.precision.value, "form": form}
+
+
+def edgekit(*arguments: str) -> tuple[dict[str, Any] | None, str]:
+    """The JSON of a command, or None and the sentence with which it was refused."""
+    command = [sys.executable, "-m", "edgekit", *arguments, "--json", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return json.loads(done.stdout), ""
+    return None, (done.stderr.strip() or "no message").splitlines()[-1].removeprefix("edgekit: ")
+
+
+def converted(wish: Wish, data: str, folder: Path) -> tuple[Path | None, dict[str, Any]]:
+    """The file that ``wish`` makes, none where it is refused, and what its row says of that."""
+    home = folder / "-".join(wish.describe().values())
+    form = () if wish.form is None else ("--rnn", wish.form.value)
+    asked = ("-f", wish.fmt.value, "-p", wish.precision.value, *form, "--calibration", data)
+    told, refused = edgekit("convert", str(wish.model), *asked, "-o", str(home), "--force")
+    if told is None:
+        return None, {"works": False, "reason": refused}
+    (made,) = told["results"]
+    return home / Path(made["artifact"]).name, {"works": True, "parity": made["metrics"], "notes": made["notes"]}
+
+
+def inputs_of(path: Path, paths: list[Path], data: Dataset, items: int) -> dict[str, Any]:
+    """Inputs (items, ...) by name: held-out items, and for files of one step seeded tokens and states."""
+    card = open_artifact(path).card
+    if not takes_steps(card):
+        return held_out_inputs(path, paths, data, items)
+    feeds = sample_feeds(card, samples=items, seed=0)
+    return {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
+
+
+def elsewhere(path: Path, inputs: Mapping[str, Any], places: Sequence[Place]) -> dict[str, Any]:
+    """What other machines answer beside this one, tokens as items."""
+    reference, found = run(here(), path, inputs).outputs, {}
+    for place in places:
+        there = run(place, path, inputs).outputs
+        rows = [{n: v.reshape(-1, v.shape[-1]) for n, v in o.items() if n in _judged(path)} for o in (reference, there)]
+        found[place.name] = same_answers(*rows).metrics()
+    return found
+
+
+def answers_elsewhere(path: Path, inputs: Mapping[str, Any], places: Sequence[Place]) -> dict[str, Any]:
+    """What a row says of other machines: of int16x8, which XNNPACK does not run, why its answers were not compared."""
+    try:
+        return {"elsewhere": elsewhere(path, inputs, places) if places else {}}
+    except CheckFailedError as error:
+        return {"elsewhere": {}, "not_compared": str(error)}
+
+
+def _judged(path: Path) -> set[str]:
+    """The outputs that are answers, not states."""
+    card = open_artifact(path).card
+    states = () if card.sequences is None else card.sequences.states
+    return {spec.name for spec in card.outputs} - {state.output for state in states}
+
+
+def measured(path: Path) -> dict[str, Any]:
+    """Size, operators and latency of a file."""
+    artifact = open_artifact(path)
+    told, refused = edgekit("benchmark", str(path), "--mode", "quick")
+    facts = inspect(path)
+    return {
+        "artifact": path.name,
+        "sha256": artifact.sha256,
+        "model_bytes": artifact.model_bytes,
+        "custom_operators": sorted(facts.custom_operators),
+        "p50_ms": None if told is None else told["results"][0]["latency_ms"]["p50"],
+        "benchmark": refused,
+    }
+
+
+def rows_of(
+    model: Path, folder: Path, places: Mapping[Format, Sequence[Place]], data_dir: Path | None, items: int, samples: int
+) -> list[dict[str, Any]]:
+    """The rows of one Keras model."""
+    training = open_artifact(model).card.provenance.training
+    if training is None:
+        sys.exit(f"The card of {model} names no data; expected a model that edgekit trained.")
+    data = open_data(training.name, part=Part.EVALUATION, data_dir=data_dir)
+    wishes = [Wish(model=model, fmt=f, precision=p, form=r) for f in EXTRAS for p in Precision for r in FORMS]
+    made = [(wish, *converted(wish, training.name, folder)) for wish in wishes]
+    files = [path for _, path, _ in made if path is not None]
+    report = evaluate_by_task([model, *files], data, samples=samples or None)
+    figures = {row["sha256"]: row["metrics"] for row in report.results()}
+    found = [{"model": model.stem, "format": "keras", "works": True, "metrics": report.results()[0]["metrics"]}]
+    for wish, path, told in made:
+        row = {**wish.describe(), **told}
+        if path is not None:
+            row |= measured(path)
+            row["metrics"] = figures[row["sha256"]]
+            row |= answers_elsewhere(path, inputs_of(path, files, data, items), places[wish.fmt])
+        found.append(row)
+        print(line(row), flush=True)
+    return found
+
+
+def line(row: Mapping[str, Any]) -> str:
+    """A row of the table in Markdown."""
+    told = [row["model"], row["format"], row.get("recipe", "-"), row.get("form", "whole")]
+    if not row["works"]:
+        return f"| {' | '.join([*told, 'refused: ' + row['reason']])} | | | | | |"
+    metrics = row["metrics"]
+    name = next((name for name in METRICS if name in metrics), None)
+    metric = "-" if name is None else METRICS[name].format(metrics[name])
+    if "sha256" not in row:
+        return f"| {' | '.join([*told, 'source'])} | | {metric} | | | |"
+    p50 = "-" if row["p50_ms"] is None else f"{row['p50_ms']:.3g}"
+    same = ", ".join(
+        f"{place} {m['agreement']:.3f}" if "agreement" in m else place for place, m in row["elsewhere"].items()
+    )
+    figures = [f"{row['parity']['sqnr_db']:.1f}", metric, f"{row['model_bytes'] / 1000:.1f}", p50, same or "-"]
+    return f"| {' | '.join([*told, 'works', *figures])} |"
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """All rows in Markdown."""
+    heads = ["model", "format", "recipe", "form", "", "SQNR dB", "metric", "kB", "p50 ms", "same answers"]
+    return "\n".join([f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *map(line, rows)]) + "\n"
+
+
+def holds(row: Mapping[str, Any]) -> bool:
+    """Whether the claim is true of one row."""
+    if not row["works"]:
+        return bool(row["reason"]) and "Traceback" not in row["reason"]
+    if "sha256" not in row:  # the source itself
+        return True
+    same = all(found["agreement"] == 1 for found in row["elsewhere"].values() if "agreement" in found)
+    excused = "not_compared" not in row or row["recipe"] == Precision.INT16X8.value
+    return same and excused and not row["custom_operators"]
+
+
+def main() -> None:
+    """Try everything; 1 where the claim does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", type=Path, nargs="+")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--items", type=int, default=20)
+    parser.add_argument("--samples", type=int, default=0)
+    parser.add_argument("--here", action="store_true")
+    given = parser.parse_args()
+    given.output.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    with contextlib.ExitStack() as stack:
+        places: dict[Format, list[Place]] = {fmt: [] for fmt in EXTRAS}
+        if not given.here:
+            core = arm(CPU)
+            places = {fmt: [stack.enter_context(alone(extra)), core] for fmt, extra in EXTRAS.items()}
+        for model in given.models:
+            rows += rows_of(model, given.output, places, given.data_dir, given.items, given.samples)
+            data = envelope("benchmarks/recurrent_everywhere", rows, host=host_facts())
+            write_atomic(given.output / RESULTS, (json.dumps(data, indent=2) + "\n").encode())
+            write_atomic(given.output / TABLE, table(rows).encode())
+    failing = [line(row) for row in rows if not holds(row)]
+    print(f"{len(rows)} rows; the claim fails for {len(failing)}:", *failing, sep="\n")
+    sys.exit(1 if failing else 0)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except EdgekitError as error:
+        sys.exit(str(error))

@@ -1,0 +1,46 @@
+"""Files of text, as they are or in gzip."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+from edgekit.data.csv_table import read_bytes
+from edgekit.errors import DataError
+
+MOST_BYTES = 1 << 30
+"""Of an unpacked text; War and Peace has 3 MB."""
+GZIP = ".gz"
+
+
+def kind_of(path: Path) -> str:
+    """The ending of ``path`` without that of gzip, in lower case.
+
+    >>> kind_of(Path("prices.CSV.gz"))
+    '.csv'
+    """
+    return _without_gzip(path).suffix.lower()
+
+
+def stem_of(path: Path) -> str:
+    """The name of ``path`` without its endings."""
+    return _without_gzip(path).stem
+
+
+def unpacked(path: Path) -> bytes:
+    """The bytes of the text in ``path``; `DataError` where it cannot be read or is too large."""
+    if path.suffix.lower() != GZIP:
+        return read_bytes(path)
+    try:
+        with gzip.open(path) as file:
+            data = file.read(MOST_BYTES + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is not a readable gzip file: {error}.") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+    if len(data) > MOST_BYTES:
+        raise DataError(f"{path} holds more than {MOST_BYTES:,} bytes of text; expected fewer: cut it.")
+    return data
+
+
+def _without_gzip(path: Path) -> Path:
+    return path.with_suffix("") if path.suffix.lower() == GZIP else path

@@ -1,0 +1,63 @@
+"""Series: the columns of numbers of a table, a row a time, the oldest first."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.data.base import Dataset, Part
+from edgekit.data.csv_table import Table, parse_table, require_columns
+from edgekit.data.packed import kind_of, stem_of, unpacked
+from edgekit.data.windows import finite_series, long_data
+
+FORECAST = "Close"
+"""The column that is forecast where none is chosen and there is one of this name; else it is the last one."""
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[nN]a[nN]|")
+"""A hole is one too, so that it is told of as such."""
+
+
+def chosen_columns(spec: str) -> tuple[Path, tuple[str, ...]]:
+    """The path of a table and the columns after its colon, none where there is no colon.
+
+    >>> chosen_columns("prices.csv:Close,Volume")[1]
+    ('Close', 'Volume')
+    """
+    path, colon, columns = spec.rpartition(":")
+    if not colon or kind_of(Path(path)) != ".csv":
+        return Path(spec), ()
+    return Path(path), tuple(name.strip() for name in columns.split(","))
+
+
+def is_series(table: Table) -> bool:
+    """Whether ``table`` has dates, such as 2017-05-25, in its first column and numbers in another."""
+    first = table.rows[0][1]
+    return bool(_DATE.match(first[0])) and any(_NUMBER.fullmatch(cell) for cell in first[1:])
+
+
+def read_series(path: Path, part: Part | None, columns: tuple[str, ...] = ()) -> Dataset:
+    """The series in the CSV file ``path``."""
+    return series_of(parse_table(unpacked(path), str(path)), part, name=stem_of(path), columns=columns)
+
+
+def series_of(table: Table, part: Part | None, *, name: str, columns: tuple[str, ...] = ()) -> Dataset:
+    """The ``columns`` of ``table``, the first of which is forecast: in one that `is_series`, `FORECAST` or the last.
+
+    Of a ``part`` its own share, see `edgekit.data.windows.long_data`.
+    """
+    require_columns(table, *columns)
+    dates = table.column(table.columns[0])
+    if _DATE.match(dates[0]):
+        for (line, _), before, date in zip(table.rows[1:], dates, dates[1:], strict=False):
+            if not date > before:
+                table.fail(line, f"date {date!r} after {before!r}; expected the oldest first: sort the file")
+    columns = columns or (_forecast(table),)
+    values = np.array([table.numbers(column) for column in columns]).T
+    return long_data(finite_series(values, table.name), part, name=name, columns=columns)
+
+
+def _forecast(table: Table) -> str:
+    if FORECAST in table.columns:
+        return FORECAST
+    cells = zip(table.columns, table.rows[0][1], strict=True)
+    return [name for name, cell in cells if _NUMBER.fullmatch(cell) is not None][-1]

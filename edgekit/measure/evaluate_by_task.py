@@ -1,0 +1,89 @@
+"""Which metric a model is measured by: told by the cards of the files, and by the data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from edgekit.artifact import open_artifact
+from edgekit.data import Dataset
+from edgekit.errors import InputError
+from edgekit.measure.evaluate import evaluate
+from edgekit.measure.evaluate_detection import evaluate_detection
+from edgekit.measure.evaluate_sequences import evaluate_sequences
+from edgekit.measure.sequence_kinds import KINDS
+from edgekit.tasks import classification, detection
+from edgekit.tasks.labels import require_labels
+
+
+class Report(Protocol):
+    """What every evaluation tells."""
+
+    @property
+    def count(self) -> int:
+        """Items that were judged."""
+
+    @property
+    def left_out(self) -> int:
+        """Items that had calibrated or trained a file."""
+
+    @property
+    def host(self) -> Mapping[str, Any]:
+        """Facts of the device."""
+
+    def results(self) -> list[dict[str, Any]]:
+        """One JSON object for each file."""
+
+    def table(self) -> tuple[str, list[str], list[list[str]]]:
+        """(title, columns, rows) for people."""
+
+
+def _sequences(
+    paths: Sequence[Path],
+    data: Dataset,
+    *,
+    task: str,
+    preprocess: str | None = None,
+    labels: tuple[str, ...] | None = None,
+    **options: Any,
+) -> Report:
+    if preprocess is not None or labels is not None:
+        raise InputError(f"--preprocess and --labels are of images and classes; leave them out for {task}.")
+    return evaluate_sequences(paths, data, task=task, **options)
+
+
+METRICS: Mapping[str, Callable[..., Report]] = {
+    classification.TASK: evaluate,
+    classification.TEXT_TASK: evaluate,
+    detection.TASK: evaluate_detection,
+    **{task: partial(_sequences, task=task) for task in KINDS},
+}
+"""What measures the models of a task."""
+
+
+def evaluate_by_task(paths: Sequence[Path], data: Dataset, *, decoder: str | None = None, **options: Any) -> Report:
+    """Measure the files at ``paths`` on ``data`` by the metric of their task; ``options`` are those of `evaluate`.
+
+    With boxes in the data, or a ``decoder``, they are detectors, and so are they by classes where neither the cards nor
+    the data say otherwise. `InputError` for files of several tasks.
+    """
+    task = task_of(paths, data, decoder)
+    return METRICS[task](paths, data, **options, **({"decoder": decoder} if task == detection.TASK else {}))
+
+
+def task_of(paths: Sequence[Path], data: Dataset, decoder: str | None = None) -> str:
+    """The task that the files at ``paths`` are measured in on ``data``."""
+    if data.boxes is not None or decoder is not None:
+        return detection.TASK
+    stated = {task: path for path in paths if (task := open_artifact(path).card.task) in METRICS}
+    if len(stated) > 1:
+        told = " and ".join(f"{path} is for {task}" for task, path in stated.items())
+        raise InputError(f"{told}; expected files of one task: evaluate them apart.")
+    told_by_data = (task for task, kind in KINDS.items() if kind.fits(data))
+    return next(iter(stated), None) or next(told_by_data, classification.TASK)
+
+
+def require_truth(data: Dataset) -> None:
+    """`DataError` for ``data`` that has nothing to compare answers with."""
+    if data.boxes is None and not any(kind.fits(data) for kind in KINDS.values()):
+        require_labels(data)

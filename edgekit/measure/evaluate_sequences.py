@@ -1,0 +1,176 @@
+"""How good the files of generators of texts, forecasts and answers are, on the same held-out windows or texts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.data import Dataset, Part, open_data
+from edgekit.devices import open_device
+from edgekit.devices.engines import LOCAL
+from edgekit.errors import DataError, InputError
+from edgekit.measure.held_out import HeldOut
+from edgekit.measure.sequence_kinds import KINDS, Kind, Result
+from edgekit.measure.subjects import Subject, on_device, open_subjects, run_subjects
+from edgekit.sequences import Sequences
+from edgekit.workers import Progress, silent
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceEvaluation:
+    """One file's result, and its ``difference`` from the first file by JSON names; the first has none."""
+
+    subject: Subject
+    result: Result
+    difference: Mapping[str, float] | None
+
+    def metrics(self) -> dict[str, float]:
+        """All figures by their JSON names."""
+        return {**self.result.metrics(), **(self.difference or {})}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceReport:
+    """Results of files of one ``kind`` on ``count`` items of the data set ``data``, those at ``indices``.
+
+    ``left_out`` ones had calibrated or trained a file. ``host`` are the facts of the device, by `evaluate_sequences`.
+    """
+
+    kind: Kind
+    data: str
+    count: int
+    indices: tuple[int, ...]
+    left_out: int
+    seed: int
+    entries: tuple[SequenceEvaluation, ...]
+    host: Mapping[str, Any] = field(default_factory=dict)
+
+    def results(self) -> list[dict[str, Any]]:
+        """One JSON object for each file."""
+        return [
+            {
+                **entry.subject.describe(),
+                "task": self.kind.task,
+                "data": self.data,
+                "n": self.count,
+                "left_out": self.left_out,
+                "seed": self.seed,
+                "seconds": entry.subject.seconds,
+                "metrics": entry.metrics(),
+            }
+            for entry in self.entries
+        ]
+
+    def table(self) -> tuple[str, list[str], list[list[str]]]:
+        """(title, columns, rows) for people."""
+        kind, several = self.kind, len(self.entries) > 1
+        columns = ["file", "recipe", "engine", *kind.columns, "seconds", *(kind.difference_columns if several else ())]
+        rows = []
+        for entry in self.entries:
+            subject, difference = entry.subject, entry.difference
+            told = kind.difference_cells(difference) if difference else ["-"] * len(kind.difference_columns)
+            rows.append(
+                [
+                    *(str(subject.given), subject.artifact.recipe, subject.engine),
+                    *kind.cells(entry.metrics()),
+                    f"{subject.seconds:.1f}",
+                    *(told if several else ()),
+                ]
+            )
+        where = on_device(entry.subject for entry in self.entries)
+        return f"{kind.task.capitalize()} on {self.count:,} items of {self.data}{where}", columns, rows
+
+
+def evaluate_sequences(
+    paths: Sequence[Path],
+    data: Dataset | str,
+    *,
+    task: str,
+    data_dir: Path | None = None,
+    samples: int | None = None,
+    threads: int = 1,
+    engines: Sequence[str] = (),
+    seed: int = 0,
+    device: str = LOCAL,
+    progress: Progress = silent,
+) -> SequenceReport:
+    """Run the files at ``paths``, of one ``task`` of `edgekit.measure.sequence_kinds.KINDS`, on the same items.
+
+    As `edgekit.measure.evaluate.evaluate` with files, items and the device. A long text or a series is cut into the
+    windows that the files take.
+    """
+    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
+    with open_device(device) as where:
+        subjects = open_subjects(paths, preprocess=None, labels=None, threads=threads, engines=engines, device=where)
+        report = evaluate_sequence_subjects(subjects, dataset, task=task, samples=samples, seed=seed, progress=progress)
+        return replace(report, host=where.host())
+
+
+def evaluate_sequence_subjects(
+    subjects: Sequence[Subject],
+    dataset: Dataset,
+    *,
+    task: str,
+    samples: int | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> SequenceReport:
+    """As `evaluate_sequences`, for files that are open."""
+    kind = KINDS[task]
+    hows = [_how(subject, kind) for subject in subjects]
+    if not kind.fits(dataset):
+        raise DataError(f"{dataset.name} is not what {task} is measured on; expected {kind.wanted}.")
+    chosen = HeldOut(dataset, [s.artifact for s in subjects], samples=samples, seed=seed)
+    scores: list[list[tuple[float, ...]]] = [[] for _ in subjects]
+    progress("evaluating", 0, chosen.wanted)
+    for outputs in run_subjects(subjects, chosen):
+        for subject, how, answers, kept in zip(subjects, hows, outputs, scores, strict=True):
+            for answer in answers:
+                output = _only(answer, subject)
+                try:
+                    kept.append(kind.score(output, chosen.data, chosen.indices[len(kept)], how))
+                except DataError as error:
+                    raise DataError(f"{subject.given}: {error}") from None
+        progress("evaluating", len(scores[0]), chosen.wanted)
+    progress("evaluating", chosen.wanted, chosen.wanted)
+    order = np.argsort(chosen.indices) if kind.in_time else np.arange(len(chosen.indices))
+    rows = [np.array(kept, np.float64)[order] for kept in scores]
+    results = [kind.result(row, how, seed) for row, how in zip(rows, hows, strict=True)]
+    return SequenceReport(
+        kind=kind,
+        data=dataset.name,
+        count=len(chosen.indices),
+        indices=tuple(chosen.indices[place] for place in order),
+        left_out=chosen.left_out,
+        seed=seed,
+        entries=tuple(
+            SequenceEvaluation(
+                subject=subject,
+                result=result,
+                difference=kind.difference(results[0], result, hows[0], seed) if number else None,
+            )
+            for number, (subject, result) in enumerate(zip(subjects, results, strict=True))
+        ),
+    )
+
+
+def _how(subject: Subject, kind: Kind) -> Sequences:
+    """What the card says of its sequences; `InputError` where it says nothing."""
+    how = subject.artifact.card.sequences
+    if how is None or kind.of(how) is None:
+        raise InputError(
+            f"The card of {subject.given} does not say how {'values' if kind.in_time else 'texts'} become its input, "
+            f"which {kind.task} needs: take a model that edgekit trained and converted."
+        )
+    return how
+
+
+def _only(outputs: Mapping[str, Any], subject: Subject) -> Any:
+    if len(outputs) != 1:
+        raise DataError(f"{subject.given} has {len(outputs)} outputs ({', '.join(outputs)}); expected one.")
+    return next(iter(outputs.values()))
