@@ -14,13 +14,13 @@ _DROPOUT = Argument(name="dropout", default=0.0, low=0, high=0.95)
 
 _WRITING = TrainingPreset(
     data="warpeace",
-    epochs=24,
-    batch_size=128,
+    epochs=30,
+    batch_size=64,
     optimizer=Optimizer.ADAM,
     learning_rate=2e-3,
     schedule=Schedule.COSINE,
     clip=1.0,
-    epoch_steps=200,
+    epoch_steps=300,
     validation_fraction=0.05,
     arguments={"units": 512, "layers": 1, "length": 128},
 )
