@@ -1,9 +1,9 @@
 """Recurrent networks in the four shapes of input and output, of stock Keras layers."""
 
+from typing import Any
+
 import keras
 from keras import layers
-
-Tensor = keras.KerasTensor
 
 
 def char_rnn(*, units: int, layers: int, length: int, tokens: int, dropout: float) -> keras.Model:
@@ -58,15 +58,13 @@ def vec2seq(*, units: int, length: int, tokens: int, answer_length: int, answer_
     return keras.Model(text, _decoded(x, units, answer_length, answer_tokens), name="vec2seq")
 
 
-def _decoded(vector: Tensor, units: int, length: int, tokens: int) -> Tensor:
+def _decoded(vector: Any, units: int, length: int, tokens: int) -> Any:
     x = layers.RepeatVector(length, name="repeat")(vector)
     x = layers.LSTM(units, return_sequences=True, name="decoder")(x)
     return layers.Dense(tokens, name="logits")(x)
 
 
-def _characters(
-    name: str, kind: type[keras.layers.Layer], units: int, count: int, length: int, tokens: int, dropout: float
-) -> keras.Model:
+def _characters(name: str, kind: Any, units: int, count: int, length: int, tokens: int, dropout: float) -> keras.Model:
     text = keras.Input((length, tokens), name="text")
     x = text
     for index in range(1, count + 1):

@@ -13,7 +13,7 @@ from edgekit.data import Part, open_data
 from edgekit.detection import Detection
 from edgekit.errors import InputError
 from edgekit.models.blocks import make_divisible
-from edgekit.models.build import build, build_file, build_with_weights
+from edgekit.models.build import WITHOUT_DATA, build, build_file, build_with_weights
 from edgekit.models.complexity import Complexity, complexity
 from edgekit.models.objectives import objective_of
 from edgekit.models.prediction_layers import prediction_layers, prediction_lines
@@ -234,7 +234,9 @@ def test_a_file_loads_in_stock_keras_and_carries_its_card(spec: ModelSpec, tmp_p
     assert card.provenance.architecture == spec.name
     assert card.provenance.arguments == spec.resolved(small(spec))
     assert set(card.provenance.tools) == {"edgekit", "keras", "tensorflow"}
-    assert card.provenance.notes == ("weights not trained, drawn from seed 1",)
+    notes = ("weights not trained, drawn from seed 1",)
+    assert card.provenance.notes == (notes if spec.preprocess is not None else (*notes, WITHOUT_DATA))
+    assert card.sequences is None
 
 
 def without_companion(detection: Detection | None) -> Detection | None:

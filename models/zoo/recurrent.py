@@ -14,7 +14,7 @@ _DROPOUT = Argument(name="dropout", default=0.0, low=0, high=0.95)
 
 _WRITING = TrainingPreset(
     data="warpeace",
-    epochs=30,
+    epochs=24,
     batch_size=64,
     optimizer=Optimizer.ADAM,
     learning_rate=2e-3,
