@@ -14,7 +14,7 @@ _DROPOUT = Argument(name="dropout", default=0.0, low=0, high=0.95)
 
 _WRITING = TrainingPreset(
     data="warpeace",
-    epochs=24,
+    epochs=20,
     batch_size=64,
     optimizer=Optimizer.ADAM,
     learning_rate=2e-3,
@@ -22,7 +22,7 @@ _WRITING = TrainingPreset(
     clip=1.0,
     epoch_steps=300,
     validation_fraction=0.05,
-    arguments={"units": 512, "layers": 1, "length": 128},
+    arguments={"units": 384, "layers": 1, "length": 128},
 )
 
 _ANSWERS = (
