@@ -13,7 +13,7 @@ from edgekit.data import Dataset, item_digest
 from edgekit.data.windows import windows
 from edgekit.models.batches import Share
 from edgekit.models.lesson import Course, Terms
-from edgekit.models.sequence_parts import Halves, end_of, read_sequences
+from edgekit.models.sequence_parts import Halves, end_of, length_of, read_sequences
 from edgekit.models.spec import ModelSpec, TrainingPreset, Value
 from edgekit.models.turns import Turns
 from edgekit.sequences import Scaling, Sequences, Series
@@ -112,7 +112,7 @@ class ForecastMaterial:
         how = self._series(int(terms.arguments["length"]))
         train, test = self.parts.train, self.parts.test
         assert isinstance(train.whole, np.ndarray)  # noqa: S101
-        cut = end_of(train.whole, terms.preset.validation_fraction)
+        cut = end_of(len(train.whole), terms.preset.validation_fraction)
         lesson = ForecastLesson(
             training=scaled(replace(train, name=f"{train.name}'s training part", whole=train.whole[:cut]), how),
             validation=scaled(replace(train, name=f"{train.name}'s validation part", whole=train.whole[cut:]), how),
@@ -134,7 +134,7 @@ class ForecastMaterial:
 
     def completed(self, card: ModelCard) -> ModelCard:
         """``card`` with the columns and the scaling."""
-        return replace(card, sequences=Sequences(series=self._series(int(card.provenance.arguments["length"]))))
+        return replace(card, sequences=Sequences(series=self._series(length_of(card))))
 
     def _series(self, length: int) -> Series:
         return Series(length=length, columns=self.parts.train.columns, scaling=Scaling.LAST)

@@ -14,7 +14,7 @@ from edgekit.errors import DataError
 from edgekit.models.batches import Share, class_weights
 from edgekit.models.classification_lesson import cross_entropy
 from edgekit.models.lesson import Course, Terms
-from edgekit.models.sequence_parts import Halves, divided, read_sequences, texts_of
+from edgekit.models.sequence_parts import Halves, divided, length_of, read_sequences, texts_of
 from edgekit.models.spec import ModelSpec, TrainingPreset, Value
 from edgekit.models.turns import Turns
 from edgekit.models.vocabularies import words_of
@@ -157,7 +157,7 @@ class OpinionMaterial:
 
     def completed(self, card: ModelCard) -> ModelCard:
         """``card`` with the vocabulary."""
-        return replace(card, sequences=Sequences(text=self._text(int(card.provenance.arguments["length"]))))
+        return replace(card, sequences=Sequences(text=self._text(length_of(card))))
 
     def _text(self, length: int) -> Text:
         """The end of a text tells most of what it feels, and the last step most to a network."""

@@ -1,13 +1,13 @@
 """What the materials of sequences share: how their data are divided, and checks of what they hold."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.card import ModelCard
 from edgekit.data import Dataset, item_digest
 from edgekit.errors import DataError
 from edgekit.models.images import split
@@ -105,6 +105,13 @@ NEEDS = {
 """What is learned, for each task of sequences."""
 
 
-def end_of(whole: Sequence[Any], fraction: float) -> int:
-    """Where the last ``fraction`` of ``whole`` begins."""
-    return len(whole) - max(1, round(len(whole) * fraction))
+def end_of(steps: int, fraction: float) -> int:
+    """Where the last ``fraction`` of ``steps`` steps begins."""
+    return steps - max(1, round(steps * fraction))
+
+
+def length_of(card: ModelCard) -> int:
+    """The steps that the model of ``card`` was built for."""
+    length = card.provenance.arguments["length"]
+    assert isinstance(length, int)  # noqa: S101 - as its argument says
+    return length

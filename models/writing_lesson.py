@@ -14,7 +14,7 @@ from edgekit.data import item_digest
 from edgekit.errors import DataError
 from edgekit.models.batches import Share
 from edgekit.models.lesson import Course, Terms
-from edgekit.models.sequence_parts import Halves, end_of, read_sequences
+from edgekit.models.sequence_parts import Halves, end_of, length_of, read_sequences
 from edgekit.models.spec import ModelSpec, TrainingPreset, Value
 from edgekit.models.token_loss import Foretold, foretold, token_loss
 from edgekit.models.turns import starts_of_epoch
@@ -98,7 +98,7 @@ class WritingMaterial:
         """The end of the training part validates; the test is nats per character on the text's own end."""
         text = self._text(int(terms.arguments["length"]))
         learn, test = (token_ids(str(part.whole), self.vocabulary) for part in (self.parts.train, self.parts.test))
-        cut = end_of(learn, terms.preset.validation_fraction)
+        cut = end_of(len(learn), terms.preset.validation_fraction)
         for what, ids in (("training", learn[:cut]), ("validation", learn[cut:]), ("test", test)):
             if len(ids) <= text.length:
                 raise DataError(
@@ -124,7 +124,7 @@ class WritingMaterial:
 
     def completed(self, card: ModelCard) -> ModelCard:
         """``card`` with the vocabulary."""
-        return replace(card, sequences=Sequences(text=self._text(int(card.provenance.arguments["length"]))))
+        return replace(card, sequences=Sequences(text=self._text(length_of(card))))
 
     def _text(self, length: int) -> Text:
         return Text(vocabulary=self.vocabulary, length=length, encoding=Encoding.ONE_HOT)
