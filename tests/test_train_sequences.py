@@ -14,6 +14,7 @@ from edgekit.card import ModelCard
 from edgekit.errors import DataError, InputError
 from edgekit.models.batches import Share
 from edgekit.models.checkpoint import EpochRecord
+from edgekit.models.listing import epoch_line, train_entry, train_rows
 from edgekit.models.opinion_lesson import Labelled, OpinionLesson
 from edgekit.models.registry import find_spec
 from edgekit.models.sequence_parts import divided, read_sequences
@@ -169,6 +170,14 @@ def test_an_answer_is_spelt_in_characters_or_words(name: str, level: Level, trai
     exact, top1 = card.metrics
     assert (exact.name, exact.count, top1.name, top1.count) == ("exact", 16, "top1", 16 * answer.length)
     assert exact.low <= exact.value <= exact.high
+
+
+def test_errors_of_a_series_are_told_with_their_digits(trained: Any) -> None:
+    data, card = trained("gru_forecast")
+    rows = dict(map(tuple, train_rows(train_entry(data.parent / "run/model.keras"))))
+    assert rows["mse on prices"] == f"{card.metrics[0].value:.4g} (6 items)"
+    record = EpochRecord(epoch=1, loss=0.5, val_loss=0.00005, metrics={"direction": 0.0}, seconds=1.0)
+    assert epoch_line(record, 2) == "epoch 1/2: loss 0.5000, direction 0.0000; validation loss 5.00e-05; 1.0 s"
 
 
 def test_words_are_no_more_than_asked_for(tmp_path: Path) -> None:

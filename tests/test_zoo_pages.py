@@ -14,6 +14,8 @@ from edgekit.artifact import open_artifact
 from edgekit.measure.same_objects import objects_in
 from edgekit.models.pages import entry_page, index_page, measured
 from edgekit.models.registry import ZOO, find_spec
+from edgekit.models.task_figures import TASK_FIGURES
+from edgekit.models.train import MATERIALS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -117,3 +119,24 @@ def test_pages_are_not_written_from_a_part_of_the_results(
     with pytest.raises(SystemExit, match=r"knows nothing of mlp\.fp32\.tflite; run zoo_everywhere\.py again\.$"):
         zoo_pages.main()
     assert [path.name for path in (tmp_path / "pages").iterdir()] == ["mlp.md"]
+
+
+def test_every_task_of_the_zoo_has_figures_and_material() -> None:
+    assert {spec.task for spec in ZOO} <= set(TASK_FIGURES)
+    assert {spec.task for spec in ZOO} <= set(MATERIALS)
+
+
+def test_a_writer_is_judged_by_nats_of_which_fewer_are_better(results: dict[str, Any]) -> None:
+    changed = copy.deepcopy(results)
+    row = copy.deepcopy(next(row for row in changed["results"] if row["name"] == "mlp"))
+    row |= {"name": "char_lstm", "task": "text-generation", "metrics": {"nats_per_token": 1.2346}}
+    for file in row["files"]:
+        file["nats_per_token"] = 1.2346 + 0.03 * (file["recipe"] == "int8") * (file["format"] == "onnx")
+        file["artifact"] = file["artifact"].replace("mlp", "char_lstm")
+    changed["results"].append(row)
+    page, index = entry_page(find_spec("char_lstm"), changed), index_page(ZOO, changed)
+    assert "- **char_lstm.int8.onnx loses 0.0300.**\n" in page
+    assert "char_lstm.int8.tflite loses" not in page
+    assert "| model.keras | 1.235 |" in page
+    assert "| [char_lstm](char_lstm.md) | mnist | Nats per token | 1.235 | 1.235 | 1.265 |" in index
+    assert "`char_lstm`" not in index.split("## Not measured yet")[1]
