@@ -21,6 +21,7 @@ from edgekit.files import sha256_file, write_atomic
 from edgekit.measure.host import host_facts
 from edgekit.models.run_folder import HISTORY, MODEL
 from edgekit.models.stages import HEADS, has_two_files
+from edgekit.models.task_figures import TASK_FIGURES
 from edgekit.recipe import Precision
 from edgekit.results import envelope
 from edgekit.stage_figures import as_one, by_kind, image_p50_ms
@@ -31,12 +32,6 @@ if TYPE_CHECKING:
 RESULTS = "zoo.json"
 """The file with one row for each entry."""
 PRECISIONS = (Precision.FP32, Precision.INT8)
-
-_TOLD = {
-    "classification": (("top1", "top1_low", "top1_high"), ("top1", "agreement")),
-    "detection": (("map50", "map"), ("map50", "map")),
-}
-"""For each task the figures of the Keras model and those of its files; the first tells most."""
 
 Announce = Callable[[str], None]
 
@@ -115,12 +110,13 @@ def results_table(rows: Sequence[dict[str, Any]]) -> tuple[str, list[str], list[
     """(title, columns, rows) for people: the figure that tells most of every entry and of its int8 files."""
     lines = []
     for row in rows:
-        metric = _TOLD[row["task"]][0][0]
+        told = TASK_FIGURES[row["task"]]
+        metric = told.measured[0]
         int8 = {f["format"]: f[metric] for f in row["files"] if f["recipe"] == Precision.INT8.value}
         figures = (row["metrics"][metric], *(int8[fmt.value] for fmt in (Format.TFLITE, Format.ONNX)))
         minutes = f"{row['seconds'] / 60:.1f}"
-        lines.append([row["name"], row["data"], metric, *(f"{100 * figure:.2f}" for figure in figures), minutes])
-    columns = ["name", "data", "metric", "float %", "int8 TFLite", "int8 ONNX", "minutes"]
+        lines.append([row["name"], row["data"], metric, *(f"{told.written(f)}{told.unit}" for f in figures), minutes])
+    columns = ["name", "data", "metric", "float", "int8 TFLite", "int8 ONNX", "minutes"]
     return "The zoo, trained here", columns, lines
 
 
@@ -241,7 +237,7 @@ def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
     (trained,) = told["train"]["results"]
     card = trained["card"]
     kinds = {name: by_kind(told[name]["results"]) for name in ("convert", "evaluate", "benchmark")}
-    of_model, of_files = _TOLD[spec.task]
+    told_of = TASK_FIGURES[spec.task]
     source = next(row for (fmt, _), (row,) in kinds["evaluate"].items() if fmt == Format.KERAS.value)
     p50_ms = {kind: image_p50_ms(rows, card["detection"]) for kind, rows in kinds["benchmark"].items()}
     files = []
@@ -255,7 +251,7 @@ def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
                 "recipe": recipe,
                 "model_bytes": converted["model_bytes"],
                 "ratio": converted["ratio"],
-                **{name: evaluated["metrics"][name] for name in of_files},
+                **{name: evaluated["metrics"][name] for name in told_of.of_files},
                 "max_abs": converted["metrics"]["max_abs"],
                 "sqnr_db": converted["metrics"]["sqnr_db"],
                 "float_ops": converted["float_ops"],
@@ -277,7 +273,7 @@ def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
         "data": trained["data"],
         "data_digest": card["provenance"]["training"]["digest"],
         "settings": card["provenance"]["training_settings"],
-        "metrics": {name: source["metrics"][name] for name in of_model},
+        "metrics": {name: source["metrics"][name] for name in told_of.measured},
         "n": source["n"],
         "files": files,
         "train_seconds": train_seconds,

@@ -13,12 +13,16 @@ from edgekit.formats.keras import write_card
 from edgekit.models.backbones import build_on_backbone
 from edgekit.models.construct import build
 from edgekit.models.framework import tool_versions
+from edgekit.models.sequence_parts import NEEDS
 from edgekit.models.spec import ModelSpec, Value
 from edgekit.models.stages import has_two_files, heads_path, linked, split, split_card
 from edgekit.models.weights import ImportedWeights, copy_weights, import_weights
 from edgekit.preprocessing import Preprocessing, Resize
 from edgekit.regions import Companion
 from edgekit.tasks.labels import read_labels
+
+WITHOUT_DATA = "it takes numbers: a vocabulary, or the columns of a series, come with training"
+"""The note of a sequence model that was built, not trained."""
 
 __all__ = ["build", "build_file", "build_with_weights", "card_for", "save"]
 
@@ -142,7 +146,8 @@ def build_file(
     labels = None if labels_file is None else read_labels(labels_file)
     if weights is None:
         model = build(spec, seed=seed, **arguments)
-        provenance = Provenance(notes=(f"weights not trained, drawn from seed {seed}",))
+        notes = (f"weights not trained, drawn from seed {seed}", *([WITHOUT_DATA] if spec.task in NEEDS else []))
+        provenance = Provenance(notes=notes)
         preprocessing = spec.preprocessing(arguments, resize=resize)
     else:
         model, imported, arguments = build_with_weights(spec, weights, seed=seed, arguments=overrides)

@@ -12,13 +12,13 @@ from edgekit.models.framework import load_keras
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complexity:
-    """Figures of one image through a model.
+    """Figures of one item through a model.
 
     ``parameters`` counts trained values, ``statistics`` the moving means and variances beside them. ``macs`` counts
-    multiply-accumulate operations of convolutions and dense layers, as the papers do. ``peak_activations`` is the
-    largest number of elements alive at once when the layers run in order: a tensor lives from the layer that makes it
-    until the last that reads it, and normalisation, activation, padding, dropout and reshaping work in place, as they
-    do once fused. Weights are not in it.
+    multiply-accumulate operations of convolutions, dense and recurrent layers, as the papers do. ``peak_activations``
+    is the largest number of elements alive at once when the layers run in order: a tensor lives from the layer that
+    makes it until the last that reads it, and normalisation, activation, padding, dropout and reshaping work in place,
+    as they do once fused. Weights are not in it.
     """
 
     parameters: int
@@ -59,12 +59,24 @@ def _layer_macs(layer: Any) -> int:
     if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense):
         positions: int = math.prod(layer.output.shape[1:-1])
         return positions * int(math.prod(layer.kernel.shape))
+    if isinstance(layer, keras.layers.Bidirectional):
+        return _recurrent_macs(layer.forward_layer, layer.input) + _recurrent_macs(layer.backward_layer, layer.input)
+    if isinstance(layer, keras.layers.RNN):
+        return _recurrent_macs(layer, layer.input)
+    if isinstance(layer, keras.layers.Embedding):
+        return 0
     if layer.trainable_weights and not isinstance(layer, keras.layers.BatchNormalization):
         raise InputError(
             f"Multiplications of layer {layer.name!r} ({type(layer).__name__}) are not counted; "
-            "known: Conv2D, DepthwiseConv2D, Dense."
+            "known: Conv2D, DepthwiseConv2D, Dense, SimpleRNN, LSTM, GRU."
         )
     return 0
+
+
+def _recurrent_macs(layer: Any, sequence: Any) -> int:
+    """Those of the two matrices of every step of ``sequence``."""
+    steps: int = sequence.shape[1]
+    return steps * sum(int(math.prod(weights.shape)) for weights in (layer.cell.kernel, layer.cell.recurrent_kernel))
 
 
 def _peak_activations(model: Any) -> int:

@@ -12,6 +12,11 @@ from edgekit.preprocessing import Preprocessing, describe
 
 Json = dict[str, Any]
 
+_ACCURACIES = {"classification": ("top-1", "top1"), "detection": ("mAP", "map")}
+"""What sources print of a task, and the field of `Published` that holds it."""
+_NUMBERS = ("nats_per_token", "perplexity", "mse", "mae", "persistence_mse", "mse_ratio")
+"""Metrics that are no fractions."""
+
 
 def list_entry(spec: ModelSpec) -> Json:
     """A zoo entry for ``zoo list``."""
@@ -50,8 +55,11 @@ def figure_rows(entry: Json) -> list[list[str]]:
     here, published = entry["metrics"], entry["published"]
     same = entry["arguments"] == published["arguments"]
     arguments = [[name, f"{value}", f"{published['arguments'][name]}"] for name, value in entry["arguments"].items()]
-    name, key = ("mAP", "map") if entry["task"] == "detection" else ("top-1", "top1")
-    accuracy = published[key] and f"{published[key]:.1%} on {published[f'{key}_data']}"
+    accuracies = []
+    if entry["task"] in _ACCURACIES:
+        name, key = _ACCURACIES[entry["task"]]
+        told = f"{published[key]:.1%} on {published[f'{key}_data']}" if published[key] else ""
+        accuracies.append([name, "", told])
     return [
         *arguments,
         ["parameters (trained)", f"{here['parameters']:,}", _published(published["parameters"], same)],
@@ -59,7 +67,7 @@ def figure_rows(entry: Json) -> list[list[str]]:
         ["multiply-accumulates", f"{here['macs']:,}", _published(published["macs"], same)],
         ["activation memory, fp32, bytes", f"{here['activation_bytes_fp32']:,}", ""],
         ["activation memory, int8, bytes", f"{here['activation_bytes_int8']:,}", ""],
-        [name, "", accuracy or ""],
+        *accuracies,
     ]
 
 
@@ -83,7 +91,7 @@ def build_entry(artifact: Artifact) -> Json:
 def build_rows(entry: Json) -> list[list[str]]:
     """Rows (what, value) of a `build_entry`."""
     card = entry["card"]
-    labels, classes = card["labels"], card["task"] in ("classification", "detection")
+    labels, classes = card["labels"], card["task"] in ("classification", "detection", "text-classification")
     return [
         ["architecture", card["provenance"]["architecture"]],
         ["arguments", ", ".join(f"{k} {v}" for k, v in card["provenance"]["arguments"].items())],
@@ -118,9 +126,13 @@ def train_rows(entry: Json) -> list[list[str]]:
     """Rows (what, value) of a `train_entry`."""
     tested = []
     for (name, value), (low, high) in zip(entry["metrics"].items(), entry["intervals"].values(), strict=True):
-        sure = "" if low is None else f"95 % interval {low:.2%} to {high:.2%}, "
-        tested.append([f"{name} on {entry['data']}", f"{value:.2%} ({sure}{entry['n']:,} items)"])
+        sure = "" if low is None else f"95 % interval {_figure(name, low)} to {_figure(name, high)}, "
+        tested.append([f"{name} on {entry['data']}", f"{_figure(name, value)} ({sure}{entry['n']:,} items)"])
     return [*tested, *build_rows(entry)]
+
+
+def _figure(name: str, value: float) -> str:
+    return f"{value:.4g}" if name in _NUMBERS else f"{value:.2%}"
 
 
 def phase_words(preset: TrainingPreset) -> list[str]:
@@ -140,6 +152,7 @@ def epoch_line(record: EpochRecord, epochs: int) -> str:
     """One epoch's figures in a line."""
     told: dict[bool, list[str]] = {False: [], True: []}
     for name, value in record.figures().items():
-        told[name.startswith("val_")].append(f"{name.removeprefix('val_').replace('_', ' ')} {value:.4f}")
+        figure = f"{value:.4f}" if value == 0 or value >= 0.01 else f"{value:.2e}"  # errors of a series are tiny
+        told[name.startswith("val_")].append(f"{name.removeprefix('val_').replace('_', ' ')} {figure}")
     seconds = f"{record.seconds:.1f} s"
     return f"epoch {record.epoch}/{epochs}: {', '.join(told[False])}; validation {', '.join(told[True])}; {seconds}"

@@ -6,25 +6,23 @@ from typing import Any
 
 from edgekit.models.detector_table import detector_table
 from edgekit.models.spec import ModelSpec
+from edgekit.models.task_figures import TASK_FIGURES, TaskFigures
 from edgekit.report.words import percent
 
 Json = Mapping[str, Any]
 
 PARITY = (("close", 0.99), ("near", 0.95), ("apart", 0.0))
 """Classes of int8 files by the least fraction of held-out items that they put where the float model does."""
-LOSS = 0.01
-"""An int8 file whose accuracy is lower by more is pointed out."""
-_TITLES = {"classification": "Top-1", "detection": "mAP at .50"}
-_FIGURES = {"classification": ("top1", "agreement"), "detection": ("map50", "map")}
-_COLUMNS = {"classification": ("top-1, %", "agreement, %"), "detection": ("mAP .50, %", "mAP .50:.95, %")}
-"""The figures of files in their tables; the first is that of losses."""
 ARM = "cortex-a72"
 
 
 def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
     """``docs/zoo/README.md``: the tables of all entries."""
     rows = {row["name"]: row for row in results["results"]}
+    unmeasured = [spec for spec in specs if spec.name not in rows]
+    specs = measured(specs, results)
     detectors = [spec for spec in specs if spec.task == "detection"]
+    others = [spec for spec in specs if spec.task not in ("classification", "detection")]
     lines = [
         "# The zoo",
         "",
@@ -51,6 +49,8 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         "- **Training**: minutes and the largest memory of the process. Converted with `--portable`.",
         "",
         *(detector_table(detectors, rows, results["prediction_layers"]) if detectors else []),
+        *(_other_tasks(others, rows) if others else []),
+        *(_unmeasured(unmeasured) if unmeasured else []),
         "## All files",
         "",
         _everywhere(results),
@@ -69,10 +69,16 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
     return "\n".join(lines) + "\n"
 
 
+def measured(specs: Iterable[ModelSpec], results: Json) -> list[ModelSpec]:
+    """Those of ``specs`` that ``results`` has figures of."""
+    names = {row["name"] for row in results["results"]}
+    return [spec for spec in specs if spec.name in names]
+
+
 def entry_page(spec: ModelSpec, results: Json) -> str:
     """``docs/zoo/NAME.md``."""
     (row,) = (row for row in results["results"] if row["name"] == spec.name)
-    published = spec.published
+    published, told = spec.published, TASK_FIGURES[spec.task]
     figures = row["default"]
     lines = [
         f"# {spec.name}",
@@ -83,7 +89,7 @@ def entry_page(spec: ModelSpec, results: Json) -> str:
         "|---|---|---|",
         f"| parameters | {figures['parameters']:,} | {published.parameters:,} |",
         f"| multiply-accumulates | {figures['macs']:,} | {'' if published.macs is None else f'{published.macs:,}'} |",
-        f"| {_TITLES[spec.task]} | | {_published(spec)} |",
+        f"| {told.title} | | {_published(spec)} |",
         "",
         *(_prose(f"- {note[0].upper()}{note[1:]}", hanging="  ") for note in published.notes),
         *([""] if published.notes else []),
@@ -97,14 +103,13 @@ def entry_page(spec: ModelSpec, results: Json) -> str:
         )
     lines += ["", "## Trained here", "", _training(spec, row), ""]
     lines += [
-        f"| file | {' | '.join(_COLUMNS[spec.task])} | bytes | ratio | p50, ms | max-abs | SQNR, dB "
-        "| same on Cortex-A72 |",
+        f"| file | {' | '.join(told.columns)} | bytes | ratio | p50, ms | max-abs | SQNR, dB | same on Cortex-A72 |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    figures = [percent(row["metrics"][name]) if name in row["metrics"] else "" for name in _FIGURES[spec.task]]
+    figures = [told.written(row["metrics"][name]) if name in row["metrics"] else "" for name in told.of_files]
     lines.append(f"| model.keras | {' | '.join(figures)} | | | | | | |")
-    lines += [_file_row(file, _FIGURES[spec.task]) for file in row["files"]]
-    lines += ["", *_losses(row, _FIGURES[spec.task][0])]
+    lines += [_file_row(file, told) for file in row["files"]]
+    lines += ["", *_losses(row, told)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -126,6 +131,38 @@ def _index_row(spec: ModelSpec, row: Json) -> str:
         f"{row['train_seconds'] / 60:.1f} min, {row['train_peak_rss_bytes'] / 1e9:.1f} GB",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _other_tasks(specs: Sequence[ModelSpec], rows: Mapping[str, Json]) -> list[str]:
+    """The table of sequence models."""
+    lines = [
+        "## Sequences",
+        "",
+        "| model | data | figure | float | int8 TFLite | int8 ONNX | size ratio | p50 ratio | training |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for spec in specs:
+        row, told = rows[spec.name], TASK_FIGURES[spec.task]
+        int8 = {file["format"]: file for file in row["files"] if file["recipe"] == "int8"}
+        both = [int8[fmt] for fmt in ("tflite", "onnx")]
+        metric = told.of_files[0]
+        cells = [
+            f"[{spec.name}]({spec.name}.md)",
+            row["data"],
+            told.title + told.unit,
+            *(told.written(value) for value in (row["metrics"][metric], *(file[metric] for file in both))),
+            " / ".join(f"{1 / file['ratio']:.2f}" for file in both),
+            " / ".join(f"{file['p50_ratio']:.2f}{'' if file['valid'] else '?'}" for file in both),
+            f"{row['train_seconds'] / 60:.1f} min, {row['train_peak_rss_bytes'] / 1e9:.1f} GB",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _unmeasured(specs: Sequence[ModelSpec]) -> list[str]:
+    """Which entries have no figures, so that nobody takes the tables for all there is."""
+    names = ", ".join(f"`{spec.name}` ({spec.task})" for spec in specs)
+    return ["## Not measured yet", "", _prose(f"{names}."), ""]
 
 
 def _parity(files: Iterable[Json]) -> str:
@@ -166,34 +203,37 @@ def _published(spec: ModelSpec) -> str:
 
 
 def _training(spec: ModelSpec, row: Json) -> str:
-    settings = row["settings"]
+    settings, told = row["settings"], TASK_FIGURES[spec.task]
     return _prose(
         f"`edgekit train {spec.name}` on {row['data']}: {settings['epochs']} epochs of batches of "
         f"{settings['batch_size']}, {settings['optimizer']} from {settings['learning_rate']:g}, seed "
         f"{settings['seed']}; "
         f"{row['train_seconds'] / 60:.1f} minutes and {row['train_peak_rss_bytes'] / 1e9:.2f} GB. "
-        f"{_TITLES[spec.task]} on {row['n']:,} held-out items: {percent(row['metrics'][_FIGURES[spec.task][0]])} %."
+        f"{told.title} on {row['n']:,} held-out items: {told.written(row['metrics'][told.of_files[0]])}{told.unit}."
     )
 
 
-def _file_row(file: Json, figures: Sequence[str]) -> str:
+def _file_row(file: Json, told: TaskFigures) -> str:
     doubt = "" if file["valid"] else " ?"
     there = file["elsewhere"][ARM]
     bits = ", same bits" if there["metrics"]["identical"] else ""
+    figures = " | ".join(told.written(file[name]) for name in told.of_files)
     return (
-        f"| {file['artifact']} | {' | '.join(percent(file[name]) for name in figures)} | {file['model_bytes']:,} | "
+        f"| {file['artifact']} | {figures} | {file['model_bytes']:,} | "
         f"{file['ratio']:.2f} | {file['p50_ms']:.3f}{doubt} | {file['max_abs']:.1e} | {file['sqnr_db']:.1f} | "
         f"{_same_class(there)} of {there['n']}{bits} |"
     )
 
 
-def _losses(row: Json, metric: str) -> list[str]:
+def _losses(row: Json, told: TaskFigures) -> list[str]:
     """The int8 files that lose more than they should, and what computes in float in the int8 files, and why."""
     int8 = [file for file in row["files"] if file["recipe"] == "int8"]
+    metric = told.of_files[0]
+    lost = {file["artifact"]: told.lost(row["metrics"][metric], file[metric]) for file in int8}
     losing = [
-        f"- **{file['artifact']} loses {100 * (row['metrics'][metric] - file[metric]):.2f} points.**"
-        for file in int8
-        if row["metrics"][metric] - file[metric] > LOSS
+        f"- **{name} loses {f'{100 * much:.2f} points' if told.fractions else f'{much:.4f}'}.**"
+        for name, much in lost.items()
+        if much > told.loss
     ]
     floats = [
         f"- {file['artifact']}: {op['name']} ({op['op']}) computes in float, since {op['reason']}."

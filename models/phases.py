@@ -80,11 +80,19 @@ def optimizer_for(preset: TrainingPreset, phase: Phase, steps_per_epoch: int) ->
                 [phase.learning_rate * preset.decay_per_step**times for times in range(4)],
             )
     decay = preset.weight_decay or None
+    clip = preset.clip or None
     match preset.optimizer:
         case Optimizer.ADAM:
-            return keras.optimizers.Adam(rate, weight_decay=decay)
+            return keras.optimizers.Adam(rate, weight_decay=decay, global_clipnorm=clip)
         case Optimizer.RMSPROP:
-            return keras.optimizers.RMSprop(rate, rho=0.9, momentum=_MOMENTUM, epsilon=1.0, weight_decay=decay)
+            return keras.optimizers.RMSprop(
+                rate, rho=0.9, momentum=_MOMENTUM, epsilon=1.0, weight_decay=decay, global_clipnorm=clip
+            )
         case Optimizer.SGD:
             # Keras shrinks the weights beside the gradient, where momentum does not add up the decay as in the papers.
-            return keras.optimizers.SGD(rate, momentum=_MOMENTUM, weight_decay=decay and decay / (1 - _MOMENTUM))
+            return keras.optimizers.SGD(
+                rate,
+                momentum=_MOMENTUM,
+                weight_decay=decay and decay / (1 - _MOMENTUM),
+                global_clipnorm=clip,
+            )

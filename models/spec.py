@@ -66,6 +66,9 @@ class TrainingPreset:
     validation loss (0: never), and the best epoch's weights are kept. ``weight_decay`` times the weight is part of the
     gradient for `Optimizer.SGD`, as in the papers; the others shrink the weights beside it.
 
+    ``clip`` is the largest norm of all gradients together (0: any). ``epoch_steps`` are the batches of an epoch of a
+    long text, where that is not as many as show it once.
+
     ``boxes`` are the random changes of a detector's training images, in place of those named before.
     In the first ``frozen_epochs`` only the layer "logits" learns; after them all layers do from the rate
     ``fine_tuning_rate`` on, but for batch normalisation, which keeps the statistics and scales it came with. With
@@ -87,6 +90,8 @@ class TrainingPreset:
     zoom: float = 0.0
     brightness: float = 0.0
     balanced: bool = False
+    clip: float = 0.0
+    epoch_steps: int = 0
     frozen_epochs: int = 0
     fine_tuning_rate: float = 0.0
     boxes: BoxAugmentation | None = None
@@ -177,6 +182,11 @@ class ModelSpec:
             **self.defaults,
             **{name: known[name].checked(value, model=self.name) for name, value in overrides.items()},
         }
+
+    def set_to(self, arguments: Mapping[str, Value]) -> "ModelSpec":
+        """This entry with ``arguments`` as its defaults."""
+        defaults = self.resolved(arguments)
+        return replace(self, arguments=tuple(replace(a, default=defaults[a.name]) for a in self.arguments))
 
     def preprocessing(
         self,

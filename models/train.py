@@ -13,22 +13,32 @@ from edgekit.data import data_ref
 from edgekit.errors import EdgekitError, InputError
 from edgekit.files import refuse_existing
 from edgekit.limits import TRAINING_BYTES, require_address_space
+from edgekit.models.answer_lesson import answer_material
 from edgekit.models.build import build, build_with_weights, card_for, save
 from edgekit.models.checkpoint import Checkpoint, EpochRecord, assign, values
 from edgekit.models.cluster import Together, read_cluster, start, working_together
 from edgekit.models.fitting import EpochReport, fit
+from edgekit.models.forecast_lesson import forecast_material
 from edgekit.models.image_material import image_material
 from edgekit.models.lesson import Material, Terms
+from edgekit.models.opinion_lesson import opinion_material
 from edgekit.models.run_folder import CHECKPOINT, MODEL, RunSettings, open_run, refuse_other_run, write_history
 from edgekit.models.spec import DEFAULT_PRESET, TRANSFER_PRESET, ModelSpec, TrainingPreset, Value
 from edgekit.models.weights import ImportedWeights
+from edgekit.models.writing_lesson import writing_material
 from edgekit.workers import Progress, silent
 
 MATERIALS: Mapping[str, Callable[[ModelSpec, str, Path | None], Material]] = {
     "classification": image_material,
     "detection": image_material,
+    "text-generation": writing_material,
+    "text-classification": opinion_material,
+    "forecasting": forecast_material,
+    "sequence-to-sequence": answer_material,
 }
-"""For each task of the zoo how the data set of a name, maybe in a folder, is read."""
+"""For each task of the zoo how the data set of a name, maybe in a folder, is read. The defaults of the entry are those
+of the training.
+"""
 
 
 class TrainingInterruptedError(EdgekitError):
@@ -110,7 +120,8 @@ def train(
             f"A batch of {preset.batch_size} images is too small for {len(cluster.workers)} workers; give --batch-size "
             f"{2 * len(cluster.workers)} or more."
         )
-    material = MATERIALS[spec.task](spec, str(preset.data), request.data_dir)
+    wanted = spec.set_to({**preset.arguments, **request.arguments})
+    material = MATERIALS[spec.task](wanted, str(preset.data), request.data_dir)
     together = start(cluster)
     with together.scope():
         model, arguments, imported = _first_model(request, preset, material)
@@ -227,7 +238,7 @@ def _first_model(
     if request.weights is None:
         arguments = spec.resolved({**preset.arguments, **chosen, **material.arguments})
         return build(spec, seed=request.seed, **arguments), arguments, None
-    if "classes" not in material.arguments:
+    if spec.preprocess is None:
         raise InputError(
             f"{spec.name} cannot start from weights, which were learned with tokens or scales of their own; leave out "
             "--weights."
@@ -248,8 +259,8 @@ def _provenance(
     imported: ImportedWeights | None, state: Checkpoint, trained_on: DataRef, settings: RunSettings
 ) -> Provenance:
     notes = (
-        f"best epoch {state.best_epoch} of {state.epoch}, by the loss on the validation images",
-        f"validation images: {settings.training.validation_fraction:.0%} of the training part",
+        f"best epoch {state.best_epoch} of {state.epoch}, by the loss on the validation part",
+        f"validation: {settings.training.validation_fraction:.0%} of the training part",
     )
     before = imported.provenance if imported else Provenance()
     return replace(before, training=trained_on, training_settings=settings.flat(), notes=(*before.notes, *notes))

@@ -13,7 +13,7 @@ from edgekit.data import Part, open_data
 from edgekit.detection import Detection
 from edgekit.errors import InputError
 from edgekit.models.blocks import make_divisible
-from edgekit.models.build import build, build_file, build_with_weights
+from edgekit.models.build import WITHOUT_DATA, build, build_file, build_with_weights
 from edgekit.models.complexity import Complexity, complexity
 from edgekit.models.objectives import objective_of
 from edgekit.models.prediction_layers import prediction_layers, prediction_lines
@@ -24,6 +24,7 @@ from edgekit.models.zoo import single_shot
 from edgekit.regions import Companion
 
 each_spec = pytest.mark.parametrize("spec", ZOO, ids=lambda s: s.name)
+each_of_images = pytest.mark.parametrize("spec", [s for s in ZOO if s.preprocess is not None], ids=lambda s: s.name)
 each_classifier = pytest.mark.parametrize("spec", [s for s in ZOO if s.task == "classification"], ids=lambda s: s.name)
 
 
@@ -31,6 +32,7 @@ def small(spec: ModelSpec) -> dict[str, Any]:
     """Arguments that make the model quick to run: those of the small preset, narrowed."""
     sizes = [argument.low for argument in spec.arguments if argument.name == "size"]
     wanted = {"alpha": 0.25, "size": max(32, *sizes, 0), "classes": 7, "momentum": 0.9, "units": 64}
+    wanted |= {"length": 12, "tokens": 30}
     return {**spec.presets["small"].arguments, **{n: v for n, v in wanted.items() if n in spec.defaults}}
 
 
@@ -48,7 +50,12 @@ def outputs_of(model: Any, inputs: Any) -> list[np.ndarray[Any, Any]]:
 
 def batch(model: Any, count: int = 8) -> Any:
     random = np.random.default_rng(0)
-    found = [random.random((count, *tensor.shape[1:]), np.float32) for tensor in model.inputs]
+    found = [
+        random.random((count, *t.shape[1:]), np.float32)
+        if t.dtype == "float32"
+        else random.integers(0, 30, (count, 12))
+        for t in model.inputs
+    ]
     return found if len(found) > 1 else found[0]
 
 
@@ -75,6 +82,12 @@ EXACT = {
     "yolo_v1": (271_703_550, 20_285_153_280),
     "faster_rcnn": (137_061_851, 113_232_186_368),
     "rcnn": (57_827_237, 710_915_776),
+    "char_rnn": (2_012_857, 201_120_000),
+    "char_lstm": (7_914_457, 1_265_280_000),
+    "gru_forecast": (199_169, 1_974_016),
+    "bilstm_sentiment": (1_543_682, 52_429_312),
+    "seq2seq": (205_195, 1_031_680),
+    "vec2seq": (141_472, 816_640),
 }
 
 
@@ -180,12 +193,18 @@ def test_training_on_one_batch_of_objects_lowers_its_loss(spec: ModelSpec) -> No
     assert min(losses[1:]) < losses[0]
 
 
+INPUTS = {"forecasting": "window", "classification": "image", "detection": "image"}
+"""What a file of a task takes, others a text."""
 OUTPUTS = {
     "classification": ["logits"],
     "detection": ["boxes", "scores"],
     "yolo_v1": ["boxes", "confidences", "classes"],
     "faster_rcnn": ["features", "objectness", "anchor_offsets"],
     "rcnn": ["scores", "offsets"],
+    "text-generation": ["logits"],
+    "text-classification": ["logits"],
+    "forecasting": ["forecast"],
+    "sequence-to-sequence": ["logits"],
 }
 """What a file of an entry, or else of its task, gives."""
 
@@ -206,14 +225,18 @@ def test_a_file_loads_in_stock_keras_and_carries_its_card(spec: ModelSpec, tmp_p
     assert (card.name, card.task, card.labels) == (spec.name, spec.task, None)
     assert without_companion(card.detection) == spec.detection(small(spec))
     assert card.preprocessing == spec.preprocessing(small(spec))
-    assert [(t.name, t.shape, t.dtype) for t in card.inputs] == [("image", (None, *model.input_shape[1:]), "float32")]
+    assert [(t.name, t.shape, t.dtype) for t in card.inputs] == [
+        (INPUTS.get(spec.task, "text"), (None, *model.input_shape[1:]), model.inputs[0].dtype)
+    ]
     outputs = OUTPUTS[spec.name if spec.name in OUTPUTS else spec.task]
     assert [(t.name, t.dtype) for t in card.outputs] == [(name, "float32") for name in outputs]
     assert [t.shape for t in card.outputs] == [tuple(t.shape) for t in model.outputs]
     assert card.provenance.architecture == spec.name
     assert card.provenance.arguments == spec.resolved(small(spec))
     assert set(card.provenance.tools) == {"edgekit", "keras", "tensorflow"}
-    assert card.provenance.notes == ("weights not trained, drawn from seed 1",)
+    notes = ("weights not trained, drawn from seed 1",)
+    assert card.provenance.notes == (notes if spec.preprocess is not None else (*notes, WITHOUT_DATA))
+    assert card.sequences is None
 
 
 def without_companion(detection: Detection | None) -> Detection | None:
@@ -264,7 +287,7 @@ PORTABLE = {
 }  # fmt: skip
 
 
-@each_spec
+@each_of_images
 def test_every_layer_can_be_quantized(spec: ModelSpec) -> None:
     model = small_model(spec.name)
     assert {type(layer).__name__ for layer in model.layers} <= PORTABLE

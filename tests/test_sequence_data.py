@@ -71,7 +71,8 @@ def test_a_table_with_dates_is_a_series_of_its_close(tmp_path: Path) -> None:
     data = open_data(str(written(tmp_path / "p.csv.gz", PRICES)), part=Part.CALIBRATION, data_dir=None)
     assert (data.name, data.columns, data.labels) == ("p", ("Close",), None)
     assert isinstance(data.whole, np.ndarray)
-    assert (data.whole.dtype, data.whole.ravel().tolist()) == (np.float64, [10, 20, 30])
+    assert data.whole.dtype == np.float64
+    assert data.whole.ravel().tolist() == [10, 20, 30]
     last = read(written(tmp_path / "last.csv", PRICES.replace("Close", "Price")))
     assert last.columns == ("Volume",)
 

@@ -26,6 +26,7 @@ from aarch64.places import UnavailableError, arm, here, run
 from material import held_out_inputs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+# Sequence models wait for the lowering of recurrent layers, and for calibration on texts and series.
 each_spec = pytest.mark.parametrize("spec", [s for s in ZOO if s.task == "classification"], ids=lambda s: s.name)
 
 EXPECTED = {(fmt, p.value) for p in Precision for fmt in ("tflite", "onnx")} - {("onnx", "int16x8")}

@@ -12,8 +12,10 @@ from tiny_detector import detector
 
 from edgekit.artifact import open_artifact
 from edgekit.measure.same_objects import objects_in
-from edgekit.models.pages import entry_page, index_page
+from edgekit.models.pages import entry_page, index_page, measured
 from edgekit.models.registry import ZOO, find_spec
+from edgekit.models.task_figures import TASK_FIGURES
+from edgekit.models.train import MATERIALS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -32,15 +34,20 @@ def results() -> dict[str, Any]:
 
 def test_the_pages_follow_from_the_registry_and_the_results(results: dict[str, Any]) -> None:
     """After a change of either: python benchmarks/zoo_pages.py RUNS."""
-    pages = {"README.md": index_page(ZOO, results), **{f"{s.name}.md": entry_page(s, results) for s in ZOO}}
+    specs = measured(ZOO, results)
+    pages = {"README.md": index_page(ZOO, results), **{f"{s.name}.md": entry_page(s, results) for s in specs}}
     assert {path.name for path in FOLDER.iterdir()} == {*pages, "results.json"}
     for name, text in pages.items():
         assert (FOLDER / name).read_text() == text, name
 
 
 def test_every_entry_was_trained_as_its_preset_says(results: dict[str, Any]) -> None:
-    assert [row["name"] for row in results["results"]] == [spec.name for spec in ZOO]
-    for spec, row in zip(ZOO, results["results"], strict=True):
+    specs = measured(ZOO, results)
+    assert [row["name"] for row in results["results"]] == [spec.name for spec in specs]
+    index = index_page(ZOO, results)
+    for spec in ZOO:  # what has no figures is told as such
+        assert (f"`{spec.name}` ({spec.task})" in index.split("## Not measured yet")[-1]) == (spec not in specs), spec
+    for spec, row in zip(specs, results["results"], strict=True):
         small = spec.preset("small")
         assert row["data"] == small.data, spec.name
         for name in ("epochs", "batch_size", "optimizer", "learning_rate"):
@@ -49,7 +56,7 @@ def test_every_entry_was_trained_as_its_preset_says(results: dict[str, Any]) -> 
 
 def test_no_file_needs_more_than_its_engine_has(results: dict[str, Any]) -> None:
     files = [file for row in results["results"] for file in row["files"]]
-    assert len(files) == 4 * len(ZOO)
+    assert len(files) == 4 * len(results["results"])
     assert [file["artifact"] for file in files if file["custom_operators"]] == []
 
 
@@ -102,6 +109,8 @@ def test_pages_are_not_written_from_a_part_of_the_results(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["zoo_pages.py", str(tmp_path)])
     monkeypatch.setattr("zoo_pages.FOLDER", tmp_path / "pages")
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages/mlp.md").write_text("what was measured before is not lost")
     (tmp_path / "zoo.json").write_text(json.dumps({**results, "results": results["results"][1:]}))
     with pytest.raises(SystemExit, match=r"has no figures of mlp; run edgekit train --all again\.$"):
         zoo_pages.main()
@@ -109,4 +118,25 @@ def test_pages_are_not_written_from_a_part_of_the_results(
     (tmp_path / "everywhere.json").write_text(json.dumps({"results": []}))
     with pytest.raises(SystemExit, match=r"knows nothing of mlp\.fp32\.tflite; run zoo_everywhere\.py again\.$"):
         zoo_pages.main()
-    assert not (tmp_path / "pages").exists()
+    assert [path.name for path in (tmp_path / "pages").iterdir()] == ["mlp.md"]
+
+
+def test_every_task_of_the_zoo_has_figures_and_material() -> None:
+    assert {spec.task for spec in ZOO} <= set(TASK_FIGURES)
+    assert {spec.task for spec in ZOO} <= set(MATERIALS)
+
+
+def test_a_writer_is_judged_by_nats_of_which_fewer_are_better(results: dict[str, Any]) -> None:
+    changed = copy.deepcopy(results)
+    row = copy.deepcopy(next(row for row in changed["results"] if row["name"] == "mlp"))
+    row |= {"name": "char_lstm", "task": "text-generation", "metrics": {"nats_per_token": 1.2346}}
+    for file in row["files"]:
+        file["nats_per_token"] = 1.2346 + 0.03 * (file["recipe"] == "int8") * (file["format"] == "onnx")
+        file["artifact"] = file["artifact"].replace("mlp", "char_lstm")
+    changed["results"].append(row)
+    page, index = entry_page(find_spec("char_lstm"), changed), index_page(ZOO, changed)
+    assert "- **char_lstm.int8.onnx loses 0.0300.**\n" in page
+    assert "char_lstm.int8.tflite loses" not in page
+    assert "| model.keras | 1.235 |" in page
+    assert "| [char_lstm](char_lstm.md) | mnist | Nats per token | 1.235 | 1.235 | 1.265 |" in index
+    assert "`char_lstm`" not in index.split("## Not measured yet")[1]

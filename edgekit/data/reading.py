@@ -50,7 +50,7 @@ def open_data(spec: str, *, part: Part, data_dir: Path | None) -> Dataset:
     if is_image_name(path.name):
         raise DataError(f"{spec} is one image; expected a data set: give the folder that it is in.")
     raise DataError(
-        f"{spec} is no data set; expected a folder, a .zip, .csv, .npz or .txt file, or one of: {', '.join(KNOWN)}."
+        f"{spec} is no data set; expected a folder, a .zip, a .csv, an .npz, a .txt or one of: {', '.join(KNOWN)}."
     )
 
 

@@ -1,0 +1,83 @@
+"""Which measured figures tell of each task, and how they are written. Loads no framework."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edgekit.report.words import percent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFigures:
+    """The figures of a task in tables, of which the first tells most.
+
+    ``measured`` are the names of those of the Keras model, ``of_files`` those of its files, under ``columns``. A file
+    loses too much where the first is worse by more than ``loss``: lower, or with ``lower_is_better`` higher.
+    ``fractions`` are written as percentages.
+    """
+
+    title: str
+    measured: tuple[str, ...]
+    of_files: tuple[str, ...]
+    columns: tuple[str, ...]
+    loss: float = 0.01
+    lower_is_better: bool = False
+    fractions: bool = True
+
+    def written(self, value: float) -> str:
+        """``value`` for people."""
+        return percent(value) if self.fractions else f"{value:.4g}"
+
+    @property
+    def unit(self) -> str:
+        """What follows a written figure."""
+        return " %" if self.fractions else ""
+
+    def lost(self, model: float, file: float) -> float:
+        """By how much ``file`` is worse than ``model``."""
+        return file - model if self.lower_is_better else model - file
+
+
+TASK_FIGURES: Mapping[str, TaskFigures] = {
+    "classification": TaskFigures(
+        title="Top-1",
+        measured=("top1", "top1_low", "top1_high"),
+        of_files=("top1", "agreement"),
+        columns=("top-1, %", "agreement, %"),
+    ),
+    "detection": TaskFigures(
+        title="mAP at .50",
+        measured=("map50", "map"),
+        of_files=("map50", "map"),
+        columns=("mAP .50, %", "mAP .50:.95, %"),
+    ),
+    "text-classification": TaskFigures(
+        title="Top-1",
+        measured=("top1", "top1_low", "top1_high"),
+        of_files=("top1",),
+        columns=("top-1, %",),
+    ),
+    "text-generation": TaskFigures(
+        title="Nats per token",
+        measured=("nats_per_token", "perplexity", "top1"),
+        of_files=("nats_per_token",),
+        columns=("nats per token",),
+        loss=0.02,
+        lower_is_better=True,
+        fractions=False,
+    ),
+    "forecasting": TaskFigures(
+        title="MSE over that of no change",
+        measured=("mse_ratio", "mse_ratio_low", "mse_ratio_high", "mse", "persistence_mse"),
+        of_files=("mse_ratio", "mse"),
+        columns=("MSE over that of no change", "MSE"),
+        loss=0.05,
+        lower_is_better=True,
+        fractions=False,
+    ),
+    "sequence-to-sequence": TaskFigures(
+        title="Right answers",
+        measured=("exact", "top1"),
+        of_files=("exact", "top1"),
+        columns=("right answers, %", "right tokens, %"),
+    ),
+}
