@@ -37,6 +37,15 @@ def sign(request: Json, _progress: Progress) -> Json:
     return {}
 
 
+def shorten(request: Json, _progress: Progress) -> Json:
+    """Give tensors of the file ``path`` whose names list others a short one, as `tflite_edit.shorten_names` does."""
+    path = Path(request["path"])
+    model = tflite_edit.open_model(path)
+    tflite_edit.shorten_names(model)
+    tflite_edit.save_model(model, path)
+    return {}
+
+
 def _signature(schema: Any, graph: Any) -> Any:
     def named(indices: Iterable[int]) -> list[Any]:
         maps = []
@@ -177,4 +186,5 @@ def _sentence(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    serve({"sign": sign, "name": name, "install": install, "quantize": quantize, "suppress": suppress})
+    operations = {"sign": sign, "shorten": shorten, "name": name, "install": install, "suppress": suppress}
+    serve({**operations, "quantize": quantize})

@@ -12,11 +12,13 @@ from edgekit.converters.float_ops import kept_nodes
 from edgekit.converters.lower import Lowered
 from edgekit.converters.plan import Job, refuse_unmatched
 from edgekit.converters.prepare import Prepared
+from edgekit.converters.rnn_forms import Form
 from edgekit.converters.samples import Samples
 from edgekit.converters.source import Source, SourceKind
 from edgekit.converters.workshop import Workshop
 from edgekit.errors import ConversionError, InputError
 from edgekit.recipe import AccuracyStep, Batch, Precision
+from edgekit.runtimes.litert import keeps_state
 from edgekit.workers import Json
 
 _ONNX_SLOW = (
@@ -57,6 +59,8 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
         "samples": str(samples.folder),
         "keep_float": [],
         "batch": 1 if recipe.batch is Batch.STATIC else None,
+        "forms": list(lowered.forms),
+        "stateful": job.format is Format.TFLITE and keeps_state(lowered.graph),
     }
     notes = (*((prepared.note,) if prepared.note else ()), *_notes(job, lowered))
     if recipe.precision is Precision.FP32:
@@ -76,6 +80,8 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
     if choice.engine is Engine.TFLITE_CONVERTER:
         _require_tensorflow(source, job, choice.operators)
         shop.tensorflow("quantize_tflite", request)
+        if Form.UNROLLED in lowered.forms:
+            shop.engine(Format.TFLITE, "shorten", {"path": str(path)})
     else:
         tensors = [output for node in kept for output in node.outputs]
         shop.engine(Format.TFLITE, "quantize", {**request, "keep_float": tensors})

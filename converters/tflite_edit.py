@@ -15,7 +15,9 @@ from edgekit.errors import need
 from edgekit.formats import tflite
 from edgekit.formats.tflite_objects import open_model as open_model
 from edgekit.formats.tflite_objects import save_model as save_model
+from edgekit.runtimes.litert import keeps_state
 
+_LISTED = 8  # names in the name of a tensor; fused layers have up to 5
 _KINDS = {"CONV_2D": Kind.CONV, "DEPTHWISE_CONV_2D": Kind.DEPTHWISE, "FULLY_CONNECTED": Kind.DENSE}
 
 
@@ -37,11 +39,14 @@ class WatchedInterpreter:
                 str(path), experimental_preserve_all_tensors=True, num_threads=os.cpu_count()
             )
         self._interpreter.allocate_tensors()
+        self._stateful = keeps_state(graph)
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """Activations by tensor name for one item, inputs first, in the order of execution."""
         for name, values in feed.items():
             self._interpreter.set_tensor(self._inputs[name], values)
+        if self._stateful:
+            self._interpreter.reset_all_variables()
         self._interpreter.invoke()
         found: dict[str, Array] = {}
         for name, index in self._watched.items():
@@ -65,6 +70,21 @@ def rename(model: Any, names: Mapping[str, str]) -> None:
             wanted = names.get(name_of(tensor))
             if wanted is not None and wanted not in kept:
                 tensor.name = wanted.encode()
+
+
+def shorten_names(model: Any) -> None:
+    """Cut the names of tensors that list more than a few others down to the first of them, and number these.
+
+    The converter calls each result of an UNPACK after all of them: the names grow with the square of the time steps,
+    and soon are most of the file.
+    """
+    for graph in model.subgraphs:
+        taken = {name_of(tensor) for tensor in graph.tensors}
+        for number, tensor in enumerate(graph.tensors):
+            first, *others = name_of(tensor).split(";")
+            short = f"{first}/{number}"
+            if len(others) >= _LISTED and short not in taken:
+                tensor.name = short.encode()
 
 
 def weighted_operators(model: Any) -> dict[str, tuple[Kind, Any]]:
