@@ -65,8 +65,8 @@ def graphs() -> dict[str, Callable[[Any, Any], Any]]:
     def op(function: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
         return lambda x, _y: Op(function)(x)
 
-    def shaped(form: Form, layer: Any, x: Any) -> Any:
-        shape(layer, [form])
+    def fused(layer: Any, x: Any) -> Any:
+        shape(layer, [Form.FUSED])
         return layer(layers.Reshape((16, 32))(x))
 
     return {
@@ -113,8 +113,9 @@ def graphs() -> dict[str, Callable[[Any, Any], Any]]:
         "SPLIT": op(lambda x: ops.add(*ops.split(x, 2, axis=-1))),
         "PACK": op(lambda x: ops.stack([x, ops.relu(x)], axis=1)),
         "SQUARED_DIFFERENCE": lambda x, _y: layers.LayerNormalization()(x),
-        "UNIDIRECTIONAL_SEQUENCE_LSTM": lambda x, _y: shaped(Form.FUSED, layers.LSTM(48, return_sequences=True), x),
-        FIRST_STEP: lambda x, _y: shaped(Form.UNROLLED, layers.LSTM(48, return_sequences=True), x),
+        "REVERSE_V2": op(lambda x: ops.flip(x, axis=1)),
+        "UNIDIRECTIONAL_SEQUENCE_LSTM": lambda x, _y: fused(layers.LSTM(48, return_sequences=True), x),
+        FIRST_STEP: lambda x, _y: layers.LSTM(48, return_sequences=True, unroll=True)(layers.Reshape((16, 32))(x)),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.codec import from_jsonable
-from edgekit.converters import nms_tflite, tflite_edit
+from edgekit.converters import nms_tflite, tflite_edit, tflite_rnn
 from edgekit.converters.accuracy.probe import Probe, name_tensors
 from edgekit.converters.bias_room import make_room
 from edgekit.converters.layers import layer_values, match_weights, require_values
@@ -37,11 +37,12 @@ def sign(request: Json, _progress: Progress) -> Json:
     return {}
 
 
-def shorten(request: Json, _progress: Progress) -> Json:
-    """Give tensors of the file ``path`` whose names list others a short one, as `tflite_edit.shorten_names` does."""
+def mend(request: Json, _progress: Progress) -> Json:
+    """Mend the recurrent layers of the file ``path``, which TFLiteConverter made."""
     path = Path(request["path"])
     model = tflite_edit.open_model(path)
-    tflite_edit.shorten_names(model)
+    tflite_rnn.shorten_names(model)
+    tflite_rnn.agree_on_states(model)
     tflite_edit.save_model(model, path)
     return {}
 
@@ -186,5 +187,5 @@ def _sentence(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    operations = {"sign": sign, "shorten": shorten, "name": name, "install": install, "suppress": suppress}
+    operations = {"sign": sign, "mend": mend, "name": name, "install": install, "suppress": suppress}
     serve({**operations, "quantize": quantize})

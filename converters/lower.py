@@ -80,7 +80,7 @@ def lower(source: Source, fmt: Format, batch: Batch, shop: Workshop, forms: tupl
     else:
         shop.tensorflow("lower_tflite", {"path": str(path), "batch": size, "forms": list(forms)})
         if Form.UNROLLED in forms:
-            shop.engine(fmt, "shorten", {"path": str(path)})
+            shop.engine(fmt, "mend", {"path": str(path)})
     return replace(read_lowered(path, fmt), forms=forms)
 
 

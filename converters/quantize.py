@@ -80,8 +80,8 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
     if choice.engine is Engine.TFLITE_CONVERTER:
         _require_tensorflow(source, job, choice.operators)
         shop.tensorflow("quantize_tflite", request)
-        if Form.UNROLLED in lowered.forms:
-            shop.engine(Format.TFLITE, "shorten", {"path": str(path)})
+        if request["stateful"] or Form.UNROLLED in lowered.forms:
+            shop.engine(Format.TFLITE, "mend", {"path": str(path)})
     else:
         tensors = [output for node in kept for output in node.outputs]
         shop.engine(Format.TFLITE, "quantize", {**request, "keep_float": tensors})

@@ -4,12 +4,14 @@ Keras runs a recurrent layer as a loop that no converter recognises. TensorFlow 
 function that says it is an LSTM (``api_implements``) and has the arguments and results of TensorFlow's own.
 """
 
+import functools
 import types
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from edgekit.converters.rnn_forms import Form
+from edgekit.converters.rnn_unrolled import unrolled_loop, writes_out
 from edgekit.errors import ConversionError
 from edgekit.workers import Json
 
@@ -32,10 +34,14 @@ def describe(model: Any) -> list[Json]:
 
 def shape(model: Any, forms: Sequence[Form]) -> None:
     """Give every recurrent layer of ``model`` its form. The model computes what it did, and is for lowering alone."""
+    wrappers = _wrappers(model)
     for layer, form in zip(_recurrent(model), forms, strict=True):
         layer.unroll = form is Form.UNROLLED
         if form is Form.FUSED:
             layer.inner_loop = types.MethodType(_fused_loop, layer)
+        elif form is Form.UNROLLED and writes_out(layer):
+            zero = not layer.stateful and not _gets_state(wrappers.get(id(layer), layer))
+            layer.inner_loop = types.MethodType(functools.partial(unrolled_loop, starts_at_zero=zero), layer)
 
 
 def forget_between_items() -> None:
@@ -111,15 +117,23 @@ def _unfused(layer: Any, called: Any, read: set[int]) -> str:
         return "the kernel has the activations tanh and sigmoid only"
     if layer.stateful or layer.compute_dtype != "float32":
         return "the kernel is for float32, and for sequences that start anew"
+    if _gets_state(called):
+        return "the kernel always starts from a state of zero"
     for node in called._inbound_nodes:
-        if len(node.input_tensors) > 1:
-            return "the kernel always starts from a state of zero"
         if getattr(node.input_tensors[0], "_keras_mask", None) is not None:
             return "the kernel knows no mask"
         cell_states = (-1,) if called is layer else (-3, -1)
         if layer.return_state and any(id(node.output_tensors[i]) in read for i in cell_states):
             return "the kernel does not give its cell state"
     return ""
+
+
+def _gets_state(called: Any) -> bool:
+    """Whether the model gives a layer its first state, or anything else beside the sequence and its mask."""
+    masks = {
+        id(getattr(tensor, "_keras_mask", None)) for node in called._inbound_nodes for tensor in node.input_tensors
+    }
+    return any(id(tensor) not in masks for node in called._inbound_nodes for tensor in node.input_tensors[1:])
 
 
 def _recurrent(model: Any) -> list[Any]:

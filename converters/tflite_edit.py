@@ -17,7 +17,6 @@ from edgekit.formats.tflite_objects import open_model as open_model
 from edgekit.formats.tflite_objects import save_model as save_model
 from edgekit.runtimes.litert import keeps_state
 
-_LISTED = 8  # names in the name of a tensor; fused layers have up to 5
 _KINDS = {"CONV_2D": Kind.CONV, "DEPTHWISE_CONV_2D": Kind.DEPTHWISE, "FULLY_CONNECTED": Kind.DENSE}
 
 
@@ -70,21 +69,6 @@ def rename(model: Any, names: Mapping[str, str]) -> None:
             wanted = names.get(name_of(tensor))
             if wanted is not None and wanted not in kept:
                 tensor.name = wanted.encode()
-
-
-def shorten_names(model: Any) -> None:
-    """Cut the names of tensors that list more than a few others down to the first of them, and number these.
-
-    The converter calls each result of an UNPACK after all of them: the names grow with the square of the time steps,
-    and soon are most of the file.
-    """
-    for graph in model.subgraphs:
-        taken = {name_of(tensor) for tensor in graph.tensors}
-        for number, tensor in enumerate(graph.tensors):
-            first, *others = name_of(tensor).split(";")
-            short = f"{first}/{number}"
-            if len(others) >= _LISTED and short not in taken:
-                tensor.name = short.encode()
 
 
 def weighted_operators(model: Any) -> dict[str, tuple[Kind, Any]]:

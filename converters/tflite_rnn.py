@@ -1,0 +1,45 @@
+"""What TFLiteConverter leaves to be mended in files of recurrent layers. It runs in the process of LiteRT."""
+
+import copy
+from typing import Any
+
+from edgekit.converters.tflite_edit import name_of
+from edgekit.errors import need
+
+_LISTED = 8  # names in the name of a tensor; layers that were made one operator have up to 5
+_OUTPUT_STATE = 18  # inputs of UNIDIRECTIONAL_SEQUENCE_LSTM
+_HIDDEN = 4  # its intermediates: what the kernel rounds an output to
+
+
+def shorten_names(model: Any) -> None:
+    """Cut the names of tensors that list more than a few others down to the first of them, and number these.
+
+    The converter calls each result of an UNPACK after all of them: the names grow with the square of the time steps,
+    and soon are most of the file.
+    """
+    for graph in model.subgraphs:
+        taken = {name_of(tensor) for tensor in graph.tensors}
+        for number, tensor in enumerate(graph.tensors):
+            first, *others = name_of(tensor).split(";")
+            short = f"{first}/{number}"
+            if len(others) >= _LISTED and short not in taken:
+                tensor.name = short.encode()
+
+
+def agree_on_states(model: Any) -> None:
+    """Give the state of an integer LSTM the scale of its output, as the kernel writes the same bytes to both.
+
+    The converter gives the output the scale of what it is joined with (the other direction of a Bidirectional layer),
+    and leaves the state its own: the answers are then those of another network.
+    """
+    builtin = need("ai_edge_litert.schema_py_generated", extra="convert").BuiltinOperator
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            code = model.operatorCodes[operator.opcodeIndex].builtinCode
+            if code != builtin.UNIDIRECTIONAL_SEQUENCE_LSTM or operator.intermediates is None:
+                continue
+            output = graph.tensors[operator.outputs[0]].quantization
+            if output is None or output.scale is None or len(operator.intermediates) <= _HIDDEN:
+                continue
+            for index in (operator.inputs[_OUTPUT_STATE], operator.intermediates[_HIDDEN]):
+                graph.tensors[index].quantization = copy.deepcopy(output)
