@@ -79,7 +79,7 @@ def lower(source: Source, fmt: Format, batch: Batch, shop: Workshop, forms: tupl
         shop.engine(fmt, "sign", {"source": str(source.path), "path": str(path)})
     else:
         shop.tensorflow("lower_tflite", {"path": str(path), "batch": size, "forms": list(forms)})
-        if Form.UNROLLED in forms:
+        if forms:
             shop.engine(fmt, "mend", {"path": str(path)})
     return replace(read_lowered(path, fmt), forms=forms)
 

@@ -12,7 +12,6 @@ from edgekit.converters.float_ops import kept_nodes
 from edgekit.converters.lower import Lowered
 from edgekit.converters.plan import Job, refuse_unmatched
 from edgekit.converters.prepare import Prepared
-from edgekit.converters.rnn_forms import Form
 from edgekit.converters.samples import Samples
 from edgekit.converters.source import Source, SourceKind
 from edgekit.converters.workshop import Workshop
@@ -80,7 +79,7 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
     if choice.engine is Engine.TFLITE_CONVERTER:
         _require_tensorflow(source, job, choice.operators)
         shop.tensorflow("quantize_tflite", request)
-        if request["stateful"] or Form.UNROLLED in lowered.forms:
+        if request["stateful"] or lowered.forms:
             shop.engine(Format.TFLITE, "mend", {"path": str(path)})
     else:
         tensors = [output for node in kept for output in node.outputs]

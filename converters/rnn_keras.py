@@ -12,8 +12,9 @@ from typing import Any
 
 from edgekit.converters.rnn_forms import Form
 from edgekit.converters.rnn_unrolled import unrolled_loop, writes_out
-from edgekit.errors import ConversionError
 from edgekit.workers import Json
+
+_NO_MASK = "the kernel knows no mask"
 
 
 def describe(model: Any) -> list[Json]:
@@ -21,12 +22,12 @@ def describe(model: Any) -> list[Json]:
     graphs = list(_graphs(model))
     read = {id(tensor) for graph in graphs for node in _nodes(graph) for tensor in node.input_tensors}
     read |= {id(tensor) for graph in graphs for tensor in graph.outputs}
-    wrappers = _wrappers(model)
+    wrappers, masked = _wrappers(model), _masked_inside(model)
     return [
         {
             "name": _title(layer, wrappers),
             "steps": _steps(wrappers.get(id(layer), layer)),
-            "unfused": _unfused(layer, wrappers.get(id(layer), layer), read),
+            "unfused": _NO_MASK if id(layer) in masked else _unfused(layer, wrappers.get(id(layer), layer), read),
         }
         for layer in _recurrent(model)
     ]
@@ -68,10 +69,7 @@ def _fused_loop(self: Any, sequences: Any, initial_state: Any, mask: Any, **_tra
     """
     import tensorflow as tf
 
-    if mask is not None:
-        raise ConversionError(
-            f"{self.name} gets a mask from outside its model, which no kernel knows: take --rnn unrolled."
-        )
+    assert mask is None  # noqa: S101 - `_unfused` has looked
     cell = self.cell
     values = tf.convert_to_tensor(sequences)
     if self.go_backwards:
@@ -119,13 +117,24 @@ def _unfused(layer: Any, called: Any, read: set[int]) -> str:
         return "the kernel is for float32, and for sequences that start anew"
     if _gets_state(called):
         return "the kernel always starts from a state of zero"
+    if _gets_mask(called):
+        return _NO_MASK
     for node in called._inbound_nodes:
-        if getattr(node.input_tensors[0], "_keras_mask", None) is not None:
-            return "the kernel knows no mask"
         cell_states = (-1,) if called is layer else (-3, -1)
         if layer.return_state and any(id(node.output_tensors[i]) in read for i in cell_states):
             return "the kernel does not give its cell state"
     return ""
+
+
+def _masked_inside(model: Any) -> set[int]:
+    """The layers of models inside ``model`` that get a mask, by identity; the inner model does not know of it."""
+    inner = filter(_is_graph, model._flatten_layers(include_self=False))
+    nested = [graph for graph in inner if _gets_mask(graph)]
+    return {id(layer) for graph in nested for layer in graph._flatten_layers()}
+
+
+def _gets_mask(called: Any) -> bool:
+    return any(getattr(node.input_tensors[0], "_keras_mask", None) is not None for node in called._inbound_nodes)
 
 
 def _gets_state(called: Any) -> bool:
@@ -164,10 +173,14 @@ def _graphs(model: Any) -> Iterator[Any]:
     """The graphs of layers that ``model`` is made of, itself among them."""
     import keras
 
-    for layer in model._flatten_layers():
-        graph = layer._functional if isinstance(layer, keras.Sequential) else layer
-        if isinstance(graph, keras.Function):
-            yield graph
+    for layer in filter(_is_graph, model._flatten_layers()):
+        yield layer._functional if isinstance(layer, keras.Sequential) else layer
+
+
+def _is_graph(layer: Any) -> bool:
+    import keras
+
+    return isinstance(layer, keras.Function | keras.Sequential)
 
 
 def _nodes(graph: Any) -> list[Any]:

@@ -1,11 +1,11 @@
 """The time steps of a recurrent Keras layer written out. It runs in the process of TensorFlow.
 
-Keras can do so too, but multiplies a first state of zero: what remains of that when constants are folded, a SPLIT of a
-constant or of which a part is not read, has no integer form. Here the first step has no state to multiply, and the
-inputs of all steps are multiplied at once, which saves two operators for each.
+Keras can do so too, but splits the sums of all gates, and multiplies a first state of zero: a SPLIT of a constant, of
+which a part is not read, or among masks is left in float by all engines. Here each gate has weights of its own, the
+inputs of all steps are multiplied at once, and the first step has no state to multiply.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 State = list[Any] | None
@@ -28,13 +28,16 @@ def unrolled_loop(
     """
     import tensorflow as tf
 
-    step = _STEPS[type(self).__name__]
+    make, gates = _STEPS[type(self).__name__]
+    step = make(self.cell)
     times = list(range(sequences.shape[1]))
-    projected = tf.unstack(_projected(self.cell, sequences), axis=1)
+    times = times[::-1] if self.go_backwards else times
     state: State = None if starts_at_zero else list(initial_state)
+    unread = _KEEP if starts_at_zero and gates == 4 else None
+    projected = _projected(self.cell, sequences, gates, unread, times)
     outputs = []
-    for time in reversed(times) if self.go_backwards else times:
-        new = step(self.cell, projected[time], state)
+    for time in times:
+        new = step(projected[time], state)
         if mask is not None:
             old = state or [tf.zeros_like(value) for value in new]
             new = [tf.where(mask[:, time, None], value, before) for value, before in zip(new, old, strict=True)]
@@ -43,20 +46,29 @@ def unrolled_loop(
     return outputs[-1], tf.stack(outputs, axis=1) if self.return_sequences else outputs[-1][:, None], state
 
 
-def _projected(cell: Any, sequences: Any) -> Any:
-    """The inputs of all time steps times the kernel, the bias of the inputs added."""
+_KEEP = 1  # the gate of an LSTM that a state of zero does not pass
+
+
+def _projected(cell: Any, sequences: Any, gates: int, unread: int | None, times: Sequence[int]) -> dict[int, list[Any]]:
+    """By time step the inputs of each gate times its kernel, bias added; ``None`` for the gate that the first of
+    ``times`` does not read.
+    """
+    import numpy as np
     import tensorflow as tf
 
-    product = tf.matmul(tf.convert_to_tensor(sequences), tf.convert_to_tensor(cell.kernel))
-    if not cell.use_bias:
-        return product
-    return product + (cell.bias[0] if len(cell.bias.shape) == 2 else tf.convert_to_tensor(cell.bias))
-
-
-def _times(state: Any, kernel: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.matmul(state, tf.convert_to_tensor(kernel))
+    values = tf.convert_to_tensor(sequences)
+    kernels = np.split(_array(cell.kernel), gates, axis=1)
+    biases = np.split(_array(cell.bias).reshape(-1, gates * cell.units)[0], gates) if cell.use_bias else None
+    found: dict[int, list[Any]] = {time: [None] * gates for time in times}
+    for gate, kernel in enumerate(kernels):
+        read = sorted(times[1:] if gate == unread else times)
+        if not read:
+            continue
+        product = tf.matmul(values[:, read[0] : read[-1] + 1] if len(read) < len(times) else values, kernel)
+        product = product if biases is None else product + biases[gate]
+        for time, part in zip(read, tf.unstack(product, axis=1), strict=True):
+            found[time][gate] = part
+    return found
 
 
 def _array(variable: Any) -> Any:
@@ -67,55 +79,70 @@ def _array(variable: Any) -> Any:
         return variable.numpy()
 
 
-def _parts(values: Any, count: int, *, first: bool) -> list[Any]:
-    """``values`` in ``count`` parts: by one operator, or by one each in the first step, which does not read all."""
-    import tensorflow as tf
-
-    if not first:
-        return list(tf.split(values, count, axis=-1))
-    size = values.shape[-1] // count
-    return [values[..., i * size : (i + 1) * size] for i in range(count)]
-
-
-def _simple(cell: Any, projected: Any, state: State) -> list[Any]:
-    return [cell.activation(projected if state is None else projected + _times(state[0], cell.recurrent_kernel))]
-
-
-def _lstm(cell: Any, projected: Any, state: State) -> list[Any]:
-    sums = projected if state is None else projected + _times(state[0], cell.recurrent_kernel)
-    take, keep, candidate, give = _parts(sums, 4, first=state is None)
-    memory = cell.recurrent_activation(take) * cell.activation(candidate)
-    if state is not None:
-        memory = cell.recurrent_activation(keep) * state[1] + memory
-    return [cell.recurrent_activation(give) * cell.activation(memory), memory]
-
-
-def _gru(cell: Any, projected: Any, state: State) -> list[Any]:
+def _recurrent(cell: Any, gates: int) -> tuple[list[Any], list[Any]]:
+    """The weights and biases by which each gate multiplies the state; biases of zero where there are none."""
     import numpy as np
 
-    update, reset, candidate = _parts(projected, 3, first=state is None)
-    if state is None:
-        if cell.reset_after and cell.use_bias:
-            # Constants of their own, which need no operator to be taken apart.
-            bias_update, bias_reset, bias = np.split(_array(cell.bias)[1], 3)
-            gate = cell.recurrent_activation(update + bias_update)
-            hidden = cell.activation(candidate + cell.recurrent_activation(reset + bias_reset) * bias)
-            return [hidden - gate * hidden]
-        hidden = cell.activation(candidate)
-        return [hidden - cell.recurrent_activation(update) * hidden]
-    before = state[0]
-    if cell.reset_after:
-        sums = _times(before, cell.recurrent_kernel)
-        sums = sums + cell.bias[1] if cell.use_bias else sums
-        of_update, of_reset, of_candidate = _parts(sums, 3, first=False)
-        gate = cell.recurrent_activation(update + of_update)
-        hidden = cell.activation(candidate + cell.recurrent_activation(reset + of_reset) * of_candidate)
-    else:
-        both, own = np.split(_array(cell.recurrent_kernel), [2 * cell.units], axis=1)
-        of_update, of_reset = _parts(_times(before, both), 2, first=False)
-        gate = cell.recurrent_activation(update + of_update)
-        hidden = cell.activation(candidate + _times(cell.recurrent_activation(reset + of_reset) * before, own))
-    return [gate * before + (hidden - gate * hidden)]
+    kernels = np.split(_array(cell.recurrent_kernel), gates, axis=1)
+    own = cell.use_bias and len(cell.bias.shape) == 2
+    biases = _array(cell.bias)[1] if own else np.zeros(gates * cell.units, np.float32)
+    return kernels, np.split(biases, gates)
 
 
-_STEPS: dict[str, Callable[[Any, Any, State], list[Any]]] = {"LSTM": _lstm, "GRU": _gru, "SimpleRNN": _simple}
+def _simple(cell: Any) -> Callable[[list[Any], State], list[Any]]:
+    import tensorflow as tf
+
+    (kernel,), _ = _recurrent(cell, 1)
+
+    def step(projected: list[Any], state: State) -> list[Any]:
+        return [cell.activation(projected[0] if state is None else projected[0] + tf.matmul(state[0], kernel))]
+
+    return step
+
+
+def _lstm(cell: Any) -> Callable[[list[Any], State], list[Any]]:
+    import tensorflow as tf
+
+    kernels, _ = _recurrent(cell, 4)
+
+    def step(projected: list[Any], state: State) -> list[Any]:
+        sums = projected
+        if state is not None:
+            sums = [part + tf.matmul(state[0], kernel) for part, kernel in zip(projected, kernels, strict=True)]
+        take, keep, candidate, give = sums
+        memory = cell.recurrent_activation(take) * cell.activation(candidate)
+        if state is not None:
+            memory = cell.recurrent_activation(keep) * state[1] + memory
+        return [cell.recurrent_activation(give) * cell.activation(memory), memory]
+
+    return step
+
+
+def _gru(cell: Any) -> Callable[[list[Any], State], list[Any]]:
+    import tensorflow as tf
+
+    kernels, biases = _recurrent(cell, 3)
+
+    def step(projected: list[Any], state: State) -> list[Any]:
+        of_state: list[Any] = biases
+        if state is not None:
+            of_state = [tf.matmul(state[0], kernel) + bias for kernel, bias in zip(kernels, biases, strict=True)]
+        update, reset = (cell.recurrent_activation(projected[i] + of_state[i]) for i in (0, 1))
+        if cell.reset_after:
+            hidden = cell.activation(projected[2] + reset * of_state[2])
+        elif state is None:
+            hidden = cell.activation(projected[2])
+        else:
+            hidden = cell.activation(projected[2] + tf.matmul(reset * state[0], kernels[2]))
+        new = hidden - update * hidden
+        return [new if state is None else update * state[0] + new]
+
+    return step
+
+
+_STEPS: dict[str, tuple[Callable[[Any], Callable[[list[Any], State], list[Any]]], int]] = {
+    "LSTM": (_lstm, 4),
+    "GRU": (_gru, 3),
+    "SimpleRNN": (_simple, 1),
+}
+"""What makes the step of a layer, and the number of its gates."""

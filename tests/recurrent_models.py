@@ -35,7 +35,7 @@ def _encoder_decoder() -> keras.Model:
 
 def _masked_from_outside() -> keras.Model:
     """A model inside another, whose LSTM gets a mask that the inner model does not know of."""
-    inner = keras.Sequential([layers.Input((STEPS, 4)), layers.LSTM(4)], name="inner")
+    inner = keras.Sequential([layers.Input((STEPS, 4)), layers.LSTM(4, name="rnn")], name="inner")
     return _chain(layers.Embedding(9, 4, mask_zero=True), inner, tokens=True)
 
 
@@ -51,7 +51,9 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
     "gru_before": lambda: _chain(layers.GRU(4, reset_after=False, return_sequences=True, name="rnn"), layers.Flatten()),
     "simple": lambda: _chain(layers.SimpleRNN(4, name="rnn")),
     "stack": lambda: _chain(
-        layers.LSTM(4, return_sequences=True, use_bias=False, name="low"), layers.GRU(3, name="high")
+        layers.LSTM(4, return_sequences=True, use_bias=False, name="low"),
+        layers.GRU(4, return_sequences=True, name="high"),
+        layers.Flatten(),
     ),
     "both_ways": lambda: _chain(
         layers.Bidirectional(layers.LSTM(4, return_sequences=True), name="low"),
@@ -82,6 +84,10 @@ def main() -> None:
         for weight in model.weights:
             if weight.name == "bias":
                 weight.assign(rng.normal(0, 0.3, weight.shape))
+        if name == "remembering":
+            kernel, recurrent, bias = model.get_layer("rnn").get_weights()
+            bias[4:8] = 6.0  # of the gate that keeps what was
+            model.get_layer("rnn").set_weights([kernel, recurrent, bias])
         model.save(folder / f"{name}.keras")
         np.savez(folder / f"{name}.npz", x=tokens if model.inputs[0].dtype == "int32" else x)
 
