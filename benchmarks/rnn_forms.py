@@ -4,8 +4,8 @@
 
 One network of each kind (two layers of 64 units, 40 steps of 32 values; seeded, not trained) is converted in every form
 and recipe. Each row has the size, the parity with the source and the median time of a sequence on one thread, all of
-one run. ``naive`` is what TFLiteConverter makes of the same model without help: a loop. ``--lengths`` tells what unrolling
-costs by length instead. Takes some minutes.
+one run. ``naive`` is what TFLiteConverter makes of the same model without help: a loop. ``--lengths`` tells what
+unrolling costs by length instead. Takes some minutes.
 """
 
 import sys

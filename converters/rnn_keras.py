@@ -134,15 +134,21 @@ def _masked_inside(model: Any) -> set[int]:
 
 
 def _gets_mask(called: Any) -> bool:
-    return any(getattr(node.input_tensors[0], "_keras_mask", None) is not None for node in called._inbound_nodes)
+    """Whether a mask comes with the input, or by itself, as in a model that was read from its file."""
+    masks = (getattr(node.input_tensors[0], "_keras_mask", None) for node in called._inbound_nodes)
+    return any(mask is not None for mask in masks) or any(
+        _argument(node, 2, "mask") is not None for node in called._inbound_nodes
+    )
 
 
 def _gets_state(called: Any) -> bool:
-    """Whether the model gives a layer its first state, or anything else beside the sequence and its mask."""
-    masks = {
-        id(getattr(tensor, "_keras_mask", None)) for node in called._inbound_nodes for tensor in node.input_tensors
-    }
-    return any(id(tensor) not in masks for node in called._inbound_nodes for tensor in node.input_tensors[1:])
+    """Whether the model gives a layer its first state."""
+    return any(_argument(node, 1, "initial_state") is not None for node in called._inbound_nodes)
+
+
+def _argument(node: Any, position: int, name: str) -> Any:
+    arguments = node.arguments
+    return arguments.args[position] if len(arguments.args) > position else arguments.kwargs.get(name)
 
 
 def _recurrent(model: Any) -> list[Any]:

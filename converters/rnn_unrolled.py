@@ -33,7 +33,7 @@ def unrolled_loop(
     times = list(range(sequences.shape[1]))
     times = times[::-1] if self.go_backwards else times
     state: State = None if starts_at_zero else list(initial_state)
-    unread = _KEEP if starts_at_zero and gates == 4 else None
+    unread = _FORGETS if starts_at_zero and not _reads_all(self.cell, gates) else None
     projected = _projected(self.cell, sequences, gates, unread, times)
     outputs = []
     for time in times:
@@ -46,7 +46,12 @@ def unrolled_loop(
     return outputs[-1], tf.stack(outputs, axis=1) if self.return_sequences else outputs[-1][:, None], state
 
 
-_KEEP = 1  # the gate of an LSTM that a state of zero does not pass
+_FORGETS = 1  # the gate between the state before and the new one, in LSTM and GRU
+
+
+def _reads_all(cell: Any, gates: int) -> bool:
+    """Whether a first step, before which the state is zero, has something to forget: a GRU that resets its bias."""
+    return gates == 1 or (gates == 3 and cell.reset_after and cell.use_bias)
 
 
 def _projected(cell: Any, sequences: Any, gates: int, unread: int | None, times: Sequence[int]) -> dict[int, list[Any]]:
@@ -66,7 +71,7 @@ def _projected(cell: Any, sequences: Any, gates: int, unread: int | None, times:
             continue
         product = tf.matmul(values[:, read[0] : read[-1] + 1] if len(read) < len(times) else values, kernel)
         product = product if biases is None else product + biases[gate]
-        for time, part in zip(read, tf.unstack(product, axis=1), strict=True):
+        for time, part in zip(read, tf.unstack(product, axis=1, name=f"gate{gate}"), strict=True):
             found[time][gate] = part
     return found
 
@@ -127,12 +132,15 @@ def _gru(cell: Any) -> Callable[[list[Any], State], list[Any]]:
         of_state: list[Any] = biases
         if state is not None:
             of_state = [tf.matmul(state[0], kernel) + bias for kernel, bias in zip(kernels, biases, strict=True)]
-        update, reset = (cell.recurrent_activation(projected[i] + of_state[i]) for i in (0, 1))
+        update = cell.recurrent_activation(projected[0] + of_state[0])
+        if state is None and not _reads_all(cell, 3):
+            new = cell.activation(projected[2])
+            return [new - update * new]
+        reset = cell.recurrent_activation(projected[1] + of_state[1])
         if cell.reset_after:
             hidden = cell.activation(projected[2] + reset * of_state[2])
-        elif state is None:
-            hidden = cell.activation(projected[2])
         else:
+            assert state is not None  # noqa: S101 - else not all gates are read
             hidden = cell.activation(projected[2] + tf.matmul(reset * state[0], kernels[2]))
         new = hidden - update * hidden
         return [new if state is None else update * state[0] + new]

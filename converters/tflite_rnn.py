@@ -10,6 +10,8 @@ from edgekit.errors import need
 
 _LISTED = 8  # names in the name of a tensor; layers that were made one operator have up to 5
 _OUTPUT_STATE = 18  # inputs of UNIDIRECTIONAL_SEQUENCE_LSTM
+_CELL_STATE = 19
+_LEAST_CELL_SCALE = 2.0**-15
 _STATE_BYTES = 4  # a state that a loop reads is float: integer files have no loops
 _HIDDEN = 4  # its intermediates: what the kernel rounds an output to
 
@@ -56,7 +58,8 @@ def agree_on_states(model: Any) -> None:
     """Give the state of an integer LSTM the scale of its output, as the kernel writes the same bytes to both.
 
     The converter gives the output the scale of what it is joined with (the other direction of a Bidirectional layer),
-    and leaves the state its own: the answers are then those of another network.
+    and leaves the state its own: the answers are then those of another network. It also gives cell states that stay
+    below 1 a scale for whose values the kernel has no tanh.
     """
     for graph in model.subgraphs:
         for operator in graph.operators:
@@ -67,6 +70,8 @@ def agree_on_states(model: Any) -> None:
                 continue
             for index in (operator.inputs[_OUTPUT_STATE], operator.intermediates[_HIDDEN]):
                 graph.tensors[index].quantization = copy.deepcopy(output)
+            cell = graph.tensors[operator.inputs[_CELL_STATE]].quantization
+            cell.scale = np.maximum(cell.scale, _LEAST_CELL_SCALE).astype(np.float32)
 
 
 def _is_lstm(model: Any, operator: Any) -> bool:

@@ -78,8 +78,8 @@ class Recipe:
     ``keep_float`` and ``exclude`` hold regular expressions on names of layers: those that stay in float, and those
     whose weights ``steps`` leave as they are. ``interface`` matters to the integer precisions only, ``steps`` to int8
     only. ``portable`` asks for int8 files that give the same bits on every CPU: it changes ONNX files, and TFLite
-    files do so without. ``nms`` matters to detectors only, ``rnn`` to recurrent networks. ``calibration_samples`` items are drawn with ``seed`` from
-    the calibration data.
+    files do so without. ``nms`` matters to detectors only, ``rnn`` to recurrent networks. ``calibration_samples`` items
+    are drawn with ``seed`` from the calibration data.
     """
 
     precision: Precision

@@ -272,11 +272,6 @@ def test_a_pattern_that_matches_nothing_is_refused(models: Path, tmp_path: Path)
     ("fmt", "sentence"),
     [
         (
-            Format.TFLITE,
-            "The step 'prepare recurrent.int8.tflite' failed: int8 has "
-            "no integer form of the operator WHILE, a recurrent layer; the nearest recipe that works is dynamic.",
-        ),
-        (
             Format.ONNX,
             "The step 'embed card recurrent.int8.onnx' failed: "
             "int8 leaves LSTM 'LSTM' in float, since onnxruntime has no integer form of it; allow it with --keep-float "
