@@ -24,8 +24,10 @@ from saving import Figure, save
 
 from edgekit.artifact import Format
 from edgekit.codec import to_jsonable
-from edgekit.converters.engines import TABLE_SCHEMA, Engine, EngineTable, Row, Trial, judge
+from edgekit.converters.engines import FIRST_STEP, TABLE_SCHEMA, Engine, EngineTable, Row, Trial, judge, operators
 from edgekit.converters.float_ops import float_ops
+from edgekit.converters.rnn_forms import Form
+from edgekit.converters.rnn_keras import shape
 from edgekit.converters.samples import Samples
 from edgekit.converters.workshop import Workshop
 from edgekit.errors import ConversionError, EdgekitError
@@ -62,6 +64,10 @@ def graphs() -> dict[str, Callable[[Any, Any], Any]]:
 
     def op(function: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
         return lambda x, _y: Op(function)(x)
+
+    def fused(layer: Any, x: Any) -> Any:
+        shape(layer, [Form.FUSED])
+        return layer(layers.Reshape((16, 32))(x))
 
     return {
         "CONV_2D": lambda x, _y: layers.Conv2D(16, 3, padding="same", activation="relu6")(x),
@@ -107,6 +113,9 @@ def graphs() -> dict[str, Callable[[Any, Any], Any]]:
         "SPLIT": op(lambda x: ops.add(*ops.split(x, 2, axis=-1))),
         "PACK": op(lambda x: ops.stack([x, ops.relu(x)], axis=1)),
         "SQUARED_DIFFERENCE": lambda x, _y: layers.LayerNormalization()(x),
+        "REVERSE_V2": op(lambda x: ops.flip(x, axis=1)),
+        "UNIDIRECTIONAL_SEQUENCE_LSTM": lambda x, _y: fused(layers.LSTM(48, return_sequences=True), x),
+        FIRST_STEP: lambda x, _y: layers.LSTM(48, return_sequences=True, unroll=True)(layers.Reshape((16, 32))(x)),
     }
 
 
@@ -142,7 +151,7 @@ def attempt(shop: Workshop, engine: Engine, precision: Precision, case: "Case") 
     request = {
         "source": str(case.fp32), "path": str(path), "precision": precision.value, "granularity": "per-channel",
         "ranges": {}, "clip": True, "seed": 0, "interface": "int8", "samples": str(case.samples.folder), "batch": 1,
-        "keep_float": [],
+        "keep_float": [], "forms": [], "stateful": "LSTM" in case.operator,
     }  # fmt: skip
     try:
         if engine is Engine.TFLITE_CONVERTER:
@@ -180,8 +189,9 @@ class Bench:
         """The case of ``operator``, and its source held by the TensorFlow process."""
         self._load(operator)
         fp32 = self.folder / f"{operator}.fp32.tflite"
-        self.shop.tensorflow("lower_tflite", {"path": str(fp32), "batch": 1})
-        present = {node.op for node in tflite.read_graph(fp32).nodes}
+        self.shop.tensorflow("lower_tflite", {"path": str(fp32), "batch": 1, "forms": []})
+        graph = tflite.read_graph(fp32)
+        present = set(operators(graph, graph.nodes))
         if operator not in present:
             raise SystemExit(f"The graph of {operator} has {sorted(present)}; expected {operator} among them.")
         rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ runs on the data. Each lowered file goes its own way from there.
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgekit.artifact import Format
@@ -20,6 +20,7 @@ from edgekit.converters.plan import Job, Plan
 from edgekit.converters.prepare import Outline, name_layers, observe, outline, prepare
 from edgekit.converters.quantize import quantize
 from edgekit.converters.report import Converted
+from edgekit.converters.rnn_forms import Chosen, Form
 from edgekit.converters.samples import Samples
 from edgekit.converters.source import Source
 from edgekit.converters.steps import Steps
@@ -28,17 +29,26 @@ from edgekit.models.stages import linked
 from edgekit.recipe import Batch, Nms
 from edgekit.regions import Companion
 
-Lowering = Mapping[Format, Future[Lowered]]
+Kind = tuple[Format, tuple[Form, ...]]
+"""What files share that are made from one lowered file."""
+Lowering = Mapping[Kind, Future[Lowered]]
 
 
-def start_lowering(source: Source, todo: Plan, batch: Batch, steps: Steps, shop: Workshop) -> Lowering:
-    """The lowered file of each format of ``todo``, when it is there."""
-    started: dict[Format, Future[Lowered]] = {}
+def start_lowering(source: Source, todo: Plan, chosen: Chosen, batch: Batch, steps: Steps, shop: Workshop) -> Lowering:
+    """The lowered file of each format of ``todo`` and forms of recurrent layers, when it is there."""
+    started: dict[Kind, Future[Lowered]] = {}
     previous: Future[Lowered] | None = None
-    for fmt in sorted({job.format for job in todo.jobs}, reverse=True):  # TFLite first, which is lowered in less time
-        previous = shop.after(previous, steps.run, f"lower {fmt.value}", lower, source, fmt, batch, shop)
-        started[fmt] = previous
+    kinds = dict.fromkeys((job.format, chosen[job.file_name].forms) for job in todo.jobs)
+    for kind in sorted(kinds, key=lambda kind: kind[0], reverse=True):  # TFLite first, which is lowered in less time
+        fmt, forms = kind
+        previous = shop.after(previous, steps.run, f"lower {_title(kind)}", lower, source, fmt, batch, shop, forms)
+        started[kind] = previous
     return started
+
+
+def _title(kind: Kind) -> str:
+    """As its steps are called: by the format, and by the forms of recurrent layers where there are any."""
+    return ", ".join([kind[0].value, *dict.fromkeys(kind[1])])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,25 +94,29 @@ class Making:
     staged: Path
     target: Path
     companions: Mapping[str, Companion]
+    chosen: Chosen
 
     def card_of(self, job: Job) -> ModelCard:
-        """The shared card, which names the companion of the file of ``job``."""
-        return linked(self.base, self.companions[job.file_name]) if job.file_name in self.companions else self.base
+        """The shared card, which names the companion of the file of ``job`` and the forms of recurrent layers."""
+        card = linked(self.base, self.companions[job.file_name]) if job.file_name in self.companions else self.base
+        if not (by_layer := self.chosen[job.file_name].by_layer):
+            return card
+        return replace(card, provenance=replace(card.provenance, rnn=dict(by_layer)))
 
 
 def make_all(making: Making, lowering: Lowering, looks: Looks, steps: Steps, shop: Workshop) -> list[Converted]:
     """The rows of the report, in the order of the plan, for files that were verified."""
     made: dict[str, Converted] = {}
-    for chain in as_completed([shop.beside(_chain, making, fmt, lowering, looks, steps, shop) for fmt in lowering]):
+    for chain in as_completed([shop.beside(_chain, making, kind, lowering, looks, steps, shop) for kind in lowering]):
         made |= chain.result()
     return [made[job.file_name] for job in making.todo.jobs]
 
 
 def _chain(
-    making: Making, fmt: Format, lowering: Lowering, looks: Looks, steps: Steps, shop: Workshop
+    making: Making, kind: Kind, lowering: Lowering, looks: Looks, steps: Steps, shop: Workshop
 ) -> dict[str, Converted]:
-    lowered, outlined = lowering[fmt].result(), looks.outlined.result()
-    named = steps.run(f"name layers {fmt.value}", name_layers, fmt, lowered, outlined, shop)
+    lowered, outlined = lowering[kind].result(), looks.outlined.result()
+    named = steps.run(f"name layers {_title(kind)}", name_layers, kind[0], lowered, outlined, shop)
     samples = making.items.samples
 
     def make(job: Job) -> Converted:
@@ -111,6 +125,7 @@ def _chain(
         started, name = time.perf_counter(), job.file_name
         prepared = steps.run(f"prepare {name}", prepare, job, named, outlined, samples, shop)
         draft = steps.run(f"quantize {name}", quantize, job, prepared, making.source, samples, shop)
+        draft = replace(draft, notes=(*making.chosen[name].notes, *draft.notes))
         done = steps.run(
             f"embed card {name}",
             finish.embed_card,
@@ -125,4 +140,5 @@ def _chain(
             done = steps.run(f"choose boxes {name}", choose_in_graph, done, samples, shop)
         return finish.converted(done, parity, making.target, started)
 
-    return {job.file_name: make(job) for job in making.todo.jobs if job.format is fmt}
+    jobs = (job for job in making.todo.jobs if (job.format, making.chosen[job.file_name].forms) == kind)
+    return {job.file_name: make(job) for job in jobs}

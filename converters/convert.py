@@ -14,6 +14,7 @@ from edgekit.converters.lower import load
 from edgekit.converters.plan import Plan, plan
 from edgekit.converters.report import ConversionReport
 from edgekit.converters.request import Request
+from edgekit.converters.rnn_forms import choose_all
 from edgekit.converters.source import Source, open_source
 from edgekit.converters.stages import convert_regions, looks_at_regions
 from edgekit.converters.steps import Steps
@@ -115,7 +116,8 @@ def _run(
     base = finish.base_card(source, loaded, preprocessing=None, labels=request.labels)
     base = replace(base, preprocessing=resolve_preprocessing(base, request.preprocess))
     training = source.card.provenance.training if source.card is not None else None
-    lowering = start_lowering(source, todo, recipe.batch, steps, shop)
+    chosen = steps.run("choose forms", choose_all, source, todo, loaded.recurrent)
+    lowering = start_lowering(source, todo, chosen, recipe.batch, steps, shop)
     if data is not None:
         items = steps.run(
             "calibrate",
@@ -145,6 +147,7 @@ def _run(
         staged=staged,
         target=target,
         companions=request.companions,
+        chosen=chosen,
     )
     rows = make_all(making, lowering, looks, steps, shop)
     notes = (*todo.notes, _compared(items, {row.parity.count for row in rows}, data), *_few(items, request.recipes))

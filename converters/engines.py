@@ -10,9 +10,14 @@ from enum import StrEnum
 from edgekit.codec import from_jsonable
 from edgekit.converters.float_ops import kept_nodes
 from edgekit.converters.lower import Lowered
+from edgekit.formats.graph import Graph, Node
 from edgekit.recipe import Precision, Recipe
 
 TABLE_SCHEMA = 1
+FIRST_STEP = "SPLIT of a first time step"
+"""One whose input is constant, or of which a result is read by nobody: what the gates of an unrolled recurrent layer
+are at first, when its state is zero.
+"""
 BETTER_DB = 3.0
 """TFLiteConverter takes 5 times the time and memory, so it must be half the noise better to be chosen."""
 
@@ -98,10 +103,23 @@ def choose(operators: Iterable[str], precision: Precision, table: EngineTable) -
     )
 
 
+def operators(graph: Graph, nodes: Iterable[Node]) -> list[str]:
+    """What ``nodes`` of ``graph`` are in the table: their operators, and `FIRST_STEP`."""
+    read = {tensor for node in graph.nodes for tensor in node.inputs} | set(graph.output_tensors.values())
+    return [FIRST_STEP if _first_step(graph, node, read) else node.op for node in nodes]
+
+
+def _first_step(graph: Graph, node: Node, read: set[str]) -> bool:
+    if node.op != "SPLIT" or node.subgraph:
+        return False
+    return graph.tensors[node.inputs[1]].constant or any(output not in read for output in node.outputs)
+
+
 def choose_engine(lowered: Lowered, recipe: Recipe) -> Choice:
     """The engine for the TFLite file of ``recipe``; operators that stay in float have no say."""
     kept = kept_nodes(lowered.graph, lowered.layers, recipe.keep_float)
-    return choose([n.op for n in lowered.graph.nodes if n not in kept], recipe.precision, load_table())
+    quantized = [node for node in lowered.graph.nodes if node not in kept]
+    return choose(operators(lowered.graph, quantized), recipe.precision, load_table())
 
 
 def _why(row: Row) -> str:

@@ -21,7 +21,10 @@ _FUSED = frozenset({"Relu", "Clip"})
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "LSTM", "GRU", "RNN"})
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 _BY_RUN = "DynamicQuantizeLSTM"
-_LOOPS = frozenset({"WHILE", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM"})
+_NOT_INTEGER = {
+    Precision.INT8: frozenset({"WHILE", "BIDIRECTIONAL_SEQUENCE_LSTM"}),
+    Precision.INT16X8: frozenset({"WHILE", "BIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM"}),
+}
 
 
 def refuse_unrunnable(graph: Graph, what: str) -> None:
@@ -36,8 +39,8 @@ def refuse_unrunnable(graph: Graph, what: str) -> None:
 
 def refuse_loops(graph: Graph, recipe: Recipe) -> None:
     """`ConversionError` when full integer is asked of a recurrent loop, which kills the quantizers."""
-    found = sorted({n.op for n in graph.nodes} & _LOOPS)
-    if recipe.precision in NEEDS_CALIBRATION and found:
+    found = sorted({n.op for n in graph.nodes} & _NOT_INTEGER.get(recipe.precision, frozenset()))
+    if found:
         raise ConversionError(
             f"{recipe.code} has no integer form of the operator {found[0]}, a recurrent layer; "
             "the nearest recipe that works is dynamic."

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.codec import from_jsonable
-from edgekit.converters import nms_tflite, tflite_edit
+from edgekit.converters import nms_tflite, tflite_edit, tflite_rnn
 from edgekit.converters.accuracy.probe import Probe, name_tensors
 from edgekit.converters.bias_room import make_room
 from edgekit.converters.layers import layer_values, match_weights, require_values
@@ -34,6 +34,17 @@ def sign(request: Json, _progress: Progress) -> Json:
         path.write_bytes(source.read_bytes())
         return {}
     model.signatureDefs = [_signature(need("ai_edge_litert.schema_py_generated", extra="convert"), model.subgraphs[0])]
+    tflite_edit.save_model(model, path)
+    return {}
+
+
+def mend(request: Json, _progress: Progress) -> Json:
+    """Mend the recurrent layers of the file ``path``, which TFLiteConverter made."""
+    path = Path(request["path"])
+    model = tflite_edit.open_model(path)
+    tflite_rnn.shorten_names(model)
+    tflite_rnn.part_states(model)
+    tflite_rnn.agree_on_states(model)
     tflite_edit.save_model(model, path)
     return {}
 
@@ -194,4 +205,5 @@ def _sentence(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    serve({"sign": sign, "name": name, "install": install, "quantize": quantize, "suppress": suppress})
+    operations = {"sign": sign, "mend": mend, "name": name, "install": install, "suppress": suppress}
+    serve({**operations, "quantize": quantize})

@@ -1,12 +1,13 @@
 """From a source to fp32 files of both formats, and the source's own outputs to compare with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgekit.artifact import Format
 from edgekit.card import TensorSpec
 from edgekit.converters.float_ops import refuse_unrunnable
+from edgekit.converters.rnn_forms import Form, RecurrentLayer
 from edgekit.converters.samples import Samples
 from edgekit.converters.source import Source, SourceKind
 from edgekit.converters.workshop import Workshop
@@ -23,19 +24,23 @@ VERIFIED_ITEMS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """What the source takes, and the versions of the packages that read it."""
+    """What the source takes, the versions of the packages that read it, and its recurrent layers where Keras has it."""
 
     inputs: tuple[TensorSpec, ...]
     tools: Mapping[str, str]
+    recurrent: tuple[RecurrentLayer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lowered:
-    """The fp32 file of one format, without card, and what is in it. ``layers`` are those that a tensor stands for."""
+    """The fp32 file of one format, without card, and what is in it. ``layers`` are those that a tensor stands for,
+    ``forms`` those of the recurrent layers.
+    """
 
     path: Path
     graph: Graph
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    forms: tuple[Form, ...] = ()
 
 
 def load(source: Source, shop: Workshop) -> Loaded:
@@ -45,7 +50,8 @@ def load(source: Source, shop: Workshop) -> Loaded:
     if source.needs_tensorflow:
         answer = shop.tensorflow("load", {"path": str(source.path), "kind": source.kind.value})
         inputs = tuple(TensorSpec(name=i["name"], shape=tuple(i["shape"]), dtype=i["dtype"]) for i in answer["inputs"])
-        return Loaded(inputs=inputs, tools=answer["tools"])
+        recurrent = tuple(RecurrentLayer(**layer) for layer in answer["recurrent"])
+        return Loaded(inputs=inputs, tools=answer["tools"], recurrent=recurrent)
     if source.card is None:
         raise ArtifactError(f"{source.path} cannot be read; expected a {source.kind.value} file.")
     for spec in source.card.inputs:
@@ -57,10 +63,12 @@ def load(source: Source, shop: Workshop) -> Loaded:
     return Loaded(inputs=source.card.inputs, tools={})
 
 
-def lower(source: Source, fmt: Format, batch: Batch, shop: Workshop) -> Lowered:
-    """The fp32 file of ``fmt``; `ConversionError` for operators that no stock runtime has."""
+def lower(source: Source, fmt: Format, batch: Batch, shop: Workshop, forms: tuple[Form, ...] = ()) -> Lowered:
+    """The fp32 file of ``fmt``, recurrent layers in ``forms`` (none: as the source has them); `ConversionError` for
+    operators that no stock runtime has.
+    """
     size = _size(batch)
-    path = shop.folder / f"lowered.{fmt.value}"
+    path = shop.folder / ".".join(["lowered", *forms, fmt.value])
     if fmt is Format.ONNX:
         raw = source.path
         if source.kind is not SourceKind.ONNX:
@@ -70,8 +78,10 @@ def lower(source: Source, fmt: Format, batch: Batch, shop: Workshop) -> Lowered:
     elif source.kind is SourceKind.TFLITE:
         shop.engine(fmt, "sign", {"source": str(source.path), "path": str(path)})
     else:
-        shop.tensorflow("lower_tflite", {"path": str(path), "batch": size})
-    return read_lowered(path, fmt)
+        shop.tensorflow("lower_tflite", {"path": str(path), "batch": size, "forms": list(forms)})
+        if forms:
+            shop.engine(fmt, "mend", {"path": str(path)})
+    return replace(read_lowered(path, fmt), forms=forms)
 
 
 def _size(batch: Batch) -> int | None:

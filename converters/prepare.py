@@ -90,7 +90,7 @@ def name_layers(fmt: Format, lowered: Lowered, outlined: Outline, shop: Workshop
     if outlined.probe is None:
         return Named(lowered=lowered)
     answer = shop.engine(fmt, "name", {"path": str(lowered.path), "probe": str(outlined.probe)})
-    renamed = read_lowered(lowered.path, fmt, outlined.layers)
+    renamed = replace(read_lowered(lowered.path, fmt, outlined.layers), forms=lowered.forms)
     return Named(lowered=renamed, weights=answer["weights"], missing=answer["missing"])
 
 

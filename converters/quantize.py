@@ -17,6 +17,7 @@ from edgekit.converters.source import Source, SourceKind
 from edgekit.converters.workshop import Workshop
 from edgekit.errors import ConversionError, InputError
 from edgekit.recipe import AccuracyStep, Batch, Precision
+from edgekit.runtimes.litert import keeps_state
 from edgekit.workers import Json
 
 _ONNX_SLOW = (
@@ -65,6 +66,8 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
         "keep_float": [],
         "batch": 1 if recipe.batch is Batch.STATIC else None,
         "states": _states(source),
+        "forms": list(lowered.forms),
+        "stateful": job.format is Format.TFLITE and keeps_state(lowered.graph),
     }
     notes = (*((prepared.note,) if prepared.note else ()), *_notes(job, lowered))
     if recipe.precision is Precision.FP32:
@@ -84,6 +87,8 @@ def quantize(job: Job, prepared: Prepared, source: Source, samples: Samples, sho
     if choice.engine is Engine.TFLITE_CONVERTER:
         _require_tensorflow(source, job, choice.operators)
         shop.tensorflow("quantize_tflite", request)
+        if request["stateful"] or lowered.forms:
+            shop.engine(Format.TFLITE, "mend", {"path": str(path)})
     else:
         tensors = [output for node in kept for output in node.outputs]
         shop.engine(Format.TFLITE, "quantize", {**request, "keep_float": tensors})

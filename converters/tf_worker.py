@@ -7,6 +7,7 @@ import gc
 import json
 import re
 import sys
+import threading
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ import numpy as np
 from edgekit.converters.accuracy.worker import Accuracy
 from edgekit.converters.memory import collecting, give_back
 from edgekit.converters.recurrent_layers import drop_unread, trace_operators
+from edgekit.converters.rnn_forms import Form
+from edgekit.converters.rnn_keras import describe, forget_between_items, shape
 from edgekit.converters.samples import Samples
 from edgekit.errors import ArtifactError, ConversionError, InputError
 from edgekit.workers import Json, Operation, Progress, serve
@@ -50,6 +53,9 @@ class Loaded:
         self.recurrent = recurrent  # it has layers of Keras that are
         self.loops = loops  # of a graph without layers
         self.accuracy: Accuracy | None = None  # for models that are layers of Keras
+        self.layers: list[Json] = []  # its recurrent layers, where it is of Keras
+        self._shaped: dict[tuple[Form, ...], Loaded] = {}
+        self._shaping = threading.Lock()
 
     def function(self, batch: int | None) -> Any:
         """The concrete function for ``batch`` items (None: any number); `InputError` where it draws random numbers."""
@@ -68,6 +74,16 @@ class Loaded:
                 f"{self.path} draws random numbers ({drawn[0]}), which a converted file would freeze to constants; "
                 "make the noise an input of the model."
             )
+
+    def shaped(self, forms: Sequence[str]) -> "Loaded":
+        """The source with its recurrent layers in ``forms``, read anew, as it stays what files are compared with."""
+        wanted = tuple(Form(form) for form in forms)
+        with self._shaping:
+            if wanted and wanted not in self._shaped:
+                model = load_model(self.path)
+                shape(model, wanted)
+                self._shaped[wanted] = _named(self.path, model, recurrent=self.recurrent)
+        return self._shaped[wanted] if wanted else self
 
     def traced(self, batch: int | None) -> Any:
         """The TensorFlow function for ``batch`` items; one each, as a general one would serve for all."""
@@ -101,11 +117,12 @@ def load(request: Json, _progress: Progress) -> Json:
     path, kind = Path(request["path"]), request["kind"]
     loaded = _load_saved_model(path) if kind == "saved_model" else _load_keras(path)
     _state["loaded"] = loaded
-    return {"inputs": [_spec(s.name, s.shape, s.dtype) for s in loaded.inputs], "tools": _tools()}
+    inputs = [_spec(s.name, s.shape, s.dtype) for s in loaded.inputs]
+    return {"inputs": inputs, "tools": _tools(), "recurrent": loaded.layers}
 
 
 def lower_tflite(request: Json, _progress: Progress) -> Json:
-    """Write the fp32 TFLite file ``path`` for ``batch`` items (null: any number)."""
+    """Write the fp32 TFLite file ``path`` for ``batch`` items (null: any number), recurrent layers in ``forms``."""
     return _convert(request, lambda _converter: None)
 
 
@@ -114,6 +131,8 @@ def quantize_tflite(request: Json, progress: Progress) -> Json:
     import tensorflow as tf
 
     precision, ops = request["precision"], tf.lite.OpsSet
+    if request["stateful"]:
+        forget_between_items()
 
     def configure(converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -217,7 +236,7 @@ def _convert(request: Json, configure: Callable[[Any], None]) -> Json:
     import tensorflow as tf
     from tensorflow.lite.python.convert_phase import ConverterError
 
-    loaded = _state["loaded"]
+    loaded = _state["loaded"].shaped(request["forms"])
     function = loaded.function(request["batch"])
     # The converter finds the weights through a module that tracks them; the Keras model itself would lose them.
     module = tf.Module()
@@ -231,6 +250,15 @@ def _convert(request: Json, configure: Callable[[Any], None]) -> Json:
         raise ConversionError(f"TFLiteConverter cannot write the model: {_first_line(error)}") from None
     Path(request["path"]).write_bytes(data)
     return {}
+
+
+def _load_keras(path: Path) -> Loaded:
+    model, config = load_model(path), _keras_config(path)
+    recurrent = config is not None and _RECURRENT.search(config) is not None
+    loaded = _named(path, model, recurrent=recurrent)
+    loaded.accuracy = Accuracy(model, tuple(spec.name for spec in loaded.inputs))
+    loaded.layers = describe(model)
+    return loaded
 
 
 def load_model(path: Path) -> Any:
@@ -270,10 +298,10 @@ def ends(model: Any) -> tuple[list[str], list[str]]:
     return names, _unique([_safe(label) for label in labels], names)
 
 
-def _load_keras(path: Path) -> Loaded:
+def _named(path: Path, model: Any, *, recurrent: bool) -> Loaded:
+    """``model`` as a function whose inputs and outputs have names that files can have."""
     import tensorflow as tf
 
-    config, model = _keras_config(path), load_model(path)
     names, labels = ends(model)
     specs = [tf.TensorSpec(t.shape, t.dtype, name=n) for t, n in zip(model.inputs, names, strict=True)]
     _refuse_unfit_inputs(path, specs)
@@ -287,10 +315,7 @@ def _load_keras(path: Path) -> Loaded:
             n: tf.identity(v, name=n) for n, v in zip(_unique([_safe(k) for k in keys], names), values, strict=True)
         }
 
-    recurrent = config is not None and _RECURRENT.search(config) is not None
-    loaded = Loaded(path, specs, call, [v.value for v in model.variables], recurrent=recurrent)
-    loaded.accuracy = Accuracy(model, tuple(names))
-    return loaded
+    return Loaded(path, specs, call, [v.value for v in model.variables], recurrent=recurrent)
 
 
 def _load_saved_model(path: Path) -> Loaded:

@@ -15,6 +15,7 @@ from edgekit.errors import need
 from edgekit.formats import tflite
 from edgekit.formats.tflite_objects import open_model as open_model
 from edgekit.formats.tflite_objects import save_model as save_model
+from edgekit.runtimes.litert import keeps_state
 
 _KINDS = {"CONV_2D": Kind.CONV, "DEPTHWISE_CONV_2D": Kind.DEPTHWISE, "FULLY_CONNECTED": Kind.DENSE}
 
@@ -37,11 +38,14 @@ class WatchedInterpreter:
                 str(path), experimental_preserve_all_tensors=True, num_threads=os.cpu_count()
             )
         self._interpreter.allocate_tensors()
+        self._stateful = keeps_state(graph)
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """Activations by tensor name for one item, inputs first, in the order of execution."""
         for name, values in feed.items():
             self._interpreter.set_tensor(self._inputs[name], values)
+        if self._stateful:
+            self._interpreter.reset_all_variables()
         self._interpreter.invoke()
         found: dict[str, Array] = {}
         for name, index in self._watched.items():

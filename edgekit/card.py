@@ -88,7 +88,7 @@ class Provenance:
 
     ``channel_scales`` are the factors by which its activations' channels differ from the source's, by layer, as
     `edgekit.channel_scales` packs them; empty where none does. ``channel_copies`` are the channels that carry others,
-    by layer.
+    by layer. ``rnn`` is what each recurrent layer became: ``fused``, ``loop`` or ``unrolled``.
     """
 
     source_sha256: str | None = None
@@ -99,6 +99,7 @@ class Provenance:
     steps: tuple[StepRecord, ...] = ()
     channel_scales: str = ""
     channel_copies: Mapping[str, tuple[ChannelCopy, ...]] = field(default_factory=dict)
+    rnn: Mapping[str, str] = field(default_factory=dict)
     calibration: DataRef | None = None
     training: DataRef | None = None
     training_settings: Mapping[str, int | float | str | bool | None] = field(default_factory=dict)

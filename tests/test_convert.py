@@ -268,17 +268,6 @@ def test_a_pattern_that_matches_nothing_is_refused(models: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_full_integer_of_a_recurrent_loop_ends_in_a_sentence(models: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConversionError) as error:
-        convert(_request(models, "recurrent", tmp_path / "out", Precision.INT8, formats=(Format.TFLITE,)))
-    assert str(error.value) == (
-        "The step 'prepare recurrent.int8.tflite' failed: int8 has no integer form of the operator WHILE, a recurrent "
-        "layer; the nearest recipe that works is dynamic."
-    )
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.slow
 def test_an_lstm_becomes_one_onnx_node_and_dynamic_works(models: Path, tmp_path: Path) -> None:
     from edgekit.formats import onnx
 

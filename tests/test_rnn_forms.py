@@ -1,0 +1,159 @@
+"""What recurrent layers become, decided by recipe: the whole table, and every refusal."""
+
+from pathlib import Path
+
+import pytest
+
+from edgekit.artifact import Format
+from edgekit.converters.plan import Job
+from edgekit.converters.rnn_forms import MOST_UNROLLED, Form, Forms, RecurrentLayer, choose_forms
+from edgekit.converters.source import Source, SourceKind
+from edgekit.errors import ConversionError, InputError
+from edgekit.recipe import Batch, Precision, Recipe, Rnn
+
+LSTM = RecurrentLayer(name="low", steps=6)
+GRU = RecurrentLayer(name="high", steps=6, unfused="TFLite has no kernel for a GRU")
+LONG = RecurrentLayer(name="long", steps=MOST_UNROLLED + 1, unfused="the kernel knows no mask")
+FLOAT = (Precision.FP32, Precision.FP16, Precision.DYNAMIC)
+
+
+def source(kind: SourceKind = SourceKind.KERAS) -> Source:
+    path = Path(f"m.{kind.value}")
+    return Source(path=path, kind=kind, name="m", home=Path(), sha256="0" * 64, card=None)
+
+
+def chosen(
+    *layers: RecurrentLayer,
+    precision: Precision = Precision.INT8,
+    rnn: Rnn = Rnn.AUTO,
+    batch: Batch = Batch.STATIC,
+    fmt: Format = Format.TFLITE,
+    kind: SourceKind = SourceKind.KERAS,
+) -> Forms:
+    recipe = Recipe(precision=precision, rnn=rnn, batch=batch)
+    return choose_forms(source(kind), Job(format=fmt, recipe=recipe, file_name="m"), layers)
+
+
+@pytest.mark.parametrize(
+    ("precision", "rnn", "forms"),
+    [
+        *((p, Rnn.AUTO, (Form.FUSED, Form.LOOP)) for p in FLOAT),
+        (Precision.INT8, Rnn.AUTO, (Form.FUSED, Form.UNROLLED)),
+        (Precision.INT16X8, Rnn.AUTO, (Form.UNROLLED, Form.UNROLLED)),
+        *((p, Rnn.UNROLLED, (Form.UNROLLED, Form.UNROLLED)) for p in Precision),
+    ],
+)
+def test_the_form_of_each_layer(precision: Precision, rnn: Rnn, forms: tuple[Form, ...]) -> None:
+    found = chosen(LSTM, GRU, precision=precision, rnn=rnn)
+    assert found.forms == forms
+    assert found.by_layer == (("low", forms[0].value), ("high", forms[1].value))
+
+
+@pytest.mark.parametrize("precision", [*FLOAT, Precision.INT8])
+def test_fused_by_force_is_fused(precision: Precision) -> None:
+    assert chosen(LSTM, precision=precision, rnn=Rnn.FUSED).forms == (Form.FUSED,)
+
+
+def test_the_reason_is_told() -> None:
+    assert chosen(LSTM, GRU).notes == (
+        "low: fused, one operator for all time steps",
+        "high: unrolled, 6 time steps written out, since TFLite has no kernel for a GRU, and a loop has no int8 form",
+    )
+    assert chosen(GRU, precision=Precision.FP32).notes == (
+        "high: a loop over the time steps, since TFLite has no kernel for a GRU",
+    )
+    assert chosen(LSTM, GRU, precision=Precision.INT16X8).notes == (
+        "low, high: unrolled, 12 time steps written out, since nothing else has a form in int16x8",
+    )
+    assert chosen(LSTM, rnn=Rnn.UNROLLED).notes == (
+        "low: unrolled, 6 time steps written out, since --rnn unrolled asks for it",
+    )
+
+
+def test_a_free_batch_is_unrolled() -> None:
+    found = chosen(LSTM, precision=Precision.FP32, batch=Batch.DYNAMIC)
+    assert found.forms == (Form.UNROLLED,)
+    assert found.notes == ("low: unrolled, 6 time steps written out, since any other form has a fixed batch",)
+
+
+def test_models_without_recurrent_layers_and_onnx_files_have_no_forms() -> None:
+    assert chosen() == Forms()
+    assert chosen(LSTM, GRU, fmt=Format.ONNX, rnn=Rnn.UNROLLED) == Forms()
+
+
+@pytest.mark.parametrize(
+    ("layers", "settings", "sentence"),
+    [
+        (
+            (LSTM, GRU),
+            {"rnn": Rnn.FUSED},
+            "--rnn fused cannot be done, since high: TFLite has no kernel for a GRU; take --rnn auto, which makes it "
+            "unrolled, or --rnn unrolled.",
+        ),
+        (
+            (LSTM, GRU),
+            {"rnn": Rnn.FUSED, "precision": Precision.FP32},
+            "--rnn fused cannot be done, since high: TFLite has no kernel for a GRU; take --rnn auto, which makes it "
+            "a loop, or --rnn unrolled.",
+        ),
+        (
+            (LSTM,),
+            {"rnn": Rnn.FUSED, "precision": Precision.INT16X8},
+            "--rnn fused has no int16x8 form; take int8, or --rnn unrolled.",
+        ),
+        (
+            (LSTM,),
+            {"rnn": Rnn.FUSED, "batch": Batch.DYNAMIC},
+            "--rnn fused has a fixed batch; got a dynamic one: take --rnn unrolled, or --batch static.",
+        ),
+        ((LSTM,), {"rnn": Rnn.STEP}, "--rnn step makes no TFLite files yet; take auto, fused or unrolled."),
+        (
+            (),
+            {"rnn": Rnn.UNROLLED},
+            "--rnn unrolled is for recurrent layers; m.keras has none: leave --rnn out.",
+        ),
+        (
+            (),
+            {"rnn": Rnn.FUSED, "kind": SourceKind.SAVED_MODEL},
+            "--rnn fused changes the recurrent layers of a Keras model; m.saved_model is a SavedModel: start from the "
+            "model that it was made from, or leave --rnn out.",
+        ),
+    ],
+)
+def test_a_form_that_cannot_be_is_one_sentence(
+    layers: tuple[RecurrentLayer, ...], settings: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        chosen(*layers, **settings)  # type: ignore[arg-type]
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("settings", "why", "nearest"),
+    [
+        (
+            {},
+            "the kernel knows no mask, and a loop has no int8 form",
+            "the nearest recipe that works is dynamic; a model of one time step, --rnn step, is another way.",
+        ),
+        (
+            {"precision": Precision.FP32, "rnn": Rnn.UNROLLED},
+            "--rnn unrolled asks for it",
+            "take --rnn auto, or --rnn step.",
+        ),
+        (
+            {"precision": Precision.FP32, "batch": Batch.DYNAMIC},
+            "any other form has a fixed batch",
+            "take --batch static, or --rnn step.",
+        ),
+    ],
+)
+def test_too_many_time_steps_are_refused_with_what_works(settings: dict[str, object], why: str, nearest: str) -> None:
+    code = settings.get("precision", Precision.INT8)
+    with pytest.raises(ConversionError) as caught:
+        chosen(LONG, **settings)  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        f"{code} would write out 1001 time steps (long is unrolled, since {why}), more than 1000, of which files grow "
+        f"too large: {nearest}"
+    )
+    assert chosen(LONG, precision=Precision.DYNAMIC).forms == (Form.LOOP,)
