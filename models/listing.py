@@ -119,7 +119,8 @@ def train_rows(entry: Json) -> list[list[str]]:
     tested = []
     for (name, value), (low, high) in zip(entry["metrics"].items(), entry["intervals"].values(), strict=True):
         sure = "" if low is None else f"95 % interval {low:.2%} to {high:.2%}, "
-        tested.append([f"{name} on {entry['data']}", f"{value:.2%} ({sure}{entry['n']:,} items)"])
+        told = f"{value:.4f}" if name.endswith("_loss") else f"{value:.2%}"
+        tested.append([f"{name} on {entry['data']}", f"{told} ({sure}{entry['n']:,} items)"])
     return [*tested, *build_rows(entry)]
 
 

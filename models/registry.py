@@ -2,9 +2,16 @@
 
 from edgekit.errors import InputError, suggest
 from edgekit.models.spec import ModelSpec
-from edgekit.models.zoo import classics, mnist, mobilenets, single_shot, two_stage
+from edgekit.models.zoo import classics, generators, mnist, mobilenets, single_shot, two_stage
 
-ZOO: tuple[ModelSpec, ...] = (*mnist.SPECS, *classics.SPECS, *mobilenets.SPECS, *single_shot.SPECS, *two_stage.SPECS)
+ZOO: tuple[ModelSpec, ...] = (
+    *mnist.SPECS,
+    *classics.SPECS,
+    *mobilenets.SPECS,
+    *single_shot.SPECS,
+    *two_stage.SPECS,
+    *generators.SPECS,
+)
 
 
 def _by_name(zoo: tuple[ModelSpec, ...]) -> dict[str, ModelSpec]:

@@ -17,6 +17,7 @@ from edgekit.models.build import build, build_with_weights, card_for, save
 from edgekit.models.checkpoint import Checkpoint, EpochRecord, assign, values
 from edgekit.models.cluster import Together, read_cluster, start, working_together
 from edgekit.models.fitting import EpochReport, fit
+from edgekit.models.generator_material import generator_material
 from edgekit.models.image_material import image_material
 from edgekit.models.lesson import Material, Terms
 from edgekit.models.run_folder import CHECKPOINT, MODEL, RunSettings, open_run, refuse_other_run, write_history
@@ -27,6 +28,7 @@ from edgekit.workers import Progress, silent
 MATERIALS: Mapping[str, Callable[[ModelSpec, str, Path | None], Material]] = {
     "classification": image_material,
     "detection": image_material,
+    "image-generation": generator_material,
 }
 """For each task of the zoo how the data set of a name, maybe in a folder, is read."""
 
@@ -156,14 +158,22 @@ def train(
                 _require_agreement(together, settings)
                 with together.scope():
                     learner = course.learner(model)
+
+                def told(record: EpochRecord, epochs: int) -> None:
+                    if cluster.chief:
+                        course.show(learner, record.epoch, run_dir)
+                    on_epoch(record, epochs)
+
                 state, taught = fit(
                     learner,
                     course.lesson,
                     checkpoint=run_dir / CHECKPOINT,
                     progress=progress,
-                    on_epoch=on_epoch,
+                    on_epoch=told,
                     tensorboard=run_dir / "tensorboard" if tensorboard else None,
                     together=together,
+                    teacher=course.teacher,
+                    last=bool(course.last_kept),
                 )
         except KeyboardInterrupt:
             raise TrainingInterruptedError(f"training was interrupted; {goes_on}.") from None
@@ -176,7 +186,7 @@ def train(
             arguments=arguments,
             preprocessing=preprocessing,
             labels=material.labels,
-            provenance=_provenance(imported, state, trained_on, settings),
+            provenance=_provenance(imported, state, trained_on, settings, course.last_kept),
             metrics=course.test(trained),
         )
         write_history(run_dir, state)
@@ -245,10 +255,10 @@ def _first_model(
 
 
 def _provenance(
-    imported: ImportedWeights | None, state: Checkpoint, trained_on: DataRef, settings: RunSettings
+    imported: ImportedWeights | None, state: Checkpoint, trained_on: DataRef, settings: RunSettings, last_kept: str
 ) -> Provenance:
     notes = (
-        f"best epoch {state.best_epoch} of {state.epoch}, by the loss on the validation images",
+        last_kept or f"best epoch {state.best_epoch} of {state.epoch}, by the loss on the validation images",
         f"validation images: {settings.training.validation_fraction:.0%} of the training part",
     )
     before = imported.provenance if imported else Provenance()
