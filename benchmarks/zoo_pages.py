@@ -19,9 +19,10 @@ from edgekit.models.build import build
 from edgekit.models.complexity import complexity
 from edgekit.models.pages import entry_page, index_page
 from edgekit.models.prediction_layers import prediction_layers
-from edgekit.models.registry import ZOO
+from edgekit.models.registry import TOLD_TOGETHER, ZOO
 from edgekit.train_all import RESULTS
 
+TOLD = tuple(spec for spec in ZOO if spec.task in TOLD_TOGETHER)
 FOLDER = Path(__file__).parent.parent / "docs/zoo"
 
 
@@ -31,7 +32,7 @@ def main() -> None:
     given = parser.parse_args()
     results = json.loads((given.runs / RESULTS).read_bytes())
     rows = {row["name"]: row for row in results["results"]}
-    missing = [spec.name for spec in ZOO if spec.name not in rows]
+    missing = [spec.name for spec in TOLD if spec.name not in rows]
     if missing:
         sys.exit(f"{given.runs / RESULTS} has no figures of {', '.join(missing)}; run edgekit train --all again.")
     everywhere = {file["sha256"]: file for file in json.loads((given.runs / EVERYWHERE).read_bytes())["results"]}
@@ -39,16 +40,16 @@ def main() -> None:
         if file["sha256"] not in everywhere:
             sys.exit(f"{given.runs / EVERYWHERE} knows nothing of {file['artifact']}; run zoo_everywhere.py again.")
         file |= {key: everywhere[file["sha256"]][key] for key in ("custom_operators", "elsewhere")}
-    for spec in ZOO:
+    for spec in TOLD:
         rows[spec.name]["default"] = to_jsonable(complexity(build(spec)))
     FOLDER.mkdir(exist_ok=True)
     results["prediction_layers"] = prediction_layers()
-    results["results"] = [rows[spec.name] for spec in ZOO]
+    results["results"] = [rows[spec.name] for spec in TOLD]
     write_atomic(FOLDER / "results.json", (json.dumps(results, indent=1) + "\n").encode())
-    write_atomic(FOLDER / "README.md", index_page(ZOO, results).encode())
-    for spec in ZOO:
+    write_atomic(FOLDER / "README.md", index_page(TOLD, results).encode())
+    for spec in TOLD:
         write_atomic(FOLDER / f"{spec.name}.md", entry_page(spec, results).encode())
-    print(f"Wrote {len(ZOO) + 2} files to {FOLDER}.")
+    print(f"Wrote {len(TOLD) + 2} files to {FOLDER}.")
 
 
 if __name__ == "__main__":

@@ -168,9 +168,8 @@ def _step(model: Adversaries, of_generator: Any, of_discriminator: Any, *, smoot
         _average(model.kept, generator, of_generator.iterations)
         return tuple(size * loss for loss in (telling, deceiving, *((known,) if informed else ())))
 
-    # XLA makes transposed convolutions faster by half on CPUs, and dense layers not at all.
-    convolutional = any(len(v.shape) == 4 for v in generator.trainable_variables)
-    compiled: Callable[..., Any] = tf.function(own, autograph=False, jit_compile=convolutional)
+    # Not by XLA, which takes twice as long for these small networks as TensorFlow's own kernels for CPUs.
+    compiled: Callable[..., Any] = tf.function(own, autograph=False)
     return compiled
 
 

@@ -50,8 +50,6 @@ def figure_rows(entry: Json) -> list[list[str]]:
     here, published = entry["metrics"], entry["published"]
     same = entry["arguments"] == published["arguments"]
     arguments = [[name, f"{value}", f"{published['arguments'][name]}"] for name, value in entry["arguments"].items()]
-    name, key = ("mAP", "map") if entry["task"] == "detection" else ("top-1", "top1")
-    accuracy = published[key] and f"{published[key]:.1%} on {published[f'{key}_data']}"
     return [
         *arguments,
         ["parameters (trained)", f"{here['parameters']:,}", _published(published["parameters"], same)],
@@ -59,7 +57,11 @@ def figure_rows(entry: Json) -> list[list[str]]:
         ["multiply-accumulates", f"{here['macs']:,}", _published(published["macs"], same)],
         ["activation memory, fp32, bytes", f"{here['activation_bytes_fp32']:,}", ""],
         ["activation memory, int8, bytes", f"{here['activation_bytes_int8']:,}", ""],
-        [name, "", accuracy or ""],
+        *(
+            [name, "", f"{published[key]:.1%} on {published[f'{key}_data']}" if published[key] else ""]
+            for task, name, key in (("classification", "top-1", "top1"), ("detection", "mAP", "map"))
+            if task == entry["task"]
+        ),
     ]
 
 

@@ -13,6 +13,9 @@ ZOO: tuple[ModelSpec, ...] = (
     *generators.SPECS,
 )
 
+TOLD_TOGETHER = ("classification", "detection")
+"""The tasks whose entries `train --all` goes through, and which the pages of the zoo tell of."""
+
 
 def _by_name(zoo: tuple[ModelSpec, ...]) -> dict[str, ModelSpec]:
     table: dict[str, ModelSpec] = {}

@@ -237,10 +237,10 @@ def _first_model(
     if request.weights is None:
         arguments = spec.resolved({**preset.arguments, **chosen, **material.arguments})
         return build(spec, seed=request.seed, **arguments), arguments, None
-    if "classes" not in material.arguments:
+    if spec.opponent or "classes" not in material.arguments:
         raise InputError(
-            f"{spec.name} cannot start from weights, which were learned with tokens or scales of their own; leave out "
-            "--weights."
+            f"{spec.name} cannot start from weights, which were learned with tokens, scales or an opponent of their "
+            "own; leave out --weights."
         )
     model, imported, arguments = build_with_weights(
         spec,

@@ -18,7 +18,7 @@ from edgekit.cli.common import (
 )
 from edgekit.cli.tables import print_table
 from edgekit.errors import CheckFailedError, InputError
-from edgekit.models.registry import ZOO, find_spec
+from edgekit.models.registry import TOLD_TOGETHER, ZOO, find_spec
 from edgekit.models.spec import DEFAULT_PRESET
 from edgekit.results import envelope
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--all", "every", is_flag=True, help="Train, convert, evaluate and time every architecture of the zoo.")
 @click.option(
     "--task",
-    type=click.Choice(sorted({spec.task for spec in ZOO})),
+    type=click.Choice(TOLD_TOGETHER),
     help="With --all: only architectures of this task.",
 )
 @click.option(

@@ -19,8 +19,8 @@ def sample_inputs(card: ModelCard, *, seed: int) -> dict[str, Array]:
     """One batch for each input of ``card`` by name, free dimensions as 1.
 
     An image input is filled with noise of 0..255 that went through the card's preprocessing; the inputs of a generator
-    with what is drawn for them; a quantized input with all of its integers; any other float input with 0..1, and any other integer input with 0 and 1, which every table of a
-    vocabulary or of classes has.
+    with what is drawn for them; a quantized input with all of its integers; any other float input with 0..1, and any
+    other integer input with 0 and 1, which every table of a vocabulary or of classes has.
     """
     if card.generator is not None and (feed := _drawn_inputs(card, card.generator, seed)):
         return feed
