@@ -11,7 +11,7 @@ from edgekit.converters import Request, convert
 from edgekit.converters.report import ConversionReport
 from edgekit.data.noise import DRAWN, draws
 from edgekit.measure.inspect import inspect
-from edgekit.models.build import build_file
+from edgekit.models.build import build_file, save
 from edgekit.models.registry import find_spec
 from edgekit.recipe import Precision, Recipe
 from edgekit.runtimes import open_runtime
@@ -27,11 +27,11 @@ def exported(name: str, precisions: tuple[Precision, ...], folder: Path) -> tupl
     source = build_file(find_spec(name), folder / f"{name}.keras", overrides=NARROW[name]).path
     model = keras.saving.load_model(source)
     for layer in model.layers:  # the first weights of a training are so small that every picture is gray
-        if layer.get_weights() and "norm" not in layer.name:
-            layer.set_weights([4 * values for values in layer.get_weights()])
+        if "norm" not in layer.name and layer.get_weights():
+            kernel, *rest = layer.get_weights()
+            added = kernel.shape[0] if kernel.ndim == 2 else kernel.shape[-1] * 25 / 4
+            layer.set_weights([kernel * 1.5 / (kernel.std() * added**0.5), *rest])
     card = open_artifact(source).card
-    from edgekit.models.build import save
-
     save(model, card, source, force=True)
     recipes = tuple(Recipe(precision=precision, calibration_samples=40) for precision in precisions)
     return source, convert(Request(source=source, recipes=recipes))
