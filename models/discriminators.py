@@ -16,14 +16,14 @@ _SLOPE = 0.2
 _KERNEL = 5
 
 
-def gan(*, units: int, **_of_generator: int) -> keras.Model:
-    """Dense layers of 4, 2 and once ``units``."""
-    return _dense([_image()], units)
+def gan(*, units: int, dropout: float, **_of_generator: int) -> keras.Model:
+    """Dense layers of 4, 2 and once ``units``, each of which forgets the share ``dropout`` of what it found."""
+    return _dense([_image()], units, dropout)
 
 
-def cgan(*, classes: int, units: int, **_of_generator: int) -> keras.Model:
+def cgan(*, classes: int, units: int, dropout: float, **_of_generator: int) -> keras.Model:
     """As `gan`, of a picture and the class that it should show."""
-    return _dense([_image(), keras.Input((classes,), name="condition")], units)
+    return _dense([_image(), keras.Input((classes,), name="condition")], units, dropout)
 
 
 def dcgan(*, filters: int, momentum: float, **_of_generator: int) -> keras.Model:
@@ -51,13 +51,14 @@ def _logits(x: Any, size: int, name: str) -> Any:
     return layers.Dense(size, kernel_initializer=weights(), name=name)(x)
 
 
-def _dense(inputs: list[Any], units: int) -> keras.Model:
+def _dense(inputs: list[Any], units: int, dropout: float) -> keras.Model:
     image, *others = inputs
     x = layers.Flatten(name="flatten")(image)
     x = layers.Concatenate(name="beside")([x, *others]) if others else x
     for index, width in enumerate((4 * units, 2 * units, units), 1):
         x = layers.Dense(width, kernel_initializer=weights(), name=f"hidden_{index}")(x)
         x = layers.LeakyReLU(_SLOPE, name=f"act_{index}")(x)
+        x = layers.Dropout(dropout, name=f"dropout_{index}")(x)
     outputs: Mapping[str, Any] = {"real": _logits(x, 1, "real")}
     return keras.Model(inputs, outputs, name="discriminator")
 

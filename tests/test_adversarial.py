@@ -37,7 +37,12 @@ from edgekit.models.sample_sheets import sample_inputs
 from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
 from edgekit.workers import silent
 
-NARROW = {"gan": {"units": 8}, "cgan": {"units": 8}, "dcgan": {"filters": 2}, "infogan": {"filters": 2, "codes": 2}}
+NARROW: dict[str, dict[str, float]] = {
+    "gan": {"units": 8},
+    "cgan": {"units": 8, "dropout": 0.3},
+    "dcgan": {"filters": 2},
+    "infogan": {"filters": 2, "codes": 2},
+}
 PLAIN = Generator(noise=Drawn(name="noise", size=100))
 each_name = pytest.mark.parametrize("name", NARROW)
 

@@ -13,6 +13,8 @@ _SMALLER = (
 _NOISE = Argument(name="noise", default=100)
 _CLASSES = Argument(name="classes", default=10, low=2)
 _UNITS = Argument(name="units", default=256)
+_DROPOUT = Argument(name="dropout", default=0.0, low=0, high=0.95)
+"""Of the discriminator, which without it may soon tell all pictures apart; the generator learns nothing more then."""
 _FILTERS = Argument(name="filters", default=64)
 _MOMENTUM = Argument(name="momentum", default=0.9, low=0, high=1)
 
@@ -40,8 +42,8 @@ SPECS: tuple[ModelSpec, ...] = (
         task=GENERATION,
         builder="edgekit.models.generators:gan",
         opponent="edgekit.models.discriminators:gan",
-        arguments=(_NOISE, _UNITS),
-        presets={"small": _small(epochs=30, units=128), "book": _book(100)},
+        arguments=(_NOISE, _UNITS, _DROPOUT),
+        presets={"small": _small(epochs=30, units=128, dropout=0.3), "book": _book(100)},
         source=f"{_BOOK}; Goodfellow et al. 2014, arXiv:1406.2661",
         published=Published(parameters=1_486_352, notes=(_COUNTED,)),
     ),
@@ -62,8 +64,8 @@ SPECS: tuple[ModelSpec, ...] = (
         task=GENERATION,
         builder="edgekit.models.generators:cgan",
         opponent="edgekit.models.discriminators:cgan",
-        arguments=(_NOISE, _CLASSES, _UNITS),
-        presets={"small": _small(epochs=30, units=128), "book": _book(100)},
+        arguments=(_NOISE, _CLASSES, _UNITS, _DROPOUT),
+        presets={"small": _small(epochs=30, units=128, dropout=0.3), "book": _book(100)},
         source=f"{_BOOK}; Mirza and Osindero 2014, arXiv:1411.1784",
         published=Published(parameters=1_488_912, notes=(_COUNTED,)),
     ),
