@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from edgekit.models.generators import SIDE, weights
+from edgekit.models.generators import SIDE, alone, weights
 
 _SLOPE = 0.2
 _KERNEL = 5
@@ -60,7 +60,7 @@ def _dense(inputs: list[Any], units: int, dropout: float) -> keras.Model:
         x = layers.LeakyReLU(_SLOPE, name=f"act_{index}")(x)
         x = layers.Dropout(dropout, name=f"dropout_{index}")(x)
     outputs: Mapping[str, Any] = {"real": _logits(x, 1, "real")}
-    return keras.Model(inputs, outputs, name="discriminator")
+    return keras.Model(alone(inputs), outputs, name="discriminator")
 
 
 def _convolved(x: Any, filters: int, momentum: float) -> Any:

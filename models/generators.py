@@ -43,6 +43,11 @@ def weights() -> keras.initializers.Initializer:
     return keras.initializers.RandomNormal(stddev=0.02)
 
 
+def alone(inputs: Sequence[Any]) -> Any:
+    """``inputs`` as a Keras model takes them: a list of one is no input to it."""
+    return inputs if len(inputs) > 1 else inputs[0]
+
+
 def _joined(inputs: Sequence[Any], units: int) -> Any:
     """A dense layer of all ``inputs``."""
     first, *others = (
@@ -59,7 +64,7 @@ def _dense(inputs: Sequence[Any], units: int, name: str) -> keras.Model:
         x = layers.LeakyReLU(_SLOPE, name=f"act_{index}")(x)
     x = layers.Dense(SIDE * SIDE, kernel_initializer=weights(), name="pixels")(x)
     x = layers.Reshape((SIDE, SIDE, 1), name="square")(x)
-    return keras.Model(inputs, layers.Activation("tanh", name="image")(x), name=name)
+    return keras.Model(alone(inputs), layers.Activation("tanh", name="image")(x), name=name)
 
 
 def _convolutional(inputs: Sequence[Any], filters: int, momentum: float, name: str) -> keras.Model:
@@ -72,4 +77,4 @@ def _convolutional(inputs: Sequence[Any], filters: int, momentum: float, name: s
         x = layers.BatchNormalization(momentum=momentum, epsilon=1e-5, name=f"norm_{index}")(x)
         x = layers.ReLU(name=f"act_{index}")(x)
     x = layers.Conv2DTranspose(1, _KERNEL, 2, "same", kernel_initializer=weights(), name="pixels")(x)
-    return keras.Model(inputs, layers.Activation("tanh", name="image")(x), name=name)
+    return keras.Model(alone(inputs), layers.Activation("tanh", name="image")(x), name=name)
