@@ -17,12 +17,12 @@ _FIRST_SIDE = 4
 _KERNEL = 5
 
 
-def gan(*, noise: int, units: int, **_of_opponent: float) -> keras.Model:
+def gan(*, noise: int, units: int, **_of_opponent: Any) -> keras.Model:
     """ "noise" (batch, noise) to "image" (batch, 28, 28, 1), through ``units``, twice and four times as many."""
     return _dense([keras.Input((noise,), name="noise")], units, "gan")
 
 
-def cgan(*, noise: int, classes: int, units: int, **_of_opponent: float) -> keras.Model:
+def cgan(*, noise: int, classes: int, units: int, **_of_opponent: Any) -> keras.Model:
     """As `gan`, with the class asked for as "condition" (batch, classes), one-hot."""
     return _dense([keras.Input((noise,), name="noise"), keras.Input((classes,), name="condition")], units, "cgan")
 

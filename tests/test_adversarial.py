@@ -37,9 +37,9 @@ from edgekit.models.sample_sheets import sample_inputs
 from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
 from edgekit.workers import silent
 
-NARROW: dict[str, dict[str, float]] = {
+NARROW: dict[str, dict[str, float | str]] = {
     "gan": {"units": 8},
-    "cgan": {"units": 8, "dropout": 0.3},
+    "cgan": {"units": 8, "dropout": 0.3, "match": "projection"},
     "dcgan": {"filters": 2},
     "infogan": {"filters": 2, "codes": 2},
 }
@@ -327,3 +327,13 @@ def test_the_opponent_looks_at_pictures_of_the_generators_size(name: str) -> Non
     learner = adversaries(generator, discriminator)
     assert len(learner.variables) == 2 * len(generator.variables) + len(discriminator.variables)
     assert all(map(np.array_equal, learner.generator.get_weights(), generator.get_weights()))
+
+
+@pytest.mark.parametrize("match", ["beside", "projection"])
+def test_what_the_opponent_says_depends_on_the_class_asked_for(match: str) -> None:
+    spec = find_spec("cgan")
+    discriminator = opponent(spec, spec.resolved({"units": 8, "match": match}))
+    image = np.repeat(np.random.default_rng(0).random((1, 28, 28, 1), np.float32), 2, axis=0)
+    told = np.asarray(discriminator([image, np.eye(10, dtype=np.float32)[:2]])["real"])
+    assert told.shape == (2, 1)
+    assert told[0] != told[1]
