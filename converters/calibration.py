@@ -11,9 +11,11 @@ import numpy.typing as npt
 from edgekit.card import DataRef, ModelCard, TensorSpec
 from edgekit.converters.samples import Samples
 from edgekit.data.base import Dataset, Part, data_ref, draw, item_digest
+from edgekit.data.noise import drawn
 from edgekit.data.windows import cut_for
 from edgekit.errors import DataError, InputError
 from edgekit.preprocessing import Preprocessing
+from edgekit.recipe import Recipe
 from edgekit.sequences import Sequences
 from edgekit.workers import Progress
 
@@ -63,6 +65,13 @@ def find_data(
                 "Give other data with --calibration DATA."
             ) from None
         return None
+
+
+def noise_for(card: ModelCard | None, recipes: Sequence[Recipe]) -> Dataset | None:
+    """What a generator is fed with when it is used, as many items as one of ``recipes`` takes; none for others."""
+    if card is None or card.generator is None:
+        return None
+    return drawn(card.generator, max(recipe.calibration_samples for recipe in recipes), recipes[0].seed)
 
 
 def write_calibration(

@@ -69,7 +69,7 @@ def _convert(
     target = request.output_dir or source.home
     refuse_existing((target / name for name in todo.names), force=request.force)
     data = calibrating.find_data(
-        request.calibration,
+        request.calibration if request.calibration is not None else calibrating.noise_for(source.card, request.recipes),
         source.card,
         required=any(job.recipe.needs_calibration for job in todo.jobs),
         data_dir=request.data_dir,

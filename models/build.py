@@ -89,6 +89,7 @@ def card_for(
         preprocessing=preprocessing,
         labels=labels,
         detection=spec.detection(arguments),
+        generator=spec.generator(arguments),
         provenance=replace(known, architecture=spec.name, arguments=dict(arguments), tools=tool_versions()),
         metrics=metrics,
     )
@@ -156,6 +157,8 @@ def build_file(
             arguments, affine=imported.preprocess, like=imported.preprocessing, resize=resize
         )
         labels = _with_background(labels, int(arguments["classes"]), imported)
+    if labels is not None and "classes" not in arguments:
+        raise InputError(f"{spec.name} has no classes that labels could name; leave --labels out.")
     if labels is not None and len(labels) != arguments["classes"]:
         raise InputError(
             f"{len(labels)} labels were given for {arguments['classes']} classes; give one label for each class."

@@ -45,7 +45,7 @@ class _Facts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """State after the last epoch of ``history``. ``model`` and ``optimizer`` hold every variable's value, random states
-    included; ``best`` is ``model`` after ``best_epoch``, the one with the lowest validation loss (0: none yet).
+    included; ``best`` is ``model`` after ``best_epoch``, mostly the one of the lowest validation loss (0: none yet).
     """
 
     history: tuple[EpochRecord, ...] = ()
@@ -64,9 +64,11 @@ class Checkpoint:
         """Epochs since the best one."""
         return self.epoch - self.best_epoch
 
-    def after(self, record: EpochRecord, model: tuple[Array, ...], optimizer: tuple[Array, ...]) -> "Checkpoint":
-        """The state after one more epoch."""
-        better = self.best_epoch == 0 or record.val_loss < self.history[self.best_epoch - 1].val_loss
+    def after(
+        self, record: EpochRecord, model: tuple[Array, ...], optimizer: tuple[Array, ...], *, last: bool = False
+    ) -> "Checkpoint":
+        """The state after one more epoch, which is the best one if its loss is lower, or if the ``last`` always is."""
+        better = last or self.best_epoch == 0 or record.val_loss < self.history[self.best_epoch - 1].val_loss
         return Checkpoint(
             history=(*self.history, record),
             best_epoch=record.epoch if better else self.best_epoch,

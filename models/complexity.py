@@ -59,6 +59,8 @@ def _layer_macs(layer: Any) -> int:
     if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense):
         positions: int = math.prod(layer.output.shape[1:-1])
         return positions * int(math.prod(layer.kernel.shape))
+    if isinstance(layer, keras.layers.Conv2DTranspose):  # each position of its input is spread with the whole kernel
+        return int(math.prod(layer.input.shape[1:-1]) * math.prod(layer.kernel.shape))
     if isinstance(layer, keras.layers.Bidirectional):
         return _recurrent_macs(layer.forward_layer, layer.input) + _recurrent_macs(layer.backward_layer, layer.input)
     if isinstance(layer, keras.layers.RNN):
@@ -68,7 +70,7 @@ def _layer_macs(layer: Any) -> int:
     if layer.trainable_weights and not isinstance(layer, keras.layers.BatchNormalization):
         raise InputError(
             f"Multiplications of layer {layer.name!r} ({type(layer).__name__}) are not counted; "
-            "known: Conv2D, DepthwiseConv2D, Dense, SimpleRNN, LSTM, GRU."
+            "known: Conv2D, Conv2DTranspose, DepthwiseConv2D, Dense, SimpleRNN, LSTM, GRU."
         )
     return 0
 

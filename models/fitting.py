@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from edgekit.models.checkpoint import (
     write_checkpoint,
 )
 from edgekit.models.cluster import Together
-from edgekit.models.lesson import Lesson
-from edgekit.models.phases import learning, optimizer_for, phases
+from edgekit.models.lesson import Graded, Lesson, Teacher, Teaching
+from edgekit.models.phases import Phase, learning, optimizer_for, phases
 from edgekit.workers import Progress
 
 EpochReport = Callable[[EpochRecord, int], None]
@@ -38,8 +38,12 @@ def fit(
     on_epoch: EpochReport,
     tensorboard: Path | None = None,
     together: Together = Together(),  # noqa: B008 - frozen
+    teacher: Teacher | None = None,
+    last: bool = False,
 ) -> tuple[Checkpoint, Any]:
     """Train ``model`` in place; the last state, and the model with the best epoch's weights: ``model``, or its twin.
+
+    Without a ``teacher`` the lesson is `Graded`. With ``last`` the last epoch is the best one.
 
     ``checkpoint`` is replaced after every epoch by the first worker, and where it exists training goes on after its
     last epoch: the result is the same as without the interruption, bit for bit on the same machine. `InputError` where
@@ -48,7 +52,7 @@ def fit(
     import tensorflow as tf
 
     try:
-        return _fit(model, lesson, checkpoint, progress, on_epoch, tensorboard, together)
+        return _fit(model, lesson, checkpoint, progress, on_epoch, tensorboard, together, teacher or descend, last)
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         told = [line.partition(" on /job")[0].strip() for line in str(error).splitlines() if "allocat" in line]
         reason = f" ({told[0]})" if told else ""
@@ -65,6 +69,8 @@ def _fit(
     on_epoch: EpochReport,
     tensorboard: Path | None,
     together: Together,
+    teacher: Teacher,
+    last: bool,
 ) -> tuple[Checkpoint, Any]:
     import tensorflow as tf
 
@@ -84,18 +90,16 @@ def _fit(
             continue
         with learning(model, phase):
             with together.scope():
-                optimizer = optimizer_for(preset, phase, lesson.steps)
-                optimizer.build(model.trainable_variables)
+                teaching = teacher(model, lesson, phase, together)
             if state.epoch > phase.start:
-                _restore(optimizer.variables, state.optimizer, checkpoint, model.name)
-            step = training_step(model, optimizer, lesson, together)
+                _restore(teaching.variables, state.optimizer, checkpoint, model.name)
             while state.epoch < phase.end and not _idle(state, preset.patience):
-                learned = _learn(model, step, lesson, state.epoch + 1, progress)
+                learned = _learn(model, teaching, lesson, state.epoch + 1, progress)
                 now = values(model.variables)
                 if twin is not model:
                     assign(twin.variables, now)
                 record = _judged(twin, lesson, learned)
-                state = state.after(record, now, values(optimizer.variables))
+                state = state.after(record, now, values(teaching.variables), last=last)
                 if lesson.share.index == 0:
                     write_checkpoint(checkpoint, state)
                     if tensorboard is not None:
@@ -118,7 +122,15 @@ def _restore(variables: Any, arrays: tuple[Array, ...], checkpoint: Path, name: 
         raise InputError(f"{checkpoint} is damaged: it does not fit {name}; use --force to start again.") from None
 
 
-def training_step(model: Any, optimizer: Any, lesson: Lesson, together: Together) -> Callable[..., Any]:
+def descend(model: Any, lesson: Graded, phase: Phase, together: Together) -> Teaching:
+    """The teaching that follows the gradient of the lesson's loss."""
+    optimizer = optimizer_for(lesson.preset, phase, lesson.steps)
+    optimizer.build(model.trainable_variables)
+    step = training_step(model, optimizer, lesson, together)
+    return Teaching(step=step, figures=(lesson.counted,), variables=optimizer.variables)
+
+
+def training_step(model: Any, optimizer: Any, lesson: Graded, together: Together) -> Callable[..., Any]:
     """A compiled function of a batch that changes the weights; (sum of losses, how much is right) before the change."""
     import tensorflow as tf
 
@@ -133,12 +145,12 @@ def training_step(model: Any, optimizer: Any, lesson: Lesson, together: Together
         return loss, right
 
     # One signature for every batch size: tracing a MobileNet takes seconds. No Python statement is to become a graph.
-    signature = _signature(model, lesson)
+    signature = batch_signature(model, lesson)
     compiled: Callable[..., Any] = tf.function(together.summed(own), input_signature=signature, autograph=False)
     return compiled
 
 
-def _signature(model: Any, lesson: Lesson) -> tuple[Any, ...]:
+def batch_signature(model: Any, lesson: Lesson) -> tuple[Any, ...]:
     """Inputs, targets and size of a batch for ``model``, as TensorFlow's specs."""
     import tensorflow as tf
 
@@ -152,19 +164,20 @@ class _Learned:
 
     epoch: int
     loss: float
-    right: float
+    figures: Mapping[str, float]
     start_s: float
 
 
-def _learn(model: Any, step: Callable[..., Any], lesson: Lesson, epoch: int, progress: Progress) -> _Learned:
+def _learn(model: Any, teaching: Teaching, lesson: Lesson, epoch: int, progress: Progress) -> _Learned:
     start_s = time.perf_counter()
-    loss_sum, right_sum, seen = 0.0, 0, 0
+    sums, seen = [0.0] * (1 + len(teaching.figures)), 0
     for done, batch in enumerate(ahead(lesson, epoch, model), 1):
-        loss, right = step(*batch)
-        loss_sum, right_sum, seen = loss_sum + float(loss), right_sum + int(right), seen + int(batch[-1])
+        sums = [earlier + float(value) for earlier, value in zip(sums, teaching.step(*batch), strict=True)]
+        seen += int(batch[-1])
         progress(f"epoch {epoch} of {lesson.preset.epochs}", done, lesson.steps)
-    _require_finite(loss_sum, model, epoch)
-    return _Learned(epoch=epoch, loss=loss_sum / seen, right=right_sum / seen, start_s=start_s)
+    _require_finite(sums[0], model, epoch)
+    loss, *others = (value / seen for value in sums)
+    return _Learned(epoch=epoch, loss=loss, figures=dict(zip(teaching.figures, others, strict=True)), start_s=start_s)
 
 
 def _require_finite(loss: float, model: Any, epoch: int) -> None:
@@ -182,7 +195,7 @@ def _judged(model: Any, lesson: Lesson, learned: _Learned) -> EpochRecord:
         epoch=learned.epoch,
         loss=learned.loss,
         val_loss=loss,
-        metrics={lesson.counted: learned.right, **{f"val_{name}": value for name, value in figures.items()}},
+        metrics={**learned.figures, **{f"val_{name}": value for name, value in figures.items()}},
         seconds=time.perf_counter() - learned.start_s,
     )
 
@@ -194,7 +207,7 @@ def ahead(lesson: Lesson, epoch: int, model: Any) -> Any:
     def rows() -> Any:
         return lesson.batches(epoch)
 
-    return tf.data.Dataset.from_generator(rows, output_signature=_signature(model, lesson)).prefetch(_AHEAD)
+    return tf.data.Dataset.from_generator(rows, output_signature=batch_signature(model, lesson)).prefetch(_AHEAD)
 
 
 def _log(folder: Path, record: EpochRecord) -> None:

@@ -1,7 +1,8 @@
 """What a model learns and how that is judged: the part of a training that its task decides."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy.typing as npt
 from edgekit.card import Metric, ModelCard
 from edgekit.detection import Detection
 from edgekit.models.batches import Share
+from edgekit.models.cluster import Together
 from edgekit.models.parts import Parts
+from edgekit.models.phases import Phase
 from edgekit.models.spec import TrainingPreset, Value
 from edgekit.preprocessing import Preprocessing
 from edgekit.workers import Progress
@@ -33,24 +36,44 @@ class Lesson(Protocol):
     def steps(self) -> int:
         """Batches of one epoch."""
 
-    @property
-    def counted(self) -> str:
-        """The name of the share of what `loss` counts as right."""
-
     def batches(self, epoch: int) -> Iterator[tuple[Any, ...]]:
-        """The process's part of every batch of ``epoch``: inputs, what `loss` takes, and the number that it is of.
+        """The process's part of every batch of ``epoch``: inputs, what goes with them, and the number that it is of.
 
         That number, a float, is the same for all processes: the sum of all losses divided by it is the mean.
         """
 
     def targets(self, model: Any, /) -> tuple[tuple[tuple[int | None, ...], type[np.generic]], ...]:
-        """Shape and dtype of each array that `loss` takes beside the outputs of ``model``."""
+        """Shape and dtype of each array of a batch beside the inputs of ``model``."""
+
+    def judge(self, model: Any) -> tuple[float, Mapping[str, float]]:
+        """The loss of ``model`` on the validation images, and other figures by their names."""
+
+
+class Graded(Lesson, Protocol):
+    """A lesson that is learned along the gradient of one loss."""
+
+    @property
+    def counted(self) -> str:
+        """The name of the share of what `loss` counts as right."""
 
     def loss(self, outputs: Any, *targets: Any) -> tuple[Any, Any]:
         """The sum of the losses of a batch, and how much of it is right, as TensorFlow's scalars."""
 
-    def judge(self, model: Any) -> tuple[float, Mapping[str, float]]:
-        """The loss of ``model`` on the validation images, and other figures by their names."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teaching:
+    """How a model learns in a phase: ``step`` takes a batch and gives the sums of the loss and of each of ``figures``.
+
+    ``variables`` are what its rules remember from step to step.
+    """
+
+    step: Callable[..., tuple[Any, ...]]
+    figures: tuple[str, ...]
+    variables: Sequence[Any]
+
+
+Teacher = Callable[[Any, Any, Phase, Together], Teaching]
+"""Makes the `Teaching` of a model that takes a lesson, of the kind that this teacher knows, in a phase."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +106,18 @@ def itself(model: Any) -> Any:
     return model
 
 
+def nothing(_learner: Any, _epoch: int, _run_dir: Path) -> None:
+    """What most courses show of an epoch."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
     """A lesson, the digests of the items ``learned`` from or validated on, and the ``test`` of the trained model.
 
     ``learner`` gives the network that takes the lesson, which shares its weights with the model; ``finish`` changes the
-    model when the lesson is over.
+    model when the lesson is over. ``teacher`` is none where the lesson is `Graded`. ``show`` writes to the run's folder
+    what is to be seen of the learner after an epoch. Where no loss tells which epoch is best, the last one is kept, and
+    ``last_kept`` says in the card what that is.
     """
 
     lesson: Lesson
@@ -96,6 +125,9 @@ class Course:
     test: Callable[[Any], tuple[Metric, ...]]
     learner: Callable[[Any], Any] = itself
     finish: Callable[[Any], Any] = itself
+    teacher: Teacher | None = None
+    show: Callable[[Any, int, Path], None] = nothing
+    last_kept: str = ""
 
 
 class Material(Protocol):

@@ -60,25 +60,31 @@ def learning(model: Any, phase: Phase) -> Iterator[None]:
             layer.trainable = trainable
 
 
-def optimizer_for(preset: TrainingPreset, phase: Phase, steps_per_epoch: int) -> Any:
-    """The Keras optimizer of ``phase``; its schedule ends with the phase."""
-    keras = load_keras()
+def rate_for(preset: TrainingPreset, phase: Phase, steps_per_epoch: int) -> Any:
+    """The learning rate in ``phase``, a number or one of Keras' schedules, which ends with the phase."""
+    schedules = load_keras().optimizers.schedules
     total = steps_per_epoch * (phase.end - phase.start)
     match preset.schedule:
         case Schedule.CONSTANT:
-            rate: Any = phase.learning_rate
+            return phase.learning_rate
         case Schedule.COSINE:
-            rate = keras.optimizers.schedules.CosineDecay(phase.learning_rate, total)
+            return schedules.CosineDecay(phase.learning_rate, total)
         case Schedule.EXPONENTIAL:
-            rate = keras.optimizers.schedules.ExponentialDecay(
+            return schedules.ExponentialDecay(
                 phase.learning_rate, steps_per_epoch, preset.decay_per_epoch, staircase=True
             )
         case Schedule.STEP:
             # Keras changes to the next value after a boundary, not at it.
-            rate = keras.optimizers.schedules.PiecewiseConstantDecay(
+            return schedules.PiecewiseConstantDecay(
                 [total * quarter // 4 - 1 for quarter in (1, 2, 3)],
                 [phase.learning_rate * preset.decay_per_step**times for times in range(4)],
             )
+
+
+def optimizer_for(preset: TrainingPreset, phase: Phase, steps_per_epoch: int) -> Any:
+    """The Keras optimizer of ``phase``."""
+    keras = load_keras()
+    rate = rate_for(preset, phase, steps_per_epoch)
     decay = preset.weight_decay or None
     clip = preset.clip or None
     match preset.optimizer:

@@ -2,7 +2,7 @@
 
 from edgekit.errors import InputError, suggest
 from edgekit.models.spec import ModelSpec
-from edgekit.models.zoo import classics, mnist, mobilenets, recurrent, single_shot, two_stage
+from edgekit.models.zoo import classics, generators, mnist, mobilenets, recurrent, single_shot, two_stage
 
 ZOO: tuple[ModelSpec, ...] = (
     *mnist.SPECS,
@@ -11,6 +11,7 @@ ZOO: tuple[ModelSpec, ...] = (
     *single_shot.SPECS,
     *two_stage.SPECS,
     *recurrent.SPECS,
+    *generators.SPECS,
 )
 
 

@@ -7,11 +7,14 @@ from enum import StrEnum
 
 from edgekit.detection import Detection
 from edgekit.errors import InputError, suggest
+from edgekit.generation import Condition, Drawn, Generator
 from edgekit.models.box_augmentation import BoxAugmentation
 from edgekit.preprocessing import Colour, Preprocessing, Resize, preset
 
 Value = int | float | str
 DEFAULT_PRESET = "small"
+GENERATION = "image-generation"
+"""The task of generators of pictures."""
 TRANSFER_PRESET = "transfer"
 """The preset of a training that starts from weights learned on other data."""
 
@@ -141,6 +144,8 @@ class ModelSpec:
     softmax, or for a detector the outputs that ``anchors``, "module:function", tells of its arguments. One whose
     regions are proposed is two networks side by side, of which the second takes "pooled" and gives "scores" and
     "offsets". Others have neither ``channels`` nor ``preprocess`` nor ``resize``; their builders say what they take.
+    A generator of pictures takes "noise", where it has "classes" or "categories" also "condition", with "codes" also
+    "code", and learns against ``opponent``, which is built from the same arguments.
     An argument "channels" overrides ``channels``. ``inner`` is a pattern of the names of layers inside blocks, whose
     outputs need not be in memory as a whole. ``backbone`` is the entry whose weights a detector can start from, and
     ``head`` a pattern of the layers that start anew for other classes.
@@ -161,6 +166,7 @@ class ModelSpec:
     anchors: str = ""
     backbone: str = ""
     head: str = "logits"
+    opponent: str = ""
 
     @property
     def default_data(self) -> str | None:
@@ -223,6 +229,22 @@ class ModelSpec:
         module, function = self.anchors.split(":")
         found: Detection = getattr(importlib.import_module(module), function)(self.resolved(arguments))
         return found
+
+    def generator(self, arguments: Mapping[str, Value]) -> Generator | None:
+        """The inputs of the generator that ``arguments`` give, none for another task."""
+        if self.task != GENERATION:
+            return None
+        known = self.resolved(arguments)
+        conditions = [
+            Condition(name="condition", classes=int(known[name]), asked=name == "classes")
+            for name in ("classes", "categories")
+            if name in known
+        ]
+        return Generator(
+            noise=Drawn(name="noise", size=int(known["noise"])),
+            condition=conditions[0] if conditions else None,
+            code=Drawn(name="code", size=int(known["codes"])) if "codes" in known else None,
+        )
 
     def has_data(self, preset: str) -> bool:
         """Whether there is such a preset, and data that it learns."""

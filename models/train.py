@@ -19,6 +19,7 @@ from edgekit.models.checkpoint import Checkpoint, EpochRecord, assign, values
 from edgekit.models.cluster import Together, read_cluster, start, working_together
 from edgekit.models.fitting import EpochReport, fit
 from edgekit.models.forecast_lesson import forecast_material
+from edgekit.models.generator_material import generator_material
 from edgekit.models.image_material import image_material
 from edgekit.models.lesson import Material, Terms
 from edgekit.models.opinion_lesson import opinion_material
@@ -35,6 +36,7 @@ MATERIALS: Mapping[str, Callable[[ModelSpec, str, Path | None], Material]] = {
     "text-classification": opinion_material,
     "forecasting": forecast_material,
     "sequence-to-sequence": answer_material,
+    "image-generation": generator_material,
 }
 """For each task of the zoo how the data set of a name, maybe in a folder, is read. The defaults of the entry are those
 of the training.
@@ -167,14 +169,22 @@ def train(
                 _require_agreement(together, settings)
                 with together.scope():
                     learner = course.learner(model)
+
+                def told(record: EpochRecord, epochs: int) -> None:
+                    if cluster.chief:
+                        course.show(learner, record.epoch, run_dir)
+                    on_epoch(record, epochs)
+
                 state, taught = fit(
                     learner,
                     course.lesson,
                     checkpoint=run_dir / CHECKPOINT,
                     progress=progress,
-                    on_epoch=on_epoch,
+                    on_epoch=told,
                     tensorboard=run_dir / "tensorboard" if tensorboard else None,
                     together=together,
+                    teacher=course.teacher,
+                    last=bool(course.last_kept),
                 )
         except KeyboardInterrupt:
             raise TrainingInterruptedError(f"training was interrupted; {goes_on}.") from None
@@ -187,7 +197,7 @@ def train(
             arguments=arguments,
             preprocessing=preprocessing,
             labels=material.labels,
-            provenance=_provenance(imported, state, trained_on, settings),
+            provenance=_provenance(imported, state, trained_on, settings, course.last_kept),
             metrics=course.test(trained),
         )
         write_history(run_dir, state)
@@ -240,8 +250,8 @@ def _first_model(
         return build(spec, seed=request.seed, **arguments), arguments, None
     if spec.preprocess is None:
         raise InputError(
-            f"{spec.name} cannot start from weights, which were learned with tokens or scales of their own; leave out "
-            "--weights."
+            f"{spec.name} cannot start from weights, which were learned with tokens, scales or an opponent of their "
+            "own; leave out --weights."
         )
     model, imported, arguments = build_with_weights(
         spec,
@@ -256,10 +266,10 @@ def _first_model(
 
 
 def _provenance(
-    imported: ImportedWeights | None, state: Checkpoint, trained_on: DataRef, settings: RunSettings
+    imported: ImportedWeights | None, state: Checkpoint, trained_on: DataRef, settings: RunSettings, last_kept: str
 ) -> Provenance:
     notes = (
-        f"best epoch {state.best_epoch} of {state.epoch}, by the loss on the validation part",
+        last_kept or f"best epoch {state.best_epoch} of {state.epoch}, by the loss on the validation part",
         f"validation: {settings.training.validation_fraction:.0%} of the training part",
     )
     before = imported.provenance if imported else Provenance()

@@ -88,6 +88,10 @@ EXACT = {
     "bilstm_sentiment": (1_543_682, 52_429_312),
     "seq2seq": (205_195, 1_031_680),
     "vec2seq": (141_472, 816_640),
+    "gan": (1_486_352, 1_483_776),
+    "dcgan": (1_439_873, 23_865_600),
+    "cgan": (1_488_912, 1_486_336),
+    "infogan": (1_484_929, 23_910_656),
 }
 
 
@@ -198,6 +202,7 @@ INPUTS = {"forecasting": "window", "classification": "image", "detection": "imag
 OUTPUTS = {
     "classification": ["logits"],
     "detection": ["boxes", "scores"],
+    "image-generation": ["image"],
     "yolo_v1": ["boxes", "confidences", "classes"],
     "faster_rcnn": ["features", "objectness", "anchor_offsets"],
     "rcnn": ["scores", "offsets"],
@@ -225,9 +230,12 @@ def test_a_file_loads_in_stock_keras_and_carries_its_card(spec: ModelSpec, tmp_p
     assert (card.name, card.task, card.labels) == (spec.name, spec.task, None)
     assert without_companion(card.detection) == spec.detection(small(spec))
     assert card.preprocessing == spec.preprocessing(small(spec))
+    assert card.generator == spec.generator(small(spec))
     assert [(t.name, t.shape, t.dtype) for t in card.inputs] == [
-        (INPUTS.get(spec.task, "text"), (None, *model.input_shape[1:]), model.inputs[0].dtype)
+        (t.name, (None, *t.shape[1:]), t.dtype) for t in model.inputs
     ]
+    if card.generator is None:
+        assert [t.name for t in card.inputs] == [INPUTS.get(spec.task, "text")]
     outputs = OUTPUTS[spec.name if spec.name in OUTPUTS else spec.task]
     assert [(t.name, t.dtype) for t in card.outputs] == [(name, "float32") for name in outputs]
     assert [t.shape for t in card.outputs] == [tuple(t.shape) for t in model.outputs]
@@ -283,7 +291,8 @@ def test_a_stride_that_no_pooling_makes_is_refused() -> None:
 # All have an 8-bit form in TFLite and in ONNX.
 PORTABLE = {
     "InputLayer", "Conv2D", "DepthwiseConv2D", "Dense", "BatchNormalization", "ReLU", "MaxPooling2D",
-    "GlobalAveragePooling2D", "Add", "Concatenate", "ZeroPadding2D", "Flatten", "Dropout", "Reshape",
+    "GlobalAveragePooling2D", "Add", "Concatenate", "ZeroPadding2D", "Flatten", "Dropout", "Reshape", "LeakyReLU",
+    "Conv2DTranspose", "Activation",
 }  # fmt: skip
 
 

@@ -23,7 +23,11 @@ _WITH_MANIFEST = {"source", "output_dir", "force", "json_file"}
 )
 @click.option("--int8", is_flag=True, help="The same as -p int8, which is the default.")
 @click.option("-f", "--format", "formats", multiple=True, type=click.Choice(["tflite", "onnx"]), help="[default: both]")
-@click.option("--calibration", metavar="DATA", help="Real data to measure ranges on. [default: the training data]")
+@click.option(
+    "--calibration",
+    metavar="DATA",
+    help="Real data to measure ranges on. [default: the training data; for generators noise]",
+)
 @click.option("--samples", type=click.IntRange(min=1), default=200, show_default=True, help="Calibration items.")
 @click.option(
     "--granularity", type=click.Choice([g.value for g in Granularity]), default="per-channel", show_default=True

@@ -6,8 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.card import ModelCard, TensorSpec
-from edgekit.errors import ArtifactError
+from edgekit.data.noise import draws
+from edgekit.errors import ArtifactError, DataError
+from edgekit.generation import Generator
 from edgekit.preprocessing import Preprocessing, normalize
+from edgekit.runtimes.base import checked_input
 from edgekit.sequences import Encoding, Text
 
 Array = npt.NDArray[Any]
@@ -17,9 +20,12 @@ def sample_inputs(card: ModelCard, *, seed: int) -> dict[str, Array]:
     """One batch for each input of ``card`` by name, free dimensions as 1.
 
     An image input is filled with noise of 0..255 that went through the card's preprocessing, one of texts with tokens
-    of the card's vocabulary; a quantized input with all of its integers; any other float input with 0..1, and any other
-    integer input with 0 and 1, which every table of a vocabulary or of classes has.
+    of the card's vocabulary; the inputs of a generator with what is drawn for them; a quantized input with all of its
+    integers; any other float input with 0..1, and any other integer input with 0 and 1, which every table of a
+    vocabulary or of classes has.
     """
+    if card.generator is not None and (feed := _drawn_inputs(card, card.generator, seed)):
+        return feed
     generator = np.random.default_rng(seed)
     if card.preprocessing is not None and len(card.inputs) == 1:
         images = _image_values(card.inputs[0], card.preprocessing, generator)
@@ -74,6 +80,15 @@ def _token_values(spec: TensorSpec, text: Text, generator: np.random.Generator) 
     kind = np.iinfo(spec.dtype)
     steps: Array = np.clip(np.rint(rows / spec.scale[0]) + spec.zero_point[0], kind.min, kind.max)
     return steps.astype(spec.dtype)
+
+
+def _drawn_inputs(card: ModelCard, generator: Generator, seed: int) -> dict[str, Array]:
+    """One draw for each input in the file's dtype; nothing where the file does not take what its card says."""
+    arrays = draws(generator, 1, seed)
+    try:
+        return {spec.name: checked_input(arrays[spec.name], spec) for spec in card.inputs}
+    except (KeyError, DataError):
+        return {}
 
 
 def _image_values(spec: TensorSpec, preprocessing: Preprocessing, generator: np.random.Generator) -> Array | None:
