@@ -33,21 +33,15 @@ def generator(
     x = keras.layers.Conv2DTranspose(1, 4, strides=2, padding="same")(x)
     if size != 28:
         x = keras.layers.Cropping2D((28 - size) // 2)(x)
-    brightness = []
-    if classes is not None:
-        condition = keras.Input((classes,), name="condition")
-        shade = keras.layers.Dense(1, use_bias=False, name="shade")
-        brightness.append(shade(condition))
-        shade.set_weights([np.linspace(-3, 3, classes, dtype=np.float32)[:, None]])
-        inputs.append(condition)
-    if codes:
-        code = keras.Input((codes,), name="code")
-        first = keras.layers.Dense(1, use_bias=False, name="first")
-        brightness.append(first(code))
-        first.set_weights([np.eye(codes, 1, dtype=np.float32) * 0.5])
-        inputs.append(code)
-    for one in brightness:
-        x = keras.layers.Add()([x, keras.layers.Reshape((1, 1, 1))(one)])
+    for name, count, shades in (
+        ("condition", classes, np.linspace(-3, 3, classes or 1)),
+        ("code", codes, 0.5 * (np.arange(codes) == 0)),
+    ):
+        if count:
+            inputs.append(keras.Input((count,), name=name))
+            everywhere = keras.layers.Dense(size * size, use_bias=False, name=f"shade_of_{name}")
+            x = keras.layers.Add()([x, keras.layers.Reshape((size, size, 1))(everywhere(inputs[-1]))])
+            everywhere.set_weights([np.repeat(shades[:, None], size * size, axis=1)])
     image = keras.layers.Activation("tanh", name="image")(x)
     keras.Model(inputs, image, name="tiny").save(path)
     if told:

@@ -19,7 +19,7 @@ def drawn(generator: Generator, count: int, seed: int) -> Dataset:
 
 
 def draw_inputs(generator: Generator, *, seed: int, index: int, class_id: int | None = None) -> dict[str, Array]:
-    """The inputs of item ``index``, float32 without a batch axis; ``class_id`` instead of the class whose turn it is."""
+    """The inputs of item ``index``, float32 without a batch axis; ``class_id`` instead of that whose turn it is."""
     random = np.random.default_rng((seed, index))
     inputs = {part.name: _even(random, part) for part in (generator.noise, generator.code) if part is not None}
     condition = generator.condition

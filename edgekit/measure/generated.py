@@ -197,7 +197,7 @@ def _classes(judge: PictureJudge, generator: Generator, labels: Sequence[str] | 
     if (labels is None or known is None) and judge.classes == count:
         return tuple(range(count))
     raise InputError(
-        f"The {count} classes of {model} are not among the {judge.classes} of the judge {judge.given}; expected a judge "
+        f"The {count} classes of {model} are not among the {judge.classes} of the judge {judge.given}; expected one "
         "that was trained on the same data."
     )
 

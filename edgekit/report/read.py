@@ -10,6 +10,7 @@ from typing import Any
 
 from edgekit.errors import InputError
 from edgekit.measure.metrics import wilson_interval
+from edgekit.report.generation import Generation, read_generation
 from edgekit.results import SCHEMA_VERSION
 
 READ = ("train", "convert", "evaluate", "compare", "benchmark", "sweep")
@@ -74,6 +75,7 @@ class Row:
     accuracies: tuple[Accuracy, ...] = ()
     timings: tuple[Timing, ...] = ()
     layers: tuple[Layer, ...] = ()
+    generation: Generation | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -166,11 +168,11 @@ class Fields:
         return value
 
     def number(self, key: str) -> float:
-        """The finite number under ``key``, zero or above unless it is a level in dB."""
+        """The finite number under ``key``, zero or above unless it is a level in dB, a change or a likeness."""
         value = self._value(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise self._wrong(key, value, "a finite number")
-        if value < 0 and not key.endswith("_db"):
+        if value < 0 and not key.endswith(("_db", "_change", "ssim")):
             raise self._wrong(key, value, "a number of 0 or more")
         return value
 
@@ -253,6 +255,8 @@ def _add_evaluation(row: Row, fields: Fields) -> Row:
         return row
     metrics, count = fields.inner("metrics"), int(fields.number("n"))
     known = [(name, title) for name, title in (("top1", TOP1), ("map50", MAP50)) if metrics.has(name)]
+    if metrics.has("frechet"):
+        return replace(row, generation=read_generation(fields))
     if not known:
         return row
     name, title = known[0]
