@@ -12,7 +12,9 @@ from edgekit.files import refuse_existing, require_writable, write_atomic
 from edgekit.measure.metrics import require_finite
 from edgekit.measure.stats import Latency, summarize
 from edgekit.measure.subjects import Subject, open_subjects
-from edgekit.tasks.pictures import Grid, find_class, grid_inputs, png, read_grid, require_generator, sheet, to_pixels
+from edgekit.tasks.generators import find_class, require_generator
+from edgekit.tasks.picture_grid import Grid, grid_inputs, png, read_grid
+from edgekit.tasks.pictures import pixels_of, sheet
 
 _COLUMNS, _ROWS = 10, 4
 """The grid where none is given; a sweep has a row for each category."""
@@ -109,6 +111,6 @@ def generate(
     if made.shape[0] != grid.count or made.ndim != 4:
         raise DataError(f"{file} made an array {made.shape} of {grid.count} inputs; expected a picture for each.")
     require_finite(made, f"A picture of {file}")
-    write_atomic(output, png(sheet(to_pixels(made, generator), grid)))
+    write_atomic(output, png(sheet(pixels_of(made, generator), grid.columns)))
     latency = summarize(times[1:], first_ms=times[0])
     return Made(subject=subject, output=output, grid=grid, class_id=class_id, seed=wish.seed, latency=latency)

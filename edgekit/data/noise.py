@@ -1,48 +1,77 @@
-"""What generators of pictures are fed: noise, a class and a code, drawn with a seed."""
+"""What a generator of pictures is fed with: drawn numbers and classes, the same for a seed on every machine."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from edgekit.data.base import Array, Dataset
-from edgekit.generation import Drawn, Generator
+from edgekit.data.base import Dataset
+from edgekit.generation import Generator
 
-NAME = "drawn noise"
+Array = npt.NDArray[Any]
 
-
-def drawn(generator: Generator, count: int, seed: int) -> Dataset:
-    """``count`` items for ``generator``, arrays by the names of its inputs; the classes come in turn.
-
-    An item depends on ``seed`` and its number alone, so that fewer items are the first of more.
-    """
-    return Dataset(name=NAME, items=_Noise(generator, count, seed))
-
-
-def draw_inputs(generator: Generator, *, seed: int, index: int, class_id: int | None = None) -> dict[str, Array]:
-    """The inputs of item ``index``, float32 without a batch axis; ``class_id`` instead of that whose turn it is."""
-    random = np.random.default_rng((seed, index))
-    inputs = {part.name: _even(random, part) for part in (generator.noise, generator.code) if part is not None}
-    condition = generator.condition
-    if condition is not None:
-        chosen = index % condition.classes if class_id is None else class_id
-        inputs[condition.name] = (np.arange(condition.classes) == chosen).astype(np.float32)
-    return inputs
-
-
-def _even(random: np.random.Generator, part: Drawn) -> Array:
-    return random.uniform(part.low, part.high, part.size).astype(np.float32)
+DRAWN = "drawn noise"
+"""The name of such data in cards."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Noise:
-    generator: Generator
+class _Rows:
+    """The rows of ``arrays`` as items by input name."""
+
+    arrays: Mapping[str, Array]
     count: int
-    seed: int
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int, /) -> dict[str, Array]:
-        if not 0 <= index < self.count:
+    def __getitem__(self, index: int, /) -> Mapping[str, Array]:
+        if not -self.count <= index < self.count:
             raise IndexError(index)
-        return draw_inputs(self.generator, seed=self.seed, index=index)
+        return {name: values[index] for name, values in self.arrays.items()}
+
+
+def draws(generator: Generator, count: int, seed: int | Sequence[int]) -> dict[str, Array]:
+    """For each input of ``generator`` ``count`` rows of float32: even numbers in its range, one-hot classes.
+
+    Fewer rows of the same ``seed`` are the first ones of more, and no input depends on which others there are.
+    """
+    streams = _streams(seed)
+    found = {
+        generator.noise.name: _even(
+            next(streams), generator.noise.low, generator.noise.high, count, generator.noise.size
+        )
+    }
+    classes, code = next(streams), next(streams)
+    if generator.condition is not None:
+        asked = classes.integers(generator.condition.classes, size=count)
+        found[generator.condition.name] = np.eye(generator.condition.classes, dtype=np.float32)[asked]
+    if generator.code is not None:
+        found[generator.code.name] = _even(code, generator.code.low, generator.code.high, count, generator.code.size)
+    return found
+
+
+def _streams(seed: int | Sequence[int]) -> Iterator[np.random.Generator]:
+    """A source of chance for each kind of input."""
+    seeds = [seed] if isinstance(seed, int) else list(seed)
+    return (np.random.default_rng([*seeds, kind]) for kind in range(3))
+
+
+def _even(random: np.random.Generator, low: float, high: float, count: int, size: int) -> Array:
+    return random.uniform(low, high, (count, size)).astype(np.float32)
+
+
+def drawn(generator: Generator, count: int, seed: int) -> Dataset:
+    """``count`` items for ``generator``, arrays by input name; ``labels`` are the classes asked for, if it takes any.
+
+    >>> from edgekit.generation import Condition, Drawn
+    >>> condition = Condition(name="condition", classes=3, asked=True)
+    >>> data = drawn(Generator(noise=Drawn(name="noise", size=2), condition=condition), 4, seed=0)
+    >>> sorted((name, values.shape) for name, values in data.items[0].items())
+    [('condition', (3,)), ('noise', (2,))]
+    """
+    arrays = draws(generator, count, seed)
+    condition = generator.condition
+    labels = None if condition is None else arrays[condition.name].argmax(axis=1).astype(np.int64)
+    return Dataset(name=DRAWN, items=_Rows(arrays, count), labels=labels)

@@ -1,7 +1,7 @@
 """Files of generators of pictures on the same noise, before one judge, beside real pictures and the first file."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from edgekit.measure.held_out import HeldOut
 from edgekit.measure.picture_judge import PictureJudge, open_judge
 from edgekit.measure.subjects import Subject, on_device, open_subjects, run_subjects
 from edgekit.runtimes import Array
+from edgekit.tasks.generators import require_generator
 from edgekit.tasks.likeness import Likeness, likeness
-from edgekit.tasks.pictures import Grid, grid_inputs, png, require_generator, sheet, to_pixels
+from edgekit.tasks.picture_grid import Grid, grid_inputs, png
+from edgekit.tasks.pictures import pixels_of, sheet
 from edgekit.workers import Progress, silent
 
 _SHEET_PIXELS = 1 << 20
@@ -127,7 +129,7 @@ def _percent(value: float) -> str:
     return f"{100 * value:.2f}"
 
 
-_COLUMNS = {
+_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "frechet": ("Frechet", lambda v: f"{v:.3f}"),
     "frechet_change": ("change %", lambda v: f"{100 * v:+.2f}"),
     "precision": ("precision %", _percent),
@@ -205,13 +207,13 @@ def evaluate_generators(
     noise = drawn(generator, count, seed)
     done = 0
     for outputs in run_subjects(subjects, noise):
-        inputs = [noise.items[done + i] for i in range(len(outputs[0]))]
         made = [np.stack([_picture(answer) for answer in answers]) for answers in outputs]
+        asked = None if noise.labels is None else noise.labels[done : done + len(made[0])]
         for place, (judging, pictures) in enumerate(zip(judgings, made, strict=True)):
-            judging.add([each for each in inputs if isinstance(each, Mapping)], pictures)
+            judging.add(pictures, asked)
             if place:
                 alike[place] += likeness(made[0], pictures, low=generator.low, high=generator.high)
-        done += len(inputs)
+        done += len(made[0])
         progress("judging", done, count)
     results = [judging.result() for judging in judgings]
     sheets = _sheets(subjects, generator, seed)
@@ -263,4 +265,4 @@ def _sheets(subjects: Sequence[Subject], generator: Generator, seed: int) -> lis
     for outputs in run_subjects(subjects, grid_inputs(generator, grid, seed=seed)):
         for kept, answers in zip(made, outputs, strict=True):
             kept += [_picture(answer) for answer in answers]
-    return [png(sheet(to_pixels(np.stack(kept), generator), grid)) for kept in made]
+    return [png(sheet(pixels_of(np.stack(kept), generator), grid.columns)) for kept in made]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from edgekit.card import Metric
 from edgekit.data.base import Dataset, Item
-from edgekit.data.noise import drawn
+from edgekit.data.noise import draws
 from edgekit.errors import DataError, InputError
 from edgekit.feeding import is_image
 from edgekit.generation import Generator
@@ -29,7 +29,7 @@ from edgekit.tasks.generation import (
     precision_recall,
 )
 from edgekit.tasks.labels import match_labels
-from edgekit.tasks.pictures import to_pixels
+from edgekit.tasks.pictures import pixels_of
 
 Array = npt.NDArray[Any]
 
@@ -132,13 +132,12 @@ class Judging:
         self._asked: list[int] = []
         self._looked: list[Seen] = []
 
-    def add(self, inputs: Sequence[Mapping[str, Array]], pictures: Array) -> None:
-        """Judge ``pictures`` (count, height, width, channels) in the generator's range, made of ``inputs``."""
+    def add(self, pictures: Array, asked: Array | None) -> None:
+        """Judge ``pictures`` (count, height, width, channels) in the generator's range, of the classes ``asked``."""
         require_finite(pictures, f"A picture of {self._model}")
-        self._looked.append(self._judge.look(list(to_pixels(pictures, self._generator))))
-        if self._generator.condition is not None:
-            name = self._generator.condition.name
-            self._asked += [int(np.argmax(each[name])) for each in inputs]
+        self._looked.append(self._judge.look(list(pixels_of(pictures, self._generator))))
+        if asked is not None:
+            self._asked += asked.tolist()
 
     def result(self) -> GenerationResult:
         """The figures over all pictures; `DataError` for fewer than four."""
@@ -179,10 +178,11 @@ def judge_generator(
     ``make`` takes inputs by name, each (count, ...), and gives pictures (count, height, width, channels), such as a
     Keras model in training.
     """
-    judging, noise = Judging(judge, real, generator, labels, model=model), list(drawn(generator, samples, seed))
+    judging, inputs = Judging(judge, real, generator, labels, model=model), draws(generator, samples, seed)
+    condition = generator.condition
     for start in range(0, samples, _CHUNK):
-        part = [item for item in noise[start : start + _CHUNK] if isinstance(item, Mapping)]
-        judging.add(part, make({name: np.stack([each[name] for each in part]) for name in part[0]}))
+        part = {name: values[start : start + _CHUNK] for name, values in inputs.items()}
+        judging.add(make(part), None if condition is None else part[condition.name].argmax(axis=1))
     return judging.result()
 
 

@@ -68,8 +68,8 @@ def open_judge(path: Path) -> PictureJudge:
     card = artifact.card
     if artifact.format is not Format.KERAS:
         raise InputError(
-            f"The judge {path} is a {artifact.format.value} file, which does not show its features; name the .keras "
-            "file or the folder of its training."
+            f"The judge {path} is of the format {artifact.format.value}, which does not show its features; name the "
+            ".keras file or the folder of its training."
         )
     if card.task != TASK or card.preprocessing is None or len(card.inputs) != 1:
         raise InputError(

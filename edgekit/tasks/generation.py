@@ -178,7 +178,7 @@ def _require_set(features: Array, *, least: int) -> None:
             f"A set of pictures is {shape}; expected {least} or more rows of 1 to {MOST_FEATURES:,} features: "
             "give more pictures, or a smaller classifier."
         )
-    require_finite(features, "The classifier's features")
+    require_finite(features, "What the judge saw")
 
 
 def _require_pairs(asked: Array, judged: Array) -> None:

@@ -95,6 +95,6 @@ def _blurred(pictures: Array) -> Array:
     weights = np.exp(-0.5 * (places / _SIGMA) ** 2)
     weights /= weights.sum()
     height, width = (n - _WINDOW + 1 for n in pictures.shape[1:3])
-    rows: Array = sum(w * pictures[:, i : i + height] for i, w in enumerate(weights))  # type: ignore[assignment]
-    both: Array = sum(w * rows[:, :, i : i + width] for i, w in enumerate(weights))  # type: ignore[assignment]
+    rows: Array = sum(w * pictures[:, i : i + height] for i, w in enumerate(weights))
+    both: Array = sum(w * rows[:, :, i : i + width] for i, w in enumerate(weights))
     return both
