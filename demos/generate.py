@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.errors import DataError, InputError
+from edgekit.errors import InputError
 from edgekit.files import refuse_existing, require_writable, write_atomic
-from edgekit.measure.metrics import require_finite
+from edgekit.measure.detectors import without_batch
 from edgekit.measure.stats import Latency, summarize
 from edgekit.measure.subjects import Subject, open_subjects
-from edgekit.tasks.generators import find_class, require_generator
+from edgekit.tasks.generators import find_class, picture_of, require_generator
 from edgekit.tasks.picture_grid import Grid, grid_inputs, png, read_grid
 from edgekit.tasks.pictures import pixels_of, sheet
 
@@ -105,12 +105,8 @@ def generate(
         start = time.perf_counter()
         answer = subject.runtime.run(feed, as_float=True)
         times.append(1e3 * (time.perf_counter() - start))
-        (picture,) = answer.values()
-        pictures.append(picture)
-    made = np.concatenate(pictures[1:])
-    if made.shape[0] != grid.count or made.ndim != 4:
-        raise DataError(f"{file} made an array {made.shape} of {grid.count} inputs; expected a picture for each.")
-    require_finite(made, f"A picture of {file}")
+        pictures.append(picture_of(without_batch(answer), model=str(file)))
+    made = np.stack(pictures[1:])
     write_atomic(output, png(sheet(pixels_of(made, generator), grid.columns)))
     latency = summarize(times[1:], first_ms=times[0])
     return Made(subject=subject, output=output, grid=grid, class_id=class_id, seed=wish.seed, latency=latency)

@@ -13,7 +13,7 @@ from PIL import Image
 from tiny_generator import NOISE, SIDE, generator, judge, names, real_pictures
 
 from edgekit.artifact import open_artifact
-from edgekit.card import DataRef, Provenance
+from edgekit.card import DataRef, Provenance, TensorSpec
 from edgekit.data import Dataset, Part, item_digest, open_data
 from edgekit.errors import CardError, DataError, InputError
 from edgekit.generation import Condition, Drawn, Generator
@@ -253,15 +253,24 @@ def test_what_cannot_be_judged_is_one_sentence(made: Path, real: Path, judging: 
     assert refused([made], arrays, judging) == (
         "The data set arrays holds no images; a generator is judged beside real pictures: name such data."
     )
+    flat = generator(tmp_path / "flat.onnx", flat=True)
+    assert refused([flat], real, judging) == (
+        f"{flat} made an array of 144; expected a picture of height x width x 1 or 3, as its card says."
+    )
     broken = generator(tmp_path / "broken.onnx", nan=True)
-    assert refused([broken], real, judging).startswith(f"A picture of {broken} has 60 of ")
+    assert refused([broken], real, judging) == (
+        f"A picture of {broken} has 1 of 144 values that are NaN or infinite; expected finite numbers."
+    )
 
 
 def test_few_pictures_are_refused(judging: Path, real: Path) -> None:
     seer, data = open_judge(judging), open_data(str(real), part=Part.EVALUATION, data_dir=None)
     plain, known = Generator(noise=Drawn(name="noise", size=NOISE)), look_at_real(seer, data, data, range(60))
-    with pytest.raises(DataError, match=r"^The generator made 3 pictures; expected at least 4: more --samples\.$"):
+    with pytest.raises(DataError, match=r"^There are 3 pictures of the generator; expected at least 4\.$"):
         judge_generator(lambda _: np.zeros((3, SIDE, SIDE, 1)), plain, seer, known, labels=None, samples=3)
+    with pytest.raises(DataError, match=r"^A picture of the generator has 1 of 1008 values that are NaN or infinite; "):
+        broken = np.where(np.arange(7 * SIDE * SIDE).reshape(7, SIDE, SIDE, 1) == 5, np.nan, 0.0)
+        judge_generator(lambda _: broken, plain, seer, known, labels=None, samples=7)
 
 
 def test_a_card_that_tells_of_another_generator_is_refused(tmp_path: Path, real: Path, judging: Path) -> None:
@@ -274,6 +283,18 @@ def test_a_card_that_tells_of_another_generator_is_refused(tmp_path: Path, real:
     )
 
 
+def test_a_card_of_outputs_that_are_no_picture_is_refused(
+    made: Path, real: Path, judging: Path, tmp_path: Path
+) -> None:
+    outputs = (TensorSpec(name="image", shape=(None, 144), dtype="float32"),)
+    file = generator(tmp_path / "flat.onnx", flat=True, outputs=outputs)
+    with pytest.raises(CardError) as caught:
+        evaluate_generation([file], str(real), judge=judging)
+    assert str(caught.value) == (
+        f"The outputs of {file} are image (any x 144); expected one picture (batch x height x width x 1 or 3)."
+    )
+
+
 def sentence(path: Path) -> str:
     with pytest.raises(InputError) as caught:
         open_judge(path)
@@ -282,8 +303,8 @@ def sentence(path: Path) -> str:
 
 def test_what_cannot_judge_is_refused(made: Path, folder: Path) -> None:
     assert sentence(made) == (
-        f"The judge {made} is of the format onnx, which does not show its features; name the .keras file or the folder of "
-        "its training."
+        f"The judge {made} is of the format onnx, which does not show its features; name the .keras file or the folder "
+        "of its training."
     )
     stranger = judge(folder / "stranger.keras", task=None)
     blind = judge(folder / "blind.keras", preprocessing=None)

@@ -30,13 +30,14 @@ def generator(
     rough: float = 0.0,
     order: tuple[int, ...] | None = None,
     nan: bool = False,
+    flat: bool = False,
     told: bool = True,
     **card: Any,
 ) -> Path:
     """A generator whose picture is a shade for its class, brightened by the first code, and noise.
 
-    ``rough`` rounds its weights, as quantization does; ``order`` are the shades of its classes, in turn; ``told=False``
-    leaves the card out.
+    ``rough`` rounds its weights, as quantization does; ``order`` are the shades of its classes, in turn; a ``flat`` one
+    gives rows of numbers whatever its card says; ``told=False`` leaves the card out.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -54,17 +55,22 @@ def generator(
     nodes += [
         helper.make_node("Sum", [f"{name}_part" for name in parts], ["sum"]),
         helper.make_node("Tanh", ["sum"], ["flat"]),
-        helper.make_node("Reshape", ["flat", "shape"], ["image"]),
+        helper.make_node("Reshape", ["flat", "rows" if flat else "shape"], ["image"]),
     ]
     sizes = {name: weights.shape[0] for name, weights in parts.items()}
     graph = helper.make_graph(
         nodes,
         "shades",
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, ("batch", n)) for name, n in sizes.items()],
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ("batch", SIDE, SIDE, 1))],
+        [
+            helper.make_tensor_value_info(
+                "image", TensorProto.FLOAT, ("batch", size) if flat else ("batch", SIDE, SIDE, 1)
+            )
+        ],
         [
             *(numpy_helper.from_array(w.astype(np.float32), name) for name, w in constants.items()),
             numpy_helper.from_array(np.array([-1, SIDE, SIDE, 1]), "shape"),
+            numpy_helper.from_array(np.array([-1, size]), "rows"),
         ],
     )
     data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()

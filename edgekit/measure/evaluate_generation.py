@@ -20,7 +20,7 @@ from edgekit.measure.held_out import HeldOut
 from edgekit.measure.picture_judge import PictureJudge, open_judge
 from edgekit.measure.subjects import Subject, on_device, open_subjects, run_subjects
 from edgekit.runtimes import Array
-from edgekit.tasks.generators import require_generator
+from edgekit.tasks.generators import picture_of, require_generator
 from edgekit.tasks.likeness import Likeness, likeness
 from edgekit.tasks.picture_grid import Grid, grid_inputs, png
 from edgekit.tasks.pictures import pixels_of, sheet
@@ -207,7 +207,7 @@ def evaluate_generators(
     noise = drawn(generator, count, seed)
     done = 0
     for outputs in run_subjects(subjects, noise):
-        made = [np.stack([_picture(answer) for answer in answers]) for answers in outputs]
+        made = [_pictures(s, answers) for s, answers in zip(subjects, outputs, strict=True)]
         asked = None if noise.labels is None else noise.labels[done : done + len(made[0])]
         for place, (judging, pictures) in enumerate(zip(judgings, made, strict=True)):
             judging.add(pictures, asked)
@@ -239,10 +239,10 @@ def _common(subjects: Sequence[Subject]) -> Generator:
     """What all files are fed; `InputError` where one takes other inputs or makes other pictures than the first."""
     first, *others = subjects
     generator = require_generator(first.artifact.card, model=str(first.given))
-    size = first.runtime.outputs[0].shape[1:]
+    size = first.artifact.card.outputs[0].shape[1:]
     for other in others:
         theirs = require_generator(other.artifact.card, model=str(other.given))
-        if theirs != generator or other.runtime.outputs[0].shape[1:] != size:
+        if theirs != generator or other.artifact.card.outputs[0].shape[1:] != size:
             raise InputError(
                 f"{other.given} takes other noise or makes other pictures than {first.given}; expected files of one "
                 "generator, which are compared on the same noise: evaluate others by themselves."
@@ -250,19 +250,18 @@ def _common(subjects: Sequence[Subject]) -> Generator:
     return generator
 
 
-def _picture(answer: Mapping[str, Array]) -> Array:
-    (picture,) = answer.values()
-    return picture
+def _pictures(subject: Subject, answers: Sequence[Mapping[str, Array]]) -> Array:
+    return np.stack([picture_of(answer, model=str(subject.given)) for answer in answers])
 
 
 def _sheets(subjects: Sequence[Subject], generator: Generator, seed: int) -> list[bytes]:
     """A PNG of each file's pictures of the same noise, classes along the columns."""
-    height, width = (int(n or 1) for n in subjects[0].runtime.outputs[0].shape[1:3])
+    height, width = (n or 1 for n in subjects[0].artifact.card.outputs[0].shape[1:3])
     columns = min(_SHEET_COLUMNS, max(1, _SHEET_PIXELS // (height * width)))
     rows = min(_SHEET_ROWS, max(1, _SHEET_PIXELS // (height * width * columns)))
     grid = Grid(rows, columns)
     made: list[list[Array]] = [[] for _ in subjects]
     for outputs in run_subjects(subjects, grid_inputs(generator, grid, seed=seed)):
-        for kept, answers in zip(made, outputs, strict=True):
-            kept += [_picture(answer) for answer in answers]
+        for subject, kept, answers in zip(subjects, made, outputs, strict=True):
+            kept.extend(_pictures(subject, answers))
     return [png(sheet(pixels_of(np.stack(kept), generator), grid.columns)) for kept in made]

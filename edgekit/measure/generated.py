@@ -142,7 +142,7 @@ class Judging:
     def result(self) -> GenerationResult:
         """The figures over all pictures; `DataError` for fewer than four."""
         if (count := sum(map(len, self._looked))) <= NEIGHBOURS:
-            raise DataError(f"{self._model} made {count} pictures; expected at least {NEIGHBOURS + 1}: more --samples.")
+            raise DataError(f"There are {count} pictures of {self._model}; expected at least {NEIGHBOURS + 1}.")
         seen = _joined(self._looked)
         precision, recall = precision_recall(self._real.around, neighbourhood(seen.features))
         condition, asked = self._generator.condition, np.array(self._asked, np.int64)
@@ -171,7 +171,7 @@ def judge_generator(
     labels: Sequence[str] | None,
     samples: int = SAMPLES,
     seed: int = 0,
-    model: str = "The generator",
+    model: str = "the generator",
 ) -> GenerationResult:
     """What ``judge`` says of ``samples`` pictures that ``make`` makes of noise drawn with ``seed``.
 
