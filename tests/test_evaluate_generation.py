@@ -268,8 +268,8 @@ def test_few_pictures_are_refused(judging: Path, real: Path) -> None:
     plain, known = Generator(noise=Drawn(name="noise", size=NOISE)), look_at_real(seer, data, data, range(60))
     with pytest.raises(DataError, match=r"^There are 3 pictures of the generator; expected at least 4\.$"):
         judge_generator(lambda _: np.zeros((3, SIDE, SIDE, 1)), plain, seer, known, labels=None, samples=3)
+    broken = np.where(np.arange(7 * SIDE * SIDE).reshape(7, SIDE, SIDE, 1) == 5, np.nan, 0.0)
     with pytest.raises(DataError, match=r"^A picture of the generator has 1 of 1008 values that are NaN or infinite; "):
-        broken = np.where(np.arange(7 * SIDE * SIDE).reshape(7, SIDE, SIDE, 1) == 5, np.nan, 0.0)
         judge_generator(lambda _: broken, plain, seer, known, labels=None, samples=7)
 
 
