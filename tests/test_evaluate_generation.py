@@ -15,10 +15,12 @@ from tiny_generator import NOISE, SIDE, generator, judge, names, real_pictures
 from edgekit.artifact import open_artifact
 from edgekit.card import DataRef, Provenance, TensorSpec
 from edgekit.data import Dataset, Part, item_digest, open_data
+from edgekit.data.noise import draws
 from edgekit.errors import CardError, DataError, InputError
 from edgekit.generation import Condition, Drawn, Generator
 from edgekit.measure.evaluate_generation import evaluate_generation
 from edgekit.measure.generated import judge_generator, look_at_real
+from edgekit.measure.held_out import HeldOut
 from edgekit.measure.picture_judge import PictureJudge, open_judge
 from edgekit.report import write_report
 from edgekit.runtimes import open_runtime
@@ -42,6 +44,10 @@ def real(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def made(folder: Path) -> Path:
     return generator(folder / "made.onnx")
+
+
+def all_of(data: Dataset) -> HeldOut:
+    return HeldOut(data, (), samples=None, seed=0)
 
 
 def rows(files: list[Path], data: Path, judging: Path, **options: Any) -> list[dict[str, Any]]:
@@ -159,7 +165,7 @@ def test_real_pictures_are_near_real_ones_and_far_from_noise(judging: Path, tmp_
         open_data(str(real_pictures(tmp_path / f"{n}.npz", count=count)), part=Part.EVALUATION, data_dir=None)
         for n, count in enumerate((60, 90))
     )
-    known = look_at_real(seer, real, real, range(60))
+    known = look_at_real(seer, real, all_of(real))
     pictures = np.stack([more.items[i] for i in range(30, 90)]).astype(np.float32) / 127.5 - 1
     plain = Generator(noise=Drawn(name="noise", size=NOISE))
 
@@ -183,7 +189,7 @@ def test_the_figures_of_a_training_name_the_judge(made: Path, real: Path, judgin
         lambda inputs: runtime.run(dict(inputs))["image"],
         card.generator,
         seer,
-        look_at_real(seer, data, data, range(60)),
+        look_at_real(seer, data, all_of(data)),
         labels=card.labels,
         samples=60,
     )
@@ -196,7 +202,7 @@ def test_the_figures_of_a_training_name_the_judge(made: Path, real: Path, judgin
         lambda inputs: runtime.run(dict(inputs))["image"],
         Generator(noise=card.generator.noise, condition=Condition(name="condition", classes=3, asked=False)),
         seer,
-        look_at_real(seer, data, data, range(60)),
+        look_at_real(seer, data, all_of(data)),
         labels=None,
         samples=60,
     )
@@ -265,7 +271,7 @@ def test_what_cannot_be_judged_is_one_sentence(made: Path, real: Path, judging: 
 
 def test_few_pictures_are_refused(judging: Path, real: Path) -> None:
     seer, data = open_judge(judging), open_data(str(real), part=Part.EVALUATION, data_dir=None)
-    plain, known = Generator(noise=Drawn(name="noise", size=NOISE)), look_at_real(seer, data, data, range(60))
+    plain, known = Generator(noise=Drawn(name="noise", size=NOISE)), look_at_real(seer, data, all_of(data))
     with pytest.raises(DataError, match=r"^There are 3 pictures of the generator; expected at least 4\.$"):
         judge_generator(lambda _: np.zeros((3, SIDE, SIDE, 1)), plain, seer, known, labels=None, samples=3)
     broken = np.where(np.arange(7 * SIDE * SIDE).reshape(7, SIDE, SIDE, 1) == 5, np.nan, 0.0)
@@ -338,3 +344,21 @@ def test_classes_are_by_position_where_nobody_names_them(made: Path, real: Path,
     assert metrics([made], real, silent)[0]["conditional_accuracy"] == 1.0
     assert isinstance(open_judge(silent), PictureJudge)
     assert names(3) == ("dark", "grey", "light")
+
+
+@pytest.mark.slow
+def test_converted_files_are_judged_beside_their_source(made: Path, real: Path, judging: Path, tmp_path: Path) -> None:
+    told = open_artifact(made).card.generator
+    assert told is not None
+    np.savez(tmp_path / "noise.npz", **draws(told, 64, 5))
+    done = edgekit(
+        *("convert", made, "-p", "fp16", "-p", "int8", "-f", "onnx", "--calibration", tmp_path / "noise.npz"),
+        *("-o", tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
+    files = [made, tmp_path / "made.fp16.onnx", tmp_path / "made.int8.onnx"]
+    assert [open_artifact(file).card.generator for file in files] == [told] * 3
+    _, half, whole = metrics(files, real, judging)
+    assert half["ssim"] > whole["ssim"] > 0.9
+    assert half["psnr_db"] > whole["psnr_db"] > 30
+    assert whole["conditional_accuracy"] == 1.0

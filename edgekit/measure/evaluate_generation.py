@@ -201,7 +201,7 @@ def evaluate_generators(
     generator, count = _common(subjects), samples or SAMPLES
     chosen = HeldOut(dataset, [judge.artifact, *(s.artifact for s in subjects)], samples=count, seed=seed)
     progress("judging", 0, count)
-    real = look_at_real(judge, dataset, chosen, chosen.indices)
+    real = look_at_real(judge, dataset, chosen)
     judgings = [Judging(judge, real, generator, s.artifact.card.labels, model=str(s.given)) for s in subjects]
     alike = [Likeness() for _ in subjects]
     noise = drawn(generator, count, seed)

@@ -1,6 +1,6 @@
 """What a judge says of the pictures of one generator, beside real ones."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.card import Metric
-from edgekit.data.base import Dataset, Item
+from edgekit.data.base import Dataset
 from edgekit.data.noise import draws
 from edgekit.errors import DataError, InputError
 from edgekit.feeding import is_image
 from edgekit.generation import Generator
+from edgekit.measure.held_out import HeldOut
 from edgekit.measure.metrics import require_finite
 from edgekit.measure.picture_judge import PictureJudge, Seen
 from edgekit.tasks.generation import (
@@ -90,14 +91,14 @@ class Reality:
         return len(self.around.points)
 
 
-def look_at_real(judge: PictureJudge, data: Dataset, items: Iterable[Item], chosen: Sequence[int]) -> Reality:
-    """The ``items`` of ``data`` as the ``judge`` sees them; ``chosen`` tells, once they were all given, which they are.
+def look_at_real(judge: PictureJudge, data: Dataset, chosen: HeldOut) -> Reality:
+    """The ``chosen`` items of ``data`` as the ``judge`` sees them.
 
     `DataError` for items that are no images, and for fewer than four.
     """
     looked: list[Seen] = []
     chunk: list[npt.NDArray[np.uint8]] = []
-    for item in items:
+    for item in chosen:
         if isinstance(item, (Mapping, str)) or not is_image(item):
             raise DataError(
                 f"The data set {data.name} holds no images; a generator is judged beside real pictures: name such data."
@@ -114,7 +115,7 @@ def look_at_real(judge: PictureJudge, data: Dataset, items: Iterable[Item], chos
     accuracy = None
     if data.labels is not None:
         names = match_labels(data, judge.classes, judge.artifact.card.labels, model=f"the judge {judge.given}")
-        accuracy = conditional_accuracy(names.outputs(data.labels[list(chosen)]), seen.classes)
+        accuracy = conditional_accuracy(names.outputs(data.labels[chosen.indices]), seen.classes)
     return Reality(shape=gaussian(seen.features), around=neighbourhood(seen.features), accuracy=accuracy)
 
 
