@@ -55,7 +55,8 @@ def draws(generator: Generator, count: int, seed: int | Sequence[int]) -> dict[s
 def _streams(seed: int | Sequence[int]) -> Iterator[np.random.Generator]:
     """A source of chance for each kind of input."""
     seeds = [seed] if isinstance(seed, int) else list(seed)
-    return (np.random.default_rng([*seeds, kind]) for kind in range(3))
+    # With the length, since numpy takes seeds that differ by zeros at the end for one.
+    return (np.random.default_rng([len(seeds), kind, *seeds]) for kind in range(3))
 
 
 def _even(random: np.random.Generator, low: float, high: float, count: int, size: int) -> Array:
