@@ -154,8 +154,9 @@ class ModelCard:
             )
 
     def unknown(self) -> tuple[str, ...]:
-        """Names of the parts that nobody has stated yet."""
-        return tuple(n for n in ("task", "preprocessing", "labels") if getattr(self, n) is None)
+        """Names of the parts that nobody has stated yet; a generator takes no pictures, and need not know classes."""
+        told = ("task",) if self.generator is not None else ("task", "preprocessing", "labels")
+        return tuple(n for n in told if getattr(self, n) is None)
 
 
 def takes_steps(card: ModelCard) -> bool:

@@ -80,8 +80,8 @@ def train_all(
     def plan(spec: "ModelSpec") -> tuple[Verb, ...]:
         return _verbs(spec, folder, preset=preset, data_dir=data_dir, epochs=epochs, seed=seed)
 
-    plans = {s.name: plan(s) for s in specs if s.task in _TOLD and task in (None, s.task)}
-    others = {s.name: plan(s) for s in specs if s.task in _TOLD and s.name not in plans and s.has_data(preset)}
+    plans = {s.name: plan(s) for s in specs if task in (None, s.task)}
+    others = {s.name: plan(s) for s in specs if s.name not in plans and s.has_data(preset)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

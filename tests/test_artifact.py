@@ -13,6 +13,7 @@ from edgekit.artifact import Artifact, Format, attach_card, open_artifact, with_
 from edgekit.card import DataRef, Metric, ModelCard, Provenance
 from edgekit.errors import ArtifactError, CardError
 from edgekit.files import sha256_file
+from edgekit.generation import Drawn, Generator
 from edgekit.preprocessing import Layout, preset
 from edgekit.recipe import Precision, Recipe
 
@@ -136,8 +137,15 @@ def test_a_card_of_another_edgekit_is_one_sentence(tmp_path: Path) -> None:
     path.write_bytes(write_metadata(path.read_bytes(), "edgekit.card", b'{"colour": 1}', where="m"))
     with pytest.raises(CardError) as caught:
         open_artifact(path)
-    known = "schema_version, name, task, inputs, outputs, preprocessing, labels, detection, provenance, metrics"
-    assert str(caught.value) == f"the card in {path} has an unknown key 'colour'; known keys: {known}."
+    known = "schema_version, name, task, inputs, outputs, preprocessing, labels, detection, sequences, generator"
+    assert str(caught.value) == (
+        f"the card in {path} has an unknown key 'colour'; known keys: {known}, provenance, metrics."
+    )
+
+
+def test_what_takes_no_pictures_needs_no_preprocessing() -> None:
+    maker = Generator(noise=Drawn(name="noise", size=8))
+    assert ModelCard(name="made", inputs=(), outputs=(), generator=maker).unknown() == ("task",)
 
 
 def changed(card: ModelCard, **changes: object) -> ModelCard:

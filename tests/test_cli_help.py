@@ -27,7 +27,10 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("card", "show"): (),
     ("card", "attach"): (),
     ("predict",): ("--text", "--preprocess", "--labels", "--threads", "--engine", "--json"),
-    ("evaluate",): ("--data", "--data-dir", "--preprocess", "--labels", "--threads", "--engine", "--device", "--json"),
+    ("evaluate",): (
+        *("--data", "--data-dir", "--preprocess", "--labels", "--threads", "--engine", "--device", "--json"),
+        *("--samples", "--decoder", "--judge", "--seed"),
+    ),
     ("compare",): ("--data", "--data-dir", "--preprocess", "--threads", "--engine", "--device", "--json"),
     ("benchmark",): (
         *("--device", "--threads", "--runs", "--warmup", "--min-secs", "--profile", "--seed", "--json"),
@@ -52,6 +55,9 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
         *("--prompt", "--length", "--temperature", "--top-k", "--seed", "--threads", "--engine", "--json"),
     ),
     ("demo", "digits"): (*OF_ALL_DEMOS, "--score", "--track"),
+    ("demo", "generate"): (
+        *("--class", "--grid", "--sweep", "--code", "--seed", "-o", "--engine", "--threads", "--force", "--json"),
+    ),
     ("bundle",): (
         *("-o", "--data", "--inputs", "--samples", "--c-array", "--data-dir", "--preprocess", "--labels", "--decoder"),
         *("--seed", "--force", "--json"),

@@ -171,7 +171,7 @@ def test_the_task_is_that_of_the_cards_else_that_of_the_data(tmp_path: Path) -> 
     assert task_of([silent], WALK) == "forecasting"
     assert task_of([silent], ANSWERS) == "sequence-to-sequence"
     assert task_of([silent], OPINIONS) == "classification"
-    assert task_of([silent], OPINIONS, "yolov8") == "detection"
+    assert task_of([silent], OPINIONS, decoder="yolov8") == "detection"
     texts, prices = generator(tmp_path / "g.onnx", NEXT), forecaster(tmp_path / "f.onnx", [0, 1])
     assert task_of([silent, texts], WALK) == "text-generation"
     assert refused([texts, prices], WALK) == (

@@ -1,5 +1,6 @@
 """The report: results in, one self-contained page out, whatever the results say."""
 
+import base64
 import json
 import re
 import subprocess
@@ -500,3 +501,57 @@ def test_the_plot_of_layers_is_well_formed_and_keeps_inside_its_box() -> None:
     assert len(heights) == 3
     assert all(0 <= y <= 400 for y in heights)
     assert heights[0] < heights[1] < heights[2]
+
+
+def judged(recipe: str, *, sheet: bytes = b"\x89PNG\r\n\x1a\nsheet", **figures: float) -> dict[str, Any]:
+    """What an evaluation says of a generator's file."""
+    return entry(
+        recipe,
+        metrics={"frechet": 4.25, "precision": 0.9, "recall": 0.8, **figures},
+        n=1000,
+        data="mnist",
+        judge={"artifact": "judge", "sha256": "c" * 64, "top1": 0.99, "n": 1000},
+        sheet_png=base64.b64encode(sheet).decode(),
+    )
+
+
+def test_pictures_of_generators_stand_side_by_side(tmp_path: Path) -> None:
+    changed = {"frechet": 4.2, "frechet_change": -0.0125, "psnr_db": 31.2, "ssim": 0.987}
+    write(tmp_path, "evaluate", [judged("fp32", conditional_accuracy=0.97), judged("int8", **changed)])
+    text = write_report(tmp_path, tmp_path / "page.html").read_text()
+    page = Page(text)
+    assert (
+        "1,000 beside mnist, judged by the classifier cccccccccccc, which is right on 99.00 % of real ones."
+        in page.text
+    )
+    for told in ("Fréchet distance", "4.250", "-1.25", "97.00", "31.2", "0.9870", "m.int8.tflite"):
+        assert told in page.text
+    assert "purity, %" not in page.text
+    sources = [value or "" for name, value in page.attributes if name == "src"]
+    assert [base64.b64decode(s.partition(",")[2])[8:] for s in sources] == [b"sheet", b"sheet"]
+    assert all(s.startswith("data:image/png;base64,") for s in sources)
+
+
+def test_pictures_of_other_judges_are_not_compared(tmp_path: Path) -> None:
+    other = judged("int8") | {"judge": None, "sheet_png": None, "device": "ssh://pi"}
+    write(tmp_path, "evaluate", [judged("fp32"), other])
+    page = Page(write_report(tmp_path, tmp_path / "page.html").read_text())
+    assert page.tags.count("img") == 1
+    assert "1,000 beside mnist on ssh://pi." in page.text
+
+
+@pytest.mark.parametrize("sheet", ["no base64", base64.b64encode(b"GIF89a").decode(), '"><script>alert(1)</script>'])
+def test_a_sheet_that_is_no_png_is_refused(tmp_path: Path, sheet: str) -> None:
+    path = write(tmp_path, "evaluate", [judged("fp32") | {"sheet_png": sheet}])
+    with pytest.raises(InputError) as caught:
+        read_results(tmp_path)
+    assert str(caught.value) == (
+        f"{path} has a sheet_png that is no PNG in base64; write it again with edgekit --json."
+    )
+
+
+def test_figures_of_pictures_are_checked(tmp_path: Path) -> None:
+    path = write(tmp_path, "evaluate", [judged("fp32", recall=-1)])
+    with pytest.raises(InputError) as caught:
+        read_results(tmp_path)
+    assert str(caught.value) == f"{path} has recall = '-1'; expected a number of 0 or more."

@@ -12,11 +12,17 @@ from edgekit.cli.tables import print_table
 @click.command("evaluate")
 @click.argument("files", nargs=-1, required=True, type=common.EXISTING, metavar="FILE...")
 @click.option("--data", required=True, metavar="DATA", help="A known name, folder, .zip, .csv, .npz or .txt.")
-@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Evaluate on N items. [default: all]")
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Evaluate on N items. [default: all; of generators 10,000]",
+)
 @common.data_dir_option
 @common.preprocess_option
 @common.labels_option
 @common.decoder_option
+@click.option("--judge", type=common.EXISTING, metavar="RUN_DIR|FILE", help="The classifier that judges generators.")
 @common.threads_option
 @common.engines_option
 @common.device_option
@@ -30,6 +36,7 @@ def command(
     preprocess: str | None,
     labels: Path | None,
     decoder: str | None,
+    judge: Path | None,
     threads: int | None,
     engines: tuple[str, ...],
     device: str,
@@ -39,7 +46,8 @@ def command(
     """Measure model files on data, each by the metric of its task.
 
     Classifiers by accuracy, detectors (on data with boxes) by mean average precision, generators of text by nats per
-    token, forecasts by their error beside that of the last value, answers by those that are right as a whole.
+    token, forecasts by their error beside that of the last value, answers by those that are right as a whole, and what
+    generators make of the same noise by --judge, who sees it beside pictures of the data.
 
     Several files are evaluated on the same items and, but for detectors, compared with the first. Items that
     calibrated or trained one of them are left out for all. On another device items are prepared here and sent.
@@ -60,7 +68,7 @@ def command(
     }
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir)
     with common.progress_bar() as progress:
-        report = evaluate_by_task(files, dataset, decoder=decoder, progress=progress, **given)
+        report = evaluate_by_task(files, dataset, decoder=decoder, judge=judge, progress=progress, **given)
     common.say_left_out(report.left_out, report.count + report.left_out)
     common.emit(
         envelope("evaluate", report.results(), host=dict(report.host)),

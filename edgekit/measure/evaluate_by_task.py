@@ -10,9 +10,10 @@ from edgekit.data import Dataset
 from edgekit.errors import InputError
 from edgekit.measure.evaluate import evaluate
 from edgekit.measure.evaluate_detection import evaluate_detection
+from edgekit.measure.evaluate_generation import evaluate_generation
 from edgekit.measure.evaluate_sequences import evaluate_sequences
 from edgekit.measure.sequence_kinds import KINDS
-from edgekit.tasks import classification, detection
+from edgekit.tasks import classification, detection, generation
 from edgekit.tasks.labels import require_labels
 
 
@@ -56,23 +57,32 @@ METRICS: Mapping[str, Callable[..., Report]] = {
     classification.TASK: evaluate,
     classification.TEXT_TASK: evaluate,
     detection.TASK: evaluate_detection,
+    generation.TASK: evaluate_generation,
     **{task: partial(_sequences, task=task) for task in KINDS},
 }
 """What measures the models of a task."""
 
 
-def evaluate_by_task(paths: Sequence[Path], data: Dataset, *, decoder: str | None = None, **options: Any) -> Report:
+def evaluate_by_task(
+    paths: Sequence[Path], data: Dataset, *, decoder: str | None = None, judge: Path | None = None, **options: Any
+) -> Report:
     """Measure the files at ``paths`` on ``data`` by the metric of their task; ``options`` are those of `evaluate`.
 
-    With boxes in the data, or a ``decoder``, they are detectors, and so are they by classes where neither the cards nor
-    the data say otherwise. `InputError` for files of several tasks.
+    With a ``judge``, or a generator among the cards, they are generators; with boxes in the data, or a ``decoder``,
+    they are detectors; where neither cards nor data say otherwise they are classifiers. `InputError` for files of
+    several tasks.
     """
-    task = task_of(paths, data, decoder)
-    return METRICS[task](paths, data, **options, **({"decoder": decoder} if task == detection.TASK else {}))
+    task = task_of(paths, data, decoder=decoder, judge=judge)
+    own: dict[str, Any] = {} if task not in (detection.TASK, generation.TASK) else {"decoder": decoder}
+    if task == generation.TASK:
+        own["judge"] = judge
+    return METRICS[task](paths, data, **options, **own)
 
 
-def task_of(paths: Sequence[Path], data: Dataset, decoder: str | None = None) -> str:
+def task_of(paths: Sequence[Path], data: Dataset, *, decoder: str | None = None, judge: Path | None = None) -> str:
     """The task that the files at ``paths`` are measured in on ``data``."""
+    if judge is not None or any(open_artifact(path).card.generator is not None for path in paths):
+        return generation.TASK
     if data.boxes is not None or decoder is not None:
         return detection.TASK
     stated = {task: path for path in paths if (task := open_artifact(path).card.task) in METRICS}

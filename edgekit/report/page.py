@@ -6,6 +6,7 @@ from typing import Any
 
 from edgekit.report.accuracy import accuracy_sections, mark_class
 from edgekit.report.layer_plot import LayerBar, profile
+from edgekit.report.pictures import picture_sections
 from edgekit.report.read import MAP50, TOP1, Accuracy, Results, Row, Timing
 from edgekit.report.style import CSS
 from edgekit.report.words import NOTHING, kilobytes, milliseconds, percent
@@ -16,6 +17,7 @@ def render(results: Results, *, title: str) -> str:
     sections = [
         _header(results, title),
         accuracy_sections(results.rows),
+        picture_sections(results.rows),
         _table(results.rows),
         _layers(results.rows),
         _verdicts(results),

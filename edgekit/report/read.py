@@ -10,6 +10,7 @@ from typing import Any
 
 from edgekit.errors import InputError
 from edgekit.measure.metrics import wilson_interval
+from edgekit.report.generation import Generation, read_generation
 from edgekit.results import SCHEMA_VERSION
 
 READ = ("train", "convert", "evaluate", "compare", "benchmark", "sweep")
@@ -77,6 +78,7 @@ class Row:
     accuracies: tuple[Accuracy, ...] = ()
     timings: tuple[Timing, ...] = ()
     layers: tuple[Layer, ...] = ()
+    generation: Generation | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -169,11 +171,11 @@ class Fields:
         return value
 
     def number(self, key: str) -> float:
-        """The finite number under ``key``, zero or above unless it is a level in dB."""
+        """The finite number under ``key``, zero or above unless it is a level in dB, a change or a likeness."""
         value = self._value(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise self._wrong(key, value, "a finite number")
-        if value < 0 and not key.endswith("_db"):
+        if value < 0 and not key.endswith(("_db", "_change", "ssim")):
             raise self._wrong(key, value, "a number of 0 or more")
         return value
 
@@ -255,6 +257,8 @@ def _add_evaluation(row: Row, fields: Fields) -> Row:
     if not fields.has("metrics"):
         return row
     metrics, count = fields.inner("metrics"), int(fields.number("n"))
+    if metrics.has("frechet"):
+        return replace(row, generation=read_generation(fields))
     for name, title in _NOTED.items():
         if metrics.has(name):
             return replace(row, notes=(*row.notes, f"{title} {metrics.number(name):.4f} on {fields.text('data')}"))

@@ -22,6 +22,7 @@ header p, section > p, .legend { color: var(--muted); margin: .3rem 0; font-size
 figure { margin: 0; min-width: 0; overflow-x: auto; }
 figcaption { font-weight: 600; }
 figure svg { display: block; width: 100%; min-width: 430px; height: auto; }
+.sheet { width: 100%; max-width: 840px; image-rendering: pixelated; }
 svg text { fill: var(--fg); font-size: 13px; }
 svg .tick, svg .name { fill: var(--muted); font-size: 12px; }
 svg .label { paint-order: stroke; stroke: var(--bg); stroke-width: 3px; stroke-linejoin: round; }
