@@ -107,8 +107,8 @@ def test_a_misspelt_key_or_value_is_named() -> None:
         from_jsonable(Recipe, {"precision": "int8", "granularty": "per-tensor"})
     assert str(caught.value) == (
         "Recipe has an unknown key 'granularty'; known keys: "
-        "precision, granularity, steps, interface, batch, portable, nms, rnn, keep_float, exclude, calibration_samples, "
-        "seed."
+        "precision, granularity, steps, interface, batch, portable, nms, rnn, keep_float, exclude, "
+        "calibration_samples, seed."
     )
     with pytest.raises(CardError) as caught:
         from_jsonable(Recipe, {"precision": "int4"})
