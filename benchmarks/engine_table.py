@@ -148,7 +148,7 @@ def outputs(shop: Workshop, path: Path, samples: Samples) -> np.ndarray[Any, Any
 def attempt(shop: Workshop, engine: Engine, precision: Precision, case: "Case") -> Trial:
     """What ``engine`` makes of the float file or the source behind it; a crash of its process is raised."""
     path = shop.folder / f"{case.operator}.{engine.value}.{precision.value}.tflite"
-    request = {
+    request: dict[str, Any] = {
         "source": str(case.fp32), "path": str(path), "precision": precision.value, "granularity": "per-channel",
         "ranges": {}, "clip": True, "seed": 0, "interface": "int8", "samples": str(case.samples.folder), "batch": 1,
         "keep_float": [], "forms": [], "stateful": "LSTM" in case.operator,

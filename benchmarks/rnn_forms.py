@@ -67,7 +67,8 @@ def quantized(item: np.ndarray[Any, Any], spec: Any) -> np.ndarray[Any, Any]:
     if spec.dtype == "float32":
         return item
     limits = np.iinfo(spec.dtype)
-    return np.clip(np.round(item / spec.scale[0]) + spec.zero_point[0], limits.min, limits.max).astype(spec.dtype)
+    steps = np.round(item / spec.scale[0]) + spec.zero_point[0]
+    return np.asarray(np.clip(steps, limits.min, limits.max), dtype=spec.dtype)
 
 
 def rows(kind: str, folder: Path) -> Iterator[dict[str, Any]]:
