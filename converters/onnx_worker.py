@@ -13,7 +13,7 @@ from edgekit.converters.accuracy.probe import Probe, name_tensors
 from edgekit.converters.layers import layer_values, match_weights, require_values
 from edgekit.converters.onnx_kept import stay_float
 from edgekit.converters.onnx_names import canonical
-from edgekit.converters.onnx_recurrent import narrow, recurrent_names
+from edgekit.converters.onnx_rnn import narrow, recurrent_names
 from edgekit.converters.portable import portable_overrides, require_portable
 from edgekit.converters.ranges import Ends, RangeFinder, known_ranges, tied
 from edgekit.converters.samples import Samples

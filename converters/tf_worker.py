@@ -17,9 +17,9 @@ import numpy as np
 
 from edgekit.converters.accuracy.worker import Accuracy
 from edgekit.converters.memory import collecting, give_back
-from edgekit.converters.recurrent_layers import drop_unread, trace_operators
 from edgekit.converters.rnn_forms import Form
 from edgekit.converters.rnn_keras import describe, forget_between_items, shape
+from edgekit.converters.rnn_onnx import drop_unread, trace_operators
 from edgekit.converters.samples import Samples
 from edgekit.errors import ArtifactError, ConversionError, InputError
 from edgekit.workers import Json, Operation, Progress, serve

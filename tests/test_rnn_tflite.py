@@ -20,7 +20,7 @@ from edgekit.formats.tflite_objects import open_model, save_model
 from edgekit.recipe import Precision, Recipe, Rnn
 from edgekit.runtimes.litert import LiteRTRuntime
 
-SCRIPT = Path(__file__).parent / "rnn_models.py"
+SCRIPT = Path(__file__).parent / "rnn_tflite_models.py"
 LSTM = "UNIDIRECTIONAL_SEQUENCE_LSTM"
 ALL = tuple(Precision)
 EIGHT_BITS = ALL[:4]

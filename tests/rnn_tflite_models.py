@@ -1,4 +1,4 @@
-"""Builds tiny recurrent models into a folder, each with data beside it: ``python tests/rnn_models.py FOLDER``.
+"""Builds tiny recurrent models into a folder, each with data beside it: ``python tests/rnn_tflite_models.py FOLDER``.
 
 One process with TensorFlow for all of them. Weights are seeded, biases are not zero, and sequences of tokens end in
 padding.

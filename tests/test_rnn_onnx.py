@@ -21,7 +21,7 @@ from edgekit.errors import CheckFailedError, ConversionError, InputError
 from edgekit.formats import onnx
 from edgekit.recipe import Batch, Granularity, Precision, Recipe, Rnn
 
-SCRIPT = Path(__file__).parent / "recurrent_models.py"
+SCRIPT = Path(__file__).parent / "rnn_onnx_models.py"
 RECURRENT = ("LSTM", "GRU", "RNN", "DynamicQuantizeLSTM", "Loop", "Scan", "If")
 LEAST_DB = {Precision.FP32: 90, Precision.FP16: 45, Precision.DYNAMIC: 25, Precision.INT8: 20}
 """Measured: 114, 58, 29 and 27 dB or more, as the weights here are wilder than those of trained networks."""

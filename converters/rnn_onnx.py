@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgekit.converters.recurrent_cells import OPERATORS, Cell, Operator, operator, read_cell, same_operator
+from edgekit.converters.rnn_cells import OPERATORS, Cell, Operator, operator, read_cell, same_operator
 from edgekit.errors import ConversionError
 
 Handlers = dict[str, tuple[Callable[..., None], list[str]]]

@@ -1,4 +1,4 @@
-"""Builds tiny recurrent models, and data for them, into a folder: ``python tests/recurrent_models.py FOLDER``.
+"""Builds tiny recurrent models, and data for them, into a folder: ``python tests/rnn_onnx_models.py FOLDER``.
 
 One process with TensorFlow for all of them. Weights and biases are seeded and none of them is zero, so that a gate or a
 bias in the wrong place shows.

@@ -1,6 +1,6 @@
 """Claim: an LSTM or GRU as one ONNX operator takes less time than as the loop that tf2onnx makes of it.
 
-    python benchmarks/recurrent_onnx.py
+    python benchmarks/rnn_onnx.py
 
 Each network is one layer over a sequence and a dense layer, with random weights. Files of every recipe, and the loop
 for one item, take turns in a shuffled order in ONNX Runtime on one thread. Times are those of the thread on
