@@ -84,7 +84,8 @@ def _convert(
                 "The calibration data has changed since the manifest was written; convert anew without the manifest."
             )
         (stage.path / todo.manifest_name).write_bytes(manifest.dump_manifest(record))
-        stage.publish(*todo.names, force=request.force)  # another run may have been faster
+        made = (row.path.name for row in report.artifacts)
+        stage.publish(*made, todo.manifest_name, force=request.force)  # another run may have been faster
     return report
 
 
@@ -116,7 +117,7 @@ def _run(
     base = finish.base_card(source, loaded, preprocessing=None, labels=request.labels)
     base = replace(base, preprocessing=resolve_preprocessing(base, request.preprocess))
     training = source.card.provenance.training if source.card is not None else None
-    chosen = steps.run("choose forms", choose_all, source, todo, loaded.recurrent)
+    todo, chosen = steps.run("choose forms", choose_all, source, todo, loaded.recurrent, request.formats)
     lowering = start_lowering(source, todo, chosen, recipe.batch, steps, shop)
     if data is not None:
         items = steps.run(

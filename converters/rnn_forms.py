@@ -1,11 +1,11 @@
-"""What each recurrent layer becomes in a TFLite file: decided by recipe before anything is lowered, with the reason."""
+"""What each recurrent layer becomes in a file: decided by recipe before anything is lowered, with the reason."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from edgekit.artifact import Format
-from edgekit.converters.plan import Job, Plan
+from edgekit.converters.plan import Job, Plan, matching
 from edgekit.converters.source import Source, SourceKind
 from edgekit.errors import ConversionError, InputError
 from edgekit.recipe import NEEDS_CALIBRATION, Batch, Precision, Recipe, Rnn
@@ -28,9 +28,14 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecurrentLayer:
-    """A recurrent layer of a Keras model over ``steps`` time steps; ``unfused`` says why no kernel can stand for it."""
+    """A recurrent layer of a Keras model over ``steps`` time steps.
+
+    ``kind`` is that of its cells, the first one that is no LSTM where there are several; ``unfused`` says why no kernel
+    of TFLite can stand for it.
+    """
 
     name: str
+    kind: str
     steps: int
     unfused: str = ""
 
@@ -51,9 +56,29 @@ Chosen = dict[str, Forms]
 """By file name."""
 
 
-def choose_all(source: Source, todo: Plan, layers: Sequence[RecurrentLayer]) -> Chosen:
-    """The forms for every file of ``todo``, before any work is done on one."""
-    return {job.file_name: choose_forms(source, job, layers) for job in todo.jobs}
+def choose_all(
+    source: Source, todo: Plan, layers: Sequence[RecurrentLayer], named: Collection[Format]
+) -> tuple[Plan, Chosen]:
+    """``todo`` and the forms for every file of it, before any work is done on one.
+
+    A file that has none is left out with a note, if its format is not among those ``named`` and another format has
+    the recipe; else it is the `ConversionError` of `choose_forms`.
+    """
+    chosen: Chosen = {}
+    refused: list[tuple[Job, ConversionError]] = []
+    for job in todo.jobs:
+        try:
+            chosen[job.file_name] = choose_forms(source, job, layers)
+        except ConversionError as error:
+            if job.format in named:
+                raise
+            refused.append((job, error))
+    jobs = tuple(job for job in todo.jobs if job.file_name in chosen)
+    for job, error in refused:
+        if job.recipe not in {made.recipe for made in jobs}:
+            raise error
+    notes = (f"Skipped {job.recipe.code} for {job.format.value}: {error}" for job, error in refused)
+    return replace(todo, jobs=jobs, notes=(*todo.notes, *notes)), chosen
 
 
 def choose_forms(source: Source, job: Job, layers: Sequence[RecurrentLayer]) -> Forms:
@@ -62,11 +87,12 @@ def choose_forms(source: Source, job: Job, layers: Sequence[RecurrentLayer]) -> 
     """
     recipe = job.recipe
     if job.format is Format.ONNX:
+        _require_integer_operator(recipe, layers)
         return Forms()
+    if recipe.rnn is Rnn.STEP:
+        return Forms()  # the model of one time step has no such layer
     if recipe.rnn is not Rnn.AUTO:
         _require_layers(source, recipe, layers)
-    if recipe.rnn is Rnn.STEP:
-        raise InputError("--rnn step makes no TFLite files yet; take auto, fused or unrolled.")
     if recipe.rnn is Rnn.FUSED:
         _require_fused(recipe, layers)
     chosen = [_choose(recipe, layer) for layer in layers]
@@ -92,6 +118,17 @@ def _choose(recipe: Recipe, layer: RecurrentLayer) -> tuple[Form, str]:
     if recipe.precision in NEEDS_CALIBRATION:
         return Form.UNROLLED, f"{layer.unfused}, and a loop has no {recipe.code} form"
     return Form.LOOP, layer.unfused
+
+
+def _require_integer_operator(recipe: Recipe, layers: Sequence[RecurrentLayer]) -> None:
+    """`ConversionError` where full integer is asked of a layer that ONNX Runtime computes in float alone."""
+    for layer in layers:
+        kept = matching(recipe.keep_float, [layer.name, *layer.name.split("/")])
+        if recipe.precision is Precision.INT8 and layer.kind != "LSTM" and not kept:
+            raise ConversionError(
+                f"ONNX Runtime has no integer form of the {layer.kind} {layer.name!r}; allow it in float with "
+                f"--keep-float {layer.name}, or take the recipe dynamic."
+            )
 
 
 def _require_layers(source: Source, recipe: Recipe, layers: Sequence[RecurrentLayer]) -> None:

@@ -26,6 +26,7 @@ def describe(model: Any) -> list[Json]:
     return [
         {
             "name": _title(layer, wrappers),
+            "kind": _kind(layer),
             "steps": _steps(wrappers.get(id(layer), layer)),
             "unfused": _NO_MASK if id(layer) in masked else _unfused(layer, wrappers.get(id(layer), layer), read),
         }
@@ -169,6 +170,12 @@ def _wrappers(model: Any) -> dict[int, Any]:
 
 def _title(layer: Any, wrappers: dict[int, Any]) -> str:
     return f"{wrappers[id(layer)].name}/{layer.name}" if id(layer) in wrappers else str(layer.name)
+
+
+def _kind(layer: Any) -> str:
+    cells = getattr(layer.cell, "cells", [layer.cell])
+    kinds = [type(cell).__name__.removesuffix("Cell") for cell in cells]
+    return next((kind for kind in kinds if kind != "LSTM"), "LSTM")
 
 
 def _steps(called: Any) -> int:

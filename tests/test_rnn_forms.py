@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from edgekit.artifact import Format
-from edgekit.converters.plan import Job
-from edgekit.converters.rnn_forms import MOST_UNROLLED, Form, Forms, RecurrentLayer, choose_forms
+from edgekit.converters.plan import Job, Plan
+from edgekit.converters.rnn_forms import MOST_UNROLLED, Form, Forms, RecurrentLayer, choose_all, choose_forms
 from edgekit.converters.source import Source, SourceKind
 from edgekit.errors import ConversionError, InputError
 from edgekit.recipe import Batch, Precision, Recipe, Rnn
 
-LSTM = RecurrentLayer(name="low", steps=6)
-GRU = RecurrentLayer(name="high", steps=6, unfused="TFLite has no kernel for a GRU")
-LONG = RecurrentLayer(name="long", steps=MOST_UNROLLED + 1, unfused="the kernel knows no mask")
+LSTM = RecurrentLayer(name="low", kind="LSTM", steps=6)
+GRU = RecurrentLayer(name="high", kind="GRU", steps=6, unfused="TFLite has no kernel for a GRU")
+LONG = RecurrentLayer(name="long", kind="LSTM", steps=MOST_UNROLLED + 1, unfused="the kernel knows no mask")
 FLOAT = (Precision.FP32, Precision.FP16, Precision.DYNAMIC)
 
 
@@ -78,7 +78,47 @@ def test_a_free_batch_is_unrolled() -> None:
 
 def test_models_without_recurrent_layers_and_onnx_files_have_no_forms() -> None:
     assert chosen() == Forms()
-    assert chosen(LSTM, GRU, fmt=Format.ONNX, rnn=Rnn.UNROLLED) == Forms()
+    assert chosen(LSTM, GRU, fmt=Format.ONNX, rnn=Rnn.UNROLLED, precision=Precision.FP32) == Forms()
+    assert chosen(LSTM, fmt=Format.ONNX) == Forms()
+    assert chosen(LSTM, rnn=Rnn.STEP) == Forms()
+
+
+def plan_of(*jobs: tuple[Format, Precision], **settings: object) -> Plan:
+    made = (
+        Job(format=fmt, recipe=Recipe(precision=precision, **settings), file_name=f"m.{precision}.{fmt}")
+        for fmt, precision in jobs
+    )
+    return Plan(jobs=tuple(made), manifest_name="m.manifest.json", notes=("before",))
+
+
+BOTH = ((Format.TFLITE, Precision.INT8), (Format.ONNX, Precision.INT8), (Format.ONNX, Precision.FP32))
+NO_INTEGER = (
+    "ONNX Runtime has no integer form of the GRU 'high'; allow it in float with --keep-float high, or take the recipe "
+    "dynamic."
+)
+
+
+def test_a_format_that_nobody_named_is_left_out_where_it_cannot_be() -> None:
+    todo, forms = choose_all(source(), plan_of(*BOTH), (LSTM, GRU), ())
+    assert [job.file_name for job in todo.jobs] == list(forms) == ["m.int8.tflite", "m.fp32.onnx"]
+    assert todo.notes == ("before", f"Skipped int8 for onnx: {NO_INTEGER}")
+    todo, _ = choose_all(source(), plan_of(*BOTH), (LSTM,), ())
+    assert (len(todo.jobs), todo.notes) == (3, ("before",))
+    kept, _ = choose_all(source(), plan_of(*BOTH, keep_float=("^high$",)), (LSTM, GRU), (Format.ONNX,))
+    assert len(kept.jobs) == 3
+
+
+@pytest.mark.parametrize(
+    ("jobs", "named"),
+    [(BOTH, (Format.ONNX,)), (BOTH[1:], ()), (BOTH[1:2], ())],
+    ids=["named", "another recipe", "nothing else"],
+)
+def test_a_recipe_without_any_file_is_refused(
+    jobs: tuple[tuple[Format, Precision], ...], named: tuple[Format, ...]
+) -> None:
+    with pytest.raises(ConversionError) as caught:
+        choose_all(source(), plan_of(*jobs), (LSTM, GRU), named)
+    assert str(caught.value) == NO_INTEGER
 
 
 @pytest.mark.parametrize(
@@ -106,7 +146,6 @@ def test_models_without_recurrent_layers_and_onnx_files_have_no_forms() -> None:
             {"rnn": Rnn.FUSED, "batch": Batch.DYNAMIC},
             "--rnn fused has a fixed batch; got a dynamic one: take --rnn unrolled, or --batch static.",
         ),
-        ((LSTM,), {"rnn": Rnn.STEP}, "--rnn step makes no TFLite files yet; take auto, fused or unrolled."),
         (
             (),
             {"rnn": Rnn.UNROLLED},
