@@ -120,9 +120,10 @@ def _require_kept(job: Job, lowered: Lowered) -> None:
 
 def _require_tensorflow(source: Source, job: Job, operators: tuple[str, ...]) -> None:
     if not source.needs_tensorflow:
+        nearest = Precision.DYNAMIC if job.recipe.needs_calibration else Precision.FP32
         raise ConversionError(
             f"{job.recipe.code} of {', '.join(operators)} is made by TFLiteConverter, which needs the Keras model that "
-            f"{source.path} was made from; start from that, or take the recipe dynamic."
+            f"{source.path} was made from; start from that, or take the recipe {nearest}."
         )
     if job.recipe.keep_float:
         raise ConversionError(
