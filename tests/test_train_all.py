@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from command import edgekit
 
+from edgekit.entry_verbs import Verb, call, is_done
 from edgekit.models.pages import ARM, entry_page, index_page
 from edgekit.models.registry import find_spec
 from edgekit.models.spec import ModelSpec
 from edgekit.report import read_results
-from edgekit.train_all import RESULTS, Verb, call, train_all
+from edgekit.train_all import JUDGE, RESULTS, WAYS, Plan, results_table, train_all
 
 
 @pytest.mark.slow
@@ -102,7 +103,7 @@ def _pages_tell_it(results: dict[str, Any]) -> None:
     assert f"{top1} (" in line
     assert page.count("| 98 of 100, same bits |") == 4
     told = " ".join(index.split())
-    assert "392 of 400 items get the same class or the same objects, and 4 files give the same bits." in told
+    assert "392 of 400 items get the same class, token or objects, and 4 files give the same bits." in told
     assert "The 4 files hold no custom operator." in told
     assert "72.00 on ImageNet" in line
 
