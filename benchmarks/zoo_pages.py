@@ -31,9 +31,7 @@ def taken_from(runs: Path, host: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The rows of ``runs`` by name, whole; ends where something is missing, or another machine measured them."""
     told = json.loads((runs / RESULTS).read_bytes())
     if (there := _machine(told["host"])) != (here := _machine(host)):
-        sys.exit(
-            f"{runs / RESULTS} was measured on {there}, {FOLDER.name}/results.json on {here}; expected one machine."
-        )
+        sys.exit(f"{runs / RESULTS} was measured on {there}, the other rows on {here}; expected one machine.")
     everywhere = {file["sha256"]: file for file in json.loads((runs / EVERYWHERE).read_bytes())["results"]}
     rows = {row["name"]: row for row in told["results"]}
     for file in (file for row in rows.values() for file in row["files"]):

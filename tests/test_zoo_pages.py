@@ -112,7 +112,8 @@ def test_runs_take_the_place_of_their_rows_and_no_others(
     monkeypatch.setattr("zoo_pages.FOLDER", pages)
     monkeypatch.setattr("sys.argv", ["zoo_pages.py", str(tmp_path)])
     (pages / "results.json").write_bytes((FOLDER / "results.json").read_bytes())
-    row = copy.deepcopy(next(row for row in results["results"] if row["name"] == "mlp"))
+    row = copy.deepcopy(results["results"][0])
+    assert row["name"] == "mlp"
     row["metrics"]["top1"] = 0.98765
     everywhere = [{k: file.pop(k) for k in ("custom_operators", "elsewhere")} for file in row["files"]]
     told = {"results": [{**each, "sha256": f["sha256"]} for each, f in zip(everywhere, row["files"], strict=True)]}
@@ -121,18 +122,14 @@ def test_runs_take_the_place_of_their_rows_and_no_others(
     zoo_pages.main()
     written = json.loads((pages / "results.json").read_bytes())
     assert [r["name"] for r in written["results"]] == [r["name"] for r in results["results"]]
-    assert [r for r in written["results"] if r["name"] != "mlp"] == [
-        r for r in results["results"] if r["name"] != "mlp"
-    ]
+    assert written["results"][1:] == results["results"][1:]
     assert "98.77" in (pages / "mlp.md").read_text()
     assert (pages / "cnn.md").read_bytes() == (FOLDER / "cnn.md").read_bytes()
     (tmp_path / "everywhere.json").write_text(json.dumps({"results": []}))
     with pytest.raises(SystemExit, match=r"knows nothing of mlp\.fp32\.tflite; run zoo_everywhere\.py again\.$"):
         zoo_pages.main()
     (tmp_path / "zoo.json").write_text(json.dumps({"host": {**results["host"], "cpu": "Z80"}, "results": [row]}))
-    with pytest.raises(
-        SystemExit, match=r" was measured on Z80, \d+ cores, the other rows on .*; expected one machine"
-    ):
+    with pytest.raises(SystemExit, match=r" on Z80, \d+ cores, the other rows on .*; expected one machine\.$"):
         zoo_pages.main()
 
 
@@ -172,9 +169,8 @@ def test_a_file_that_could_not_be_made_is_told_with_the_reason(results: dict[str
     assert "- There is no gru_forecast.int8.onnx: No operator.\n" in page
     assert page.count("| within the limits |") == 2
     assert page.count("| beyond the limits |") == 1
-    assert (
-        len({line.count("|") for line in page.splitlines() if line.startswith(("| file", "| gru", "| model.k"))}) == 1
-    )
+    lines = [line for line in page.splitlines() if line.startswith(("| file", "| gru", "| model.k"))]
+    assert len({line.count("|") for line in lines}) == 1
     (line,) = (line for line in index.splitlines() if line.startswith("| [gru_forecast]"))
     assert "| 0.9876 | 0.9876 | - | 0.27 / - |" in line
     told = " ".join(index.split())
