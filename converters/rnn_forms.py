@@ -74,10 +74,10 @@ def choose_all(
                 raise
             refused.append((job, error))
     jobs = tuple(job for job in todo.jobs if job.file_name in chosen)
-    for job, error in refused:
+    for job, reason in refused:
         if job.recipe not in {made.recipe for made in jobs}:
-            raise error
-    notes = (f"Skipped {job.recipe.code} for {job.format.value}: {error}" for job, error in refused)
+            raise reason
+    notes = (f"Skipped {job.recipe.code} for {job.format.value}: {reason}" for job, reason in refused)
     return replace(todo, jobs=jobs, notes=(*todo.notes, *notes)), chosen
 
 
