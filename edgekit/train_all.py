@@ -107,7 +107,7 @@ def train_all(
         rows = {spec.name: _earlier_row(earlier[spec.name]) for spec in specs if spec.name in earlier}
         for number, (name, chosen) in enumerate(plans.items(), 1):
             announce(f"{number}/{len(plans)} {name}")
-            row, failure = None, _run(chosen, announce, force=force)
+            failure, row = _run(chosen, announce, force=force), None
             if not failure:
                 try:
                     row = _row(chosen)
@@ -286,7 +286,7 @@ def _row(plan: Plan) -> dict[str, Any]:
         "settings": card["provenance"]["training_settings"],
         "metrics": told_of.of(source["metrics"], told_of.measured),
         "n": source["n"],
-        **({"judge": {"name": JUDGE, **source["judge"]}} if plan.judge is not None else {}),
+        **({"judge": {**source["judge"], "artifact": f"{JUDGE}/{MODEL}"}} if plan.judge is not None else {}),
         "files": files,
         "left_out": left_out,
         "train_seconds": train_seconds,

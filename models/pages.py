@@ -214,8 +214,8 @@ def _training(spec: ModelSpec, row: Json) -> str:
         f"{settings['seed']}; "
         f"{row['train_seconds'] / 60:.1f} minutes and {row['train_peak_rss_bytes'] / 1e9:.2f} GB. "
         + (
-            f"{told.title} of {row['n']:,} pictures to real ones, before the judge [{row['judge']['name']}]"
-            f"({row['judge']['name']}.md): "
+            f"{told.title} of {row['n']:,} pictures to real ones, before the judge {row['judge']['artifact']} "
+            f"(top-1 {percent(row['judge']['top1'])} %): "
             if spec.task == GENERATION
             else f"{told.title} on {row['n']:,} held-out items: "
         )

@@ -206,6 +206,7 @@ def test_a_recurrent_model_and_a_generator_go_through_it(tmp_path: Path, shared_
     assert forecast["left_out"][0]["reason"].startswith("ONNX Runtime has no integer form of the GRU ")
     assert len(forecast["files"]) == 3
     assert (gan["left_out"], len(gan["files"]), gan["n"]) == ([], 4, 10_000)
+    assert gan["judge"]["artifact"] == f"{JUDGE}/model.keras"
     assert gan["judge"]["sha256"] == sha256_file(tmp_path / JUDGE / "model.keras")
     assert all(file["ssim"] > 0.9 for file in gan["files"])
     told.clear()

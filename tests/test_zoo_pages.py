@@ -181,7 +181,7 @@ def test_a_generator_is_told_with_its_judge_and_loses_by_parts_of_its_distance(r
     metrics = {"frechet": 10.0, "precision": 0.9, "recall": 0.5, "conditional_accuracy": 0.9612}
     changed = with_row(results, "cgan", metrics, frechet=10.4, ssim=0.987, conditional_accuracy=0.96)
     row = changed["results"][-1]
-    row["judge"] = {"name": "cnn", "sha256": "0", "top1": 0.994, "n": 10_000}
+    row["judge"] = {"artifact": "cnn/model.keras", "sha256": "0", "top1": 0.994, "n": 10_000}
     row["n"] = 10_000
     (worse,) = (f for f in row["files"] if f["artifact"] == "cgan.int8.onnx")
     worse["frechet"] = 10.6
@@ -191,7 +191,7 @@ def test_a_generator_is_told_with_its_judge_and_loses_by_parts_of_its_distance(r
     assert "| file | Frechet distance | SSIM | asked class, % | bytes |" in page
     assert "| model.keras | 10 |  | 96.12 | |" in page
     assert "| cgan.int8.onnx | 10.6 | 0.987 | 96.00 |" in page
-    told = "Frechet distance of 10,000 pictures to real ones, before the judge [cnn](cnn.md): 10."
+    told = "Frechet distance of 10,000 pictures to real ones, before the judge cnn/model.keras (top-1 99.40 %): 10."
     assert told in " ".join(page.split())
     assert "| [cgan](cgan.md) | mnist | 10 | 10.4 | 10.6 | 0.987 / 0.987 | 96.12 |" in index
     assert "## Sequences" not in index
