@@ -12,9 +12,11 @@ import numpy as np
 
 from edgekit.artifact import open_artifact
 from edgekit.data import Dataset
+from edgekit.data.noise import draws
 from edgekit.feeding import Feeder
 from edgekit.measure.held_out import HeldOut
 from edgekit.runtimes import open_runtime
+from edgekit.runtimes.base import quantize
 
 V1_WEIGHTS = "models/mobilenet_v1_0.25_128_imagenet_float.npz"
 V2_WEIGHTS = "models/mobilenet_v2_1.0_224_imagenet_float.npz"
@@ -94,9 +96,12 @@ def mobilenets(folder: Path) -> Iterator[Trained]:
 
 
 def held_out_inputs(path: Path, paths: list[Path], data: Dataset, items: int) -> dict[str, Any]:
-    """``items`` held-out items as the file at ``path`` takes them, (items, ...) of each input."""
-    card = open_artifact(path).card
-    feeder = Feeder(open_runtime(path).inputs, card.preprocessing, card.sequences)
+    """``items`` held-out items as the file at ``path`` takes them, (items, ...) of each input; drawn for generators."""
+    card, specs = open_artifact(path).card, open_runtime(path).inputs
+    if card.generator is not None:
+        noise = draws(card.generator, items, seed=0)
+        return {s.name: quantize(noise[s.name], s) if s.quantized else noise[s.name] for s in specs}
+    feeder = Feeder(specs, card.preprocessing, card.sequences)
     fed = [feeder.feed(item) for item in held_out_items(paths, data, items)]
     return {name: np.stack([feed[name] for feed in fed]) for name in fed[0]}
 

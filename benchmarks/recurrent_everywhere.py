@@ -1,10 +1,12 @@
-"""Claim: of every recurrent model each format and recipe works, or is refused with a reason; the files hold built-in
-operators alone, run where their engine is all there is, and answer the same on an ARM CPU.
+"""Claim: of every recurrent model and generator each format and recipe works, or is refused with a reason; the files
+hold built-in operators alone, run where their engine is all there is, and answer the same on an ARM CPU.
 
-    python benchmarks/recurrent_everywhere.py MODEL.keras... -o FOLDER [--data-dir DIR] [--items N] [--here]
+    python benchmarks/recurrent_everywhere.py MODEL.keras... -o FOLDER [--judge RUN] [--data-dir DIR] [--items N]
+        [--here]
 
 Each MODEL was trained by edgekit; its card names the data. FOLDER gets the files, `recurrent.json` with a row for each
-model, format, recipe and form (whole sequences, one time step), and `recurrent.md`, the table. Accuracy is of all
+model, format, recipe and form (whole sequences, one time step), and `recurrent.md`, the table; what is there already
+stays, so that models can be looked at one after the other. Generators need the --judge. Accuracy is of all
 held-out items, or of --samples of them; answers elsewhere are of N items. With --here answers are not looked at
 elsewhere; else `make aarch64` is needed. p50 is of a sequence, and of a step for files of one step.
 """
@@ -21,6 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import alike
 import numpy as np
 from aarch64.places import Place, arm, here, run
 from alone import alone
@@ -34,8 +37,8 @@ from edgekit.files import write_atomic
 from edgekit.measure.evaluate_by_task import evaluate_by_task
 from edgekit.measure.host import host_facts
 from edgekit.measure.inspect import inspect
-from edgekit.measure.same import same_answers
 from edgekit.measure.sample_inputs import sample_feeds
+from edgekit.models.run_folder import MODEL
 from edgekit.recipe import Precision, Rnn
 from edgekit.results import envelope
 
@@ -47,9 +50,15 @@ METRICS = {
     "nats_per_token": "nats/token {:.4f}",
     "mse_ratio": "MSE ratio {:.3f}",
     "exact": "exact {:.3f}",
+    "frechet": "Frechet {:.3f}",
     "top1": "top-1 {:.4f}",
 }
 """What is told of a file, the first of these that it has."""
+
+
+def called(model: Path) -> str:
+    """The name of a Keras model: that of its folder where a training wrote it."""
+    return model.parent.name if model.name == MODEL else model.stem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +73,7 @@ class Wish:
     def describe(self) -> dict[str, str]:
         """What its row is called."""
         form = "whole" if self.form is None else self.form.value
-        return {"model": self.model.stem, "format": self.fmt.value, "recipe": self.precision.value, "form": form}
+        return {"model": called(self.model), "format": self.fmt.value, "recipe": self.precision.value, "form": form}
 
 
 def edgekit(*arguments: str) -> tuple[dict[str, Any] | None, str]:
@@ -76,11 +85,14 @@ def edgekit(*arguments: str) -> tuple[dict[str, Any] | None, str]:
     return None, (done.stderr.strip() or "no message").splitlines()[-1].removeprefix("edgekit: ")
 
 
-def converted(wish: Wish, data: str, folder: Path) -> tuple[Path | None, dict[str, Any]]:
-    """The file that ``wish`` makes, none where it is refused, and what its row says of that."""
+def converted(wish: Wish, data: str | None, folder: Path) -> tuple[Path | None, dict[str, Any]]:
+    """The file that ``wish`` makes, none where it is refused, and what its row says of that.
+
+    It is calibrated on ``data``, if any.
+    """
     home = folder / "-".join(wish.describe().values())
     form = () if wish.form is None else ("--rnn", wish.form.value)
-    asked = ("-f", wish.fmt.value, "-p", wish.precision.value, *form, "--calibration", data)
+    asked = ("-f", wish.fmt.value, "-p", wish.precision.value, *form, *(("--calibration", data) if data else ()))
     told, refused = edgekit("convert", str(wish.model), *asked, "-o", str(home), "--force")
     if told is None:
         return None, {"works": False, "reason": refused}
@@ -99,11 +111,9 @@ def inputs_of(path: Path, paths: list[Path], data: Dataset, items: int) -> dict[
 
 def elsewhere(path: Path, inputs: Mapping[str, Any], places: Sequence[Place]) -> dict[str, Any]:
     """What other machines answer beside this one, tokens as items."""
-    reference, found = run(here(), path, inputs).outputs, {}
+    artifact, reference, found = open_artifact(path), run(here(), path, inputs).outputs, {}
     for place in places:
-        there = run(place, path, inputs).outputs
-        rows = [{n: v.reshape(-1, v.shape[-1]) for n, v in o.items() if n in _judged(path)} for o in (reference, there)]
-        found[place.name] = same_answers(*rows).metrics()
+        found[place.name] = alike.sameness(artifact, reference, run(place, path, inputs).outputs)[1]
     return found
 
 
@@ -113,13 +123,6 @@ def answers_elsewhere(path: Path, inputs: Mapping[str, Any], places: Sequence[Pl
         return {"elsewhere": elsewhere(path, inputs, places) if places else {}}
     except CheckFailedError as error:
         return {"elsewhere": {}, "not_compared": str(error)}
-
-
-def _judged(path: Path) -> set[str]:
-    """The outputs that are answers, not states."""
-    card = open_artifact(path).card
-    states = () if card.sequences is None else card.sequences.states
-    return {spec.name for spec in card.outputs} - {state.output for state in states}
 
 
 def measured(path: Path) -> dict[str, Any]:
@@ -137,29 +140,51 @@ def measured(path: Path) -> dict[str, Any]:
     }
 
 
-def rows_of(
-    model: Path, folder: Path, places: Mapping[Format, Sequence[Place]], data_dir: Path | None, items: int, samples: int
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How models are looked at: where the files of each format answer, on which data, and who judges generators."""
+
+    folder: Path
+    places: Mapping[Format, Sequence[Place]]
+    data_dir: Path | None
+    judge: Path | None
+    items: int
+    samples: int
+
+
+def rows_of(model: Path, look: Look) -> list[dict[str, Any]]:
     """The rows of one Keras model."""
-    training = open_artifact(model).card.provenance.training
+    card = open_artifact(model).card
+    training = card.provenance.training
     if training is None:
         sys.exit(f"The card of {model} names no data; expected a model that edgekit trained.")
-    data = open_data(training.name, part=Part.EVALUATION, data_dir=data_dir)
-    wishes = [Wish(model=model, fmt=f, precision=p, form=r) for f in EXTRAS for p in Precision for r in FORMS]
-    made = [(wish, *converted(wish, training.name, folder)) for wish in wishes]
+    data = open_data(training.name, part=Part.EVALUATION, data_dir=look.data_dir)
+    forms, calibration = (FORMS, training.name) if card.generator is None else (FORMS[:1], None)
+    wishes = [Wish(model=model, fmt=f, precision=p, form=r) for f in EXTRAS for p in Precision for r in forms]
+    made = [(wish, *converted(wish, calibration, look.folder)) for wish in wishes]
     files = [path for _, path, _ in made if path is not None]
-    report = evaluate_by_task([model, *files], data, samples=samples or None)
+    judge = None if card.generator is None else look.judge
+    report = evaluate_by_task([model, *files], data, samples=look.samples or None, judge=judge)
     figures = {row["sha256"]: row["metrics"] for row in report.results()}
-    found = [{"model": model.stem, "format": "keras", "works": True, "metrics": report.results()[0]["metrics"]}]
+    source = {"model": called(model), "format": "keras", "works": True, "metrics": report.results()[0]["metrics"]}
+    found = [source]
     for wish, path, told in made:
         row = {**wish.describe(), **told}
         if path is not None:
             row |= measured(path)
             row["metrics"] = figures[row["sha256"]]
-            row |= answers_elsewhere(path, inputs_of(path, files, data, items), places[wish.fmt])
+            row |= answers_elsewhere(path, inputs_of(path, files, data, look.items), look.places[wish.fmt])
         found.append(row)
         print(line(row), flush=True)
     return found
+
+
+def known(folder: Path, models: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows that ``folder`` has of other ``models``."""
+    if not (folder / RESULTS).is_file():
+        return []
+    rows: list[dict[str, Any]] = json.loads((folder / RESULTS).read_bytes())["results"]
+    return [row for row in rows if row["model"] not in models]
 
 
 def line(row: Mapping[str, Any]) -> str:
@@ -170,12 +195,12 @@ def line(row: Mapping[str, Any]) -> str:
     metrics = row["metrics"]
     name = next((name for name in METRICS if name in metrics), None)
     metric = "-" if name is None else METRICS[name].format(metrics[name])
+    if "ssim" in metrics:
+        metric += f", SSIM {metrics['ssim']:.4f}"
     if "sha256" not in row:
         return f"| {' | '.join([*told, 'source'])} | | {metric} | | | |"
     p50 = "-" if row["p50_ms"] is None else f"{row['p50_ms']:.3g}"
-    same = ", ".join(
-        f"{place} {m['agreement']:.3f}" if "agreement" in m else place for place, m in row["elsewhere"].items()
-    )
+    same = ", ".join(f"{place} {alike.told(metrics)}" for place, metrics in row["elsewhere"].items())
     figures = [f"{row['parity']['sqnr_db']:.1f}", metric, f"{row['model_bytes'] / 1000:.1f}", p50, same or "-"]
     return f"| {' | '.join([*told, 'works', *figures])} |"
 
@@ -192,7 +217,7 @@ def holds(row: Mapping[str, Any]) -> bool:
         return bool(row["reason"]) and "Traceback" not in row["reason"]
     if "sha256" not in row:  # the source itself
         return True
-    same = all(found["agreement"] == 1 for found in row["elsewhere"].values() if "agreement" in found)
+    same = all(map(alike.holds, row["elsewhere"].values()))
     excused = "not_compared" not in row or row["recipe"] == Precision.INT16X8.value
     return same and excused and not row["custom_operators"]
 
@@ -202,20 +227,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path, nargs="+")
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--judge", type=Path)
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--items", type=int, default=20)
     parser.add_argument("--samples", type=int, default=0)
     parser.add_argument("--here", action="store_true")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, Any]] = []
+    rows = known(given.output, [called(model) for model in given.models])
     with contextlib.ExitStack() as stack:
         places: dict[Format, list[Place]] = {fmt: [] for fmt in EXTRAS}
         if not given.here:
             core = arm(CPU)
             places = {fmt: [stack.enter_context(alone(extra)), core] for fmt, extra in EXTRAS.items()}
+        look = Look(
+            folder=given.output,
+            places=places,
+            data_dir=given.data_dir,
+            judge=given.judge,
+            items=given.items,
+            samples=given.samples,
+        )
         for model in given.models:
-            rows += rows_of(model, given.output, places, given.data_dir, given.items, given.samples)
+            rows += rows_of(model, look)
             data = envelope("benchmarks/recurrent_everywhere", rows, host=host_facts())
             write_atomic(given.output / RESULTS, (json.dumps(data, indent=2) + "\n").encode())
             write_atomic(given.output / TABLE, table(rows).encode())

@@ -4,22 +4,22 @@ It stands above the layers that it joins, like the command line: nothing but the
 """
 
 import json
-import os
 import shlex
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.artifact import Format
 from edgekit.claims import sole_use
+from edgekit.entry_verbs import UNREADABLE, Announce, Verb, call, is_done
 from edgekit.errors import InputError
-from edgekit.files import sha256_file, write_atomic
+from edgekit.files import write_atomic
 from edgekit.measure.host import host_facts
+from edgekit.models.registry import find_spec
 from edgekit.models.run_folder import HISTORY, MODEL
+from edgekit.models.spec import GENERATION
 from edgekit.models.stages import HEADS, has_two_files
 from edgekit.models.task_figures import TASK_FIGURES
 from edgekit.recipe import Precision
@@ -32,21 +32,36 @@ if TYPE_CHECKING:
 RESULTS = "zoo.json"
 """The file with one row for each entry."""
 PRECISIONS = (Precision.FP32, Precision.INT8)
+JUDGE = "cnn"
+"""The entry that judges generators, trained as its own verb says."""
 
-Announce = Callable[[str], None]
-
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError)
-"""What results of another edgekit, or damaged ones, raise."""
+_KINDS = tuple((fmt.value, p.value) for fmt in Format if fmt is not Format.KERAS for p in PRECISIONS)
+"""Format and recipe of all files that an entry can have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verb:
-    """One command of an entry: its ``arguments`` without ``--json``, the folder of its files, its file of results."""
+class Ways:
+    """How the verbs of a task differ.
 
-    name: str
-    arguments: tuple[str, ...]
-    home: Path
-    results: Path
+    With ``portable`` int8 gives the same bits on all machines, which no recurrent layer has an operator for;
+    ``calibrated`` takes the data to measure ranges on, where a generator draws noise; ``judged`` asks `JUDGE`.
+    """
+
+    portable: bool = False
+    calibrated: bool = True
+    judged: bool = False
+
+
+WAYS: Mapping[str, Ways] = {
+    "classification": Ways(portable=True),
+    "detection": Ways(portable=True),
+    "text-generation": Ways(),
+    "text-classification": Ways(),
+    "forecasting": Ways(),
+    "sequence-to-sequence": Ways(),
+    GENERATION: Ways(calibrated=False, judged=True),
+}
+"""Every task of the zoo."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +92,11 @@ def train_all(
     earlier runs finished of other tasks stays.
     """
 
-    def plan(spec: "ModelSpec") -> tuple[Verb, ...]:
-        return _verbs(spec, folder, preset=preset, data_dir=data_dir, epochs=epochs, seed=seed)
-
-    plans = {s.name: plan(s) for s in specs if task in (None, s.task)}
-    others = {s.name: plan(s) for s in specs if s.name not in plans and s.has_data(preset)}
+    plan = partial(Plan, folder=folder, preset=preset, data_dir=data_dir, epochs=epochs, seed=seed)
+    plans = {s.name: plan(spec=s) for s in specs if task in (None, s.task)}
+    for chosen in plans.values():
+        chosen.require_data()
+    others = {s.name: plan(spec=s) for s in specs if s.name not in plans and s.has_data(preset)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -89,18 +104,17 @@ def train_all(
     found = []
     with sole_use(folder):
         earlier = {**plans, **others}
-        rows = {spec.name: _earlier_row(spec, earlier[spec.name]) for spec in specs if spec.name in earlier}
-        for number, (spec, verbs) in enumerate(((s, plans[s.name]) for s in specs if s.name in plans), 1):
-            announce(f"{number}/{len(plans)} {spec.name}")
-            failure = _run(verbs, announce, force=force)
-            row = None
+        rows = {spec.name: _earlier_row(earlier[spec.name]) for spec in specs if spec.name in earlier}
+        for number, (name, chosen) in enumerate(plans.items(), 1):
+            announce(f"{number}/{len(plans)} {name}")
+            failure, row = _run(chosen, announce, force=force), None
             if not failure:
                 try:
-                    row = _row(spec, verbs)
-                except _UNREADABLE as error:
+                    row = _row(chosen)
+                except UNREADABLE as error:
                     failure = f"the results cannot be read ({type(error).__name__}: {error}); remove {folder}/*.json"
-            found.append(Entry(name=spec.name, row=row, failure=failure))
-            rows[spec.name] = row
+            found.append(Entry(name=name, row=row, failure=failure))
+            rows[name] = row
             data = envelope("train all", [r for r in rows.values() if r is not None], host=host_facts())
             write_atomic(folder / RESULTS, (json.dumps(data, indent=2) + "\n").encode())
     return tuple(found)
@@ -113,126 +127,113 @@ def results_table(rows: Sequence[dict[str, Any]]) -> tuple[str, list[str], list[
         told = TASK_FIGURES[row["task"]]
         metric = told.measured[0]
         int8 = {f["format"]: f[metric] for f in row["files"] if f["recipe"] == Precision.INT8.value}
-        figures = (row["metrics"][metric], *(int8[fmt.value] for fmt in (Format.TFLITE, Format.ONNX)))
-        minutes = f"{row['seconds'] / 60:.1f}"
-        lines.append([row["name"], row["data"], metric, *(f"{told.written(f)}{told.unit}" for f in figures), minutes])
+        figures = (row["metrics"][metric], *(int8.get(fmt.value) for fmt in (Format.TFLITE, Format.ONNX)))
+        cells = ("-" if figure is None else f"{told.written(figure)}{told.unit}" for figure in figures)
+        lines.append([row["name"], row["data"], metric, *cells, f"{row['seconds'] / 60:.1f}"])
     columns = ["name", "data", "metric", "float", "int8 TFLite", "int8 ONNX", "minutes"]
     return "The zoo, trained here", columns, lines
 
 
-def _verbs(
-    spec: "ModelSpec", folder: Path, *, preset: str, data_dir: Path | None, epochs: int | None, seed: int
-) -> tuple[Verb, ...]:
-    data = spec.preset(preset).data
-    if data is None:
-        raise InputError(f"The preset {preset} of {spec.name} has no data set of its own; choose another --preset.")
-    run = folder / spec.name
-    model = str(run / MODEL)
-    kinds = [f"{p.value}.{f.value}" for f in Format if f is not Format.KERAS for p in PRECISIONS]
-    files = [str(run / f"{spec.name}.{kind}") for kind in kinds]
-    two = has_two_files(spec.detection(spec.preset(preset).arguments))
-    seconds = [str(run / f"{spec.name}.{HEADS}.{kind}") for kind in kinds if two]
-    given = ("--data-dir", str(data_dir)) if data_dir is not None else ()
-    seeded = ("--seed", str(seed))
-    shorter = ("--epochs", str(epochs)) if epochs is not None else ()
-    recipes = tuple(word for precision in PRECISIONS for word in ("-p", precision.value))
-    lines = {
-        "train": (spec.name, "--preset", preset, *given, *shorter, *seeded, "-o", str(run)),
-        "convert": (
-            str(run),
-            *recipes,
-            "--calibration",
-            data,
-            *given,
-            *seeded,
-            "--portable",
-            "-o",
-            str(run),
-            "--force",
-        ),
-        "evaluate": (model, *files, "--data", data, *given, *seeded),
-        "benchmark": (*files, *seconds),
-    }
-    return tuple(
-        Verb(name=name, arguments=(name, *line), home=run, results=folder / f"{spec.name}.{name}.json")
-        for name, line in lines.items()
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is done for the entry ``spec`` in ``folder``."""
+
+    spec: "ModelSpec"
+    folder: Path
+    preset: str
+    data_dir: Path | None
+    epochs: int | None
+    seed: int
+
+    @property
+    def run(self) -> Path:
+        """The folder of its training and its files."""
+        return self.folder / self.spec.name
+
+    @property
+    def judge(self) -> "Plan | None":
+        """That of the entry that judges this one."""
+        return replace(self, spec=find_spec(JUDGE)) if WAYS[self.spec.task].judged else None
+
+    def require_data(self) -> str:
+        """The data set that it learns; `InputError` without one."""
+        data = self.spec.preset(self.preset).data
+        if data is None:
+            raise InputError(
+                f"The preset {self.preset} of {self.spec.name} has no data set of its own; choose another --preset."
+            )
+        return data
+
+    def verbs(self) -> Iterator[Verb]:
+        """One after the other: which files are evaluated and timed is read when the verb before them is done."""
+        spec, run, ways, data = self.spec, str(self.run), WAYS[self.spec.task], self.require_data()
+        given = ("--data-dir", str(self.data_dir)) if self.data_dir is not None else ()
+        seeded = ("--seed", str(self.seed))
+        shorter = ("--epochs", str(self.epochs)) if self.epochs is not None else ()
+        yield self._verb("train", spec.name, "--preset", self.preset, *given, *shorter, *seeded, "-o", run)
+        recipes = tuple(word for precision in PRECISIONS for word in ("-p", precision.value))
+        calibration = ("--calibration", data, *given) if ways.calibrated else ()
+        portable = ("--portable",) if ways.portable else ()
+        convert = self._verb("convert", run, *recipes, *calibration, *seeded, *portable, "-o", run, "--force")
+        yield convert
+        made = {Path(row["artifact"]).name for row in json.loads(convert.results.read_bytes())["results"]}
+        two = has_two_files(spec.detection(spec.preset(self.preset).arguments))
+        files, seconds = (
+            [str(self.run / name) for fmt, recipe in _KINDS if (name := f"{stem}.{recipe}.{fmt}") in made]
+            for stem in (spec.name, f"{spec.name}.{HEADS}")
+        )
+        judged = ("--judge", str(self.judge.run)) if self.judge is not None else ()
+        yield self._verb("evaluate", str(self.run / MODEL), *files, "--data", data, *judged, *given, *seeded)
+        yield self._verb("benchmark", *files, *(seconds if two else ()))
+
+    def _verb(self, name: str, *arguments: str) -> Verb:
+        return Verb(
+            name=name,
+            arguments=(name, *arguments),
+            home=self.run,
+            results=self.folder / f"{self.spec.name}.{name}.json",
+            judge=self.judge.run / MODEL if name == "evaluate" and self.judge is not None else None,
+        )
 
 
-def _run(verbs: Sequence[Verb], announce: Announce, *, force: bool) -> str:
-    """Do what is not done yet of ``verbs``; why it failed, or nothing."""
+def _run(plan: Plan, announce: Announce, *, force: bool) -> str:
+    """Do what is not done yet of the verbs of ``plan``; why it failed, or nothing."""
+    if plan.judge is not None:
+        judged = next(plan.judge.verbs())  # never forced: it belongs to an entry of its own
+        failure = "" if is_done(judged) else _do(judged, announce)
+        if failure:
+            return f"{JUDGE}, which judges it: {failure}"
     fresh = force
-    for verb in verbs:
-        if not fresh and _is_done(verb):
+    for verb in plan.verbs():
+        if not fresh and is_done(verb):
             announce(f"  {verb.name}: done before")
             continue
-        announce(f"  edgekit {shlex.join(verb.arguments)}")
-        failure = call(verb, announce, ["--force"] if force and verb.name == "train" else [])
         fresh = True
-        if failure:
-            announce(f"  failed: {failure}")
-            return f"{verb.name}: {failure}"
+        if failure := _do(verb, announce, ["--force"] if force and verb.name == "train" else []):
+            return failure
     return ""
 
 
-def _is_done(verb: Verb) -> bool:
-    """Whether the results of ``verb`` are there, from the same arguments, and the files they speak of unchanged."""
-    try:
-        data = json.loads(verb.results.read_bytes())
-        return all(_mean_the_same(a, b) for a, b in zip(data["verb"], verb.arguments, strict=True)) and all(
-            sha256_file(verb.home / Path(row["artifact"]).name) == row["sha256"] for row in data["results"]
-        )
-    except _UNREADABLE:
-        return False
+def _do(verb: Verb, announce: Announce, more: Sequence[str] = ()) -> str:
+    """Why ``verb`` failed, or nothing."""
+    announce(f"  edgekit {shlex.join(verb.arguments)}")
+    if failure := call(verb, announce, more):
+        announce(f"  failed: {failure}")
+        return f"{verb.name}: {failure}"
+    return ""
 
 
-def _mean_the_same(argument: str, other: str) -> bool:
-    """Whether two arguments are equal, or paths of one and the same file or folder."""
-    if argument == other:
-        return True
-    return Path(argument).exists() and Path(other).exists() and Path(argument).samefile(other)
-
-
-def _earlier_row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any] | None:
+def _earlier_row(plan: Plan) -> dict[str, Any] | None:
     """The row of an entry that an earlier run finished."""
     try:
-        return _row(spec, verbs) if all(map(_is_done, verbs)) else None
-    except _UNREADABLE:
+        return _row(plan) if all(map(is_done, plan.verbs())) else None
+    except UNREADABLE:
         return None
 
 
-def call(verb: Verb, announce: Announce, more: Sequence[str] = ()) -> str:
-    """Run ``verb``; the sentence with which it failed, or nothing. Its time and memory go into its results."""
-    told = verb.results.with_suffix(".part")  # those of an earlier run stay until there are new ones
-    command = [sys.executable, "-m", "edgekit", *verb.arguments, *more, "--json", str(told)]
-    start, last = time.monotonic(), "it said nothing"
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
-    ) as child:
-        try:
-            for line in child.stderr or ():
-                last = line.strip().removeprefix("edgekit: ")
-                announce(f"    {last}")
-            _, status, usage = os.wait4(child.pid, 0)
-        except BaseException:
-            child.terminate()  # it keeps what it can go on from
-            raise
-        child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        return last if child.returncode > 0 else f"ended by signal {-child.returncode} ({last})"
-    data = json.loads(told.read_bytes())
-    data |= {
-        "verb": list(verb.arguments),
-        "seconds": round(time.monotonic() - start, 1),
-        "peak_rss_bytes": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
-    }
-    write_atomic(verb.results, (json.dumps(data, indent=2) + "\n").encode())
-    told.unlink()
-    return ""
-
-
-def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
+def _row(plan: Plan) -> dict[str, Any]:
     """The figures of one entry, from the results of its verbs."""
+    spec, verbs = plan.spec, tuple(plan.verbs())
     told = {verb.name: json.loads(verb.results.read_bytes()) for verb in verbs}
     (trained,) = told["train"]["results"]
     card = trained["card"]
@@ -251,7 +252,7 @@ def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
                 "recipe": recipe,
                 "model_bytes": converted["model_bytes"],
                 "ratio": converted["ratio"],
-                **{name: evaluated["metrics"][name] for name in told_of.of_files},
+                **told_of.of(evaluated["metrics"], told_of.of_files),
                 "max_abs": converted["metrics"]["max_abs"],
                 "sqnr_db": converted["metrics"]["sqnr_db"],
                 "float_ops": converted["float_ops"],
@@ -260,6 +261,16 @@ def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
                 "valid": all(row["valid"] for row in kinds["benchmark"][fmt, recipe]),
             }
         )
+    left_out = [
+        {
+            "artifact": f"{spec.name}.{recipe}.{fmt}",
+            "format": fmt,
+            "recipe": recipe,
+            "reason": _skipped(fmt, recipe, told["convert"]["notes"]),
+        }
+        for fmt, recipe in _KINDS
+        if (fmt, recipe) not in kinds["convert"]
+    ]
     epochs = json.loads((verbs[0].home / HISTORY).read_bytes())["epochs"]
     # A training that went on after a stop took longer than its last process.
     train_seconds = max(told["train"]["seconds"], round(sum(epoch["seconds"] for epoch in epochs), 1))
@@ -273,10 +284,18 @@ def _row(spec: "ModelSpec", verbs: Sequence[Verb]) -> dict[str, Any]:
         "data": trained["data"],
         "data_digest": card["provenance"]["training"]["digest"],
         "settings": card["provenance"]["training_settings"],
-        "metrics": {name: source["metrics"][name] for name in told_of.measured},
+        "metrics": told_of.of(source["metrics"], told_of.measured),
         "n": source["n"],
+        **({"judge": {**source["judge"], "artifact": f"{JUDGE}/{MODEL}"}} if plan.judge is not None else {}),
         "files": files,
+        "left_out": left_out,
         "train_seconds": train_seconds,
         "train_peak_rss_bytes": told["train"]["peak_rss_bytes"],
         "seconds": round(train_seconds + sum(told[verb.name]["seconds"] for verb in verbs[1:]), 1),
     }
+
+
+def _skipped(fmt: str, recipe: str, notes: Sequence[str]) -> str:
+    """Why `convert` made no such file, as it noted."""
+    words = f"Skipped {recipe} for {fmt}: "
+    return next(note.removeprefix(words) for note in notes if note.startswith(words))

@@ -26,6 +26,7 @@ from edgekit.models.adversarial import (
     telling_loss,
 )
 from edgekit.models.batches import ALONE, Share, one_hot
+from edgekit.models.generator_judging import judging
 from edgekit.models.images import Images, split
 from edgekit.models.lesson import Course, Terms
 from edgekit.models.parts import Parts
@@ -137,13 +138,15 @@ def adversarial_course(spec: ModelSpec, parts: Parts, preprocessing: Preprocessi
         seed=terms.seed,
     )
     discriminator = opponent(spec, terms.arguments)
+    judged = None if terms.judge is None else judging(terms.judge, generator, parts, test, model=spec.name)
 
     def tested(model: Any) -> tuple[Metric, ...]:
         both = Adversaries(kept=model, generator=model, discriminator=discriminator)
-        return tuple(
+        losses = tuple(
             Metric(name=name, value=value, data=parts.test_name, count=len(test))
             for name, value in lesson.losses(both, test).items()
         )
+        return losses if judged is None else (*losses, *judged(lambda inputs: made_by(model, inputs)))
 
     def show(learner: Adversaries, epoch: int, run_dir: Path) -> None:
         write_sheet(run_dir, epoch, generator, lambda inputs: made_by(learner.kept, inputs), seed=terms.seed)

@@ -78,7 +78,10 @@ Teacher = Callable[[Any, Any, Phase, Together], Teaching]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What decides a lesson beside its data: ``arguments`` are those of the model's builder."""
+    """What decides a lesson beside its data: ``arguments`` are those of the model's builder.
+
+    ``judge`` is a trained classifier that sees in the test what a generator makes; it decides nothing.
+    """
 
     preset: TrainingPreset
     arguments: Mapping[str, Value]
@@ -86,6 +89,7 @@ class Terms:
     seed: int
     share: Share
     progress: Progress
+    judge: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

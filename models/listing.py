@@ -119,6 +119,7 @@ def train_entry(model: Path) -> Json:
         "intervals": {m.name: [m.low, m.high] for m in metrics},
         "n": metrics[0].count,
         "data": metrics[0].data,
+        "measured_on": {m.name: {"data": m.data, "n": m.count} for m in metrics},
     }
 
 
@@ -127,7 +128,8 @@ def train_rows(entry: Json) -> list[list[str]]:
     tested = []
     for (name, value), (low, high) in zip(entry["metrics"].items(), entry["intervals"].values(), strict=True):
         sure = "" if low is None else f"95 % interval {_figure(name, low)} to {_figure(name, high)}, "
-        tested.append([f"{name} on {entry['data']}", f"{_figure(name, value)} ({sure}{entry['n']:,} items)"])
+        on = entry["measured_on"][name]
+        tested.append([f"{name} on {on['data']}", f"{_figure(name, value)} ({sure}{on['n']:,} items)"])
     return [*tested, *build_rows(entry)]
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgekit.models.detector_table import detector_table
-from edgekit.models.spec import ModelSpec
+from edgekit.models.other_tables import FORMATS, each, generator_table, int8_files, sequence_table, times, training
+from edgekit.models.spec import GENERATION, ModelSpec
 from edgekit.models.task_figures import TASK_FIGURES, TaskFigures
 from edgekit.report.words import percent
 
@@ -22,7 +23,8 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
     unmeasured = [spec for spec in specs if spec.name not in rows]
     specs = measured(specs, results)
     detectors = [spec for spec in specs if spec.task == "detection"]
-    others = [spec for spec in specs if spec.task not in ("classification", "detection")]
+    generators = [spec for spec in specs if spec.task == GENERATION]
+    others = [spec for spec in specs if spec.task not in ("classification", "detection", GENERATION)]
     lines = [
         "# The zoo",
         "",
@@ -49,7 +51,8 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         "- **Training**: minutes and the largest memory of the process. Converted with `--portable`.",
         "",
         *(detector_table(detectors, rows, results["prediction_layers"]) if detectors else []),
-        *(_other_tasks(others, rows) if others else []),
+        *(sequence_table(others, rows) if others else []),
+        *(generator_table(generators, rows) if generators else []),
         *(_unmeasured(unmeasured) if unmeasured else []),
         "## All files",
         "",
@@ -102,19 +105,33 @@ def entry_page(spec: ModelSpec, results: Json) -> str:
             f"| {argument.name} | {argument.default} | {small.arguments.get(argument.name, argument.default)} |"
         )
     lines += ["", "## Trained here", "", _training(spec, row), ""]
-    lines += [
-        f"| file | {' | '.join(told.columns)} | bytes | ratio | p50, ms | max-abs | SQNR, dB | same on Cortex-A72 |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    figures = [told.written(row["metrics"][name]) if name in row["metrics"] else "" for name in told.of_files]
+    columns = {**dict(zip(told.of_files, told.columns, strict=True)), **_extras(row, told)}
+    heads = [*columns.values(), "bytes", "ratio", "p50, ms", "max-abs", "SQNR, dB", "same on Cortex-A72"]
+    lines += [f"| file | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
+    figures = [_figure(name, row["metrics"][name], told) if name in row["metrics"] else "" for name in columns]
     lines.append(f"| model.keras | {' | '.join(figures)} | | | | | | |")
-    lines += [_file_row(file, told) for file in row["files"]]
+    lines += [_file_row(file, columns, told) for file in row["files"]]
+    lines += [f"| {file['artifact']} {'| - ' * len(heads)}|" for file in _left_out(row)]
     lines += ["", *_losses(row, told)]
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _extras(row: Json, told: TaskFigures) -> dict[str, str]:
+    return {name: column for name, column in told.where_there.items() if name in row["metrics"]}
+
+
+def _figure(name: str, value: float, told: TaskFigures) -> str:
+    return percent(value) if name in told.where_there else told.written(value)
+
+
+def _left_out(row: Json) -> Sequence[Json]:
+    """The files that could not be made; rows of earlier versions were of entries that have all."""
+    found: Sequence[Json] = row.get("left_out", ())
+    return found
+
+
 def _index_row(spec: ModelSpec, row: Json) -> str:
-    int8 = {file["format"]: file for file in row["files"] if file["recipe"] == "int8"}
+    int8 = int8_files(row)
     metrics = row["metrics"]
     fp32 = [file for file in row["files"] if file["recipe"] == "fp32"]
     cells = [
@@ -122,41 +139,15 @@ def _index_row(spec: ModelSpec, row: Json) -> str:
         row["data"],
         f"{percent(metrics['top1'])} ({percent(metrics['top1_low'])}–{percent(metrics['top1_high'])})",
         _published(spec),
-        *(percent(int8[fmt]["top1"]) for fmt in ("tflite", "onnx")),
-        " / ".join(f"{1 / int8[fmt]['ratio']:.2f}" for fmt in ("tflite", "onnx")),
-        " / ".join(f"{int8[fmt]['p50_ratio']:.2f}{'' if int8[fmt]['valid'] else '?'}" for fmt in ("tflite", "onnx")),
+        *(percent(int8[fmt]["top1"]) for fmt in FORMATS),
+        each(int8, lambda file: f"{1 / file['ratio']:.2f}"),
+        times(int8),
         f"{_parity(int8.values())}: {max(file['max_abs'] for file in fp32):.0e}, "
-        + " / ".join(f"{int8[fmt]['sqnr_db']:.1f}" for fmt in ("tflite", "onnx"))
+        + each(int8, lambda file: f"{file['sqnr_db']:.1f}")
         + " dB",
-        f"{row['train_seconds'] / 60:.1f} min, {row['train_peak_rss_bytes'] / 1e9:.1f} GB",
+        training(row),
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def _other_tasks(specs: Sequence[ModelSpec], rows: Mapping[str, Json]) -> list[str]:
-    """The table of sequence models."""
-    lines = [
-        "## Sequences",
-        "",
-        "| model | data | figure | float | int8 TFLite | int8 ONNX | size ratio | p50 ratio | training |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for spec in specs:
-        row, told = rows[spec.name], TASK_FIGURES[spec.task]
-        int8 = {file["format"]: file for file in row["files"] if file["recipe"] == "int8"}
-        both = [int8[fmt] for fmt in ("tflite", "onnx")]
-        metric = told.of_files[0]
-        cells = [
-            f"[{spec.name}]({spec.name}.md)",
-            row["data"],
-            told.title + told.unit,
-            *(told.written(value) for value in (row["metrics"][metric], *(file[metric] for file in both))),
-            " / ".join(f"{1 / file['ratio']:.2f}" for file in both),
-            " / ".join(f"{file['p50_ratio']:.2f}{'' if file['valid'] else '?'}" for file in both),
-            f"{row['train_seconds'] / 60:.1f} min, {row['train_peak_rss_bytes'] / 1e9:.1f} GB",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, ""]
 
 
 def _unmeasured(specs: Sequence[ModelSpec]) -> list[str]:
@@ -177,13 +168,17 @@ def _everywhere(results: Json) -> str:
     custom = sorted({name for file in files for name in file["custom_operators"]})
     alone = sum(e["metrics"]["identical"] == 1 for f in files for name, e in f["elsewhere"].items() if name != ARM)
     there = [file["elsewhere"][ARM] for file in files]
-    items, same = sum(e["n"] for e in there), sum(_same_class(e) for e in there)
+    counted = [e for e in there if "agreement" in e["metrics"]]
+    items, same = sum(e["n"] for e in counted), sum(_same_class(e) for e in counted)
     bits = sum(e["metrics"]["identical"] == 1 for e in there)
+    limited = [e["metrics"]["within_limits"] for e in there if "agreement" not in e["metrics"]]
+    within = f" Of {len(limited)} files that forecast or make pictures {sum(limited):.0f} answer within the limits of"
     held = f"custom operators: {', '.join(custom)}" if custom else "no custom operator"
     return _prose(
         f"The {len(files)} files hold {held}. With `[litert]` or `[onnx]` alone installed, {alone} of them give the "
         f"same bits as here. On an emulated Cortex-A72, the core of a Raspberry Pi 4, {same:,} of {items:,} items get "
-        f"the same class or the same objects, and {bits} files give the same bits."
+        f"the same class, token or objects, and {bits} files give the same bits."
+        + (f"{within} their recipe there." if limited else "")
     )
 
 
@@ -193,6 +188,15 @@ def _prose(text: str, *, hanging: str = "") -> str:
 
 def _same_class(elsewhere: Json) -> int:
     return round(float(elsewhere["metrics"]["agreement"]) * int(elsewhere["n"]))
+
+
+def _same(elsewhere: Json) -> str:
+    """How many answers are the same there, or for those that are no choice whether they differ too much."""
+    metrics = elsewhere["metrics"]
+    bits = ", same bits" if metrics["identical"] else ""
+    if "agreement" in metrics:
+        return f"{_same_class(elsewhere)} of {elsewhere['n']}{bits}"
+    return f"{'within' if metrics['within_limits'] else 'beyond'} the limits{bits}"
 
 
 def _published(spec: ModelSpec) -> str:
@@ -209,38 +213,39 @@ def _training(spec: ModelSpec, row: Json) -> str:
         f"{settings['batch_size']}, {settings['optimizer']} from {settings['learning_rate']:g}, seed "
         f"{settings['seed']}; "
         f"{row['train_seconds'] / 60:.1f} minutes and {row['train_peak_rss_bytes'] / 1e9:.2f} GB. "
-        f"{told.title} on {row['n']:,} held-out items: {told.written(row['metrics'][told.of_files[0]])}{told.unit}."
+        + (
+            f"{told.title} of {row['n']:,} pictures to real ones, before the judge {row['judge']['artifact']} "
+            f"(top-1 {percent(row['judge']['top1'])} %): "
+            if spec.task == GENERATION
+            else f"{told.title} on {row['n']:,} held-out items: "
+        )
+        + f"{told.written(row['metrics'][told.of_files[0]])}{told.unit}."
     )
 
 
-def _file_row(file: Json, told: TaskFigures) -> str:
+def _file_row(file: Json, columns: Iterable[str], told: TaskFigures) -> str:
     doubt = "" if file["valid"] else " ?"
-    there = file["elsewhere"][ARM]
-    bits = ", same bits" if there["metrics"]["identical"] else ""
-    figures = " | ".join(told.written(file[name]) for name in told.of_files)
+    figures = " | ".join(_figure(name, file[name], told) for name in columns)
     return (
         f"| {file['artifact']} | {figures} | {file['model_bytes']:,} | "
         f"{file['ratio']:.2f} | {file['p50_ms']:.3f}{doubt} | {file['max_abs']:.1e} | {file['sqnr_db']:.1f} | "
-        f"{_same_class(there)} of {there['n']}{bits} |"
+        f"{_same(file['elsewhere'][ARM])} |"
     )
 
 
 def _losses(row: Json, told: TaskFigures) -> list[str]:
-    """The int8 files that lose more than they should, and what computes in float in the int8 files, and why."""
+    """What the int8 files lose beyond what they should, what computes in float in them, and what there is not."""
     int8 = [file for file in row["files"] if file["recipe"] == "int8"]
     metric = told.of_files[0]
     lost = {file["artifact"]: told.lost(row["metrics"][metric], file[metric]) for file in int8}
-    losing = [
-        f"- **{name} loses {f'{100 * much:.2f} points' if told.fractions else f'{much:.4f}'}.**"
-        for name, much in lost.items()
-        if much > told.loss
-    ]
+    losing = [f"- **{n} loses {told.written_loss(much)}.**" for n, much in lost.items() if much > told.loss]
     floats = [
         f"- {file['artifact']}: {op['name']} ({op['op']}) computes in float, since {op['reason']}."
         for file in int8
         for op in file["float_ops"]
     ]
-    return [*losing, *floats] or ["Every operator of the int8 files computes in integers."]
+    absent = [_prose(f"- There is no {file['artifact']}: {file['reason']}", hanging="  ") for file in _left_out(row)]
+    return [*losing, *floats, *absent] or ["Every operator of the int8 files computes in integers."]
 
 
 def _host(results: Json) -> str:

@@ -1,8 +1,10 @@
 """Which measured figures tell of each task, and how they are written. Loads no framework."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+from edgekit.models.spec import GENERATION
 from edgekit.report.words import percent
 
 
@@ -10,9 +12,10 @@ from edgekit.report.words import percent
 class TaskFigures:
     """The figures of a task in tables, of which the first tells most.
 
-    ``measured`` are the names of those of the Keras model, ``of_files`` those of its files, under ``columns``. A file
-    loses too much where the first is worse by more than ``loss``: lower, or with ``lower_is_better`` higher.
-    ``fractions`` are written as percentages.
+    ``measured`` are the names of those of the Keras model, ``of_files`` those of its files, under ``columns``; of
+    ``where_there``, names and columns of fractions, a model and its files have those that their kind is measured by. A
+    file loses too much where the first is worse by more than ``loss``: lower, or with ``lower_is_better`` higher, with
+    ``relative`` as a part of the model's. ``fractions`` are written as percentages.
     """
 
     title: str
@@ -21,7 +24,13 @@ class TaskFigures:
     columns: tuple[str, ...]
     loss: float = 0.01
     lower_is_better: bool = False
+    relative: bool = False
     fractions: bool = True
+    where_there: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, metrics: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        """The figures called ``names`` among ``metrics``, and those of ``where_there`` that are."""
+        return {name: metrics[name] for name in (*names, *(n for n in self.where_there if n in metrics))}
 
     def written(self, value: float) -> str:
         """``value`` for people."""
@@ -34,7 +43,14 @@ class TaskFigures:
 
     def lost(self, model: float, file: float) -> float:
         """By how much ``file`` is worse than ``model``."""
-        return file - model if self.lower_is_better else model - file
+        lost = file - model if self.lower_is_better else model - file
+        return lost / model if self.relative else lost
+
+    def written_loss(self, lost: float) -> str:
+        """What `lost` found, for people."""
+        if self.relative:
+            return f"{100 * lost:.2f} %"
+        return f"{100 * lost:.2f} points" if self.fractions else f"{lost:.4f}"
 
 
 TASK_FIGURES: Mapping[str, TaskFigures] = {
@@ -79,5 +95,16 @@ TASK_FIGURES: Mapping[str, TaskFigures] = {
         measured=("exact", "top1"),
         of_files=("exact", "top1"),
         columns=("right answers, %", "right tokens, %"),
+    ),
+    GENERATION: TaskFigures(
+        title="Frechet distance",
+        measured=("frechet", "precision", "recall"),
+        of_files=("frechet", "ssim"),
+        columns=("Frechet distance", "SSIM"),
+        loss=0.05,
+        lower_is_better=True,
+        relative=True,
+        fractions=False,
+        where_there={"conditional_accuracy": "asked class, %", "purity": "purity, %"},
     ),
 }

@@ -19,12 +19,13 @@ from edgekit.models.checkpoint import Checkpoint, EpochRecord, assign, values
 from edgekit.models.cluster import Together, read_cluster, start, working_together
 from edgekit.models.fitting import EpochReport, fit
 from edgekit.models.forecast_lesson import forecast_material
+from edgekit.models.generator_judging import require_judged
 from edgekit.models.generator_material import generator_material
 from edgekit.models.image_material import image_material
 from edgekit.models.lesson import Material, Terms
 from edgekit.models.opinion_lesson import opinion_material
 from edgekit.models.run_folder import CHECKPOINT, MODEL, RunSettings, open_run, refuse_other_run, write_history
-from edgekit.models.spec import DEFAULT_PRESET, TRANSFER_PRESET, ModelSpec, TrainingPreset, Value
+from edgekit.models.spec import DEFAULT_PRESET, GENERATION, TRANSFER_PRESET, ModelSpec, TrainingPreset, Value
 from edgekit.models.weights import ImportedWeights
 from edgekit.models.writing_lesson import writing_material
 from edgekit.workers import Progress, silent
@@ -51,7 +52,10 @@ class TrainingInterruptedError(EdgekitError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainRequest:
-    """What to train and how. A value of ``None`` is the preset's; ``arguments`` are the builder's."""
+    """What to train and how. A value of ``None`` is the preset's; ``arguments`` are the builder's.
+
+    The ``judge`` of a generator adds figures to the test, and is no setting: a run with it equals one without.
+    """
 
     spec: ModelSpec
     preset: str | None = None
@@ -61,6 +65,7 @@ class TrainRequest:
     batch_size: int | None = None
     seed: int = 0
     weights: Path | None = None
+    judge: Path | None = None
     arguments: Mapping[str, Value] = field(default_factory=dict)
 
     @property
@@ -116,6 +121,10 @@ def train(
     """
     require_address_space(TRAINING_BYTES, "training")
     spec, preset = request.spec, request.settings()
+    if request.judge is not None and spec.task != GENERATION:
+        raise InputError(
+            f"--judge looks at the pictures of a generator; {spec.name} is for {spec.task}: leave --judge out."
+        )
     cluster = read_cluster()
     if preset.batch_size < 2 * len(cluster.workers):
         raise InputError(
@@ -152,6 +161,7 @@ def train(
             seed=request.seed,
             share=cluster.share,
             progress=progress,
+            judge=request.judge,
         )
     )
     # The name is the one by which a conversion can open the data again. Data without a test part of its own may be
@@ -162,6 +172,8 @@ def train(
         if cluster.chief and open_run(run_dir, settings, force=force):
             if cluster.shared:
                 refuse_existing([run_dir / MODEL], force=False)
+            if request.judge is not None:
+                require_judged(run_dir / MODEL, request.judge, data=str(preset.data))
             return run_dir / MODEL
         goes_on = f"{run_dir} keeps every finished epoch: run the same command to go on"
         try:

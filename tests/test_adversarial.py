@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from command import edgekit
 from PIL import Image
+from tiny_generator import judge as shades_judge
 
 from edgekit.artifact import open_artifact
 from edgekit.data.noise import draws
 from edgekit.errors import DataError, InputError
 from edgekit.generation import Condition, Drawn, Generator
+from edgekit.measure.evaluate_generation import evaluate_generation
 from edgekit.models.adversarial import (
     AVERAGED,
     GENERATOR_STEPS,
@@ -31,6 +33,7 @@ from edgekit.models.build import build, build_file
 from edgekit.models.cluster import Together
 from edgekit.models.generator_material import GeneratorMaterial, generator_material
 from edgekit.models.lesson import Course, Terms
+from edgekit.models.listing import train_entry, train_rows
 from edgekit.models.phases import phases
 from edgekit.models.registry import find_spec
 from edgekit.models.sample_sheets import sample_inputs
@@ -287,6 +290,69 @@ def test_pictures_without_classes_do_for_a_generator_that_is_asked_for_none(data
     assert len(card.provenance.training.items) == 16
     with pytest.raises(DataError, match=r"has no labels; training needs a class for each image\.$"):
         train(request("cgan", folder), tmp_path / "other")
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that tells three classes apart."""
+    return shades_judge(tmp_path_factory.mktemp("judge") / "judge.keras")
+
+
+def test_a_judge_adds_figures_to_the_card_and_changes_nothing_else(
+    data: Path, judge: Path, finished: dict[str, Path], tmp_path: Path
+) -> None:
+    few = replace(request("cgan", data), judge=judge)
+    model = train(few, tmp_path / "run")
+    assert all(map(np.array_equal, weights_of(finished["cgan"] / "model.keras"), weights_of(model)))
+    settings = [(run / "settings.json").read_bytes() for run in (finished["cgan"], tmp_path / "run")]
+    assert settings[0] == settings[1]
+    metrics = {m.name: m for m in open_artifact(model).card.metrics}
+    losses = ["discriminator_loss", "generator_loss"]
+    assert list(metrics) == [*losses, "frechet", "precision", "recall", "conditional_accuracy"]
+    assert metrics["generator_loss"] == open_artifact(finished["cgan"] / "model.keras").card.metrics[1]
+    told = f"thirds, judge {open_artifact(judge).sha256[:12]}"
+    assert {(metrics[name].data, metrics[name].count) for name in set(metrics) - set(losses)} == {(told, 10_000)}
+    assert train(few, tmp_path / "run") == model  # finished, with this judge
+    with pytest.raises(
+        InputError,
+        match=r" holds this training, finished without that judge; measure it with edgekit evaluate .*cgan --data "
+        r".*thirds\.npz --judge .*judge\.keras, or give --force to train anew\.$",
+    ):
+        train(few, finished["cgan"])
+    rows = dict(map(tuple, train_rows(train_entry(model))))
+    assert rows["generator_loss on thirds"].endswith(" (12 items)")
+    assert rows[f"frechet on {told}"] == f"{metrics['frechet'].value:.4g} (10,000 items)"
+    share = metrics["conditional_accuracy"]
+    assert rows[f"conditional_accuracy on {told}"].startswith(f"{share.value:.2%} (95 % interval ")
+
+
+def test_the_cards_figures_are_those_of_evaluate(data: Path, judge: Path, tmp_path: Path) -> None:
+    model = train(request("infogan", data, epochs=1, judge=judge), tmp_path / "run")
+    (row,) = evaluate_generation([model], str(data), judge=judge).results()
+    for metric in open_artifact(model).card.metrics[3:]:
+        assert metric.value == pytest.approx(row["metrics"][metric.name], rel=1e-3), metric.name
+
+
+def test_pictures_set_aside_for_the_test_do_for_a_judge(data: Path, judge: Path, tmp_path: Path) -> None:
+    stored = np.load(data)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, pixels in enumerate(stored["x_train"][:40]):
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    model = train(request("gan", folder, epochs=1, batch_size=4, judge=judge), tmp_path / "run")
+    assert {m.data.partition(", judge")[0] for m in open_artifact(model).card.metrics} == {"pictures, 20% held out"}
+
+
+def test_a_judge_that_cannot_is_refused_before_the_training(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError,
+        match=r"^--judge looks at the pictures of a generator; mlp is for classification: leave --judge out\.$",
+    ):
+        train(TrainRequest(spec=find_spec("mlp"), data=str(data), judge=tmp_path / "none.keras"), tmp_path / "run")
+    other = shades_judge(tmp_path / "four.keras", classes=4)
+    with pytest.raises(InputError, match=r"^The 3 classes of cgan are not among the 4 of the judge .*four\.keras; "):
+        train(request("cgan", data, judge=other), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_wrong_uses_are_one_sentence(data: Path, tmp_path: Path) -> None:

@@ -98,6 +98,17 @@ def test_outputs_that_hardly_follow_the_input_are_refused_beside_a_large_constan
     )
 
 
+@pytest.mark.parametrize(("part", "told"), [(2e-6, False), (1e-4, True)])
+def test_deviations_of_a_few_digits_of_float32_have_no_correlation(part: float, told: bool) -> None:
+    """A forecast that is almost the last value is one of those; rounding is not what makes it a wrong file."""
+    random = np.random.default_rng(0)
+    forecast = (1 + part * random.normal(size=(64, 1))).astype(np.float32)
+    rounded = forecast + np.float32(1.2e-7) * random.choice([-1, 1], (64, 1)).astype(np.float32)
+    parity = compare_outputs({"forecast": forecast}, {"forecast": rounded}, what="m.tflite", synthetic=False)
+    assert (parity.correlation is not None) is told
+    require_tolerance({"forecast": forecast}, {"forecast": rounded}, parity, Precision.FP32, what="m.tflite")
+
+
 def test_an_output_that_is_constant_in_the_source_has_no_correlation() -> None:
     reference = {"y": np.tile(np.arange(1.0, 5.0), (50, 1))}
     other = {"y": reference["y"] + np.random.default_rng(0).normal(0, 1e-7, (50, 4))}

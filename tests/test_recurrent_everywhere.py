@@ -1,5 +1,6 @@
 """The table of every recurrent model: what its rows say, and when the claim fails."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def test_rows_tell_what_works_and_why_not() -> None:
         ({**REFUSED, "reason": "Traceback (most recent call last)"}, False),
         ({**WORKS, "custom_operators": ["FlexTensorListReserve"]}, False),
         ({**WORKS, "elsewhere": {"cortex-a72": {"agreement": 0.99}}}, False),
+        ({**WORKS, "elsewhere": {"cortex-a72": {"within_limits": 1.0}}}, True),
+        ({**WORKS, "elsewhere": {"cortex-a72": {"within_limits": 0.0}}}, False),
         ({**WORKS, "elsewhere": {}, "not_compared": "It crashed."}, False),
         ({**WORKS, "recipe": "int16x8", "elsewhere": {}, "not_compared": "XNNPACK did not run it."}, True),
         ({"model": "lstm", "format": "keras", "works": True, "metrics": {}}, True),
@@ -56,6 +59,24 @@ def test_rows_tell_what_works_and_why_not() -> None:
 )
 def test_the_claim_can_fail(row: dict[str, object], held: bool) -> None:
     assert everywhere.holds(row) is held
+
+
+def test_rows_of_generators_tell_distance_and_likeness() -> None:
+    row = {
+        **WORKS,
+        "metrics": {"frechet": 5.4321, "ssim": 0.98765},
+        "elsewhere": {"cortex-a72": {"within_limits": 1.0}},
+    }
+    assert "| Frechet 5.432, SSIM 0.9877 |" in everywhere.line(row)
+    assert everywhere.line(row).endswith("| cortex-a72 within limits |")
+
+
+def test_a_model_is_called_as_its_training_and_the_rows_of_others_stay(tmp_path: Path) -> None:
+    assert everywhere.called(tmp_path / "gan/model.keras") == "gan"
+    assert everywhere.called(tmp_path / "mine.keras") == "mine"
+    assert everywhere.known(tmp_path, ["lstm"]) == []
+    (tmp_path / "recurrent.json").write_text(json.dumps({"results": [WORKS, {**WORKS, "model": "gan"}]}))
+    assert [row["model"] for row in everywhere.known(tmp_path, ["lstm"])] == ["gan"]
 
 
 def test_inputs_are_windows_or_steps_with_states(tmp_path: Path) -> None:

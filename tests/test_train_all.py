@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 from command import edgekit
 
+from edgekit.entry_verbs import Verb, call, is_done
+from edgekit.files import sha256_file
 from edgekit.models.pages import ARM, entry_page, index_page
-from edgekit.models.registry import find_spec
+from edgekit.models.registry import ZOO, find_spec
 from edgekit.models.spec import ModelSpec
 from edgekit.report import read_results
-from edgekit.train_all import RESULTS, Verb, call, train_all
+from edgekit.train_all import JUDGE, RESULTS, WAYS, Plan, results_table, train_all
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_one_failure_does_not_stop_the_rest_and_nothing_is_done_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,9 +104,115 @@ def _pages_tell_it(results: dict[str, Any]) -> None:
     assert f"{top1} (" in line
     assert page.count("| 98 of 100, same bits |") == 4
     told = " ".join(index.split())
-    assert "392 of 400 items get the same class or the same objects, and 4 files give the same bits." in told
+    assert "392 of 400 items get the same class, token or objects, and 4 files give the same bits." in told
     assert "The 4 files hold no custom operator." in told
     assert "72.00 on ImageNet" in line
+
+
+def test_every_task_of_the_zoo_has_its_ways() -> None:
+    assert {spec.task for spec in ZOO} == set(WAYS)
+
+
+def plan(name: str, folder: Path, **changes: Any) -> Plan:
+    given: dict[str, Any] = {"preset": "small", "data_dir": None, "epochs": None, "seed": 0, **changes}
+    return Plan(spec=find_spec(name), folder=folder, **given)
+
+
+def converted(planned: Plan, *kinds: str, notes: tuple[str, ...] = ()) -> None:
+    """What `convert` would leave: its results, of files that are not there."""
+    name = planned.spec.name
+    rows = [{"artifact": str(planned.run / f"{name}.{kind}"), "sha256": ""} for kind in kinds]
+    told = json.dumps({"results": rows, "notes": notes})
+    (planned.folder / f"{name}.convert.json").write_text(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("mlp", "--calibration mnist --seed 0 --portable"),
+        ("ssd300_vgg16", "--calibration digit_scenes --seed 0 --portable"),
+        ("char_lstm", "--calibration warpeace --seed 0"),
+        ("gru_forecast", "--calibration dow_jones --seed 0"),
+        ("dcgan", "--seed 0"),
+    ],
+)
+def test_each_task_converts_in_its_own_way(name: str, options: str, tmp_path: Path) -> None:
+    verbs = plan(name, tmp_path).verbs()
+    next(verbs)
+    convert = next(verbs)
+    run = str(tmp_path / name)
+    assert convert.arguments == ("convert", run, "-p", "fp32", "-p", "int8", *options.split(), "-o", run, "--force")
+
+
+def test_files_that_were_made_are_evaluated_and_timed(tmp_path: Path) -> None:
+    planned = plan("gru_forecast", tmp_path)
+    converted(planned, "fp32.onnx", "int8.tflite", "fp32.tflite")
+    _, _, evaluate, timed = planned.verbs()
+    files = [str(tmp_path / f"gru_forecast/gru_forecast.{k}") for k in ("fp32.tflite", "int8.tflite", "fp32.onnx")]
+    assert list(timed.arguments) == ["benchmark", *files]
+    model = str(tmp_path / "gru_forecast/model.keras")
+    assert list(evaluate.arguments) == ["evaluate", model, *files, "--data", "dow_jones", "--seed", "0"]
+    assert evaluate.judge is None
+
+
+def test_a_generator_is_judged_by_what_the_judges_own_entry_trains(tmp_path: Path) -> None:
+    planned = plan("cgan", tmp_path, epochs=3, seed=2)
+    converted(planned, "fp32.onnx")
+    assert planned.judge is not None
+    assert next(planned.judge.verbs()) == next(plan(JUDGE, tmp_path, epochs=3, seed=2).verbs())
+    evaluate = list(planned.verbs())[2]
+    assert evaluate.arguments[-4:] == ("--judge", str(tmp_path / JUDGE), "--seed", "2")
+    assert evaluate.judge == tmp_path / JUDGE / "model.keras"
+
+
+def test_an_evaluation_before_another_judge_is_not_done(tmp_path: Path) -> None:
+    judge, results = tmp_path / "judge.keras", tmp_path / "x.evaluate.json"
+    judge.write_bytes(b"one")
+    verb = Verb(name="evaluate", arguments=("evaluate", "x"), home=tmp_path, results=results, judge=judge)
+    digest = sha256_file(judge)
+    row = {"artifact": "judge.keras", "sha256": digest, "judge": {"sha256": digest}}
+    results.write_text(json.dumps({"verb": ["evaluate", "x"], "results": [row]}))
+    assert is_done(verb)
+    results.write_text(json.dumps({"verb": ["evaluate", "x"], "results": [{**row, "judge": {"sha256": "another"}}]}))
+    assert not is_done(verb)
+    assert is_done(replace(verb, judge=None))
+
+
+def test_a_file_that_could_not_be_made_is_a_dash() -> None:
+    row = {
+        "name": "gru_forecast",
+        "task": "forecasting",
+        "data": "dow_jones",
+        "metrics": {"mse_ratio": 0.98765},
+        "files": [{"format": "tflite", "recipe": "int8", "mse_ratio": 1.0}],
+        "seconds": 90,
+    }
+    _, _, lines = results_table([row])
+    assert lines == [["gru_forecast", "dow_jones", "mse_ratio", "0.9877", "1", "-", "1.5"]]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_recurrent_model_and_a_generator_go_through_it(tmp_path: Path, shared_data: Path) -> None:
+    told: list[str] = []
+    specs = [find_spec("gru_forecast"), find_spec("gan")]
+    given: dict[str, Any] = {"preset": "small", "epochs": 1, "data_dir": shared_data, "announce": told.append}
+    entries = train_all(specs, tmp_path, **given)
+    assert [entry.failure for entry in entries] == ["", ""]
+    forecast, gan = (entry.row for entry in entries)
+    assert forecast is not None
+    assert gan is not None
+    assert [file["artifact"] for file in forecast["left_out"]] == ["gru_forecast.int8.onnx"]
+    assert forecast["left_out"][0]["reason"].startswith("ONNX Runtime has no integer form of the GRU ")
+    assert len(forecast["files"]) == 3
+    assert (gan["left_out"], len(gan["files"]), gan["n"]) == ([], 4, 10_000)
+    assert gan["judge"]["artifact"] == f"{JUDGE}/model.keras"
+    assert gan["judge"]["sha256"] == sha256_file(tmp_path / JUDGE / "model.keras")
+    assert all(file["ssim"] > 0.9 for file in gan["files"])
+    told.clear()
+    assert train_all(specs, tmp_path, **given) == entries
+    done = [f"  {verb}: done before" for verb in ("train", "convert", "evaluate", "benchmark")]
+    assert told == ["1/2 gru_forecast", *done, "2/2 gan", *done]
 
 
 @pytest.mark.parametrize(
@@ -134,6 +242,10 @@ def test_a_verb_that_fails_is_told_and_leaves_earlier_results(
     ("arguments", "message"),
     [
         (("train", "mlp", "--all"), "edgekit: --all trains every architecture as its preset says; leave NAME out.\n"),
+        (
+            ("train", "--all", "--judge", "cnn"),
+            "edgekit: --all trains every architecture as its preset says; leave --judge out.\n",
+        ),
         (
             ("train", "--all", "--size", "8"),
             "edgekit: --all trains every architecture as its preset says; leave --size out.\n",

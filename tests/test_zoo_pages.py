@@ -12,7 +12,7 @@ from tiny_detector import detector
 
 from edgekit.artifact import open_artifact
 from edgekit.measure.same_objects import objects_in
-from edgekit.models.pages import entry_page, index_page, measured
+from edgekit.models.pages import ARM, entry_page, index_page, measured
 from edgekit.models.registry import ZOO, find_spec
 from edgekit.models.task_figures import TASK_FIGURES
 from edgekit.models.train import MATERIALS
@@ -44,7 +44,7 @@ def test_the_pages_follow_from_the_registry_and_the_results(results: dict[str, A
 def test_every_entry_was_trained_as_its_preset_says(results: dict[str, Any]) -> None:
     specs = measured(ZOO, results)
     assert [row["name"] for row in results["results"]] == [spec.name for spec in specs]
-    index = index_page(ZOO, results)
+    index = " ".join(index_page(ZOO, results).split())
     for spec in ZOO:  # what has no figures is told as such
         assert (f"`{spec.name}` ({spec.task})" in index.split("## Not measured yet")[-1]) == (spec not in specs), spec
     for spec, row in zip(specs, results["results"], strict=True):
@@ -104,21 +104,97 @@ def test_what_is_told_of_a_detector_counts_its_objects(tmp_path: Path) -> None:
     assert (metrics["agreement"], metrics["objects"]) == (1, 2)
 
 
-def test_pages_are_not_written_from_a_part_of_the_results(
+def test_runs_take_the_place_of_their_rows_and_no_others(
     results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    monkeypatch.setattr("zoo_pages.FOLDER", pages)
     monkeypatch.setattr("sys.argv", ["zoo_pages.py", str(tmp_path)])
-    monkeypatch.setattr("zoo_pages.FOLDER", tmp_path / "pages")
-    (tmp_path / "pages").mkdir()
-    (tmp_path / "pages/mlp.md").write_text("what was measured before is not lost")
-    (tmp_path / "zoo.json").write_text(json.dumps({**results, "results": results["results"][1:]}))
-    with pytest.raises(SystemExit, match=r"has no figures of mlp; run edgekit train --all again\.$"):
-        zoo_pages.main()
-    (tmp_path / "zoo.json").write_text(json.dumps(results))
+    (pages / "results.json").write_bytes((FOLDER / "results.json").read_bytes())
+    row = copy.deepcopy(results["results"][0])
+    assert row["name"] == "mlp"
+    row["metrics"]["top1"] = 0.98765
+    everywhere = [{k: file.pop(k) for k in ("custom_operators", "elsewhere")} for file in row["files"]]
+    told = {"results": [{**each, "sha256": f["sha256"]} for each, f in zip(everywhere, row["files"], strict=True)]}
+    (tmp_path / "zoo.json").write_text(json.dumps({"host": results["host"], "results": [row]}))
+    (tmp_path / "everywhere.json").write_text(json.dumps(told))
+    zoo_pages.main()
+    written = json.loads((pages / "results.json").read_bytes())
+    assert [r["name"] for r in written["results"]] == [r["name"] for r in results["results"]]
+    assert written["results"][1:] == results["results"][1:]
+    assert "98.77" in (pages / "mlp.md").read_text()
+    assert (pages / "cnn.md").read_bytes() == (FOLDER / "cnn.md").read_bytes()
     (tmp_path / "everywhere.json").write_text(json.dumps({"results": []}))
     with pytest.raises(SystemExit, match=r"knows nothing of mlp\.fp32\.tflite; run zoo_everywhere\.py again\.$"):
         zoo_pages.main()
-    assert [path.name for path in (tmp_path / "pages").iterdir()] == ["mlp.md"]
+    (tmp_path / "zoo.json").write_text(json.dumps({"host": {**results["host"], "cpu": "Z80"}, "results": [row]}))
+    with pytest.raises(SystemExit, match=r" on Z80, \d+ cores, the other rows on .*; expected one machine\.$"):
+        zoo_pages.main()
+
+
+def test_pages_are_written_from_the_results_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo_pages.FOLDER", tmp_path)
+    monkeypatch.setattr("sys.argv", ["zoo_pages.py"])
+    (tmp_path / "results.json").write_bytes((FOLDER / "results.json").read_bytes())
+    zoo_pages.main()
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {p.name: p.read_bytes() for p in FOLDER.iterdir()}
+
+
+def with_row(results: dict[str, Any], name: str, metrics: dict[str, float], **of_files: float) -> dict[str, Any]:
+    """``results`` with an entry that has those figures, the last row, and that of `mlp` for all others."""
+    changed = copy.deepcopy(results)
+    row = copy.deepcopy(next(row for row in changed["results"] if row["name"] == "mlp"))
+    row |= {"name": name, "task": find_spec(name).task, "metrics": metrics}
+    for file in row["files"]:
+        file |= {**of_files, "artifact": file["artifact"].replace("mlp", name)}
+    changed["results"].append(row)
+    return changed
+
+
+def test_a_file_that_could_not_be_made_is_told_with_the_reason(results: dict[str, Any]) -> None:
+    figures = {"mse_ratio": 0.9876, "mse": 5e-5}
+    changed = with_row(results, "gru_forecast", figures, **figures)
+    row = changed["results"][-1]
+    absent = next(f for f in row["files"] if f["artifact"] == "gru_forecast.int8.onnx")
+    row["files"].remove(absent)
+    row["left_out"] = [{"artifact": absent["artifact"], "format": "onnx", "recipe": "int8", "reason": "No operator."}]
+    for file in row["files"]:
+        for there in file["elsewhere"].values():
+            del there["metrics"]["agreement"]
+            there["metrics"] |= {"identical": 0.0, "within_limits": 1.0}
+    row["files"][0]["elsewhere"][ARM]["metrics"]["within_limits"] = 0.0
+    page, index = entry_page(find_spec("gru_forecast"), changed), index_page(ZOO, changed)
+    assert "| gru_forecast.int8.onnx | - | - | - | - | - | - | - | - |\n" in page
+    assert "- There is no gru_forecast.int8.onnx: No operator.\n" in page
+    assert page.count("| within the limits |") == 2
+    assert page.count("| beyond the limits |") == 1
+    lines = [line for line in page.splitlines() if line.startswith(("| file", "| gru", "| model.k"))]
+    assert len({line.count("|") for line in lines}) == 1
+    (line,) = (line for line in index.splitlines() if line.startswith("| [gru_forecast]"))
+    assert "| 0.9876 | 0.9876 | - | 0.27 / - |" in line
+    told = " ".join(index.split())
+    assert "Of 3 files that forecast or make pictures 2 answer within the limits of their recipe there." in told
+
+
+def test_a_generator_is_told_with_its_judge_and_loses_by_parts_of_its_distance(results: dict[str, Any]) -> None:
+    metrics = {"frechet": 10.0, "precision": 0.9, "recall": 0.5, "conditional_accuracy": 0.9612}
+    changed = with_row(results, "cgan", metrics, frechet=10.4, ssim=0.987, conditional_accuracy=0.96)
+    row = changed["results"][-1]
+    row["judge"] = {"artifact": "cnn/model.keras", "sha256": "0", "top1": 0.994, "n": 10_000}
+    row["n"] = 10_000
+    (worse,) = (f for f in row["files"] if f["artifact"] == "cgan.int8.onnx")
+    worse["frechet"] = 10.6
+    page, index = entry_page(find_spec("cgan"), changed), index_page(ZOO, changed)
+    assert "- **cgan.int8.onnx loses 6.00 %.**\n" in page
+    assert "cgan.int8.tflite loses" not in page
+    assert "| file | Frechet distance | SSIM | asked class, % | bytes |" in page
+    assert "| model.keras | 10 |  | 96.12 | |" in page
+    assert "| cgan.int8.onnx | 10.6 | 0.987 | 96.00 |" in page
+    told = "Frechet distance of 10,000 pictures to real ones, before the judge cnn/model.keras (top-1 99.40 %): 10."
+    assert told in " ".join(page.split())
+    assert "| [cgan](cgan.md) | mnist | 10 | 10.4 | 10.6 | 0.987 / 0.987 | 96.12 |" in index
+    assert "## Sequences" not in index
 
 
 def test_every_task_of_the_zoo_has_figures_and_material() -> None:
@@ -127,13 +203,9 @@ def test_every_task_of_the_zoo_has_figures_and_material() -> None:
 
 
 def test_a_writer_is_judged_by_nats_of_which_fewer_are_better(results: dict[str, Any]) -> None:
-    changed = copy.deepcopy(results)
-    row = copy.deepcopy(next(row for row in changed["results"] if row["name"] == "mlp"))
-    row |= {"name": "char_lstm", "task": "text-generation", "metrics": {"nats_per_token": 1.2346}}
-    for file in row["files"]:
-        file["nats_per_token"] = 1.2346 + 0.03 * (file["recipe"] == "int8") * (file["format"] == "onnx")
-        file["artifact"] = file["artifact"].replace("mlp", "char_lstm")
-    changed["results"].append(row)
+    changed = with_row(results, "char_lstm", {"nats_per_token": 1.2346}, nats_per_token=1.2346)
+    (worse,) = (f for f in changed["results"][-1]["files"] if f["artifact"] == "char_lstm.int8.onnx")
+    worse["nats_per_token"] += 0.03
     page, index = entry_page(find_spec("char_lstm"), changed), index_page(ZOO, changed)
     assert "- **char_lstm.int8.onnx loses 0.0300.**\n" in page
     assert "char_lstm.int8.tflite loses" not in page

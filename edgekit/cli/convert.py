@@ -68,7 +68,8 @@ def command(ctx: click.Context, /, source: Path, json_file: str | None, **option
         for note in row.notes:
             common.say(f"{row.path.name}: {note}.")
     results = [row.to_result() for row in report.artifacts]
-    common.emit(envelope("convert", results), json_file, lambda: _tables(results))
+    told = envelope("convert", results) | {"notes": list(report.notes)}
+    common.emit(told, json_file, lambda: _tables(results))
 
 
 def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:

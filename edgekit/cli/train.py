@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 @click.option("--alpha", type=float, help="Width multiplier, where the architecture has one.")
 @click.option("--size", type=int, help="Side of the square input image, in pixels.")
 @click.option("--weights", type=EXISTING, metavar="FILE", help="Start from trained weights: .npz, .keras, .weights.h5.")
+@click.option("--judge", type=EXISTING, metavar="RUN_DIR|FILE", help="The classifier that judges a trained generator.")
 @click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard into RUN_DIR/tensorboard.")
 @seed_option
 @json_option
@@ -63,6 +64,7 @@ def command(
     alpha: float | None,
     size: int | None,
     weights: Path | None,
+    judge: Path | None,
     tensorboard: bool,
     seed: int,
     json_file: str | None,
@@ -77,7 +79,7 @@ def command(
     if every:
         others: dict[str, object] = {
             "NAME": name, "--data": data, "--batch-size": batch_size, "--alpha": alpha, "--size": size,
-            "--weights": weights, "--tensorboard": tensorboard or None,
+            "--weights": weights, "--judge": judge, "--tensorboard": tensorboard or None,
         }  # fmt: skip
         _all(output, task, preset or DEFAULT_PRESET, data_dir, epochs, seed, force, json_file, others)
         return
@@ -98,6 +100,7 @@ def command(
         batch_size=batch_size,
         seed=seed,
         weights=weights,
+        judge=judge,
         arguments={k: v for k, v in (("alpha", alpha), ("size", size)) if v is not None},
     )
     for sentence in phase_words(request.settings()):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from edgekit.models.spec import Argument, ModelSpec, Optimizer, Published, Schedule, TrainingPreset
 
+_BOOK = "Y. Liu and S. Mehta, Hands-On Deep Learning Architectures with Python, Packt 2019, chapter 6"
 _BOOK_TOKENS = 57
 """War and Peace in lower case: 56 characters and one for all others."""
 _LENGTH = Argument(name="length", default=100)
@@ -44,7 +45,8 @@ SPECS: tuple[ModelSpec, ...] = (
             "small": replace(_WRITING, learning_rate=1e-3),
             "book": replace(_WRITING, epochs=100, learning_rate=1e-3, arguments={}),
         },
-        source="A. Karpathy 2015, The Unreasonable Effectiveness of Recurrent Neural Networks, of plain RNN cells",
+        source=f"{_BOOK}; A. Karpathy 2015, The Unreasonable Effectiveness of Recurrent Neural Networks, of plain RNN "
+        "cells",
         published=Published(parameters=2_012_857),
     ),
     ModelSpec(
@@ -54,7 +56,7 @@ SPECS: tuple[ModelSpec, ...] = (
         builder="edgekit.models.recurrent:char_lstm",
         arguments=(_UNITS, _LAYERS, replace(_LENGTH, default=160), _TOKENS, _DROPOUT),
         presets={"small": _WRITING, "book": replace(_WRITING, epochs=100, learning_rate=1e-3, arguments={})},
-        source="A. Karpathy 2015, The Unreasonable Effectiveness of Recurrent Neural Networks, of LSTM cells",
+        source=f"{_BOOK}; A. Karpathy 2015, The Unreasonable Effectiveness of Recurrent Neural Networks, of LSTM cells",
         published=Published(parameters=7_914_457),
     ),
     ModelSpec(
@@ -81,7 +83,7 @@ SPECS: tuple[ModelSpec, ...] = (
                 data="dow_jones", epochs=100, batch_size=64, optimizer=Optimizer.ADAM, learning_rate=1e-3
             ),
         },
-        source="A GRU of 256 units on windows of 10 days; GRU: Cho et al. 2014, arXiv:1406.1078, as Keras has it",
+        source=f"{_BOOK}: a GRU of 256 units on windows of 10 days; Cho et al. 2014, arXiv:1406.1078, as Keras has it",
         published=Published(parameters=199_169),
     ),
     ModelSpec(
@@ -112,8 +114,8 @@ SPECS: tuple[ModelSpec, ...] = (
             ),
             "book": TrainingPreset(data="imdb", epochs=10, batch_size=32, optimizer=Optimizer.ADAM, learning_rate=1e-3),
         },
-        source="Embeddings of 128 and two LSTMs of 128 units; Schuster and Paliwal 1997, Bidirectional recurrent neural"
-        " networks",
+        source=f"{_BOOK}: embeddings of 128 and two LSTMs of 128 units; Schuster and Paliwal 1997, Bidirectional "
+        "recurrent neural networks",
         published=Published(parameters=1_543_682),
     ),
     ModelSpec(
