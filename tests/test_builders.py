@@ -18,6 +18,7 @@ from edgekit.models.complexity import Complexity, complexity
 from edgekit.models.objectives import objective_of
 from edgekit.models.prediction_layers import prediction_layers, prediction_lines
 from edgekit.models.registry import ZOO, find_spec
+from edgekit.models.sequence_parts import NEEDS
 from edgekit.models.spec import ModelSpec
 from edgekit.models.stages import heads_path, split
 from edgekit.models.zoo import single_shot
@@ -243,7 +244,7 @@ def test_a_file_loads_in_stock_keras_and_carries_its_card(spec: ModelSpec, tmp_p
     assert card.provenance.arguments == spec.resolved(small(spec))
     assert set(card.provenance.tools) == {"edgekit", "keras", "tensorflow"}
     notes = ("weights not trained, drawn from seed 1",)
-    assert card.provenance.notes == (notes if spec.preprocess is not None else (*notes, WITHOUT_DATA))
+    assert card.provenance.notes == ((*notes, WITHOUT_DATA) if spec.task in NEEDS else notes)
     assert card.sequences is None
 
 

@@ -57,13 +57,15 @@ def strangers(source: str, *, at_import: bool, shipped: tuple[str, ...] = (*MODU
     return (ours - set(shipped)) | (others - (AT_IMPORT if at_import else IN_FUNCTIONS))
 
 
+LAZY = {"lib/edgekit/__init__.py": {"edgekit.stream"}}
+"""What is imported when a name is used that bundles do not have."""
 FILES = {name: text.decode() for name, text in sources().items()}
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_bundle_carries_all_that_its_files_import(name: str) -> None:
-    assert strangers(FILES[name], at_import=True) == set()
-    assert strangers(FILES[name], at_import=False) == set()
+    assert strangers(FILES[name], at_import=True) == LAZY.get(name, set())
+    assert strangers(FILES[name], at_import=False) == LAZY.get(name, set())
 
 
 def test_a_module_that_is_left_out_is_noticed() -> None:

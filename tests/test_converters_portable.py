@@ -165,7 +165,7 @@ def convert(source: Path, folder: Path, *, portable: bool) -> Any:
     Samples.write(folder / "samples", items, len(items))
     request = {
         "source": str(folder / "prepared.onnx"), "path": str(folder / "x.int8.onnx"), "seed": 0, "precision": "int8",
-        "samples": str(folder / "samples"), "ranges": {}, "clip": True, "pairs": True, "scales": {},
+        "samples": str(folder / "samples"), "ranges": {}, "states": [], "clip": True, "pairs": True, "scales": {},
         "granularity": "per-channel", "keep_float": [],
         "portable": portable,
     }  # fmt: skip

@@ -30,7 +30,7 @@ def ends(found: Mapping[str, Any]) -> tuple[float, float]:
 def test_tflite_ranges_cover_every_item_and_follow_the_recipe(tiny_models: Path, samples: Path) -> None:
     source = tiny_models / "convnet.tflite"
     name = tflite.read_graph(source).input_tensors["image"]
-    request = {"source": str(source), "samples": str(samples), "seed": 0, "ranges": {}, "clip": False}
+    request = {"source": str(source), "samples": str(samples), "seed": 0, "ranges": {}, "states": [], "clip": False}
     whole = litert_worker._ranges({**request, "precision": "int8"}, silent)
     assert ends(whole[name]) == (-3.0, 7.0)
     assert litert_worker._ranges({**request, "precision": "int16x8"}, silent) == whole
@@ -43,7 +43,14 @@ def test_tflite_ranges_cover_every_item_and_follow_the_recipe(tiny_models: Path,
 def test_known_ranges_stand_and_the_others_are_measured(tiny_models: Path, samples: Path) -> None:
     source = tiny_models / "convnet.tflite"
     name = tflite.read_graph(source).input_tensors["image"]
-    request = {"source": str(source), "samples": str(samples), "seed": 0, "ranges": {name: [-1.0, 1.0]}, "clip": False}
+    request = {
+        "source": str(source),
+        "samples": str(samples),
+        "seed": 0,
+        "ranges": {name: [-1.0, 1.0]},
+        "states": [],
+        "clip": False,
+    }
     found = litert_worker._ranges({**request, "precision": "int8"}, silent)
     assert ends(found[name]) == (-1.0, 1.0)
     graph = tflite.read_graph(source)
@@ -58,7 +65,7 @@ def prepared(tiny_models: Path, tmp_path: Path) -> Path:
 
 
 def test_onnx_ranges_cover_every_item_and_follow_the_recipe(prepared: Path, samples: Path) -> None:
-    request = {"source": str(prepared), "samples": str(samples), "seed": 0, "ranges": {}}
+    request = {"source": str(prepared), "samples": str(samples), "seed": 0, "ranges": {}, "states": []}
     assert onnx_worker._ranges({**request, "clip": False}, silent)["image"] == (-3.0, 7.0)
     low, high = onnx_worker._ranges({**request, "clip": True}, silent)["image"]
     assert high - low < 10.0
@@ -82,7 +89,7 @@ def test_granularity_decides_how_many_scales_weights_have(
     assert onnx.read_graph(prepared).inputs[0].shape == (1, 6, 4, 3)  # the free batch axis was fixed
     request = {
         "source": str(prepared), "path": str(tmp_path / "int8.onnx"), "samples": str(samples), "seed": 0,
-        "precision": "int8", "ranges": {}, "clip": True, "pairs": True, "scales": {}, "granularity": granularity,
+        "precision": "int8", "ranges": {}, "states": [], "clip": True, "pairs": True, "scales": {}, "granularity": granularity,
         "keep_float": [], "portable": False,
     }  # fmt: skip
     onnx_worker.quantize(request, silent)
@@ -99,7 +106,7 @@ def test_granularity_and_interface_of_a_tflite_file_are_those_asked_for(
 ) -> None:
     request = {
         "source": str(tiny_models / "convnet.tflite"), "path": str(tmp_path / "int8.tflite"), "samples": str(samples),
-        "seed": 0, "precision": "int8", "ranges": {}, "clip": True, "granularity": granularity, "interface": interface,
+        "seed": 0, "precision": "int8", "ranges": {}, "states": [], "clip": True, "granularity": granularity, "interface": interface,
         "keep_float": [],
     }  # fmt: skip
     litert_worker.quantize(request, silent)
