@@ -136,8 +136,10 @@ def test_a_card_of_another_edgekit_is_one_sentence(tmp_path: Path) -> None:
     path.write_bytes(write_metadata(path.read_bytes(), "edgekit.card", b'{"colour": 1}', where="m"))
     with pytest.raises(CardError) as caught:
         open_artifact(path)
-    known = "schema_version, name, task, inputs, outputs, preprocessing, labels, detection, provenance, metrics"
-    assert str(caught.value) == f"the card in {path} has an unknown key 'colour'; known keys: {known}."
+    known = "schema_version, name, task, inputs, outputs, preprocessing, labels, detection, sequences, generator"
+    assert str(caught.value) == (
+        f"the card in {path} has an unknown key 'colour'; known keys: {known}, provenance, metrics."
+    )
 
 
 def changed(card: ModelCard, **changes: object) -> ModelCard:
