@@ -12,17 +12,19 @@ import pytest
 from edgekit.artifact import open_artifact
 from edgekit.card import ModelCard
 from edgekit.errors import DataError, InputError
+from edgekit.measure.evaluate_sequences import evaluate_sequences
 from edgekit.models.batches import Share
 from edgekit.models.checkpoint import EpochRecord
+from edgekit.models.forecast_lesson import ForecastLesson, Scaled
 from edgekit.models.listing import epoch_line, train_entry, train_rows
 from edgekit.models.opinion_lesson import Labelled, OpinionLesson
 from edgekit.models.registry import find_spec
-from edgekit.models.sequence_parts import divided, read_sequences
+from edgekit.models.sequence_parts import divided, outputs_of, read_sequences
 from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
 from edgekit.models.turns import Turns, starts_of_epoch
 from edgekit.models.writing_lesson import WritingLesson, foretold_text
 from edgekit.sequences import Encoding, Level, Scaling, Side, Text
-from edgekit.tasks.texts import encode, vocabulary_of
+from edgekit.tasks.texts import encode, token_ids, vocabulary_of
 
 ABC = Text(vocabulary=vocabulary_of("abc", level=Level.CHARACTER), length=4, encoding=Encoding.ONE_HOT)
 
@@ -162,13 +164,19 @@ def test_an_opinion_has_classes_and_the_commonest_words(trained: Any) -> None:
 
 @pytest.mark.parametrize(("name", "level"), [("seq2seq", Level.CHARACTER), ("vec2seq", Level.WORD)])
 def test_an_answer_is_spelt_in_characters_or_words(name: str, level: Level, trained: Any) -> None:
-    _, card = trained(name)
+    data, card = trained(name)
     text, answer = card.sequences.text, card.sequences.answer
     assert (text.length, text.vocabulary.tokens) == (2, ("<padding>", *"0123456789"))
     assert (answer.vocabulary.level, answer.length) == (level, 5 if level is Level.CHARACTER else 1)
     assert card.outputs[0].shape == (None, answer.length, len(answer.vocabulary.tokens))
     exact, top1 = card.metrics
-    assert (exact.name, exact.count, top1.name, top1.count) == ("exact", 16, "top1", 16 * answer.length)
+    held = read_sequences(find_spec(name), str(data), None, lambda _: True).test
+    tokens = sum(len(token_ids(right, answer.vocabulary)) for right in held.answers)
+    assert (exact.name, exact.count, top1.name, top1.count) == ("exact", 16, "top1", tokens)
+    report = evaluate_sequences([data.parent / "run/model.keras"], held, task="sequence-to-sequence")
+    figures = report.entries[0].metrics()
+    assert (exact.value, exact.low, exact.high) == (figures["exact"], figures["exact_low"], figures["exact_high"])
+    assert top1.value == pytest.approx(figures["top1"])
     assert exact.low <= exact.value <= exact.high
 
 
@@ -215,7 +223,8 @@ def test_data_of_another_kind_are_refused(name: str, make: Any, needs: str, tmp_
 def test_none_starts_from_weights(name: str, tmp_path: Path) -> None:
     told = refused(name, MADE[name][0](tmp_path), tmp_path, weights=tmp_path / "w.keras")
     assert told == (
-        f"{name} cannot start from weights, which were learned with tokens or scales of their own; leave out --weights."
+        f"{name} cannot start from weights, which were learned with tokens, scales or an opponent of their own; leave "
+        "out --weights."
     )
 
 
@@ -328,3 +337,40 @@ def test_an_epoch_sees_another_stretch_of_a_long_text() -> None:
         0,
         1,
     ]
+
+
+def _ends_flat(folder: Path) -> Path:
+    path = prices(folder)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-16], *(f"{line.partition(',')[0]},5" for line in lines[-16:])]))
+    return path
+
+
+def test_a_series_that_does_not_change_at_its_end_has_no_ratio(tmp_path: Path) -> None:
+    card = open_artifact(train(request("gru_forecast", _ends_flat(tmp_path), epochs=1), tmp_path / "run")).card
+    figures = {m.name: m.value for m in card.metrics}
+    assert list(figures) == ["mse", "mae", "persistence_mse"]
+    assert figures["persistence_mse"] == 0
+
+
+class _Counting:
+    """Gives back the first number of each row, and keeps how many it was given at a time."""
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+
+    def predict_on_batch(self, inputs: Any) -> Any:
+        self.given.append(len(inputs))
+        return inputs[:, 0]
+
+
+def test_many_windows_are_judged_in_parts() -> None:
+    model, windows = _Counting(), np.arange(2000.0).reshape(1000, 2, 1)
+    assert np.array_equal(outputs_of(model, windows), windows[:, 0])
+    assert model.given == [256, 256, 256, 232]
+    judge = _Counting()
+    both = Scaled(windows=windows, following=windows[:, -1])
+    preset = find_spec("gru_forecast").presets["small"]
+    lesson = ForecastLesson(training=both, validation=both, preset=preset, seed=0, share=Share())
+    assert lesson.judge(judge)[0] == 1.0  # it is always one too low
+    assert max(judge.given) == 256
