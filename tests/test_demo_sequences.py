@@ -165,6 +165,12 @@ def test_the_verdict_follows_the_interval(tmp_path: Path, prices: Path) -> None:
     still.write_text("Date,close\n" + "\n".join(day.rpartition(",")[0] + ",5" for day in days) + "\n")
     none = edgekit("demo", "forecast", str(forecaster(tmp_path / "n.onnx", [0, 1])), "--data", str(still))
     assert "The series does not change, so that no forecast beats its last value." in none.stdout
+    once = tmp_path / "once.csv"
+    once.write_text("Date,close\n" + "\n".join(f"{d.partition(',')[0]},{5 + (i > 285)}" for i, d in enumerate(days)))
+    seldom = edgekit("demo", "forecast", str(forecaster(tmp_path / "o.onnx", [0, 1])), "--data", str(once))
+    assert (
+        "The series changes too seldom to tell the model from the last value: its MSE is 1 of that of the last value."
+    ) in seldom.stdout.replace("\n", " ")
 
 
 def test_a_wrong_model_or_series_of_a_forecast_is_refused(tmp_path: Path, prices: Path, colour_model: object) -> None:

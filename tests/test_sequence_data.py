@@ -1,6 +1,7 @@
 """Texts, series and answers as data: what is read, how it is divided, and what is refused."""
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,18 @@ def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(tmp_path: Path, monk
     assert refused(bomb) == f"{bomb} holds more than 10,000 bytes of text; expected fewer: cut it."
 
 
+def test_a_plain_text_has_a_size_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "long.txt", b"a" * 10_001)
+    monkeypatch.setattr(packed, "MOST_BYTES", 10_000)
+    assert refused(path) == f"{path} holds more than 10,000 bytes of text; expected fewer: cut it."
+
+
+@pytest.mark.parametrize("name", ["pipe.txt", "pipe.csv", "pipe.txt.gz"])
+def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    assert refused(tmp_path / name) == f"{tmp_path / name} is no file; expected one with a text or a table."
+
+
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         packed.unpacked(tmp_path / "gone.csv.gz")
@@ -101,11 +114,36 @@ def test_columns_after_a_colon_are_chosen_and_the_first_is_forecast(tmp_path: Pa
             "01-02",
             "line 4, has the date '2017-01-02' after '2017-01-04'; expected the oldest first: sort the file.",
         ),
+        (
+            "01-05",
+            "01-04",
+            "line 4, has the date '2017-01-04' after '2017-01-04'; expected the oldest first: sort the file.",
+        ),
+        ("1,10", "1,null", "line 2, has the Close 'null'; expected a number."),
     ],
 )
 def test_a_series_with_a_hole_or_out_of_order_is_refused(old: str, new: str, message: str, tmp_path: Path) -> None:
     path = written(tmp_path / "p.csv", PRICES.replace(old, new))
     assert refused(path) == f"{path}, {message}"
+
+
+def test_dates_in_another_form_must_look_sorted(tmp_path: Path) -> None:
+    newest = written(tmp_path / "n.csv", "Day,Close\n01/04/2017,2\n01/03/2017,1\n")
+    assert refused(f"{newest}:Close") == (
+        f"{newest}, line 3, has the Day '01/03/2017' after '01/04/2017'; expected the oldest first: write dates as "
+        "2017-05-25, and sort the file."
+    )
+    oldest = written(tmp_path / "o.csv", "Day,Close\n01/03/2017,1\n01/04/2017,2\n")
+    assert read(f"{oldest}:Close").columns == ("Close",)
+
+
+def test_a_column_of_notes_is_not_forecast(tmp_path: Path) -> None:
+    notes = PRICES.replace("Volume", "Note").replace("Close", "Price")
+    path = written(tmp_path / "p.csv", notes.replace(",7\n", ",\n").replace(",8\n", ",split\n").replace(",9\n", ",\n"))
+    data = read(path)
+    assert data.columns == ("Price",)
+    bare = written(tmp_path / "b.csv", "Date,Note\n2017-01-03,\n2017-01-04,\n")
+    assert refused(bare).startswith(f"{bare}, line 2, has the Date '2017-01-03'; expected a number")
 
 
 def test_a_series_that_is_not_finite_is_refused_by_its_row(tmp_path: Path) -> None:
