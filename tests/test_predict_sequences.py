@@ -1,6 +1,7 @@
 """Predictions for texts and series, through the real engines."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import numpy as np
 import pytest
 from command import edgekit
 from test_evaluate_sequences import NEXT
-from tiny_sequences import answerer, forecaster, generator, sentiment
+from tiny_sequences import answerer, forecaster, generator, one_hot, sentiment
 
 from edgekit.errors import DataError, InputError
 from edgekit.measure.predict import predict
 from edgekit.measure.predict_sequences import unknown_words
 from edgekit.measure.subjects import open_subjects
+from edgekit.sequences import Level, Sequences
+from edgekit.tasks.texts import vocabulary_of
 
 PRICES = "Date,open,close\n" + "".join(f"2020-01-{day:02},{day},{10 * day}\n" for day in range(1, 11))
 
@@ -58,6 +61,15 @@ def test_answers_are_spelt(tmp_path: Path) -> None:
     report = predict(answerer(tmp_path / "a.onnx", NEXT), [], texts=["abc", "aaa"])
     assert [p.said for p in report.predictions] == [{"answer": "bca"}, {"answer": "bbb"}]
     assert report.table()[2] == [["abc", "bca"], ["aaa", "bbb"]]
+
+
+def test_answers_of_another_shape_than_the_cards_are_refused(tmp_path: Path) -> None:
+    two = replace(one_hot(3), vocabulary=vocabulary_of("ab", level=Level.CHARACTER))
+    for name, answer, wanted in (("few", two, "3 x 2"), ("long", one_hot(4), "4 x 3")):
+        model = answerer(tmp_path / f"{name}.onnx", NEXT, sequences=Sequences(text=one_hot(3), answer=answer))
+        assert refused(model, texts=["abc"]) == (
+            f"An answer of the model is 3 x 3; expected {wanted}: a logit for each token of each step."
+        )
 
 
 def test_a_token_that_is_not_seen_is_told_by_its_name() -> None:

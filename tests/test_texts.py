@@ -195,7 +195,18 @@ def test_a_card_remembers_them() -> None:
         (lambda: Drawn(name="z", size=0), "Input 'z' of a generator has 1 to 100,000 numbers; got 0."),
         (
             lambda: Drawn(name="z", size=1, low=1.0, high=1.0),
-            "Input 'z' of a generator is drawn between 1.0 and 1.0; expected finite ends.",
+            "Input 'z' of a generator is drawn between 1.0 and 1.0; expected two ends, the lower one first, in "
+            "the range of float32.",
+        ),
+        (
+            lambda: Drawn(name="z", size=1, low=-3e38, high=3e38),
+            "Input 'z' of a generator is drawn between -3e+38 and 3e+38; expected two ends, the lower one first, in "
+            "the range of float32.",
+        ),
+        (
+            lambda: Drawn(name="z", size=1, low=float("nan")),
+            "Input 'z' of a generator is drawn between nan and 1.0; expected two ends, the lower one first, in the "
+            "range of float32.",
         ),
         (lambda: Condition(name="c", classes=1, asked=True), "A generator has 2 to 100,000 classes; got 1."),
         (
@@ -204,7 +215,11 @@ def test_a_card_remembers_them() -> None:
         ),
         (
             lambda: Generator(noise=Drawn(name="z", size=1), low=1.0, high=0.0),
-            "A generator's black is 1.0 and its white 0.0; expected black below white.",
+            "A generator's black is 1.0 and its white 0.0; expected black below white, in the range of float32.",
+        ),
+        (
+            lambda: Generator(noise=Drawn(name="z", size=1), low=-1e308, high=1e308),
+            "A generator's black is -1e+308 and its white 1e+308; expected black below white, in the range of float32.",
         ),
     ],
 )

@@ -99,7 +99,8 @@ def said_of(subject: Subject, item: Item, outputs: Mapping[str, Array]) -> dict[
         scale, scaled = scale_of(item, how.series), float(values.reshape(-1)[0])
         last = float(item[how.series.length - 1, 0])
         return {"forecast": scaled * scale, "last": last, "scaled": scaled}
-    if card.task == answers.TASK and how.answer is not None and values.ndim == 2:
+    if card.task == answers.TASK and how.answer is not None:
+        answers.require_answer(values, how.answer)
         return {"answer": spell(values.argmax(axis=1), how.answer.vocabulary)}
     return {}
 
