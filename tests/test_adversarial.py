@@ -304,6 +304,15 @@ def test_wrong_uses_are_one_sentence(data: Path, tmp_path: Path) -> None:
         train(request("cgan", data, weights=tmp_path / "m.keras"), tmp_path / "run")
 
 
+def test_a_file_in_the_place_of_the_sheets_is_told_before_the_training(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "samples").write_text("mine")
+    with pytest.raises(InputError) as caught:
+        train(request("gan", data), tmp_path, on_epoch=lambda *_: pytest.fail("it learned"))
+    assert str(caught.value) == (
+        f"{tmp_path / 'samples'} is no folder, and the sheets of this training go there; move it away."
+    )
+
+
 def test_the_command_tells_losses_as_numbers(data: Path, tmp_path: Path) -> None:
     done = edgekit("train", "gan", "--data", data, "--epochs", "1", "-o", tmp_path / "run")
     assert done.returncode == 0, done.stderr
