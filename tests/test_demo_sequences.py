@@ -156,6 +156,8 @@ def test_the_verdict_follows_the_interval(tmp_path: Path, prices: Path) -> None:
     assert "The model is worse than the last value: its MSE is " in worse.stdout.replace("\n", " ")
     same = edgekit("demo", "forecast", str(forecaster(tmp_path / "s.onnx", [0, 0, 1])), "--data", str(prices))
     assert "cannot be told from the last value: its MSE is 1 " in same.stdout.replace("\n", " ")
+    like = edgekit("demo", "forecast", str(forecaster(tmp_path / "l.onnx", [0, 0.05, 0.95])), "--data", str(prices))
+    assert "cannot be told from the last value: its MSE is 1.0" in like.stdout.replace("\n", " ")
     swing = tmp_path / "swing.csv"
     days = [f"20{10 + i // 28:02}-01-{1 + i % 28:02},{10 + i % 2}" for i in range(300)]
     swing.write_text("Date,close\n" + "\n".join(days) + "\n")

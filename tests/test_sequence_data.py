@@ -229,6 +229,7 @@ def test_known_texts_and_series_are_divided_as_documented(tmp_path: Path, monkey
     assert test.labels is not None
     assert (np.bincount(train.labels).tolist(), np.bincount(test.labels).tolist()) == ([1467, 1467], [533, 533])
     assert not set(train) & set(test)
+    assert list(test)[:4] == ["t4", "t9", "t13", "t23"]  # the same ones wherever a model was trained, and not the first
     days = ("2000-12-29,1", "2001-01-02,2", "2016-12-30,3", "2017-01-03,4", "2017-05-25,5")
     written(tmp_path / "dow_jones/DJI_yahoo_1985-2017.csv.gz", "Date,Close\n" + "\n".join(days))
     wholes = [read("dow_jones", part).whole for part in Part]

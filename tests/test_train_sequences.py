@@ -15,16 +15,20 @@ from edgekit.errors import DataError, InputError
 from edgekit.measure.evaluate_sequences import evaluate_sequences
 from edgekit.models.batches import Share
 from edgekit.models.checkpoint import EpochRecord
-from edgekit.models.forecast_lesson import ForecastLesson, Scaled
+from edgekit.models.forecast_lesson import ForecastLesson, Scaled, forecast_material
+from edgekit.models.lesson import Course, Material, Terms
 from edgekit.models.listing import epoch_line, train_entry, train_rows
 from edgekit.models.opinion_lesson import Labelled, OpinionLesson
+from edgekit.models.phases import optimizer_for, phases
 from edgekit.models.registry import find_spec
 from edgekit.models.sequence_parts import divided, outputs_of, read_sequences
+from edgekit.models.spec import ModelSpec, Optimizer
 from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
 from edgekit.models.turns import Turns, starts_of_epoch
-from edgekit.models.writing_lesson import WritingLesson, foretold_text
+from edgekit.models.writing_lesson import WritingLesson, foretold_text, writing_material
 from edgekit.sequences import Encoding, Level, Scaling, Side, Text
-from edgekit.tasks.texts import encode, token_ids, vocabulary_of
+from edgekit.tasks.texts import encode, spell, token_ids, vocabulary_of
+from edgekit.workers import silent
 
 ABC = Text(vocabulary=vocabulary_of("abc", level=Level.CHARACTER), length=4, encoding=Encoding.ONE_HOT)
 
@@ -374,3 +378,68 @@ def test_many_windows_are_judged_in_parts() -> None:
     lesson = ForecastLesson(training=both, validation=both, preset=preset, seed=0, share=Share())
     assert lesson.judge(judge)[0] == 1.0  # it is always one too low
     assert max(judge.given) == 256
+
+
+def _course(name: str, data: Path, read: Callable[[ModelSpec, str, None], Material]) -> Course:
+    spec = find_spec(name)
+    material = read(spec, str(data), None)
+    terms = Terms(
+        preset=spec.presets["small"],
+        arguments=spec.resolved({**MADE[name][1], **material.arguments}),
+        preprocessing=None,
+        seed=0,
+        share=Share(),
+        progress=silent,
+    )
+    return material.course(terms)
+
+
+def test_a_forecaster_does_not_learn_from_what_it_is_judged_on(tmp_path: Path) -> None:
+    lesson = _course("gru_forecast", prices(tmp_path), forecast_material).lesson
+    assert isinstance(lesson, ForecastLesson)
+    values = np.round(100 + 10 * np.sin(np.arange(144) / 5), 3)  # without the test's 16
+    cut = 144 - len(lesson.validation.windows) - 10
+    assert 100 < cut < 134
+    for part, own in ((lesson.training, values[:cut]), (lesson.validation, values[cut:])):
+        np.testing.assert_allclose(part.following[:, 0], own[10:] / own[9:-1], rtol=1e-6)
+
+
+def test_a_writer_does_not_learn_from_what_it_is_judged_on(tmp_path: Path) -> None:
+    lesson = _course("char_rnn", book(tmp_path), writing_material).lesson
+    assert isinstance(lesson, WritingLesson)
+    whole = ("the cat sat on the mat. " * 60)[: 60 * 24 * 9 // 10]
+    learned = spell(np.concatenate([lesson.training, lesson.validation]), lesson.text.vocabulary)
+    assert learned == whole
+    assert 0 < len(lesson.validation) < len(lesson.training)
+
+
+def test_a_text_counts_as_much_as_its_weight_says() -> None:
+    lesson = OpinionLesson(
+        training=Labelled(ids=(), labels=np.zeros(0, np.int64)),
+        validation=Labelled(ids=(), labels=np.zeros(0, np.int64)),
+        text=ABC,
+        classes=2,
+        preset=find_spec("bilstm_sentiment").presets["small"],
+        seed=0,
+        share=Share(),
+    )
+    logits, labels = np.array([[0, 3], [0, 1]], np.float32), np.array([0, 0], np.int32)
+    loss, right = lesson.loss(logits, labels, np.array([0.5, 2], np.float32))
+    assert float(loss) == pytest.approx(0.5 * math.log(1 + math.exp(3)) + 2 * math.log(1 + math.exp(1)), rel=1e-5)
+    assert int(right) == 0
+
+
+def test_words_are_left_out_as_a_whole() -> None:
+    from edgekit.models.build import build
+
+    model = build(find_spec("bilstm_sentiment"), units=4, embedding=8, length=40, tokens=9, word_dropout=0.5)
+    kept = np.asarray(model.get_layer("word_dropout")(np.ones((1, 40, 8), np.float32), training=True))[0] > 0
+    assert np.array_equal(kept.any(axis=1), kept.all(axis=1))
+    assert 5 < kept[:, 0].sum() < 35
+
+
+@pytest.mark.parametrize("optimizer", Optimizer)
+def test_gradients_are_clipped_where_the_preset_says(optimizer: Optimizer) -> None:
+    preset = replace(find_spec("char_rnn").presets["small"], optimizer=optimizer, clip=2.5)
+    assert optimizer_for(preset, phases(preset)[0], 5).global_clipnorm == 2.5
+    assert optimizer_for(replace(preset, clip=0.0), phases(preset)[0], 5).global_clipnorm is None
