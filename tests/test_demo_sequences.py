@@ -81,6 +81,13 @@ def test_lines_are_answered_as_they_come_and_ctrl_c_ends_it(tmp_path: Path) -> N
         assert "2 lines: 1 positive, 1 negative" in process.stderr.read()
 
 
+def test_a_line_gives_the_terminal_no_commands(tmp_path: Path) -> None:
+    lines = tmp_path / "lines.txt"
+    lines.write_text("good\t\x1b[31mfilm\n")
+    done = edgekit("demo", "sentiment", str(sentiment(tmp_path / "s.onnx")), str(lines))
+    assert done.stdout.endswith("good \ufffd[31mfilm\n")
+
+
 def test_lines_that_are_no_text_are_refused() -> None:
     assert list(read_lines(io.BytesIO("\ufeffa\nä".encode()), "x")) == ["a", "ä"]
     with pytest.raises(DataError, match=r"^Line 2 of x is no text in UTF-8; expected one text a line\.$"):

@@ -97,6 +97,7 @@ def test_columns_after_a_colon_are_chosen_and_the_first_is_forecast(tmp_path: Pa
     assert (data.columns, data.whole.tolist()) == (("Volume", "Open"), [[7, 1], [8, 2], [9, 3]])
     undated = written(tmp_path / "undated.csv", "a,b\n1,x\n2,y\n3,z\n")
     assert read(f"{undated}:a").columns == ("a",)
+    assert refused(f"{path}:Open,Open") == f"Open, Open names a column of {path} twice; expected each once."
     assert refused(f"{path}:Low") == f"{path} lacks the column 'Low'; it has: Date, Open, Close, Volume."
     assert refused(f"{tmp_path / 'gone.csv'}:Low") == f"There is no file or folder {tmp_path / 'gone.csv'}:Low."
     (tmp_path / "a:b").mkdir()
@@ -119,6 +120,7 @@ def test_columns_after_a_colon_are_chosen_and_the_first_is_forecast(tmp_path: Pa
             "01-04",
             "line 4, has the date '2017-01-04' after '2017-01-04'; expected the oldest first: sort the file.",
         ),
+        ("20,8", "2_0,8", "line 3, has the Close '2_0'; expected a number."),
         ("1,10", "1,null", "line 2, has the Close 'null'; expected a number."),
     ],
 )

@@ -85,6 +85,7 @@ def test_errors_are_scaled_as_the_inputs_are() -> None:
     assert errors_of(1.5, window, CLOSE) == (0.25, -0.25)
     whole = Series(length=3, columns=("close",), scaling=Scaling.NONE)
     assert errors_of(60.0, window, whole) == (10, -10)
+    assert errors_of(0.1, np.full((4, 1), 0.1), whole) == (0, 0)  # as float64 has it
     with pytest.raises(
         DataError,
         match=r"^A forecast of 3 rows is judged by the next; got a window of 3: give a series\.$",

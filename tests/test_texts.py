@@ -227,3 +227,12 @@ def test_a_card_that_makes_no_sense_is_refused(make: object, message: str) -> No
     with pytest.raises(CardError) as caught:
         make()  # type: ignore[operator]
     assert str(caught.value) == message
+
+
+def test_a_window_that_float32_does_not_hold_is_refused() -> None:
+    with pytest.raises(
+        DataError,
+        match=r"^A window of a series is divided by 1e-310 and no longer fits into float32; expected values of a like "
+        r"size: give a series that stays away from 0\.$",
+    ):
+        encode_window(np.array([[1.0], [1e-310]]), Series(length=2, columns=("close",), scaling=Scaling.LAST))

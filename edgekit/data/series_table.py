@@ -9,6 +9,7 @@ from edgekit.data.base import Dataset, Part
 from edgekit.data.csv_table import Table, parse_table, require_columns
 from edgekit.data.packed import kind_of, stem_of, unpacked
 from edgekit.data.windows import finite_series, long_data
+from edgekit.errors import DataError
 
 FORECAST = "Close"
 """The column that is forecast where none is chosen and there is one of this name; else it is the last one."""
@@ -44,6 +45,8 @@ def series_of(table: Table, part: Part | None, *, name: str, columns: tuple[str,
     Of a ``part`` its own share, see `edgekit.data.windows.long_data`.
     """
     require_columns(table, *columns)
+    if len(set(columns)) != len(columns):
+        raise DataError(f"{', '.join(columns)} names a column of {table.name} twice; expected each once.")
     _require_order(table)
     columns = columns or (_forecast(table),)
     values = np.array([table.numbers(column) for column in columns]).T
