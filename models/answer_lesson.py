@@ -179,7 +179,7 @@ def answer_material(spec: ModelSpec, data: str, data_dir: Path | None) -> Answer
     spelt = characters_of(texts_of(train), name, lower=False, unknown=False, padding=True)
     words = spec.name == _WORDS
     vocabulary = (
-        words_of(train.answers)
+        words_of(train.answers, name)
         if words
         else characters_of(train.answers, name, lower=False, unknown=False, padding=True)
     )

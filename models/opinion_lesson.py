@@ -172,4 +172,5 @@ def opinion_material(spec: ModelSpec, data: str, data_dir: Path | None) -> Opini
     )
     if len(np.unique(_labels(parts.train))) < 2:
         raise DataError(f"{parts.train.name} has texts of one class only; expected two or more classes.")
-    return OpinionMaterial(parts=parts, vocabulary=words_of(texts_of(parts.train), int(spec.defaults["tokens"])))
+    vocabulary = words_of(texts_of(parts.train), parts.train.name, int(spec.defaults["tokens"]))
+    return OpinionMaterial(parts=parts, vocabulary=vocabulary)

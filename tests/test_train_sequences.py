@@ -243,6 +243,15 @@ def test_what_cannot_be_learned_is_refused_in_a_sentence(tmp_path: Path) -> None
     assert refused("bilstm_sentiment", copies, tmp_path) == (
         "All 16 texts to learn from are copies of texts that were set aside; add other texts."
     )
+    signs = tmp_path / "signs.csv"
+    signs.write_text("text,label\n" + "\n".join(f"{'.' * i},{i % 2}" for i in range(1, 20)))
+    assert refused("bilstm_sentiment", signs, tmp_path) == (
+        "signs has no word in what is to be learned; expected letters or digits."
+    )
+    signs.write_text("input,output\n" + "\n".join(f"{i},..." for i in range(20)))
+    assert refused("vec2seq", signs, tmp_path) == (
+        "signs has no word in what is to be learned; expected letters or digits."
+    )
     short = tmp_path / "short.txt"
     short.write_text("abcdefghij" * 9)
     assert refused("char_rnn", short, tmp_path) == (
