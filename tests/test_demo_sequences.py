@@ -208,7 +208,7 @@ def test_a_wrong_model_or_series_of_a_forecast_is_refused(tmp_path: Path, prices
     holed = tmp_path / "holed.csv"
     holed.write_text(prices.read_text() + "2099-01-01,7,nan\n")
     assert complaint("forecast", str(model), "--data", str(holed)) == (
-        f"Row 301 of {holed} holds NaN or infinity; expected finite numbers: fill it in or leave it out."
+        f"{holed}, line 302, has the close nan; expected a finite number: fill it in or leave the line out."
     )
     assert complaint("forecast", str(model), "--data", str(prices), "-o", str(tmp_path / "plot.gif")) == (
         f"{tmp_path / 'plot.gif'} is no name of a picture; expected one that ends in .png."

@@ -148,10 +148,10 @@ def test_a_column_of_notes_is_not_forecast(tmp_path: Path) -> None:
     assert refused(bare).startswith(f"{bare}, line 2, has the Date '2017-01-03'; expected a number")
 
 
-def test_a_series_that_is_not_finite_is_refused_by_its_row(tmp_path: Path) -> None:
+def test_a_series_that_is_not_finite_is_refused_by_its_line(tmp_path: Path) -> None:
     path = written(tmp_path / "p.csv", PRICES.replace("20,8", "nan,8"))
     assert refused(path) == (
-        f"Row 2 of {path} holds NaN or infinity; expected finite numbers: fill it in or leave it out."
+        f"{path}, line 3, has the Close nan; expected a finite number: fill it in or leave the line out."
     )
     path = written(tmp_path / "q.csv", "day,mood\n2017-01-03,good\n")
     assert refused(path) == f"{path}, line 2, has the day '2017-01-03'; expected a number, or a column 'file' with " + (

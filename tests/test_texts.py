@@ -7,7 +7,7 @@ import pytest
 
 from edgekit.card import ModelCard, TensorSpec, dump_card, load_card
 from edgekit.data.base import Dataset, Part, item_digest
-from edgekit.data.windows import Windows, cut_for, finite_series, long_data, windows
+from edgekit.data.windows import Windows, cut_for, long_data, windows
 from edgekit.errors import CardError, DataError
 from edgekit.feeding import Feeder
 from edgekit.generation import Condition, Drawn, Generator
@@ -129,14 +129,6 @@ def test_data_are_cut_for_the_model_that_takes_them() -> None:
         cut_for(series, Sequences(text=text()))
     with pytest.raises(DataError, match=r"^prices lacks the column 'c'; it has: a, b\.$"):
         cut_for(series, Sequences(series=Series(length=4, columns=("c",), scaling=Scaling.NONE)))
-
-
-def test_a_series_with_a_hole_is_refused_by_its_row() -> None:
-    with pytest.raises(
-        DataError,
-        match=r"^Row 3 of prices holds NaN or infinity; expected finite numbers: fill it in or leave it out\.$",
-    ):
-        finite_series(np.array([[1.0], [2], [np.inf]]), "prices")
 
 
 def test_a_feeder_turns_texts_and_windows_into_inputs() -> None:

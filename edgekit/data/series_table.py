@@ -1,5 +1,6 @@
 """Series: the columns of numbers of a table, a row a time, the oldest first."""
 
+import math
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 from edgekit.data.base import Dataset, Part
 from edgekit.data.csv_table import Table, parse_table, require_columns
 from edgekit.data.packed import kind_of, stem_of, unpacked
-from edgekit.data.windows import finite_series, long_data
+from edgekit.data.windows import long_data
 from edgekit.errors import DataError
 
 FORECAST = "Close"
@@ -49,8 +50,16 @@ def series_of(table: Table, part: Part | None, *, name: str, columns: tuple[str,
         raise DataError(f"{', '.join(columns)} names a column of {table.name} twice; expected each once.")
     _require_order(table)
     columns = columns or (_forecast(table),)
-    values = np.array([table.numbers(column) for column in columns]).T
-    return long_data(finite_series(values, table.name), part, name=name, columns=columns)
+    values = np.array([_finite(table, column) for column in columns]).T
+    return long_data(values, part, name=name, columns=columns)
+
+
+def _finite(table: Table, column: str) -> list[float]:
+    numbers = table.numbers(column)
+    for (line, _), value in zip(table.rows, numbers, strict=True):
+        if not math.isfinite(value):
+            table.fail(line, f"{column} {value}; expected a finite number: fill it in or leave the line out")
+    return numbers
 
 
 def _require_order(table: Table) -> None:
