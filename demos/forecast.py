@@ -64,8 +64,13 @@ class Forecasts:
     def verdict(self) -> str:
         """A sentence that says whether the model beats the last value, with the interval of the ratio."""
         m = self._entry.metrics()
-        if "mse_ratio_low" not in m:
+        if not m["persistence_mse"]:
             return "The series does not change, so that no forecast beats its last value."
+        if "mse_ratio_low" not in m:
+            return (
+                f"The series changes too seldom to tell the model from the last value: its MSE is {m['mse_ratio']:.4g} "
+                "of that of the last value."
+            )
         low, high = m["mse_ratio_low"], m["mse_ratio_high"]
         told = f"its MSE is {m['mse_ratio']:.4g} of that of the last value (95 %: {low:.4g} to {high:.4g})"
         if high < 1:

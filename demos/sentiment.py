@@ -13,7 +13,7 @@ import numpy as np
 
 from edgekit.artifact import open_artifact
 from edgekit.demos.frames import Tell
-from edgekit.errors import DataError, InputError
+from edgekit.errors import DataError, InputError, printable
 from edgekit.measure.predict import Guess, top_guesses
 from edgekit.measure.predict_sequences import require_sequences, unknown_words
 from edgekit.measure.subjects import Subject, open_subjects, run_one
@@ -39,7 +39,7 @@ class Opinion:
     def line(self) -> str:
         """It in words, before the text."""
         doubt = f" ({self.unknown} of {self.words} words unknown)" if self.unknown else ""
-        return f"{self.guess.title} {self.guess.probability:.2f}{doubt}: {self.text}"
+        return f"{self.guess.title} {self.guess.probability:.2f}{doubt}: {printable(self.text.expandtabs(1))}"
 
     def to_json(self) -> dict[str, Any]:
         """One object of ``--json``."""

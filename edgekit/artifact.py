@@ -11,6 +11,7 @@ from edgekit.codec import from_jsonable, to_jsonable
 from edgekit.errors import ArtifactError, CardError, InputError
 from edgekit.files import sha256_file, write_atomic
 from edgekit.formats import keras, onnx, tflite, tflite_card
+from edgekit.sequences import Encoding
 
 CARD_KEY = "edgekit.card"
 _MAX_ELEMENTS = 1 << 47  # the address space of a process, in bytes
@@ -161,6 +162,7 @@ def check_fit(card: ModelCard, model: ModelCard) -> None:
                 )
     _check_labels(card)
     _check_preprocessing(card)
+    _check_sequences(card)
 
 
 def _check_labels(card: ModelCard) -> None:
@@ -184,6 +186,27 @@ def _check_preprocessing(card: ModelCard) -> None:
         raise CardError(
             f"The card's preprocessing makes images of {' x '.join(map(str, size))} ({spec.layout}); "
             f"the model's input {card.inputs[0].name!r} is {_kind(card.inputs[0])}."
+        )
+
+
+def _check_sequences(card: ModelCard) -> None:
+    how = card.sequences
+    if how is None or how.states or len(card.inputs) != 1:
+        return  # a model of one step lacks the axis of time
+    if how.text is not None:
+        tokens = (len(how.text.vocabulary.tokens),) if how.text.encoding is Encoding.ONE_HOT else ()
+        _require_item("input", card.inputs[0], (how.text.length, *tokens))
+    if how.series is not None:
+        _require_item("input", card.inputs[0], (how.series.length, len(how.series.columns)))
+    if how.answer is not None and len(card.outputs) == 1:
+        _require_item("output", card.outputs[0], (how.answer.length, len(how.answer.vocabulary.tokens)))
+
+
+def _require_item(what: str, spec: TensorSpec, item: tuple[int, ...]) -> None:
+    if len(spec.shape) != 1 + len(item) or any(d not in (None, s) for d, s in zip(spec.shape[1:], item, strict=True)):
+        raise CardError(
+            f"The card's sequences have {' x '.join(map(str, item))} for an item; the model's {what} {spec.name!r} is "
+            f"{_kind(spec)}."
         )
 
 

@@ -96,9 +96,10 @@ class Feeder:
                 f"{spec.name!r}: say it with --preprocess {'|'.join(PRESETS)} or a card file, or attach a card."
             )
         if not _fits(values.shape, spec):
+            mend = "resize or reshape the data" if self.sequences is None else "give the file a card that fits it"
             raise DataError(
                 f"An item for input {spec.name!r} has shape {_shape(values.shape)}; "
-                f"the model takes {_shape(spec.shape[1:])}: resize or reshape the data."
+                f"the model takes {_shape(spec.shape[1:])}: {mend}."
             )
         if np.issubdtype(values.dtype, np.inexact) and not np.all(np.isfinite(values)):
             raise DataError(f"An item for input {spec.name!r} holds NaN or infinite values; expected finite numbers.")

@@ -1,12 +1,12 @@
 """What the file of a generator says of its inputs: what is drawn for them, and what its pictures' values are."""
 
-import math
 from dataclasses import dataclass
 
 from edgekit.errors import CardError
 
 MOST_DRAWN = 100_000
 """Numbers of one input; the book's generators take 100."""
+_MOST = (2 - 2**-23) * 2.0**127  # of float32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +21,10 @@ class Drawn:
     def __post_init__(self) -> None:
         if not 1 <= self.size <= MOST_DRAWN:
             raise CardError(f"Input {self.name!r} of a generator has 1 to {MOST_DRAWN:,} numbers; got {self.size}.")
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+        if not _is_range(self.low, self.high):
             raise CardError(
-                f"Input {self.name!r} of a generator is drawn between {self.low} and {self.high}; expected finite ends."
+                f"Input {self.name!r} of a generator is drawn between {self.low} and {self.high}; expected two ends, "
+                "the lower one first, in the range of float32."
             )
 
 
@@ -61,5 +62,13 @@ class Generator:
         names = [part.name for part in parts if part is not None]
         if len(set(names)) != len(names):
             raise CardError(f"Two inputs of a generator have one name: {', '.join(names)}; expected different ones.")
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise CardError(f"A generator's black is {self.low} and its white {self.high}; expected black below white.")
+        if not _is_range(self.low, self.high):
+            raise CardError(
+                f"A generator's black is {self.low} and its white {self.high}; expected black below white, in the "
+                "range of float32."
+            )
+
+
+def _is_range(low: float, high: float) -> bool:
+    """Whether both and what is between are numbers that float32 holds."""
+    return max(abs(low), abs(high)) <= _MOST and 0 < high - low <= _MOST

@@ -13,12 +13,13 @@ from edgekit.data import Dataset
 from edgekit.errors import DataError
 from edgekit.models.batches import Share
 from edgekit.models.lesson import Course, Terms
-from edgekit.models.sequence_parts import Halves, divided, read_sequences, texts_of
+from edgekit.models.sequence_parts import Halves, divided, outputs_of, read_sequences, texts_of
 from edgekit.models.spec import ModelSpec, TrainingPreset, Value
 from edgekit.models.token_loss import Foretold, foretold, token_loss
 from edgekit.models.turns import Turns
 from edgekit.models.vocabularies import characters_of, words_of
 from edgekit.sequences import Encoding, Level, Sequences, Text, Vocabulary
+from edgekit.tasks.answers import AnswersResult, evaluate_answers, right_tokens
 from edgekit.tasks.texts import encode_ids, fitted, token_ids, tokenize
 
 Array = npt.NDArray[Any]
@@ -82,9 +83,23 @@ class AnswerLesson:
 
 
 def answered_by(model: Any, data: Answered, text: Text) -> Foretold:
-    """How ``model`` answers the texts of ``data``."""
-    parts = (slice(i, i + _BATCH) for i in range(0, len(data.texts), _BATCH))
-    return foretold(model, ((encode_ids(data.texts[own], text), data.answers[own]) for own in parts))
+    """How ``model`` foretells the answers of ``data``, with the tokens that fill them up, which it must learn too."""
+    return foretold(model, ((encode_ids(data.texts[own], text), data.answers[own]) for own in _parts(data)))
+
+
+def judged(model: Any, data: Answered, text: Text, answer: Text) -> tuple[AnswersResult, int]:
+    """What `edgekit evaluate` says of ``model`` on ``data``, and of how many tokens; none of these fills up."""
+    rows = [
+        right_tokens(logits, wanted, answer)
+        for own in _parts(data)
+        for logits, wanted in zip(outputs_of(model, encode_ids(data.texts[own], text)), data.answers[own], strict=True)
+    ]
+    exact, right, tokens = np.array(rows).T
+    return evaluate_answers(exact > 0, right, tokens), int(tokens.sum())
+
+
+def _parts(data: Answered) -> list[slice]:
+    return [slice(i, i + _BATCH) for i in range(0, len(data.texts), _BATCH)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +140,11 @@ class AnswerMaterial:
         test = self._answered(division.test)
 
         def tested(model: Any) -> tuple[Metric, ...]:
-            found, data = answered_by(model, test, self.text), self.parts.test_name
-            low, high = found.exact_interval
+            (found, tokens), data = judged(model, test, self.text, self.answer), self.parts.test_name
+            interval = {"low": found.exact_low, "high": found.exact_high}
             return (
-                Metric(name="exact", value=found.exact, low=low, high=high, data=data, count=found.rows),
-                Metric(name="top1", value=found.top1, data=data, count=found.tokens),
+                Metric(name="exact", value=found.exact, data=data, count=found.count, **interval),
+                Metric(name="top1", value=found.top1, data=data, count=tokens),
             )
 
         return Course(lesson=lesson, learned=division.learned, test=tested)
@@ -164,7 +179,7 @@ def answer_material(spec: ModelSpec, data: str, data_dir: Path | None) -> Answer
     spelt = characters_of(texts_of(train), name, lower=False, unknown=False, padding=True)
     words = spec.name == _WORDS
     vocabulary = (
-        words_of(train.answers)
+        words_of(train.answers, name)
         if words
         else characters_of(train.answers, name, lower=False, unknown=False, padding=True)
     )

@@ -13,7 +13,7 @@ from edgekit.data import Dataset, item_digest
 from edgekit.data.windows import windows
 from edgekit.models.batches import Share
 from edgekit.models.lesson import Course, Terms
-from edgekit.models.sequence_parts import Halves, end_of, length_of, read_sequences
+from edgekit.models.sequence_parts import Halves, end_of, length_of, outputs_of, read_sequences
 from edgekit.models.spec import ModelSpec, TrainingPreset, Value
 from edgekit.models.turns import Turns
 from edgekit.sequences import Scaling, Sequences, Series
@@ -90,7 +90,7 @@ class ForecastLesson:
 
     def judge(self, model: Any) -> tuple[float, Mapping[str, float]]:
         """The mean square error on the validation part, and that of forecasting no change."""
-        mse = self.validation.mse(model.predict_on_batch(self.validation.windows))
+        mse = self.validation.mse(outputs_of(model, self.validation.windows))
         return mse, {"persistence_mse": self.validation.persistence_mse}
 
 
@@ -123,10 +123,12 @@ class ForecastMaterial:
         held_out = scaled(replace(test, name=f"{test.name}'s test part"), how)
 
         def tested(model: Any) -> tuple[Metric, ...]:
-            forecasts = np.asarray(model.predict_on_batch(held_out.windows))
+            forecasts = outputs_of(model, held_out.windows)
             mse, persistence = held_out.mse(forecasts), held_out.persistence_mse
             mae = float(np.mean(np.abs(forecasts.astype(np.float64) - held_out.following)))
-            figures = {"mse": mse, "mae": mae, "persistence_mse": persistence, "mse_ratio": mse / persistence}
+            figures = {"mse": mse, "mae": mae, "persistence_mse": persistence}
+            if persistence > 0:  # else the test part never changes
+                figures["mse_ratio"] = mse / persistence
             count = len(forecasts)
             return tuple(Metric(name=n, value=v, data=train.name, count=count) for n, v in figures.items())
 

@@ -14,7 +14,7 @@ from edgekit.errors import DataError
 from edgekit.models.batches import Share, class_weights
 from edgekit.models.classification_lesson import cross_entropy
 from edgekit.models.lesson import Course, Terms
-from edgekit.models.sequence_parts import Halves, divided, length_of, read_sequences, texts_of
+from edgekit.models.sequence_parts import Halves, divided, length_of, outputs_of, read_sequences, texts_of
 from edgekit.models.spec import ModelSpec, TrainingPreset, Value
 from edgekit.models.turns import Turns
 from edgekit.models.vocabularies import words_of
@@ -23,8 +23,6 @@ from edgekit.tasks.classification import evaluate_classification
 from edgekit.tasks.texts import fitted, token_ids
 
 Array = npt.NDArray[Any]
-
-_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,16 +94,10 @@ class OpinionLesson:
 
     def judge(self, model: Any) -> tuple[float, Mapping[str, float]]:
         """Cross-entropy and accuracy on the validation texts."""
-        logits, labels = logits_of(model, self.validation.inputs(self.text)), self.validation.labels
+        logits, labels = outputs_of(model, self.validation.inputs(self.text)), self.validation.labels
         weights = class_weights(labels, self.classes)[labels] if self.preset.balanced else None
         right = float(np.mean(logits.argmax(axis=1) == labels))
         return cross_entropy(logits, labels, weights=weights), {"accuracy": right}
-
-
-def logits_of(model: Any, inputs: Array) -> Array:
-    """Logits (count, classes) of ``inputs``, in order."""
-    parts = [inputs[i : i + _BATCH] for i in range(0, len(inputs), _BATCH)]
-    return np.concatenate([np.asarray(model.predict_on_batch(part)) for part in parts])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +141,7 @@ class OpinionMaterial:
 
         def tested(model: Any) -> tuple[Metric, ...]:
             test = self._labelled(division.test)
-            result = evaluate_classification(logits_of(model, test.inputs(text)), test.labels)
+            result = evaluate_classification(outputs_of(model, test.inputs(text)), test.labels)
             figures = {"value": result.top1, "low": result.top1_low, "high": result.top1_high}
             return (Metric(name="top1", data=self.parts.test_name, count=result.count, **figures),)
 
@@ -180,4 +172,5 @@ def opinion_material(spec: ModelSpec, data: str, data_dir: Path | None) -> Opini
     )
     if len(np.unique(_labels(parts.train))) < 2:
         raise DataError(f"{parts.train.name} has texts of one class only; expected two or more classes.")
-    return OpinionMaterial(parts=parts, vocabulary=words_of(texts_of(parts.train), int(spec.defaults["tokens"])))
+    vocabulary = words_of(texts_of(parts.train), parts.train.name, int(spec.defaults["tokens"]))
+    return OpinionMaterial(parts=parts, vocabulary=vocabulary)

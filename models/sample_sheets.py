@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.data.noise import draws
+from edgekit.errors import InputError
 from edgekit.files import write_atomic
 from edgekit.generation import Generator
 from edgekit.tasks.pictures import pixels_of, sheet
@@ -32,6 +33,13 @@ def sample_inputs(generator: Generator, seed: int) -> dict[str, Array]:
         steps = np.linspace(generator.code.low, generator.code.high, _ROWS, dtype=np.float32)
         inputs[generator.code.name][:, 0] = np.repeat(steps, _COLUMNS)
     return inputs
+
+
+def require_folder(run_dir: Path) -> None:
+    """`InputError` where the sheets of a training in ``run_dir`` could not be written."""
+    folder = run_dir / SAMPLES
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is no folder, and the sheets of this training go there; move it away.")
 
 
 def write_sheet(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,10 @@ from edgekit.models.images import split
 from edgekit.models.parts import TEST_FRACTION, Parts, read_parts
 from edgekit.models.spec import ModelSpec
 
+Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
+
+_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +112,12 @@ NEEDS = {
 def end_of(steps: int, fraction: float) -> int:
     """Where the last ``fraction`` of ``steps`` steps begins."""
     return steps - max(1, round(steps * fraction))
+
+
+def outputs_of(model: Any, inputs: Array) -> Array:
+    """What ``model`` makes of ``inputs``, in order and in parts, which take less memory."""
+    parts = [inputs[i : i + _BATCH] for i in range(0, len(inputs), _BATCH)]
+    return np.concatenate([np.asarray(model.predict_on_batch(part)) for part in parts])
 
 
 def length_of(card: ModelCard) -> int:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.measure.metrics import wilson_interval
 from edgekit.models.classification_lesson import cross_entropy
 
 Array = npt.NDArray[Any]
@@ -31,11 +30,6 @@ class Foretold:
     tokens: int
     exact: float
     rows: int
-
-    @property
-    def exact_interval(self) -> tuple[float, float]:
-        """The 95 % interval of ``exact``."""
-        return wilson_interval(round(self.exact * self.rows), self.rows)
 
 
 def foretold(model: Any, batches: Iterable[tuple[Array, Array]]) -> Foretold:

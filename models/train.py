@@ -22,9 +22,10 @@ from edgekit.models.forecast_lesson import forecast_material
 from edgekit.models.generator_judging import require_judged
 from edgekit.models.generator_material import generator_material
 from edgekit.models.image_material import image_material
-from edgekit.models.lesson import Material, Terms
+from edgekit.models.lesson import Material, Terms, nothing
 from edgekit.models.opinion_lesson import opinion_material
 from edgekit.models.run_folder import CHECKPOINT, MODEL, RunSettings, open_run, refuse_other_run, write_history
+from edgekit.models.sample_sheets import require_folder
 from edgekit.models.spec import DEFAULT_PRESET, GENERATION, TRANSFER_PRESET, ModelSpec, TrainingPreset, Value
 from edgekit.models.weights import ImportedWeights
 from edgekit.models.writing_lesson import writing_material
@@ -175,6 +176,8 @@ def train(
             if request.judge is not None:
                 require_judged(run_dir / MODEL, request.judge, data=str(preset.data))
             return run_dir / MODEL
+        if course.show is not nothing:
+            require_folder(run_dir)
         goes_on = f"{run_dir} keeps every finished epoch: run the same command to go on"
         try:
             with working_together(cluster, goes_on):

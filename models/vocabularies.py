@@ -29,9 +29,14 @@ def characters_of(texts: Iterable[str], name: str, *, lower: bool, unknown: bool
     )
 
 
-def words_of(texts: Iterable[str], most: int | None = None) -> Vocabulary:
-    """The words of ``texts`` in lower case, the commonest first: with padding and unknown no more than ``most``."""
+def words_of(texts: Iterable[str], name: str, most: int | None = None) -> Vocabulary:
+    """The words of ``texts`` in lower case, the commonest first: with padding and unknown no more than ``most``.
+
+    `DataError` where there are none.
+    """
     counts = Counter(word for text in texts for word in tokenize(text, Level.WORD, lower=True))
+    if not counts:
+        raise DataError(f"{name} has no word in what is to be learned; expected letters or digits.")
     ordered = sorted(counts, key=lambda word: (-counts[word], word))
     chosen = ordered if most is None else ordered[: most - 2]
     return vocabulary_of(chosen, level=Level.WORD, lower=True, unknown=UNKNOWN, padding=PADDING)

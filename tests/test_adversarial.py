@@ -32,7 +32,7 @@ from edgekit.models.batches import Share
 from edgekit.models.build import build, build_file
 from edgekit.models.cluster import Together
 from edgekit.models.generator_material import GeneratorMaterial, generator_material
-from edgekit.models.lesson import Course, Terms
+from edgekit.models.lesson import Course, Teaching, Terms
 from edgekit.models.listing import train_entry, train_rows
 from edgekit.models.phases import phases
 from edgekit.models.registry import find_spec
@@ -198,6 +198,57 @@ def test_one_step_moves_the_discriminator_once_and_the_generator_twice(name: str
     stays = min(AVERAGED, 2 / 11)
     for average, start, now in zip(learner.kept.variables, first, learner.generator.variables, strict=True):
         np.testing.assert_allclose(np.array(average), stays * start + (1 - stays) * np.array(now), atol=1e-6)
+
+
+def _first_step(data: Path, **changes: Any) -> tuple[float, list[Any], Teaching]:
+    """The discriminator's loss, the generator's weights and the teaching after a step from the same weights."""
+    course, model = course_of("infogan", data, **changes)
+    learner = course.learner(model)
+    teaching = compete(learner, course.lesson, phases(course.lesson.preset)[0], Together())
+    _, still = (v for v in teaching.variables if "learning_rate" in v.path)
+    still.assign(0)  # so that the discriminator is the same in the generator's turn, whatever it has been taught
+    found = teaching.step(*next(iter(course.lesson.batches(1))))
+    return float(found[0]), learner.generator.get_weights(), teaching
+
+
+@pytest.fixture(scope="module")
+def first_step(data: Path) -> tuple[float, list[Any], Teaching]:
+    return _first_step(data)
+
+
+def test_a_generator_learns_from_what_is_guessed_of_its_inputs(
+    first_step: tuple[float, list[Any], Teaching], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, first, _ = first_step
+    assert all(map(np.array_equal, first, _first_step(data)[1]))
+    monkeypatch.setattr("edgekit.models.adversarial.CATEGORY_WEIGHT", 0.0)
+    monkeypatch.setattr("edgekit.models.adversarial.CODE_WEIGHT", 0.0)
+    assert not all(map(np.array_equal, first, _first_step(data)[1]))
+
+
+def test_the_preset_says_how_sure_a_discriminator_is_taught_to_be(
+    first_step: tuple[float, list[Any], Teaching], data: Path
+) -> None:
+    assert _first_step(data, label_smoothing=0.5)[0] != pytest.approx(first_step[0], rel=1e-4)
+
+
+def test_gradients_are_remembered_for_a_short_time(first_step: tuple[float, list[Any], Teaching]) -> None:
+    """After one step the squared mean of gradients is (1 - 0.5)² of g², and that of squares 1 - 0.999 of it."""
+    variables = first_step[2].variables
+    means, squares = ([np.array(v) for v in variables if kind in v.path] for kind in ("momentum", "velocity"))
+    mean, square = (found[-1][found[-1] != 0].astype(np.float64) for found in (means, squares))
+    np.testing.assert_allclose(mean**2 / square, 0.25 / 0.001, rtol=1e-3)
+
+
+def test_no_picture_is_learned_from_and_judged_on(data: Path, tmp_path: Path) -> None:
+    stored = dict(np.load(data))
+    stored["x_train"][1::2] = stored["x_train"][::2]  # copies
+    twins = tmp_path / "twins.npz"
+    np.savez(twins, **stored)
+    lesson = course_of("gan", twins)[0].lesson
+    assert isinstance(lesson, AdversarialLesson)
+    assert len(lesson.validation)
+    assert not set(lesson.training.digests) & set(lesson.validation.digests)
 
 
 def test_the_average_follows_slowly_after_a_while(data: Path) -> None:
@@ -368,6 +419,15 @@ def test_wrong_uses_are_one_sentence(data: Path, tmp_path: Path) -> None:
         r"leave out --weights\.$",
     ):
         train(request("cgan", data, weights=tmp_path / "m.keras"), tmp_path / "run")
+
+
+def test_a_file_in_the_place_of_the_sheets_is_told_before_the_training(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "samples").write_text("mine")
+    with pytest.raises(InputError) as caught:
+        train(request("gan", data), tmp_path, on_epoch=lambda *_: pytest.fail("it learned"))
+    assert str(caught.value) == (
+        f"{tmp_path / 'samples'} is no folder, and the sheets of this training go there; move it away."
+    )
 
 
 def test_the_command_tells_losses_as_numbers(data: Path, tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_sequences import LETTERS, WORDS, answerer, forecaster, one_hot
 
 from edgekit.artifact import Artifact, Format, attach_card, open_artifact, with_card
 from edgekit.card import DataRef, Metric, ModelCard, Provenance
@@ -16,6 +19,7 @@ from edgekit.files import sha256_file
 from edgekit.generation import Drawn, Generator
 from edgekit.preprocessing import Layout, preset
 from edgekit.recipe import Precision, Recipe
+from edgekit.sequences import Encoding, Scaling, Sequences, Series, Text
 
 FILES = ["convnet.tflite", "convnet_int8.tflite", "convnet.onnx", "quantized_interface.onnx", "convnet.keras"]
 
@@ -242,3 +246,35 @@ def test_a_tensor_that_no_memory_holds_is_refused(tmp_path: Path, tiny_models: P
         f"{path}: {name!r} is any x 1099511627776 x 1099511627776 x 3 float32, which no memory holds; "
         "export a smaller one."
     )
+
+
+def test_a_card_of_sequences_must_fit_the_model(tmp_path: Path) -> None:
+    answers = answerer(tmp_path / "a.onnx", np.eye(3))
+    series = forecaster(tmp_path / "f.onnx", [0, 1])
+    for path, sequences, told in (
+        (
+            answers,
+            Sequences(text=one_hot(4)),
+            "have 4 x 3 for an item; the model's input 'text' is any x 3 x 3 float32",
+        ),
+        (
+            answers,
+            Sequences(text=one_hot(3), answer=one_hot(3, WORDS)),
+            "have 3 x 5 for an item; the model's output 'logits' is any x 3 x 3 float32",
+        ),
+        (
+            answers,
+            Sequences(text=Text(vocabulary=LETTERS, length=3, encoding=Encoding.INDEX)),
+            "have 3 for an item; the model's input 'text' is any x 3 x 3 float32",
+        ),
+        (
+            series,
+            Sequences(series=Series(length=2, columns=("a", "b"), scaling=Scaling.NONE)),
+            "have 2 x 2 for an item; the model's input 'window' is any x 2 x 1 float32",
+        ),
+    ):
+        card = open_artifact(path).card
+        assert attach_card(path, card).card == card
+        with pytest.raises(CardError) as caught:
+            attach_card(path, replace(card, sequences=sequences))
+        assert str(caught.value) == f"The card's sequences {told}."

@@ -242,6 +242,14 @@ def test_a_csv_of_numbers_gives_rows_and_labels(tmp_path: Path) -> None:
             "a,label\n1,0\nred,1\n",
             "{}, line 3, has the a 'red'; expected a number, or a column 'file' with image paths.",
         ),
+        (
+            "a,label\n1_0,0\n",
+            "{}, line 2, has the a '1_0'; expected a number, or a column 'file' with image paths.",
+        ),
+        (
+            f"text\n{'x' * 140_000}\n",
+            "{} is not a CSV file: a cell has more than 131,072 characters, or a quote is missing.",
+        ),
         ("a,label\n1,-1\n", "{}, line 2, has the label '-1'; expected a whole number, zero or more."),
         ("a,label\n1,1.5\n", "{}, line 2, has the label '1.5'; expected a whole number, zero or more."),
         ("a,label\nnan,0\n", "{} holds NaN or infinite values, first in item 0; expected finite ones."),

@@ -81,6 +81,13 @@ def test_lines_are_answered_as_they_come_and_ctrl_c_ends_it(tmp_path: Path) -> N
         assert "2 lines: 1 positive, 1 negative" in process.stderr.read()
 
 
+def test_a_line_gives_the_terminal_no_commands(tmp_path: Path) -> None:
+    lines = tmp_path / "lines.txt"
+    lines.write_text("good\t\x1b[31mfilm\n")
+    done = edgekit("demo", "sentiment", str(sentiment(tmp_path / "s.onnx")), str(lines))
+    assert done.stdout.endswith("good \ufffd[31mfilm\n")
+
+
 def test_lines_that_are_no_text_are_refused() -> None:
     assert list(read_lines(io.BytesIO("\ufeffa\nä".encode()), "x")) == ["a", "ä"]
     with pytest.raises(DataError, match=r"^Line 2 of x is no text in UTF-8; expected one text a line\.$"):
@@ -156,6 +163,8 @@ def test_the_verdict_follows_the_interval(tmp_path: Path, prices: Path) -> None:
     assert "The model is worse than the last value: its MSE is " in worse.stdout.replace("\n", " ")
     same = edgekit("demo", "forecast", str(forecaster(tmp_path / "s.onnx", [0, 0, 1])), "--data", str(prices))
     assert "cannot be told from the last value: its MSE is 1 " in same.stdout.replace("\n", " ")
+    like = edgekit("demo", "forecast", str(forecaster(tmp_path / "l.onnx", [0, 0.05, 0.95])), "--data", str(prices))
+    assert "cannot be told from the last value: its MSE is 1.0" in like.stdout.replace("\n", " ")
     swing = tmp_path / "swing.csv"
     days = [f"20{10 + i // 28:02}-01-{1 + i % 28:02},{10 + i % 2}" for i in range(300)]
     swing.write_text("Date,close\n" + "\n".join(days) + "\n")
@@ -165,6 +174,12 @@ def test_the_verdict_follows_the_interval(tmp_path: Path, prices: Path) -> None:
     still.write_text("Date,close\n" + "\n".join(day.rpartition(",")[0] + ",5" for day in days) + "\n")
     none = edgekit("demo", "forecast", str(forecaster(tmp_path / "n.onnx", [0, 1])), "--data", str(still))
     assert "The series does not change, so that no forecast beats its last value." in none.stdout
+    once = tmp_path / "once.csv"
+    once.write_text("Date,close\n" + "\n".join(f"{d.partition(',')[0]},{5 + (i > 285)}" for i, d in enumerate(days)))
+    seldom = edgekit("demo", "forecast", str(forecaster(tmp_path / "o.onnx", [0, 1])), "--data", str(once))
+    assert (
+        "The series changes too seldom to tell the model from the last value: its MSE is 1 of that of the last value."
+    ) in seldom.stdout.replace("\n", " ")
 
 
 def test_a_wrong_model_or_series_of_a_forecast_is_refused(tmp_path: Path, prices: Path, colour_model: object) -> None:
@@ -193,7 +208,7 @@ def test_a_wrong_model_or_series_of_a_forecast_is_refused(tmp_path: Path, prices
     holed = tmp_path / "holed.csv"
     holed.write_text(prices.read_text() + "2099-01-01,7,nan\n")
     assert complaint("forecast", str(model), "--data", str(holed)) == (
-        f"Row 301 of {holed} holds NaN or infinity; expected finite numbers: fill it in or leave it out."
+        f"{holed}, line 302, has the close nan; expected a finite number: fill it in or leave the line out."
     )
     assert complaint("forecast", str(model), "--data", str(prices), "-o", str(tmp_path / "plot.gif")) == (
         f"{tmp_path / 'plot.gif'} is no name of a picture; expected one that ends in .png."

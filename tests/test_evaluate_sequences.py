@@ -16,6 +16,7 @@ from edgekit.errors import DataError, InputError
 from edgekit.measure.evaluate_by_task import METRICS, evaluate_by_task, task_of
 from edgekit.measure.evaluate_sequences import SequenceReport, evaluate_sequences
 from edgekit.sequences import Scaling, Sequences
+from edgekit.tasks.forecasting import ForecastResult
 
 NEXT = np.roll(np.eye(3), 1, axis=1)  # a after c, b after a, c after b
 BOOK = long_data("abc" * 40, None, name="book")
@@ -109,6 +110,11 @@ def test_drawn_windows_of_a_series_are_put_in_the_order_of_time(tmp_path: Path) 
     report = measured([forecaster(tmp_path / "last.onnx", [0, 0, 1])], WALK, samples=20)
     assert len(report.indices) == 20
     assert list(report.indices) == sorted(report.indices)
+    result, series = report.entries[0].result, WALK.whole
+    assert isinstance(result, ForecastResult)
+    assert isinstance(series, np.ndarray)
+    places = np.array(report.indices)
+    np.testing.assert_allclose(result.errors, 1 - series[places + 3, 0] / series[places + 2, 0], atol=1e-6)
 
 
 def test_the_scale_of_a_series_is_that_of_the_card(tmp_path: Path) -> None:

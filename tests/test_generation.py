@@ -1,5 +1,7 @@
 """Figures of generators on arrays: those of well-known implementations, and canaries."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -16,7 +18,7 @@ from edgekit.tasks.generation import (
 )
 from edgekit.tasks.likeness import Likeness, likeness
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating[Any]]
 
 
 def waves() -> tuple[Array, Array]:
@@ -83,6 +85,22 @@ def test_more_pictures_than_are_compared_at_a_time() -> None:
     apart = np.linalg.norm(real[:, None] - made, axis=2)
     own = np.sort(np.linalg.norm(real[:, None] - real, axis=2), axis=1)[:, 3]
     assert found(real, made)[0] == pytest.approx(float((apart <= own[:, None]).any(axis=0).mean()), abs=1e-9)
+
+
+def test_every_part_of_many_pictures_has_its_own_neighbours() -> None:
+    """The first 1,024 are close together; those after them are far apart, and reach far."""
+    real, made = cloud(200, seed=1), np.concatenate([cloud(1024, seed=2, size=0.01), cloud(200, seed=3)])
+    apart = np.linalg.norm(real[:, None] - made, axis=2)
+    own = np.sort(np.linalg.norm(made[:, None] - made, axis=2), axis=1)[:, 3]
+    expected = float((apart <= own).any(axis=1).mean())
+    assert expected > 0.3
+    assert found(real, made)[1] == pytest.approx(expected, abs=1e-9)
+
+
+def test_features_far_from_zero_are_as_near_to_each_other_as_they_are() -> None:
+    """In float32 the sum of squares and products is of the size of what it leaves out, a million of eights."""
+    real, made = (cloud(300, seed=seed, shift=1000).astype(np.float32) for seed in (1, 2))
+    assert found(real, made) == found(real.astype(np.float64) - 1000, made.astype(np.float64) - 1000)
 
 
 def test_swapped_classes_are_seen() -> None:

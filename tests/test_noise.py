@@ -52,6 +52,7 @@ def test_a_seed_gives_the_same_rows_whatever_else_is_drawn() -> None:
     some, more, plain = draws(WHOLE, 5, seed=1), draws(WHOLE, 9, seed=1), draws(PLAIN, 5, seed=1)
     assert all(np.array_equal(some[name], more[name][:5]) for name in some)
     assert np.array_equal(plain["noise"], some["noise"])
+    assert np.array_equal(draws(PLAIN, 5, seed=np.int64(1))["noise"], some["noise"])  # type: ignore[arg-type]
     for other in (2, [1, 0], [1, 1]):
         assert not np.array_equal(draws(WHOLE, 5, seed=other)["noise"], some["noise"])
     assert not np.array_equal(some["noise"][:, :2], some["code"])

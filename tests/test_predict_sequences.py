@@ -1,6 +1,7 @@
 """Predictions for texts and series, through the real engines."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import numpy as np
 import pytest
 from command import edgekit
 from test_evaluate_sequences import NEXT
-from tiny_sequences import answerer, forecaster, generator, sentiment
+from tiny_sequences import answerer, forecaster, generator, one_hot, sentiment
 
 from edgekit.errors import DataError, InputError
 from edgekit.measure.predict import predict
-from edgekit.measure.predict_sequences import unknown_words
+from edgekit.measure.predict_sequences import called, unknown_words
 from edgekit.measure.subjects import open_subjects
+from edgekit.sequences import Level, Sequences
+from edgekit.tasks.texts import vocabulary_of
 
 PRICES = "Date,open,close\n" + "".join(f"2020-01-{day:02},{day},{10 * day}\n" for day in range(1, 11))
 
@@ -54,10 +57,36 @@ def test_a_forecast_is_in_the_units_of_the_series(tmp_path: Path) -> None:
     assert report.results()[0]["forecast"] == 150.0
 
 
+def test_a_series_as_long_as_the_models_window_is_enough(tmp_path: Path) -> None:
+    (tmp_path / "prices.csv").write_text(PRICES)
+    report = predict(forecaster(tmp_path / "f.onnx", [0] * 9 + [1.5]), [tmp_path / "prices.csv"])
+    assert report.predictions[0].said["forecast"] == 150.0
+
+
+def test_a_text_is_called_by_what_can_be_printed() -> None:
+    assert called("red\x1b[31m") == "red\ufffd[31m"
+
+
 def test_answers_are_spelt(tmp_path: Path) -> None:
     report = predict(answerer(tmp_path / "a.onnx", NEXT), [], texts=["abc", "aaa"])
     assert [p.said for p in report.predictions] == [{"answer": "bca"}, {"answer": "bbb"}]
     assert report.table()[2] == [["abc", "bca"], ["aaa", "bbb"]]
+
+
+def test_answers_of_another_shape_than_the_cards_are_refused(tmp_path: Path) -> None:
+    two = replace(one_hot(3), vocabulary=vocabulary_of("ab", level=Level.CHARACTER))
+    for name, answer, wanted in (("few", two, "3 x 2"), ("long", one_hot(4), "4 x 3")):
+        model = answerer(tmp_path / f"{name}.onnx", NEXT, sequences=Sequences(text=one_hot(3), answer=answer))
+        assert refused(model, texts=["abc"]) == (
+            f"An answer of the model is 3 x 3; expected {wanted}: a logit for each token of each step."
+        )
+
+
+def test_a_card_that_lies_about_the_length_is_told_of(tmp_path: Path) -> None:
+    model = answerer(tmp_path / "lies.onnx", NEXT, sequences=Sequences(text=one_hot(4), answer=one_hot(3)))
+    assert refused(model, texts=["abca"]).endswith(
+        "An item for input 'text' has shape 4 x 3; the model takes 3 x 3: give the file a card that fits it."
+    )
 
 
 def test_a_token_that_is_not_seen_is_told_by_its_name() -> None:
@@ -97,7 +126,11 @@ def test_what_cannot_be_predicted_is_refused(tmp_path: Path, colour_model: Any) 
         f"The card of {image} says nothing of texts or series; expected a model that edgekit trained on them."
     )
     short = forecaster(tmp_path / "long.onnx", [0] * 20)
-    assert refused(short, tmp_path / "prices.csv") == ("prices has 10 rows; one window takes 21: give longer data.")
+    assert refused(short, tmp_path / "prices.csv") == (
+        f"{tmp_path / 'prices.csv'} has 10 rows; the model takes 20: give a longer series."
+    )
+    (tmp_path / "signs.csv").write_text("text\n...\n")
+    assert refused(words, tmp_path / "signs.csv") == "The text '...' is empty; expected at least one word."
 
 
 def test_the_command_takes_texts(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Texts, series and answers as data: what is read, how it is divided, and what is refused."""
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,18 @@ def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(tmp_path: Path, monk
     assert refused(bomb) == f"{bomb} holds more than 10,000 bytes of text; expected fewer: cut it."
 
 
+def test_a_plain_text_has_a_size_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "long.txt", b"a" * 10_001)
+    monkeypatch.setattr(packed, "MOST_BYTES", 10_000)
+    assert refused(path) == f"{path} holds more than 10,000 bytes of text; expected fewer: cut it."
+
+
+@pytest.mark.parametrize("name", ["pipe.txt", "pipe.csv", "pipe.txt.gz"])
+def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    assert refused(tmp_path / name) == f"{tmp_path / name} is no file; expected one with a text or a table."
+
+
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         packed.unpacked(tmp_path / "gone.csv.gz")
@@ -84,6 +97,7 @@ def test_columns_after_a_colon_are_chosen_and_the_first_is_forecast(tmp_path: Pa
     assert (data.columns, data.whole.tolist()) == (("Volume", "Open"), [[7, 1], [8, 2], [9, 3]])
     undated = written(tmp_path / "undated.csv", "a,b\n1,x\n2,y\n3,z\n")
     assert read(f"{undated}:a").columns == ("a",)
+    assert refused(f"{path}:Open,Open") == f"Open, Open names a column of {path} twice; expected each once."
     assert refused(f"{path}:Low") == f"{path} lacks the column 'Low'; it has: Date, Open, Close, Volume."
     assert refused(f"{tmp_path / 'gone.csv'}:Low") == f"There is no file or folder {tmp_path / 'gone.csv'}:Low."
     (tmp_path / "a:b").mkdir()
@@ -101,6 +115,13 @@ def test_columns_after_a_colon_are_chosen_and_the_first_is_forecast(tmp_path: Pa
             "01-02",
             "line 4, has the date '2017-01-02' after '2017-01-04'; expected the oldest first: sort the file.",
         ),
+        (
+            "01-05",
+            "01-04",
+            "line 4, has the date '2017-01-04' after '2017-01-04'; expected the oldest first: sort the file.",
+        ),
+        ("20,8", "2_0,8", "line 3, has the Close '2_0'; expected a number."),
+        ("1,10", "1,null", "line 2, has the Close 'null'; expected a number."),
     ],
 )
 def test_a_series_with_a_hole_or_out_of_order_is_refused(old: str, new: str, message: str, tmp_path: Path) -> None:
@@ -108,10 +129,29 @@ def test_a_series_with_a_hole_or_out_of_order_is_refused(old: str, new: str, mes
     assert refused(path) == f"{path}, {message}"
 
 
-def test_a_series_that_is_not_finite_is_refused_by_its_row(tmp_path: Path) -> None:
+def test_dates_in_another_form_must_look_sorted(tmp_path: Path) -> None:
+    newest = written(tmp_path / "n.csv", "Day,Close\n01/04/2017,2\n01/03/2017,1\n")
+    assert refused(f"{newest}:Close") == (
+        f"{newest}, line 3, has the Day '01/03/2017' after '01/04/2017'; expected the oldest first: write dates as "
+        "2017-05-25, and sort the file."
+    )
+    oldest = written(tmp_path / "o.csv", "Day,Close\n01/03/2017,1\n01/04/2017,2\n")
+    assert read(f"{oldest}:Close").columns == ("Close",)
+
+
+def test_a_column_of_notes_is_not_forecast(tmp_path: Path) -> None:
+    notes = PRICES.replace("Volume", "Note").replace("Close", "Price")
+    path = written(tmp_path / "p.csv", notes.replace(",7\n", ",\n").replace(",8\n", ",split\n").replace(",9\n", ",\n"))
+    data = read(path)
+    assert data.columns == ("Price",)
+    bare = written(tmp_path / "b.csv", "Date,Note\n2017-01-03,\n2017-01-04,\n")
+    assert refused(bare).startswith(f"{bare}, line 2, has the Date '2017-01-03'; expected a number")
+
+
+def test_a_series_that_is_not_finite_is_refused_by_its_line(tmp_path: Path) -> None:
     path = written(tmp_path / "p.csv", PRICES.replace("20,8", "nan,8"))
     assert refused(path) == (
-        f"Row 2 of {path} holds NaN or infinity; expected finite numbers: fill it in or leave it out."
+        f"{path}, line 3, has the Close nan; expected a finite number: fill it in or leave the line out."
     )
     path = written(tmp_path / "q.csv", "day,mood\n2017-01-03,good\n")
     assert refused(path) == f"{path}, line 2, has the day '2017-01-03'; expected a number, or a column 'file' with " + (
@@ -191,6 +231,7 @@ def test_known_texts_and_series_are_divided_as_documented(tmp_path: Path, monkey
     assert test.labels is not None
     assert (np.bincount(train.labels).tolist(), np.bincount(test.labels).tolist()) == ([1467, 1467], [533, 533])
     assert not set(train) & set(test)
+    assert list(test)[:4] == ["t4", "t9", "t13", "t23"]  # the same ones wherever a model was trained, and not the first
     days = ("2000-12-29,1", "2001-01-02,2", "2016-12-30,3", "2017-01-03,4", "2017-05-25,5")
     written(tmp_path / "dow_jones/DJI_yahoo_1985-2017.csv.gz", "Date,Close\n" + "\n".join(days))
     wholes = [read("dow_jones", part).whole for part in Part]

@@ -8,7 +8,8 @@ from tiny_sequences import LETTERS, one_hot
 
 from edgekit.errors import DataError
 from edgekit.measure.blocks import block_length, difference_interval, ratio_interval
-from edgekit.sequences import Level, Scaling, Series
+from edgekit.measure.sequence_kinds import KINDS
+from edgekit.sequences import Level, Scaling, Sequences, Series
 from edgekit.tasks.answers import answer_ids, evaluate_answers, right_tokens
 from edgekit.tasks.forecasting import errors_of, evaluate_forecasts
 from edgekit.tasks.text_generation import evaluate_text, token_nats
@@ -84,6 +85,7 @@ def test_errors_are_scaled_as_the_inputs_are() -> None:
     assert errors_of(1.5, window, CLOSE) == (0.25, -0.25)
     whole = Series(length=3, columns=("close",), scaling=Scaling.NONE)
     assert errors_of(60.0, window, whole) == (10, -10)
+    assert errors_of(0.1, np.full((4, 1), 0.1), whole) == (0, 0)  # as float64 has it
     with pytest.raises(
         DataError,
         match=r"^A forecast of 3 rows is judged by the next; got a window of 3: give a series\.$",
@@ -174,3 +176,32 @@ def test_answers_that_do_not_fit_are_refused() -> None:
         right_tokens(np.full((2, len(LETTERS.tokens)), np.nan), answer_ids("ab", how), how)
     with pytest.raises(DataError, match=r"^Answers need at least one with a token that does not fill up; got none\.$"):
         evaluate_answers(np.zeros(0, bool), np.zeros(0), np.zeros(0))
+
+
+def test_a_ratio_gets_about_the_interval_of_the_normal_distribution() -> None:
+    values = RANDOM.normal(5, 1, 2000)
+    interval = ratio_interval(values, np.ones(2000), reach=1, seed=0)
+    assert interval is not None
+    low, high = interval
+    assert (high - low) / (2 * 1.96 * values.std() / math.sqrt(2000)) == pytest.approx(1, abs=0.12)
+    assert low < values.mean() < high
+
+
+def test_forecasts_overlap_as_far_as_the_card_says() -> None:
+    kind = KINDS["forecasting"]
+    errors = np.repeat(RANDOM.normal(0, 1, (20, 2)), 30, axis=0)
+    how = Sequences(series=Series(length=30, columns=("close",), scaling=Scaling.LAST))
+    wide, narrow = (evaluate_forecasts(*errors.T, reach=reach).metrics() for reach in (30, 1))
+    assert kind.result(errors, how, 0).metrics() == wide != narrow
+    difference = kind.difference(kind.result(errors, how, 0), evaluate_forecasts(*errors.T[::-1], reach=30), how, 0)
+    assert difference["mse_difference_low"] < difference["mse_difference"] < difference["mse_difference_high"]
+
+
+def test_a_difference_lies_in_its_interval() -> None:
+    how = Sequences(text=one_hot(3))
+    better, worse = (evaluate_text(RANDOM.normal(mean, 0.1, 100), np.zeros(100)) for mean in (1, 2))
+    texts = KINDS["text-generation"].difference(better, worse, how, 0)
+    assert 0 < texts["nats_difference_low"] < texts["nats_difference"] < texts["nats_difference_high"]
+    right, wrong = (evaluate_answers(RANDOM.random(200) < p, np.ones(200), np.ones(200)) for p in (0.9, 0.3))
+    answers = KINDS["sequence-to-sequence"].difference(right, wrong, how, 0)
+    assert answers["exact_difference_low"] < answers["exact_difference"] < answers["exact_difference_high"] < 0

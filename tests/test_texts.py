@@ -7,7 +7,7 @@ import pytest
 
 from edgekit.card import ModelCard, TensorSpec, dump_card, load_card
 from edgekit.data.base import Dataset, Part, item_digest
-from edgekit.data.windows import Windows, cut_for, finite_series, long_data, windows
+from edgekit.data.windows import Windows, cut_for, long_data, windows
 from edgekit.errors import CardError, DataError
 from edgekit.feeding import Feeder
 from edgekit.generation import Condition, Drawn, Generator
@@ -131,14 +131,6 @@ def test_data_are_cut_for_the_model_that_takes_them() -> None:
         cut_for(series, Sequences(series=Series(length=4, columns=("c",), scaling=Scaling.NONE)))
 
 
-def test_a_series_with_a_hole_is_refused_by_its_row() -> None:
-    with pytest.raises(
-        DataError,
-        match=r"^Row 3 of prices holds NaN or infinity; expected finite numbers: fill it in or leave it out\.$",
-    ):
-        finite_series(np.array([[1.0], [2], [np.inf]]), "prices")
-
-
 def test_a_feeder_turns_texts_and_windows_into_inputs() -> None:
     spec = (TensorSpec(name="text", shape=(1, 4), dtype="int32"),)
     assert Feeder(spec, None, Sequences(text=text())).feed("abc")["text"].tolist() == [2, 3, 4, 0]
@@ -195,7 +187,18 @@ def test_a_card_remembers_them() -> None:
         (lambda: Drawn(name="z", size=0), "Input 'z' of a generator has 1 to 100,000 numbers; got 0."),
         (
             lambda: Drawn(name="z", size=1, low=1.0, high=1.0),
-            "Input 'z' of a generator is drawn between 1.0 and 1.0; expected finite ends.",
+            "Input 'z' of a generator is drawn between 1.0 and 1.0; expected two ends, the lower one first, in "
+            "the range of float32.",
+        ),
+        (
+            lambda: Drawn(name="z", size=1, low=-3e38, high=3e38),
+            "Input 'z' of a generator is drawn between -3e+38 and 3e+38; expected two ends, the lower one first, in "
+            "the range of float32.",
+        ),
+        (
+            lambda: Drawn(name="z", size=1, low=float("nan")),
+            "Input 'z' of a generator is drawn between nan and 1.0; expected two ends, the lower one first, in the "
+            "range of float32.",
         ),
         (lambda: Condition(name="c", classes=1, asked=True), "A generator has 2 to 100,000 classes; got 1."),
         (
@@ -204,7 +207,11 @@ def test_a_card_remembers_them() -> None:
         ),
         (
             lambda: Generator(noise=Drawn(name="z", size=1), low=1.0, high=0.0),
-            "A generator's black is 1.0 and its white 0.0; expected black below white.",
+            "A generator's black is 1.0 and its white 0.0; expected black below white, in the range of float32.",
+        ),
+        (
+            lambda: Generator(noise=Drawn(name="z", size=1), low=-1e308, high=1e308),
+            "A generator's black is -1e+308 and its white 1e+308; expected black below white, in the range of float32.",
         ),
     ],
 )
@@ -212,3 +219,12 @@ def test_a_card_that_makes_no_sense_is_refused(make: object, message: str) -> No
     with pytest.raises(CardError) as caught:
         make()  # type: ignore[operator]
     assert str(caught.value) == message
+
+
+def test_a_window_that_float32_does_not_hold_is_refused() -> None:
+    with pytest.raises(
+        DataError,
+        match=r"^A window of a series is divided by 1e-310 and no longer fits into float32; expected values of a like "
+        r"size: give a series that stays away from 0\.$",
+    ):
+        encode_window(np.array([[1.0], [1e-310]]), Series(length=2, columns=("close",), scaling=Scaling.LAST))

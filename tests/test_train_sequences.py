@@ -12,17 +12,23 @@ import pytest
 from edgekit.artifact import open_artifact
 from edgekit.card import ModelCard
 from edgekit.errors import DataError, InputError
+from edgekit.measure.evaluate_sequences import evaluate_sequences
 from edgekit.models.batches import Share
 from edgekit.models.checkpoint import EpochRecord
+from edgekit.models.forecast_lesson import ForecastLesson, Scaled, forecast_material
+from edgekit.models.lesson import Course, Material, Terms
 from edgekit.models.listing import epoch_line, train_entry, train_rows
 from edgekit.models.opinion_lesson import Labelled, OpinionLesson
+from edgekit.models.phases import optimizer_for, phases
 from edgekit.models.registry import find_spec
-from edgekit.models.sequence_parts import divided, read_sequences
+from edgekit.models.sequence_parts import divided, outputs_of, read_sequences
+from edgekit.models.spec import ModelSpec, Optimizer
 from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
 from edgekit.models.turns import Turns, starts_of_epoch
-from edgekit.models.writing_lesson import WritingLesson, foretold_text
+from edgekit.models.writing_lesson import WritingLesson, foretold_text, writing_material
 from edgekit.sequences import Encoding, Level, Scaling, Side, Text
-from edgekit.tasks.texts import encode, vocabulary_of
+from edgekit.tasks.texts import encode, spell, token_ids, vocabulary_of
+from edgekit.workers import silent
 
 ABC = Text(vocabulary=vocabulary_of("abc", level=Level.CHARACTER), length=4, encoding=Encoding.ONE_HOT)
 
@@ -162,13 +168,19 @@ def test_an_opinion_has_classes_and_the_commonest_words(trained: Any) -> None:
 
 @pytest.mark.parametrize(("name", "level"), [("seq2seq", Level.CHARACTER), ("vec2seq", Level.WORD)])
 def test_an_answer_is_spelt_in_characters_or_words(name: str, level: Level, trained: Any) -> None:
-    _, card = trained(name)
+    data, card = trained(name)
     text, answer = card.sequences.text, card.sequences.answer
     assert (text.length, text.vocabulary.tokens) == (2, ("<padding>", *"0123456789"))
     assert (answer.vocabulary.level, answer.length) == (level, 5 if level is Level.CHARACTER else 1)
     assert card.outputs[0].shape == (None, answer.length, len(answer.vocabulary.tokens))
     exact, top1 = card.metrics
-    assert (exact.name, exact.count, top1.name, top1.count) == ("exact", 16, "top1", 16 * answer.length)
+    held = read_sequences(find_spec(name), str(data), None, lambda _: True).test
+    tokens = sum(len(token_ids(right, answer.vocabulary)) for right in held.answers)
+    assert (exact.name, exact.count, top1.name, top1.count) == ("exact", 16, "top1", tokens)
+    report = evaluate_sequences([data.parent / "run/model.keras"], held, task="sequence-to-sequence")
+    figures = report.entries[0].metrics()
+    assert (exact.value, exact.low, exact.high) == (figures["exact"], figures["exact_low"], figures["exact_high"])
+    assert top1.value == pytest.approx(figures["top1"])
     assert exact.low <= exact.value <= exact.high
 
 
@@ -215,7 +227,8 @@ def test_data_of_another_kind_are_refused(name: str, make: Any, needs: str, tmp_
 def test_none_starts_from_weights(name: str, tmp_path: Path) -> None:
     told = refused(name, MADE[name][0](tmp_path), tmp_path, weights=tmp_path / "w.keras")
     assert told == (
-        f"{name} cannot start from weights, which were learned with tokens or scales of their own; leave out --weights."
+        f"{name} cannot start from weights, which were learned with tokens, scales or an opponent of their own; leave "
+        "out --weights."
     )
 
 
@@ -229,6 +242,15 @@ def test_what_cannot_be_learned_is_refused_in_a_sentence(tmp_path: Path) -> None
     copies.write_text("text,label\n" + "\n".join(f"good,{i % 2}" for i in range(20)))
     assert refused("bilstm_sentiment", copies, tmp_path) == (
         "All 16 texts to learn from are copies of texts that were set aside; add other texts."
+    )
+    signs = tmp_path / "signs.csv"
+    signs.write_text("text,label\n" + "\n".join(f"{'.' * i},{i % 2}" for i in range(1, 20)))
+    assert refused("bilstm_sentiment", signs, tmp_path) == (
+        "signs has no word in what is to be learned; expected letters or digits."
+    )
+    signs.write_text("input,output\n" + "\n".join(f"{i},..." for i in range(20)))
+    assert refused("vec2seq", signs, tmp_path) == (
+        "signs has no word in what is to be learned; expected letters or digits."
     )
     short = tmp_path / "short.txt"
     short.write_text("abcdefghij" * 9)
@@ -328,3 +350,105 @@ def test_an_epoch_sees_another_stretch_of_a_long_text() -> None:
         0,
         1,
     ]
+
+
+def _ends_flat(folder: Path) -> Path:
+    path = prices(folder)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-16], *(f"{line.partition(',')[0]},5" for line in lines[-16:])]))
+    return path
+
+
+def test_a_series_that_does_not_change_at_its_end_has_no_ratio(tmp_path: Path) -> None:
+    card = open_artifact(train(request("gru_forecast", _ends_flat(tmp_path), epochs=1), tmp_path / "run")).card
+    figures = {m.name: m.value for m in card.metrics}
+    assert list(figures) == ["mse", "mae", "persistence_mse"]
+    assert figures["persistence_mse"] == 0
+
+
+class _Counting:
+    """Gives back the first number of each row, and keeps how many it was given at a time."""
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+
+    def predict_on_batch(self, inputs: Any) -> Any:
+        self.given.append(len(inputs))
+        return inputs[:, 0]
+
+
+def test_many_windows_are_judged_in_parts() -> None:
+    model, windows = _Counting(), np.arange(2000.0).reshape(1000, 2, 1)
+    assert np.array_equal(outputs_of(model, windows), windows[:, 0])
+    assert model.given == [256, 256, 256, 232]
+    judge = _Counting()
+    both = Scaled(windows=windows, following=windows[:, -1])
+    preset = find_spec("gru_forecast").presets["small"]
+    lesson = ForecastLesson(training=both, validation=both, preset=preset, seed=0, share=Share())
+    assert lesson.judge(judge)[0] == 1.0  # it is always one too low
+    assert max(judge.given) == 256
+
+
+def _course(name: str, data: Path, read: Callable[[ModelSpec, str, None], Material]) -> Course:
+    spec = find_spec(name)
+    material = read(spec, str(data), None)
+    terms = Terms(
+        preset=spec.presets["small"],
+        arguments=spec.resolved({**MADE[name][1], **material.arguments}),
+        preprocessing=None,
+        seed=0,
+        share=Share(),
+        progress=silent,
+    )
+    return material.course(terms)
+
+
+def test_a_forecaster_does_not_learn_from_what_it_is_judged_on(tmp_path: Path) -> None:
+    lesson = _course("gru_forecast", prices(tmp_path), forecast_material).lesson
+    assert isinstance(lesson, ForecastLesson)
+    values = np.round(100 + 10 * np.sin(np.arange(144) / 5), 3)  # without the test's 16
+    cut = 144 - len(lesson.validation.windows) - 10
+    assert 100 < cut < 134
+    for part, own in ((lesson.training, values[:cut]), (lesson.validation, values[cut:])):
+        np.testing.assert_allclose(part.following[:, 0], own[10:] / own[9:-1], rtol=1e-6)
+
+
+def test_a_writer_does_not_learn_from_what_it_is_judged_on(tmp_path: Path) -> None:
+    lesson = _course("char_rnn", book(tmp_path), writing_material).lesson
+    assert isinstance(lesson, WritingLesson)
+    whole = ("the cat sat on the mat. " * 60)[: 60 * 24 * 9 // 10]
+    learned = spell(np.concatenate([lesson.training, lesson.validation]), lesson.text.vocabulary)
+    assert learned == whole
+    assert 0 < len(lesson.validation) < len(lesson.training)
+
+
+def test_a_text_counts_as_much_as_its_weight_says() -> None:
+    lesson = OpinionLesson(
+        training=Labelled(ids=(), labels=np.zeros(0, np.int64)),
+        validation=Labelled(ids=(), labels=np.zeros(0, np.int64)),
+        text=ABC,
+        classes=2,
+        preset=find_spec("bilstm_sentiment").presets["small"],
+        seed=0,
+        share=Share(),
+    )
+    logits, labels = np.array([[0, 3], [0, 1]], np.float32), np.array([0, 0], np.int32)
+    loss, right = lesson.loss(logits, labels, np.array([0.5, 2], np.float32))
+    assert float(loss) == pytest.approx(0.5 * math.log(1 + math.exp(3)) + 2 * math.log(1 + math.exp(1)), rel=1e-5)
+    assert int(right) == 0
+
+
+def test_words_are_left_out_as_a_whole() -> None:
+    from edgekit.models.build import build
+
+    model = build(find_spec("bilstm_sentiment"), units=4, embedding=8, length=40, tokens=9, word_dropout=0.5)
+    kept = np.asarray(model.get_layer("word_dropout")(np.ones((1, 40, 8), np.float32), training=True))[0] > 0
+    assert np.array_equal(kept.any(axis=1), kept.all(axis=1))
+    assert 5 < kept[:, 0].sum() < 35
+
+
+@pytest.mark.parametrize("optimizer", Optimizer)
+def test_gradients_are_clipped_where_the_preset_says(optimizer: Optimizer) -> None:
+    preset = replace(find_spec("char_rnn").presets["small"], optimizer=optimizer, clip=2.5)
+    assert optimizer_for(preset, phases(preset)[0], 5).global_clipnorm == 2.5
+    assert optimizer_for(replace(preset, clip=0.0), phases(preset)[0], 5).global_clipnorm is None

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 )
 @click.option("--data", metavar="DATA", help="Data set to learn; the default is the preset's.")
 @data_dir_option
-@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training images.")
-@click.option("--batch-size", type=click.IntRange(min=2), help="Images of one step.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over what is learned.")
+@click.option("--batch-size", type=click.IntRange(min=2), help="Images, texts or windows of one step.")
 @click.option("--alpha", type=float, help="Width multiplier, where the architecture has one.")
 @click.option("--size", type=int, help="Side of the square input image, in pixels.")
 @click.option("--weights", type=EXISTING, metavar="FILE", help="Start from trained weights: .npz, .keras, .weights.h5.")

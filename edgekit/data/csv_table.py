@@ -39,7 +39,7 @@ class Table:
         found = []
         for (line, _), cell in zip(self.rows, self.column(name), strict=True):
             try:
-                found.append(float(cell))
+                found.append(number(cell))
             except ValueError:
                 self.fail(line, f"{name} {cell!r}; expected a number")
         return found
@@ -49,6 +49,13 @@ class Table:
         raise DataError(f"{self.name}, line {line}, has the {what}.")
 
 
+def number(cell: str) -> float:
+    """The number in ``cell``; `ValueError` for none, and for Python's 1_000."""
+    if "_" in cell:
+        raise ValueError(cell)
+    return float(cell)
+
+
 def parse_table(data: bytes, name: str) -> Table:
     """The CSV text in ``data`` (UTF-8, comma-separated, first line = column names); blank lines are passed over."""
     try:
@@ -56,7 +63,9 @@ def parse_table(data: bytes, name: str) -> Table:
         columns = tuple(c.strip() for c in next(reader, []))
         rows = tuple((reader.line_num, tuple(c.strip() for c in row)) for row in reader if row)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{name} is not a CSV file in UTF-8: {error}.") from None
+        long = f": a cell has more than {csv.field_size_limit():,} characters, or a quote is missing"
+        reason = long if "field limit" in str(error) else f" in UTF-8: {error}"
+        raise DataError(f"{name} is not a CSV file{reason}.") from None
     if not rows:
         raise DataError(f"{name} has no rows; expected a line of column names and one line an item.")
     if len(set(columns)) != len(columns):

@@ -54,7 +54,7 @@ def draws(generator: Generator, count: int, seed: int | Sequence[int]) -> dict[s
 
 def _streams(seed: int | Sequence[int]) -> Iterator[np.random.Generator]:
     """A source of chance for each kind of input."""
-    seeds = [seed] if isinstance(seed, int) else list(seed)
+    seeds = [*seed] if isinstance(seed, Sequence) else [seed]
     # With the length, since numpy takes seeds that differ by zeros at the end for one.
     return (np.random.default_rng([len(seeds), kind, *seeds]) for kind in range(3))
 

@@ -4,7 +4,6 @@ import gzip
 import zlib
 from pathlib import Path
 
-from edgekit.data.csv_table import read_bytes
 from edgekit.errors import DataError
 
 MOST_BYTES = 1 << 30
@@ -28,10 +27,10 @@ def stem_of(path: Path) -> str:
 
 def unpacked(path: Path) -> bytes:
     """The bytes of the text in ``path``; `DataError` where it cannot be read or is too large."""
-    if path.suffix.lower() != GZIP:
-        return read_bytes(path)
     try:
-        with gzip.open(path) as file:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise DataError(f"{path} is no file; expected one with a text or a table.")
+        with gzip.open(path) if path.suffix.lower() == GZIP else path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path} is not a readable gzip file: {error}.") from None

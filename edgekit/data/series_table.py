@@ -1,5 +1,6 @@
 """Series: the columns of numbers of a table, a row a time, the oldest first."""
 
+import math
 import re
 from pathlib import Path
 
@@ -8,13 +9,13 @@ import numpy as np
 from edgekit.data.base import Dataset, Part
 from edgekit.data.csv_table import Table, parse_table, require_columns
 from edgekit.data.packed import kind_of, stem_of, unpacked
-from edgekit.data.windows import finite_series, long_data
+from edgekit.data.windows import long_data
+from edgekit.errors import DataError
 
 FORECAST = "Close"
 """The column that is forecast where none is chosen and there is one of this name; else it is the last one."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[nN]a[nN]|")
-"""A hole is one too, so that it is told of as such."""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[nN]a[nN]")
 
 
 def chosen_columns(spec: str) -> tuple[Path, tuple[str, ...]]:
@@ -31,8 +32,7 @@ def chosen_columns(spec: str) -> tuple[Path, tuple[str, ...]]:
 
 def is_series(table: Table) -> bool:
     """Whether ``table`` has dates, such as 2017-05-25, in its first column and numbers in another."""
-    first = table.rows[0][1]
-    return bool(_DATE.match(first[0])) and any(_NUMBER.fullmatch(cell) for cell in first[1:])
+    return bool(_DATE.match(table.rows[0][1][0])) and bool(_numeric(table))
 
 
 def read_series(path: Path, part: Part | None, columns: tuple[str, ...] = ()) -> Dataset:
@@ -46,18 +46,52 @@ def series_of(table: Table, part: Part | None, *, name: str, columns: tuple[str,
     Of a ``part`` its own share, see `edgekit.data.windows.long_data`.
     """
     require_columns(table, *columns)
-    dates = table.column(table.columns[0])
-    if _DATE.match(dates[0]):
-        for (line, _), before, date in zip(table.rows[1:], dates, dates[1:], strict=False):
+    if len(set(columns)) != len(columns):
+        raise DataError(f"{', '.join(columns)} names a column of {table.name} twice; expected each once.")
+    _require_order(table)
+    columns = columns or (_forecast(table),)
+    values = np.array([_finite(table, column) for column in columns]).T
+    return long_data(values, part, name=name, columns=columns)
+
+
+def _finite(table: Table, column: str) -> list[float]:
+    numbers = table.numbers(column)
+    for (line, _), value in zip(table.rows, numbers, strict=True):
+        if not math.isfinite(value):
+            table.fail(line, f"{column} {value}; expected a finite number: fill it in or leave the line out")
+    return numbers
+
+
+def _require_order(table: Table) -> None:
+    """`DataError` where the first column has dates, or other words than numbers, that do not grow downwards.
+
+    Of dates in another form the order is not known: those that do not look sorted might be the newest first.
+    """
+    name = table.columns[0]
+    cells = table.column(name)
+    if _DATE.match(cells[0]):
+        for (line, _), before, date in zip(table.rows[1:], cells, cells[1:], strict=False):
             if not date > before:
                 table.fail(line, f"date {date!r} after {before!r}; expected the oldest first: sort the file")
-    columns = columns or (_forecast(table),)
-    values = np.array([table.numbers(column) for column in columns]).T
-    return long_data(finite_series(values, table.name), part, name=name, columns=columns)
+    elif not _is_number(cells[0]):
+        for (line, _), before, cell in zip(table.rows[1:], cells, cells[1:], strict=False):
+            if cell < before:
+                table.fail(
+                    line,
+                    f"{name} {cell!r} after {before!r}; expected the oldest first: write dates as 2017-05-25, and sort "
+                    "the file",
+                )
 
 
 def _forecast(table: Table) -> str:
-    if FORECAST in table.columns:
-        return FORECAST
-    cells = zip(table.columns, table.rows[0][1], strict=True)
-    return [name for name, cell in cells if _NUMBER.fullmatch(cell) is not None][-1]
+    return FORECAST if FORECAST in table.columns else _numeric(table)[-1]
+
+
+def _numeric(table: Table) -> list[str]:
+    """The columns, but for the first, of which more than half of the cells are numbers: a few may be holes."""
+    half = len(table.rows) / 2
+    return [name for name in table.columns[1:] if sum(map(_is_number, table.column(name))) > half]
+
+
+def _is_number(cell: str) -> bool:
+    return _NUMBER.fullmatch(cell) is not None

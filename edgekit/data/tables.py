@@ -10,7 +10,7 @@ from edgekit.data.arrays import ArrayItems, require_finite_items
 from edgekit.data.base import Dataset, Items, Part
 from edgekit.data.box_table import BOX_COLUMNS, read_box_table
 from edgekit.data.boxes import require_inside
-from edgekit.data.csv_table import Table, parse_table, read_bytes, require_columns
+from edgekit.data.csv_table import Table, number, parse_table, read_bytes, require_columns
 from edgekit.data.images import ImageFiles
 from edgekit.data.packed import stem_of, unpacked
 from edgekit.data.series_table import is_series, series_of
@@ -108,7 +108,7 @@ def _numbers(table: Table, name: str) -> Dataset:
     for j, column in enumerate(features):
         for i, cell in enumerate(table.column(column)):
             try:
-                values[i, j] = float(cell)
+                values[i, j] = number(cell)
             except ValueError:
                 table.fail(
                     table.rows[i][0], f"{column} {cell!r}; expected a number, or a column 'file' with image paths"

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from edgekit.data.base import Dataset, Part
@@ -98,15 +97,3 @@ def long_data(
     length = min(DEFAULT_LENGTH, max(1, len(whole) - 1))
     step = length if isinstance(whole, str) else 1
     return Dataset(name=name, items=Windows(whole, length, step), whole=whole, columns=tuple(columns))
-
-
-def finite_series(values: Array, name: str) -> Array:
-    """``values`` (rows, columns) as float64; `DataError` names the first row with a value that is not finite."""
-    series = np.asarray(values, np.float64)
-    wrong = np.flatnonzero(~np.isfinite(series).all(axis=1))
-    if len(wrong):
-        raise DataError(
-            f"Row {int(wrong[0]) + 1} of {name} holds NaN or infinity; expected finite numbers: fill it in or leave it "
-            "out."
-        )
-    return series

@@ -12,8 +12,7 @@ from edgekit.data.packed import kind_of
 from edgekit.data.series_table import read_series
 from edgekit.data.tables import read_csv
 from edgekit.data.text_files import read_text
-from edgekit.data.windows import cut_for
-from edgekit.errors import DataError, InputError
+from edgekit.errors import DataError, InputError, printable
 from edgekit.measure.subjects import Subject
 from edgekit.sequences import Sequences, Series
 from edgekit.tasks import answers, text_generation
@@ -51,7 +50,7 @@ def sequence_sources(given: Path, subject: Subject) -> Iterator[tuple[str, Item]
             item = items[number]
             if not isinstance(item, str):
                 raise DataError(f"{given} holds no texts; expected a column called text or input.")
-            yield called(item), item
+            yield called(item), text_item(item, subject)
     else:
         text = str(read_text(given, None).whole)
         for each in [text] if subject.artifact.card.task == text_generation.TASK else text.splitlines():
@@ -61,8 +60,10 @@ def sequence_sources(given: Path, subject: Subject) -> Iterator[tuple[str, Item]
 
 def last_window(path: Path, how: Series) -> Array:
     """The last rows of the series in ``path`` that a model takes at once."""
-    series = cut_for(read_series(path, None, how.columns), Sequences(series=how)).whole
-    assert isinstance(series, np.ndarray)  # noqa: S101 - it was cut for a series
+    series = read_series(path, None, how.columns).whole
+    assert isinstance(series, np.ndarray)  # noqa: S101 - by `read_series`
+    if len(series) < how.length:
+        raise DataError(f"{path} has {len(series):,} rows; the model takes {how.length:,}: give a longer series.")
     return series[len(series) - how.length :]
 
 
@@ -99,7 +100,8 @@ def said_of(subject: Subject, item: Item, outputs: Mapping[str, Array]) -> dict[
         scale, scaled = scale_of(item, how.series), float(values.reshape(-1)[0])
         last = float(item[how.series.length - 1, 0])
         return {"forecast": scaled * scale, "last": last, "scaled": scaled}
-    if card.task == answers.TASK and how.answer is not None and values.ndim == 2:
+    if card.task == answers.TASK and how.answer is not None:
+        answers.require_answer(values, how.answer)
         return {"answer": spell(values.argmax(axis=1), how.answer.vocabulary)}
     return {}
 
@@ -129,5 +131,5 @@ def called(text: str) -> str:
     >>> called("It was" + chr(10) + "a " + 30 * "very " + "long night")
     'It was a very very very very very very …'
     """
-    line = " ".join(text.split())
+    line = printable(" ".join(text.split()))
     return line if len(line) <= _SHOWN else line[: _SHOWN - 1].rstrip() + " …"

@@ -48,10 +48,8 @@ def answer_ids(answer: str, how: Text) -> Array:
     return fitted(ids, how)
 
 
-def right_tokens(logits: Array, wanted: Array, how: Text) -> tuple[bool, int, int]:
-    """Whether all of ``wanted`` (length,) have the largest of ``logits`` (length, tokens), how many have, and of how
-    many, which leaves out what fills up.
-    """
+def require_answer(logits: Array, how: Text) -> None:
+    """`DataError` unless ``logits`` are finite and (length, tokens) as ``how`` says."""
     tokens = len(how.vocabulary.tokens)
     if logits.shape != (how.length, tokens):
         raise DataError(
@@ -59,6 +57,13 @@ def right_tokens(logits: Array, wanted: Array, how: Text) -> tuple[bool, int, in
             "logit for each token of each step."
         )
     require_finite(logits, "The model's output")
+
+
+def right_tokens(logits: Array, wanted: Array, how: Text) -> tuple[bool, int, int]:
+    """Whether all of ``wanted`` (length,) have the largest of ``logits`` (length, tokens), how many have, and of how
+    many, which leaves out what fills up.
+    """
+    require_answer(logits, how)
     right = logits.argmax(axis=1) == wanted
     counted = np.ones(len(wanted), bool) if how.vocabulary.padding is None else wanted != how.vocabulary.padding
     return bool(right.all()), int((right & counted).sum()), int(counted.sum())

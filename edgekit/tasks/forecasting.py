@@ -10,7 +10,7 @@ from edgekit.errors import DataError
 from edgekit.measure.blocks import ratio_interval
 from edgekit.measure.metrics import require_finite
 from edgekit.sequences import Series
-from edgekit.tasks.series import encode_window, scale_of
+from edgekit.tasks.series import scale_of
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -59,9 +59,9 @@ def errors_of(forecast: float, window: Array, how: Series) -> tuple[float, float
         raise DataError(
             f"A forecast of {how.length} rows is judged by the next; got a window of {len(window)}: give a series."
         )
-    inputs, scale = encode_window(window, how), scale_of(window, how)
-    actual = float(window[-1, 0]) / scale
-    return forecast - actual, float(inputs[-1, 0]) - actual
+    scale = scale_of(window, how)
+    last, actual = (float(value) / scale for value in window[-2:, 0])
+    return forecast - actual, last - actual
 
 
 def evaluate_forecasts(errors: Floats, persistence: Floats, *, reach: int, seed: int = 0) -> ForecastResult:

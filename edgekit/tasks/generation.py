@@ -74,7 +74,7 @@ class Neighbourhood:
 def neighbourhood(features: Array) -> Neighbourhood:
     """The neighbourhood of ``features`` (count, features); `DataError` for fewer than four rows."""
     _require_set(features, least=NEIGHBOURS + 1)
-    radii2 = np.empty(len(features), features.dtype)
+    radii2 = np.empty(len(features), np.float64)
     for start in range(0, len(features), _ROWS):
         near = _distances2(features[start : start + _ROWS], features)
         near[np.arange(len(near)), start + np.arange(len(near))] = np.inf  # itself
@@ -165,7 +165,12 @@ def category_purity(categories: Array, judged: Array, *, shape: tuple[int, int])
 
 
 def _distances2(a: Array, b: Array) -> Array:
-    """Squared distances (rows of a, rows of b)."""
+    """Squared distances (rows of a, rows of b), float64.
+
+    From the middle of ``b``, since far from it the terms of this sum are large and what is left of them is not.
+    """
+    middle = b.mean(axis=0, dtype=np.float64)
+    a, b = a - middle, b - middle
     squares = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)
     apart: Array = np.maximum(squares - 2.0 * (a @ b.T), 0.0)
     return apart

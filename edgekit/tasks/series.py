@@ -35,4 +35,11 @@ def encode_window(window: Array, how: Series) -> Array:
     if not np.all(np.isfinite(window)):
         raise DataError("A window of a series holds NaN or infinity; expected finite numbers: clean the data.")
     scale = scale_of(window, how)
-    return (window[: how.length] / scale).astype(np.float32)
+    with np.errstate(over="ignore"):
+        scaled = (window[: how.length] / scale).astype(np.float32)
+    if not np.all(np.isfinite(scaled)):
+        raise DataError(
+            f"A window of a series is divided by {scale:g} and no longer fits into float32; expected values of a like "
+            "size: give a series that stays away from 0."
+        )
+    return scaled
