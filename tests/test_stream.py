@@ -13,7 +13,7 @@ import edgekit
 from edgekit.artifact import attach_card, open_artifact
 from edgekit.converters import Request, convert
 from edgekit.converters.manifest import load_manifest
-from edgekit.converters.streaming import FLOAT_CELLS, STEPS, sequences_of
+from edgekit.converters.streaming import STEPS, float_cells, sequences_of
 from edgekit.data.base import Dataset, Part
 from edgekit.data.windows import cut_for, long_data
 from edgekit.errors import CardError, DataError, InputError
@@ -233,6 +233,12 @@ def test_long_texts_calibrate_beyond_their_windows(step_files: Path, recurrent_m
     card = open_artifact(step_files / "chars.step.fp32.onnx").card
     data = cut_for(long_data(text(recurrent_models), None, name="letters"), card.sequences)
     (values,) = sequences_of(data, [3], card)
+    with pytest.raises(InputError) as caught:
+        convert(Request(source=GOLDEN / name, recipes=recipes, output_dir=tmp_path, preprocess="imagenet"))
+    assert str(caught.value) == (
+        "--preprocess is for images, and a model of one time step takes none; got 'imagenet' beside --rnn step: leave "
+        "it out."
+    )
     assert values.argmax(axis=1).tolist() == ["\n abcdefg".index(c) for c in text(recurrent_models)[60 : 60 + STEPS]]
 
 
@@ -299,10 +305,13 @@ def test_only_what_there_is_is_imported_when_used() -> None:
 
 def test_what_stays_float_is_named_narrowly() -> None:
     names = ["lstm_cell_c", "functional/lstm_cell_c_1/Squeeze", "a_cell_kept", "a_cell_written", "a_cell_shown"]
-    assert all(re.search(FLOAT_CELLS, name) for name in names)
-    assert not any(re.search(FLOAT_CELLS, name) for name in ("a_cell_h", "a_cell_show", "a_cell_keep", "a_cell_close"))
+    assert all(re.search(cells, name) for name in names)
+    others = ("a_cell_h", "a_cell_show", "a_cell_keep", "a_cell_close", "gru_cell_kept", "functional/my_lstm_cell_kept")
+    assert not any(re.search(cells, name) for name in others)
+    assert float_cells([("gru_h", "gru_h_next")]) == ""
 
 
 def test_a_step_file_is_benchmarked(step_files: Path) -> None:
     done = run("benchmark", step_files / "chars.step.int8.tflite", "--runs", "3", "--min-secs", "0", "--json", "-")
     assert json.loads(done.stdout)["results"][0]["latency_ms"]["p50"] > 0
+    cells = float_cells([(f"{name}_next", name)[::-1] for name in ("lstm_h", "lstm_c", "a_h", "a_c", "gru_h")])
