@@ -23,6 +23,20 @@ from edgekit.runtimes import open_runtime
 from edgekit.sequences import Sequences, State
 from edgekit.stream import stream_outputs
 
+KINDS = ("lstm", "gru", "gru_reset_before", "simple_rnn", "lstm_other")
+WITH = (
+    "axes that are not of time after the last step",
+    "a TimeDistributed layer along its first axis",
+    "a TimeDistributed layer along two axes",
+    "a TimeDistributed layer after the last step",
+    "a TimeDistributed recurrent layer",
+    "a mask",
+    "a constant for each feature",
+    "an operation",
+    "an axis named by its number",
+    "odd names",
+    "a state that nothing reads",
+)
 GOLDEN = Path(__file__).parent / "golden" / "models"
 STATES = ("lstm_h", "lstm_c", "gru_h", "before_h", "simple_h")
 REMEDY = (
@@ -172,15 +186,25 @@ def test_a_model_without_card_is_streamed_by_its_arrays(recurrent_models: Path, 
 
 def test_what_cannot_be_streamed_is_refused_by_its_layer(recurrent_models: Path) -> None:
     facts = json.loads((recurrent_models / "facts.json").read_text())
+    clash = 'The name "layer_h" is used 2 times in the model. All operation names should be unique.'
+    assert facts["refused"].pop("#clash") == (
+        f"m.keras cannot be streamed, as its names clash with those of states ({clash}): rename its input and layers."
+    )
     for words, sentence in facts["refused"].items():
         why, _, kind = words.partition(" #")
         if why.startswith("#"):
             continue
+        kind = kind.partition(":")[0]
         layer = kind or {"reads the sequence from its end too": "Bidirectional"}.get(why, "LSTM")
         assert sentence == (
             f"m.keras cannot be streamed, as its layer 'layer' ({layer}) {why}; expected layers that answer each step "
             "from it and those before: leave --rnn step out."
         )
+    assert facts["differs"] == (
+        "m.keras cannot be streamed, as its model of one step does not answer a random sequence as the whole model "
+        f"does: they differ by {facts['differs'].rpartition(' by ')[2].partition(' ')[0]} of the largest answer: leave "
+        "--rnn step out."
+    )
     one = "a model of one time step is made of one that takes one sequence and gives one answer: leave --rnn step out."
     assert facts["refused"]["#inputs"] == f"m.keras has 2 inputs; {one}"
     assert facts["refused"]["#outputs"] == f"m.keras has 2 outputs; {one}"
@@ -195,7 +219,7 @@ def test_what_cannot_be_streamed_is_refused_by_its_layer(recurrent_models: Path)
 
 def test_every_layer_equals_the_whole_one_in_keras(recurrent_models: Path) -> None:
     errors = json.loads((recurrent_models / "facts.json").read_text())["errors"]
-    assert set(errors) == {"lstm", "gru", "gru_reset_before", "simple_rnn", "lstm_other"}
+    assert set(errors) == {*KINDS, *WITH}
     assert max(errors.values()) < 1e-5, errors
 
 
@@ -208,6 +232,12 @@ def test_only_a_keras_model_becomes_a_step(name: str, tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"--rnn step builds a model of one time step from the layers of a Keras model, and {GOLDEN / name} is {kind}: "
         "start from the .keras file that it was made from."
+    )
+    with pytest.raises(InputError) as caught:
+        convert(Request(source=GOLDEN / name, recipes=recipes, output_dir=tmp_path, preprocess="imagenet"))
+    assert str(caught.value) == (
+        "--preprocess is for images, and a model of one time step takes none; got 'imagenet' beside --rnn step: leave "
+        "it out."
     )
     mixed = (*recipes, Recipe(precision=Precision.FP16))
     with pytest.raises(
@@ -233,12 +263,6 @@ def test_long_texts_calibrate_beyond_their_windows(step_files: Path, recurrent_m
     card = open_artifact(step_files / "chars.step.fp32.onnx").card
     data = cut_for(long_data(text(recurrent_models), None, name="letters"), card.sequences)
     (values,) = sequences_of(data, [3], card)
-    with pytest.raises(InputError) as caught:
-        convert(Request(source=GOLDEN / name, recipes=recipes, output_dir=tmp_path, preprocess="imagenet"))
-    assert str(caught.value) == (
-        "--preprocess is for images, and a model of one time step takes none; got 'imagenet' beside --rnn step: leave "
-        "it out."
-    )
     assert values.argmax(axis=1).tolist() == ["\n abcdefg".index(c) for c in text(recurrent_models)[60 : 60 + STEPS]]
 
 
@@ -304,6 +328,7 @@ def test_only_what_there_is_is_imported_when_used() -> None:
 
 
 def test_what_stays_float_is_named_narrowly() -> None:
+    cells = float_cells([(f"{name}_next", name)[::-1] for name in ("lstm_h", "lstm_c", "a_h", "a_c", "gru_h")])
     names = ["lstm_cell_c", "functional/lstm_cell_c_1/Squeeze", "a_cell_kept", "a_cell_written", "a_cell_shown"]
     assert all(re.search(cells, name) for name in names)
     others = ("a_cell_h", "a_cell_show", "a_cell_keep", "a_cell_close", "gru_cell_kept", "functional/my_lstm_cell_kept")
@@ -314,4 +339,3 @@ def test_what_stays_float_is_named_narrowly() -> None:
 def test_a_step_file_is_benchmarked(step_files: Path) -> None:
     done = run("benchmark", step_files / "chars.step.int8.tflite", "--runs", "3", "--min-secs", "0", "--json", "-")
     assert json.loads(done.stdout)["results"][0]["latency_ms"]["p50"] > 0
-    cells = float_cells([(f"{name}_next", name)[::-1] for name in ("lstm_h", "lstm_c", "a_h", "a_c", "gru_h")])
