@@ -21,7 +21,11 @@ _TOLERANCE = 1e-3  # of the largest answer: rounding of float32 is far below, an
 
 
 def build(request: Json, _progress: Progress) -> Json:
-    """Write ``path``: the model of one step of the Keras model ``source``; its states, input and output."""
+    """Write ``path``: the model of one step of the Keras model ``source``; its states, inputs and outputs, and whether
+    layers within a step are recurrent too.
+    """
+    import keras
+
     source = Path(request["source"])
     whole = load_model(source)
     (first, *_), (last, *_) = ends(whole)
@@ -31,6 +35,7 @@ def build(request: Json, _progress: Progress) -> Json:
     return {
         "states": [[state.input, state.output] for state in step.states],
         "inputs": [[tensor.name, list(tensor.shape), tensor.dtype] for tensor in step.model.inputs],
+        "recurrent": any(isinstance(layer, keras.layers.RNN) for layer in step.model._flatten_layers()),
         "outputs": [[name, list(tensor.shape), tensor.dtype] for name, tensor in step.model.output.items()],
     }
 

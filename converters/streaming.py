@@ -83,16 +83,17 @@ def convert_steps(request: Request, source: Source, convert_one: ConvertOne, pro
             if data is not None:
                 items = _moments(data, card, built["states"], request, path, worker, progress)
         step = replace(open_source(path), sha256=source.sha256, home=source.home)
-        recipes = tuple(_with_float_cells(recipe, built["states"]) for recipe in request.recipes)
+        # A recurrent operator has no int8 form beside float ones.
+        cells = "" if built["recurrent"] else float_cells(built["states"])
+        recipes = tuple(_with_float_cells(recipe, cells) for recipe in request.recipes)
         of_step = replace(request, recipes=recipes, calibration=items, output_dir=request.output_dir or source.home)
         report = convert_one(of_step, step, asked=request)
     notes = report.notes if recipes == request.recipes else (*report.notes, _FLOAT_CELLS_NOTE)
     return replace(report, source=source.path, notes=notes)
 
 
-def _with_float_cells(recipe: Recipe, states: Sequence[Sequence[str]]) -> Recipe:
-    """``recipe``, which for int8 keeps the cell states of LSTM layers in float, if accuracy is to be kept at all."""
-    cells = float_cells(states)
+def _with_float_cells(recipe: Recipe, cells: str) -> Recipe:
+    """``recipe``, which for int8 keeps what ``cells`` names in float, if accuracy is to be kept at all."""
     wanted = recipe.precision is Precision.INT8 and recipe.steps and not recipe.portable
     return replace(recipe, keep_float=(*recipe.keep_float, cells)) if wanted and cells else recipe
 

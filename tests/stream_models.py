@@ -286,6 +286,13 @@ def main() -> None:
     answers["prices"] = np.asarray(forecast(windows)) * last
     stranger = keras.Sequential([keras.Input((30, 3), name="frame"), layers.LSTM(4), layers.Dense(2, name="y")])
     told(lively(stranger), folder / "stranger.keras", None)
+    nested = keras.Sequential([
+        keras.Input((10, 3, 4), name="frame"),
+        layers.TimeDistributed(layers.LSTM(4), name="my lstm-1"),
+        layers.LSTM(4, name="upper part"),
+        layers.Dense(2, name="y"),
+    ], name="not ever")  # fmt: skip
+    told(lively(nested), folder / "nested.keras", None)
     np.savez(folder / "answers.npz", **answers)
     facts = {
         "refused": {words: sentence(model) for words, model in refused().items()},

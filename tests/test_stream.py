@@ -162,6 +162,9 @@ def test_a_series_scaled_by_its_last_value_runs_through_its_window(
     series, expected = np.load(recurrent_models / "series.npy"), whole(recurrent_models, "prices")
     with edgekit.Stream(tmp_path / "prices.step.fp32.tflite") as stream:
         answers = [stream.push(row) for row in series]
+        stream.reset()
+        again = [stream.push(row) for row in series[:5]]
+        np.testing.assert_array_equal(again, answers[:5])
         np.testing.assert_allclose(np.stack(answers[4:]), expected, rtol=1e-4)
         stream.reset()
         with pytest.raises(DataError, match=r"^A row of the series has 3 values; the model takes 2: close, volume\.$"):
@@ -172,6 +175,7 @@ def test_a_series_scaled_by_its_last_value_runs_through_its_window(
 def test_a_model_without_card_is_streamed_by_its_arrays(recurrent_models: Path, tmp_path: Path) -> None:
     frames = str(recurrent_models / "frames.npz")
     report = convert(request(recurrent_models, "stranger", tmp_path, Precision.INT8, calibration=frames))
+    assert any(note.startswith("The cell states of LSTM layers stay in float") for note in report.notes)
     assert load_manifest(report.manifest).settings.source == str(recurrent_models / "stranger.keras")
     again = convert(Request(source=report.manifest, output_dir=tmp_path, force=True))
     assert [row.sha256 for row in again.artifacts] == [row.sha256 for row in report.artifacts]
