@@ -31,10 +31,10 @@ class Cell:
 
 
 class _Parts:
-    """Makes the layers of one cell, whose names begin with its layer's."""
+    """Makes the layers of one cell, whose names begin with its own."""
 
-    def __init__(self, layer: Any, gates: int) -> None:
-        self.name, self.units, self._layer = layer.name, layer.units, layer
+    def __init__(self, layer: Any, name: str, gates: int) -> None:
+        self.name, self.units = name, layer.units
         kernel, recurrent, *bias = layer.get_weights()
         biases = bias[0] if bias else np.zeros((1, gates * layer.units), np.float32)
         rows = np.atleast_2d(biases)  # a GRU with reset_after has one for what it reads and one for its state
@@ -73,8 +73,8 @@ class _Parts:
         return self.activate(function, gate, self.join("Add", f"{gate}_sum", read, known))
 
 
-def _lstm(layer: Any, values: Any) -> Cell:
-    parts = _Parts(layer, 4)
+def _lstm(layer: Any, values: Any, name: str) -> Cell:
+    parts = _Parts(layer, name, 4)
     h, c = parts.state("h"), parts.state("c")
     inner, outer = layer.recurrent_activation, layer.activation
     write, keep = parts.gate(0, "write", inner, values, h), parts.gate(1, "keep", inner, values, h)
@@ -86,8 +86,8 @@ def _lstm(layer: Any, values: Any) -> Cell:
     return Cell(name=parts.name, answer=h_next, states=states)
 
 
-def _gru(layer: Any, values: Any) -> Cell:
-    parts = _Parts(layer, 3)
+def _gru(layer: Any, values: Any, name: str) -> Cell:
+    parts = _Parts(layer, name, 3)
     h = parts.state("h")
     inner, outer = layer.recurrent_activation, layer.activation
     keep, reset = parts.gate(0, "keep", inner, values, h), parts.gate(1, "reset", inner, values, h)
@@ -102,12 +102,12 @@ def _gru(layer: Any, values: Any) -> Cell:
     return Cell(name=parts.name, answer=h_next, states=(StateTensors(f"{parts.name}_h", h, h_next),))
 
 
-def _simple(layer: Any, values: Any) -> Cell:
-    parts = _Parts(layer, 1)
+def _simple(layer: Any, values: Any, name: str) -> Cell:
+    parts = _Parts(layer, name, 1)
     h = parts.state("h")
     h_next = parts.gate(0, "new", layer.activation, values, h)
     return Cell(name=parts.name, answer=h_next, states=(StateTensors(f"{parts.name}_h", h, h_next),))
 
 
-CELLS: Mapping[str, Callable[[Any, Any], Cell]] = {"LSTM": _lstm, "GRU": _gru, "SimpleRNN": _simple}
-"""By the class of the layer: what makes a cell of it and of what it reads at one step."""
+CELLS: Mapping[str, Callable[[Any, Any, str], Cell]] = {"LSTM": _lstm, "GRU": _gru, "SimpleRNN": _simple}
+"""By the class of the layer: what makes a cell of it, of what it reads at one step, and of a name."""

@@ -1,9 +1,12 @@
 """From a recurrent Keras model to a stock model of one of its time steps, whose states are inputs and outputs."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edgekit.converters.one_cell import CELLS, Cell
 from edgekit.errors import InputError
@@ -11,9 +14,10 @@ from edgekit.sequences import State
 
 _IDLE = ("Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization")
 _EACH_VALUE = ("Activation", "ReLU", "LeakyReLU", "ELU", "Identity", "Rescaling")
-_EACH_STEP = ("Dense", "EinsumDense", "Embedding", "TimeDistributed")
+_EACH_STEP = ("Dense", "Embedding", "TimeDistributed")
 _JOINS = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
 _LAST_AXIS = ("Concatenate", "Softmax", "LayerNormalization", "BatchNormalization", "UnitNormalization")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,9 @@ def one_step(whole: Any, path: Path, *, input_name: str, output_name: str) -> On
 class _Builder:
     path: Path
     cells: list[Cell] = field(default_factory=list)
-    clones: dict[int, Any] = field(default_factory=dict)
+    clones: dict[tuple[int, bool], Any] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    read: set[int] = field(default_factory=set)
 
     def build(self, whole: Any, input_name: str, output_name: str) -> OneStep:
         import keras
@@ -61,13 +67,22 @@ class _Builder:
         (first,), (last,) = graph.inputs, graph.outputs
         start = keras.Input(first.shape[2:], dtype=first.dtype, name=input_name)
         tensors = {id(first): _Tensor(start, timed=True)}
-        for node in _nodes(graph, last):
+        nodes = _nodes(graph, last)
+        self.read = {id(last), *(id(tensor) for node in nodes for tensor in _read(node))}
+        for node in nodes:
             tensors[id(node.outputs[0])] = self._step(node, tensors)
         if not self.cells:
             raise InputError(f"{self.path} has no recurrent layer and so no state to stream: leave --rnn step out.")
         states = [state for cell in self.cells for state in cell.states]
         outputs = {output_name: tensors[id(last)].value, **{f"{s.name}_next": s.after for s in states}}
-        model = keras.Model([start, *(s.before for s in states)], outputs, name=f"{whole.name}_step")
+        inputs, name = [start, *(state.before for state in states)], f"{_UNSAFE.sub('_', whole.name)}_step"
+        try:
+            model = keras.Model(inputs, outputs, name=name)
+        except ValueError as error:
+            raise InputError(
+                f"{self.path} cannot be streamed, as its names clash with those of states ({error}): rename its input "
+                "and layers."
+            ) from None
         return OneStep(model=model, states=tuple(State(input=s.name, output=f"{s.name}_next") for s in states))
 
     def _step(self, node: Any, tensors: dict[int, _Tensor]) -> _Tensor:
@@ -75,18 +90,21 @@ class _Builder:
         layer = node.operation
         read = _read(node)
         given = [tensors[id(tensor)] for tensor in read]
-        if len(node.outputs) != 1:
-            self._refuse(layer, "hands its state on to other layers")
+        timed = any(tensor.timed for tensor in given)
         if type(layer).__name__ in CELLS and _stock(layer):
+            if any(id(tensor) in self.read for tensor in node.outputs[1:]):
+                self._refuse(layer, "hands its state on to other layers")
             return self._recur(layer, given)
-        if any(tensor.timed for tensor in given) or type(layer).__name__ == "RepeatVector":
-            self._require_step_by_step(layer, given)
+        if timed or type(layer).__name__ == "RepeatVector":
+            self._require_step_by_step(node, given)
             if type(layer).__name__ in _IDLE:
                 return given[0]
+        if len(node.outputs) != 1:
+            self._refuse(layer, "gives several answers")
         values = {id(tensor): found.value for tensor, found in zip(read, given, strict=True)}
         arguments, options = node.arguments.fill_in({id(tensor): None for tensor in node.input_tensors} | values)
         options.pop("mask", None)
-        return _Tensor(self._clone(layer)(*arguments, **options), timed=any(tensor.timed for tensor in given))
+        return _Tensor(self._clone(layer, timed)(*arguments, **options), timed=timed)
 
     def _recur(self, layer: Any, given: Sequence[_Tensor]) -> _Tensor:
         if layer.go_backwards:
@@ -95,40 +113,52 @@ class _Builder:
             self._refuse(layer, "is given its first state by other layers")
         if not given[0].timed:
             self._refuse(layer, "reads an axis that is not that of time")
-        cell = CELLS[type(layer).__name__](layer, given[0].value)
-        if cell.name in [known.name for known in self.cells]:
+        if (id(layer), True) in self.clones:
             self._refuse(layer, "is used twice")
+        cell = CELLS[type(layer).__name__](layer, given[0].value, self._name(layer))
+        self.clones[id(layer), True] = cell
         self.cells.append(cell)
         return _Tensor(cell.answer, timed=layer.return_sequences)
 
-    def _require_step_by_step(self, layer: Any, given: Sequence[_Tensor]) -> None:
-        """`InputError` unless ``layer`` answers each step from that step alone."""
-        kind, rank = type(layer).__name__, len(getattr(layer, "output", given[0].value).shape)
+    def _require_step_by_step(self, node: Any, given: Sequence[_Tensor]) -> None:
+        """`InputError` unless the layer of ``node`` answers each step from that step alone."""
+        layer, rank = node.operation, len(node.outputs[0].shape)
+        kind = type(layer).__name__
         if kind == "Bidirectional":
             self._refuse(layer, "reads the sequence from its end too")
-        fits = _stock(layer) and (
+        known = _stock(layer) and (
             kind in (*_IDLE, *_EACH_VALUE, *_EACH_STEP)
-            or (kind in _JOINS and all(tensor.timed for tensor in given))
-            or (kind in _LAST_AXIS and all(tensor.timed for tensor in given) and _axis(layer) in (-1, rank - 1))
+            or (kind in (*_JOINS, *_LAST_AXIS) and all(tensor.timed for tensor in given) and _along(layer, rank))
         )
-        if not fits or (kind == "EinsumDense" and not layer.equation.startswith("ab")):
-            self._refuse(layer, "needs the whole sequence before it answers")
+        if not known or rank < 3:  # the last of two axes is that of time
+            self._refuse(layer, "is not among the layers that can be streamed")
+        if any(axes > rank - 2 for axes in _constant_ranks(node)):
+            self._refuse(layer, "has a constant with an axis of time")
 
-    def _clone(self, layer: Any) -> Callable[..., Any]:
-        """``layer`` with its weights, for tensors without the axis of time."""
+    def _clone(self, layer: Any, timed: bool) -> Callable[..., Any]:
+        """``layer`` with its weights, for tensors without the axis of time where they were ``timed``."""
         import keras
 
         if not isinstance(layer, keras.Layer):
             operation: Callable[..., Any] = layer
             return operation
-        if id(layer) not in self.clones:
-            inner = layer.layer if type(layer).__name__ == "TimeDistributed" else layer
-            config = inner.get_config()
-            if "axis" in config and type(inner).__name__ in _LAST_AXIS:
+        moved = timed and type(layer).__name__ in ("TimeDistributed", *_LAST_AXIS)
+        if (id(layer), moved) not in self.clones:
+            inner = layer.layer if moved and type(layer).__name__ == "TimeDistributed" else layer
+            config = {**inner.get_config(), "name": self._name(layer)}
+            if moved and inner is layer and "axis" in config:
                 config["axis"] = -1
-            self.clones[id(layer)] = _WithWeights(type(inner).from_config({**config, "name": layer.name}), inner)
-        clone: Callable[..., Any] = self.clones[id(layer)]
+            self.clones[id(layer), moved] = _WithWeights(type(inner).from_config(config), inner)
+        clone: Callable[..., Any] = self.clones[id(layer), moved]
         return clone
+
+    def _name(self, layer: Any) -> str:
+        """A name of its own for ``layer`` that the graphs of TensorFlow can have too."""
+        name = _UNSAFE.sub("_", layer.name)
+        while name in self.names:
+            name += "_again"
+        self.names.append(name)
+        return name
 
     def _refuse(self, layer: Any, why: str) -> None:
         raise InputError(
@@ -173,8 +203,27 @@ def _stock(layer: Any) -> bool:
     return type(layer).__module__.partition(".")[0] == "keras"
 
 
-def _axis(layer: Any) -> int:
-    """The one axis that ``layer`` works along, or 0, which is none that a step may have."""
-    axis = layer.axis
+def _along(layer: Any, rank: int) -> bool:
+    """Whether a layer or operation works along the last of ``rank`` axes alone, and so can at one step."""
+    import keras
+
+    axis = getattr(layer, "axis", -1)
     axes = list(axis) if isinstance(axis, (list, tuple)) else [axis]
-    return int(axes[0]) if len(axes) == 1 else 0
+    return axes == [-1] or (axes == [rank - 1] and isinstance(layer, keras.Layer))  # an operation cannot be changed
+
+
+def _constant_ranks(node: Any) -> list[int]:
+    """How many axes everything has that ``node`` computes with beside tensors and weights."""
+    arguments = [*node.arguments.args, *node.arguments.kwargs.values()]
+    own = [getattr(node.operation, name, None) for name in ("scale", "offset")]
+    return [np.ndim(value) for value in (*_constants(arguments), *own)]
+
+
+def _constants(arguments: Sequence[Any]) -> Iterator[Any]:
+    import keras
+
+    for value in arguments:
+        if isinstance(value, (list, tuple)) and any(keras.backend.is_keras_tensor(part) for part in value):
+            yield from _constants(value)
+        elif not keras.backend.is_keras_tensor(value):
+            yield value

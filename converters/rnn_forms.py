@@ -89,9 +89,7 @@ def choose_forms(source: Source, job: Job, layers: Sequence[RecurrentLayer]) -> 
     if job.format is Format.ONNX:
         _require_integer_operator(recipe, layers)
         return Forms()
-    if recipe.rnn is Rnn.STEP:
-        return Forms()  # the model of one time step has no such layer
-    if recipe.rnn is not Rnn.AUTO:
+    if recipe.rnn in (Rnn.FUSED, Rnn.UNROLLED):
         _require_layers(source, recipe, layers)
     if recipe.rnn is Rnn.FUSED:
         _require_fused(recipe, layers)

@@ -1,6 +1,7 @@
 """Conversion of a recurrent model to one of a single time step, calibrated on its states as they are in use."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,8 +32,6 @@ STEPS = 500
 """Steps of a sequence that calibrates: states go on changing long after the windows of a training have ended."""
 MOMENTS = 8
 """Steps of such a sequence whose states calibrate."""
-FLOAT_CELLS = rf"{ARITHMETIC}(c|kept|written|shown)(?![a-z])"
-"""What an LSTM computes from one cell state to the next: sums without bounds, in which most of int8's loss is made."""
 _FLOAT_CELLS_NOTE = (
     "The cell states of LSTM layers stay in float, as int8 loses most of its accuracy there; --plain and --portable "
     "have them in int8 too."
@@ -52,6 +51,11 @@ def asks_for_steps(request: Request, source: Source) -> bool:
     asked = {recipe.rnn is Rnn.STEP for recipe in request.recipes}
     if asked == {True, False}:
         raise InputError("Some recipes ask for a model of one time step and others do not; convert twice.")
+    if True in asked and request.preprocess is not None:
+        raise InputError(
+            f"--preprocess is for images, and a model of one time step takes none; got {request.preprocess!r} beside "
+            "--rnn step: leave it out."
+        )
     if True in asked and source.kind not in (SourceKind.KERAS, SourceKind.H5):
         raise InputError(
             f"--rnn step builds a model of one time step from the layers of a Keras model, and {source.path} is "
@@ -79,21 +83,27 @@ def convert_steps(request: Request, source: Source, convert_one: ConvertOne, pro
             if data is not None:
                 items = _moments(data, card, built["states"], request, path, worker, progress)
         step = replace(open_source(path), sha256=source.sha256, home=source.home)
-        recipes = tuple(_with_float_cells(recipe, built["states"]) for recipe in request.recipes)
-        of_step = replace(
-            request, recipes=recipes, calibration=items, output_dir=request.output_dir or source.home, preprocess=None
-        )
+        # A recurrent operator has no int8 form beside float ones.
+        cells = "" if built["recurrent"] else float_cells(built["states"])
+        recipes = tuple(_with_float_cells(recipe, cells) for recipe in request.recipes)
+        of_step = replace(request, recipes=recipes, calibration=items, output_dir=request.output_dir or source.home)
         report = convert_one(of_step, step, asked=request)
     notes = report.notes if recipes == request.recipes else (*report.notes, _FLOAT_CELLS_NOTE)
     return replace(report, source=source.path, notes=notes)
 
 
-def _with_float_cells(recipe: Recipe, states: Sequence[Sequence[str]]) -> Recipe:
-    """``recipe``, which for int8 keeps the cell states of LSTM layers in float, if accuracy is to be kept at all."""
+def _with_float_cells(recipe: Recipe, cells: str) -> Recipe:
+    """``recipe``, which for int8 keeps what ``cells`` names in float, if accuracy is to be kept at all."""
     wanted = recipe.precision is Precision.INT8 and recipe.steps and not recipe.portable
-    if not wanted or not any(before.endswith("_c") for before, _ in states):
-        return recipe
-    return replace(recipe, keep_float=(*recipe.keep_float, FLOAT_CELLS))
+    return replace(recipe, keep_float=(*recipe.keep_float, cells)) if wanted and cells else recipe
+
+
+def float_cells(states: Sequence[Sequence[str]]) -> str:
+    """The names of what LSTM layers compute from one cell state to the next: sums without bounds, in which most of
+    int8's loss is made. Empty where none of the ``states`` is such a one.
+    """
+    layers = "|".join(re.escape(before.removesuffix("_c")) for before, _ in states if before.endswith("_c"))
+    return rf"(?<![A-Za-z0-9_])({layers}){ARITHMETIC}(c|kept|written|shown)(?![a-z])" if layers else ""
 
 
 def _card(source: Source, built: Mapping[str, Any]) -> ModelCard:

@@ -118,6 +118,28 @@ def test_samples_follow_the_probabilities() -> None:
         sample(np.array([1.0, np.nan]), generator)
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_no_token_can_be_drawn_by_is_refused() -> None:
+    generator, logits = np.random.default_rng(0), np.array([1.0, 5.0, 3.0])
+    assert sample(logits, generator, temperature=1e-320) == 1
+    assert sample(logits, generator, top_k=1, never=(1, 1, 1, 1)) == 2
+    cases: list[tuple[dict[str, object], str]] = [
+        ({"temperature": float("nan")}, "nan, top_k None and 0"),
+        ({"temperature": float("inf")}, "inf, top_k None and 0"),
+        ({"temperature": -1}, "-1, top_k None and 0"),
+        ({"top_k": 0}, "1, top_k 0 and 0"),
+        ({"top_k": -1}, "1, top_k -1 and 0"),
+        ({"never": (0, 1, 2)}, "1, top_k None and 3"),
+    ]
+    for settings, got in cases:
+        with pytest.raises(InputError) as caught:
+            sample(logits, generator, **settings)  # type: ignore[arg-type]
+        assert str(caught.value) == (
+            f"A token is drawn at a temperature from 0 on, of one or more; got the temperature {got} of 3 tokens that "
+            "may never come."
+        )
+
+
 def test_the_verb_writes_text_and_tells_how_fast(step_files: Path, tmp_path: Path) -> None:
     path, out = step_files / "chars.step.int8.tflite", tmp_path / "out.json"
     done = run("demo", "text", path, "--prompt", "a bad", "--length", "30", "--seed", "1", "--json", out)

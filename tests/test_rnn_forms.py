@@ -80,7 +80,11 @@ def test_models_without_recurrent_layers_and_onnx_files_have_no_forms() -> None:
     assert chosen() == Forms()
     assert chosen(LSTM, GRU, fmt=Format.ONNX, rnn=Rnn.UNROLLED, precision=Precision.FP32) == Forms()
     assert chosen(LSTM, fmt=Format.ONNX) == Forms()
-    assert chosen(LSTM, rnn=Rnn.STEP) == Forms()
+    assert chosen(rnn=Rnn.STEP) == Forms()
+
+
+def test_what_recurs_within_one_time_step_has_the_forms_of_any_layer() -> None:
+    assert chosen(LSTM, GRU, rnn=Rnn.STEP) == chosen(LSTM, GRU, rnn=Rnn.AUTO)
 
 
 def plan_of(*jobs: tuple[Format, Precision], **settings: object) -> Plan:

@@ -13,7 +13,7 @@ import edgekit
 from edgekit.artifact import attach_card, open_artifact
 from edgekit.converters import Request, convert
 from edgekit.converters.manifest import load_manifest
-from edgekit.converters.streaming import FLOAT_CELLS, STEPS, sequences_of
+from edgekit.converters.streaming import STEPS, float_cells, sequences_of
 from edgekit.data.base import Dataset, Part
 from edgekit.data.windows import cut_for, long_data
 from edgekit.errors import CardError, DataError, InputError
@@ -23,6 +23,20 @@ from edgekit.runtimes import open_runtime
 from edgekit.sequences import Sequences, State
 from edgekit.stream import stream_outputs
 
+KINDS = ("lstm", "gru", "gru_reset_before", "simple_rnn", "lstm_other")
+WITH = (
+    "axes that are not of time after the last step",
+    "a TimeDistributed layer along its first axis",
+    "a TimeDistributed layer along two axes",
+    "a TimeDistributed layer after the last step",
+    "a TimeDistributed recurrent layer",
+    "a mask",
+    "a constant for each feature",
+    "an operation",
+    "an axis named by its number",
+    "odd names",
+    "a state that nothing reads",
+)
 GOLDEN = Path(__file__).parent / "golden" / "models"
 STATES = ("lstm_h", "lstm_c", "gru_h", "before_h", "simple_h")
 REMEDY = (
@@ -148,6 +162,9 @@ def test_a_series_scaled_by_its_last_value_runs_through_its_window(
     series, expected = np.load(recurrent_models / "series.npy"), whole(recurrent_models, "prices")
     with edgekit.Stream(tmp_path / "prices.step.fp32.tflite") as stream:
         answers = [stream.push(row) for row in series]
+        stream.reset()
+        again = [stream.push(row) for row in series[:5]]
+        np.testing.assert_array_equal(again, answers[:5])
         np.testing.assert_allclose(np.stack(answers[4:]), expected, rtol=1e-4)
         stream.reset()
         with pytest.raises(DataError, match=r"^A row of the series has 3 values; the model takes 2: close, volume\.$"):
@@ -158,6 +175,7 @@ def test_a_series_scaled_by_its_last_value_runs_through_its_window(
 def test_a_model_without_card_is_streamed_by_its_arrays(recurrent_models: Path, tmp_path: Path) -> None:
     frames = str(recurrent_models / "frames.npz")
     report = convert(request(recurrent_models, "stranger", tmp_path, Precision.INT8, calibration=frames))
+    assert any(note.startswith("The cell states of LSTM layers stay in float") for note in report.notes)
     assert load_manifest(report.manifest).settings.source == str(recurrent_models / "stranger.keras")
     again = convert(Request(source=report.manifest, output_dir=tmp_path, force=True))
     assert [row.sha256 for row in again.artifacts] == [row.sha256 for row in report.artifacts]
@@ -172,15 +190,25 @@ def test_a_model_without_card_is_streamed_by_its_arrays(recurrent_models: Path, 
 
 def test_what_cannot_be_streamed_is_refused_by_its_layer(recurrent_models: Path) -> None:
     facts = json.loads((recurrent_models / "facts.json").read_text())
+    clash = 'The name "layer_h" is used 2 times in the model. All operation names should be unique.'
+    assert facts["refused"].pop("#clash") == (
+        f"m.keras cannot be streamed, as its names clash with those of states ({clash}): rename its input and layers."
+    )
     for words, sentence in facts["refused"].items():
         why, _, kind = words.partition(" #")
         if why.startswith("#"):
             continue
+        kind = kind.partition(":")[0]
         layer = kind or {"reads the sequence from its end too": "Bidirectional"}.get(why, "LSTM")
         assert sentence == (
             f"m.keras cannot be streamed, as its layer 'layer' ({layer}) {why}; expected layers that answer each step "
             "from it and those before: leave --rnn step out."
         )
+    assert facts["differs"] == (
+        "m.keras cannot be streamed, as its model of one step does not answer a random sequence as the whole model "
+        f"does: they differ by {facts['differs'].rpartition(' by ')[2].partition(' ')[0]} of the largest answer: leave "
+        "--rnn step out."
+    )
     one = "a model of one time step is made of one that takes one sequence and gives one answer: leave --rnn step out."
     assert facts["refused"]["#inputs"] == f"m.keras has 2 inputs; {one}"
     assert facts["refused"]["#outputs"] == f"m.keras has 2 outputs; {one}"
@@ -195,7 +223,7 @@ def test_what_cannot_be_streamed_is_refused_by_its_layer(recurrent_models: Path)
 
 def test_every_layer_equals_the_whole_one_in_keras(recurrent_models: Path) -> None:
     errors = json.loads((recurrent_models / "facts.json").read_text())["errors"]
-    assert set(errors) == {"lstm", "gru", "gru_reset_before", "simple_rnn", "lstm_other"}
+    assert set(errors) == {*KINDS, *WITH}
     assert max(errors.values()) < 1e-5, errors
 
 
@@ -208,6 +236,12 @@ def test_only_a_keras_model_becomes_a_step(name: str, tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"--rnn step builds a model of one time step from the layers of a Keras model, and {GOLDEN / name} is {kind}: "
         "start from the .keras file that it was made from."
+    )
+    with pytest.raises(InputError) as caught:
+        convert(Request(source=GOLDEN / name, recipes=recipes, output_dir=tmp_path, preprocess="imagenet"))
+    assert str(caught.value) == (
+        "--preprocess is for images, and a model of one time step takes none; got 'imagenet' beside --rnn step: leave "
+        "it out."
     )
     mixed = (*recipes, Recipe(precision=Precision.FP16))
     with pytest.raises(
@@ -298,9 +332,12 @@ def test_only_what_there_is_is_imported_when_used() -> None:
 
 
 def test_what_stays_float_is_named_narrowly() -> None:
+    cells = float_cells([(f"{name}_next", name)[::-1] for name in ("lstm_h", "lstm_c", "a_h", "a_c", "gru_h")])
     names = ["lstm_cell_c", "functional/lstm_cell_c_1/Squeeze", "a_cell_kept", "a_cell_written", "a_cell_shown"]
-    assert all(re.search(FLOAT_CELLS, name) for name in names)
-    assert not any(re.search(FLOAT_CELLS, name) for name in ("a_cell_h", "a_cell_show", "a_cell_keep", "a_cell_close"))
+    assert all(re.search(cells, name) for name in names)
+    others = ("a_cell_h", "a_cell_show", "a_cell_keep", "a_cell_close", "gru_cell_kept", "functional/my_lstm_cell_kept")
+    assert not any(re.search(cells, name) for name in others)
+    assert float_cells([("gru_h", "gru_h_next")]) == ""
 
 
 def test_a_step_file_is_benchmarked(step_files: Path) -> None:

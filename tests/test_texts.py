@@ -61,6 +61,10 @@ def test_numbers_are_spelt_without_padding() -> None:
 def test_what_is_not_known_is_refused_where_nothing_stands_for_it() -> None:
     with pytest.raises(DataError, match=r"^The model does not know 'c'; it knows 'ab': leave it out\.$"):
         token_ids("abc", STRICT)
+    lower = Vocabulary(level=Level.CHARACTER, tokens=("a", "i"), lower=True)
+    for text_, unknown in (("aİa", "İ"), ("İ", "İ"), ("aIB", "B"), ("aÄ", "Ä")):
+        with pytest.raises(DataError, match=rf"^The model does not know '{unknown}'; it knows 'ai': leave it out\.$"):
+            token_ids(text_, lower)
     words = Vocabulary(level=Level.WORD, tokens=("a", "b"))
     with pytest.raises(DataError, match=r"^The model does not know 'c'; it knows '2 words': leave it out\.$"):
         token_ids("a c", words)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,19 @@ def token_ids(text: str, vocabulary: Vocabulary) -> npt.NDArray[np.int32]:
     numbers, unknown = _numbers(vocabulary), vocabulary.unknown
     ids = [numbers.get(token, unknown) for token in tokenize(text, vocabulary.level, lower=vocabulary.lower)]
     if None in ids:
-        token = tokenize(text, vocabulary.level, lower=vocabulary.lower)[ids.index(None)]
-        known = "".join(_numbers(vocabulary)) if vocabulary.level is Level.CHARACTER else f"{len(numbers):,} words"
+        index, characters = ids.index(None), vocabulary.level is Level.CHARACTER
+        token = tokenize(text, vocabulary.level, lower=vocabulary.lower)[index]
+        if characters and vocabulary.lower:
+            token = _origin(text, index)
+        known = "".join(_numbers(vocabulary)) if characters else f"{len(numbers):,} words"
         raise DataError(f"The model does not know {token!r}; it knows {known[:200]!r}: leave it out.")
     return np.array(ids, np.int32)
+
+
+def _origin(text: str, index: int) -> str:
+    """The character of ``text`` that the one at ``index`` came from; in lower case some are two."""
+    ends = accumulate(len(character.lower()) for character in text)
+    return next(character for character, end in zip(text, ends, strict=True) if index < end)
 
 
 def spell(ids: Sequence[int] | Array, vocabulary: Vocabulary) -> str:
