@@ -65,6 +65,9 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
     "backwards": lambda: _chain(layers.LSTM(4, go_backwards=True, return_sequences=True, name="rnn"), layers.Flatten()),
     "tokens": lambda: _chain(_embedding(), layers.Bidirectional(layers.LSTM(4), name="rnn"), tokens=True),
     "masked": lambda: _chain(_embedding(mask_zero=True), layers.Bidirectional(layers.LSTM(4), name="rnn"), tokens=True),
+    "masked_both_ways": lambda: _chain(
+        layers.Masking(), layers.Bidirectional(layers.GRU(4, return_sequences=True), name="rnn"), layers.Flatten()
+    ),
     "masked_outside": _masked_from_outside,
     "encoder_decoder": _encoder_decoder,
     "cells": lambda: _chain(layers.RNN([layers.LSTMCell(4), layers.GRUCell(3)], name="rnn")),
@@ -72,10 +75,18 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
 }
 
 
+def _data(model: keras.Model, x: np.ndarray, padded: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    if model.inputs[0].dtype == "int32":
+        return tokens
+    return padded if any(isinstance(layer, layers.Masking) for layer in model.layers) else x
+
+
 def main() -> None:
     """Write the models and their data into the folder of the first argument."""
     folder, rng = Path(sys.argv[1]), np.random.default_rng(0)
     x = rng.normal(0, 1, (32, STEPS, 3)).astype(np.float32)
+    padded = x.copy()
+    padded[::2, STEPS - 2 :] = 0
     tokens = rng.integers(1, 9, (32, STEPS)).astype(np.int32)
     tokens[::2, STEPS - 2 :] = 0
     for name, build in MODELS.items():
@@ -89,7 +100,7 @@ def main() -> None:
             bias[4:8] = 6.0  # of the gate that keeps what was
             model.get_layer("rnn").set_weights([kernel, recurrent, bias])
         model.save(folder / f"{name}.keras")
-        np.savez(folder / f"{name}.npz", x=tokens if model.inputs[0].dtype == "int32" else x)
+        np.savez(folder / f"{name}.npz", x=_data(model, x, padded, tokens))
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ def test_an_lstm_is_one_operator_and_a_gru_beside_it_is_not(recurrent: Path, tmp
         ("backwards", Rnn.FUSED, EIGHT_BITS, 1),
         ("tokens", Rnn.AUTO, EIGHT_BITS, 2),
         ("masked", Rnn.AUTO, EIGHT_BITS, 0),
+        ("masked_both_ways", Rnn.UNROLLED, EIGHT_BITS, 0),
         ("encoder_decoder", Rnn.AUTO, EIGHT_BITS, 0),
         ("cells", Rnn.AUTO, EIGHT_BITS, 0),
     ],
@@ -111,6 +112,11 @@ LEAST_DB = {
     Precision.INT16X8: 30.0,
 }
 """Of networks of four units, far above what a conversion would refuse."""
+
+
+def test_steps_written_out_answer_zero_where_the_mask_is_false(recurrent: Path, tmp_path: Path) -> None:
+    report = made(recurrent, "masked_both_ways", tmp_path, (Precision.FP32,), Rnn.UNROLLED)
+    assert report.artifacts[0].parity.sqnr_db > LEAST_DB[Precision.FP32]
 
 
 def test_a_model_that_gets_a_mask_from_outside_is_not_fused(recurrent: Path, tmp_path: Path) -> None:
