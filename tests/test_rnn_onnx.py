@@ -259,8 +259,8 @@ REFUSED = {
         "it with stateful=False, and its state as an input and an output.",
     ),
     "unrolled": (
-        "lstm", {"rnn": Rnn.UNROLLED}, "The step 'prepare lstm.dynamic.onnx' failed: --rnn unrolled is for TFLite "
-        "files, and an ONNX file has the operator LSTM for all time steps; leave the option out, or take -f tflite.",
+        "lstm", {"rnn": Rnn.UNROLLED}, "The step 'choose forms' failed: --rnn unrolled is for TFLite files; in an ONNX "
+        "file a layer is one operator for all steps, or a loop: leave the option out, or take -f tflite.",
     ),
     "loop": (
         "saved", {}, "The step 'prepare saved.dynamic.onnx' failed: dynamic has no form of the operator Loop, a "
