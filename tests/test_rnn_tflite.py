@@ -71,6 +71,13 @@ def test_an_lstm_is_one_operator_and_a_gru_beside_it_is_not(recurrent: Path, tmp
     assert report.artifacts[1].parity.sqnr_db > 20.0
 
 
+def test_states_may_be_answers_beside_the_sequence(recurrent: Path, tmp_path: Path) -> None:
+    """litert-quantizer alone makes a file that no engine runs, where a state is an output and read as well."""
+    (row,) = made(recurrent, "states", tmp_path, (Precision.INT8,)).artifacts
+    assert row.engine == "litert-quantizer"
+    assert row.parity.sqnr_db > LEAST_DB[Precision.INT8]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "rnn", "precisions", "fused"),
