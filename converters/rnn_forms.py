@@ -99,6 +99,7 @@ def choose_forms(source: Source, job: Job, layers: Sequence[RecurrentLayer]) -> 
         _require_fused(recipe, layers)
     chosen = [_choose(recipe, layer) for layer in layers]
     pairs = list(zip(layers, chosen, strict=True))
+    _require_reachable(recipe, [layer for layer, (form, _) in pairs if form is Form.FUSED])
     _require_short(recipe, [(layer, why) for layer, (form, why) in pairs if form is Form.UNROLLED])
     return Forms(
         forms=tuple(form for form, _ in chosen),
@@ -130,11 +131,24 @@ def _require_integer_operator(recipe: Recipe, layers: Sequence[RecurrentLayer]) 
                 f"ONNX has no operator for the {layer.kind} {layer.name!r}, and a loop has no {recipe.code} form; take "
                 "the recipe fp16, or -f tflite."
             )
-        kept = matching(recipe.keep_float, [layer.name, *layer.name.split("/")])
-        if recipe.precision is Precision.INT8 and layer.kind != "LSTM" and not kept:
+        if recipe.precision is Precision.INT8 and layer.kind != "LSTM" and not _kept(recipe, layer):
             raise ConversionError(
                 f"ONNX Runtime has no integer form of the {layer.kind} {layer.name!r}; allow it in float with "
                 f"--keep-float {layer.name}, or take the recipe dynamic."
+            )
+
+
+def _kept(recipe: Recipe, layer: RecurrentLayer) -> bool:
+    return matching(recipe.keep_float, [layer.name, *layer.name.split("/")])
+
+
+def _require_reachable(recipe: Recipe, fused: Sequence[RecurrentLayer]) -> None:
+    """`ConversionError` where ``--keep-float`` names a fused layer, whose operator TFLiteConverter calls as all others."""
+    for layer in fused:
+        if recipe.precision is not Precision.FP32 and _kept(recipe, layer):
+            raise ConversionError(
+                f"--keep-float cannot keep {layer.name} in float, which is fused to one operator; take --rnn unrolled, "
+                "whose operators it can keep, or leave it out."
             )
 
 

@@ -1,5 +1,6 @@
 """What recurrent layers become, decided by recipe: the whole table, and every refusal."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,20 @@ def test_a_layer_that_onnx_has_not_is_told_what_works(precision: Precision) -> N
         "-f tflite."
     )
     assert chosen(images, fmt=Format.ONNX, precision=Precision.FP16) == Forms()
+
+
+@pytest.mark.parametrize("precision", [Precision.FP16, Precision.DYNAMIC, Precision.INT8])
+def test_a_fused_layer_is_not_kept_in_float(precision: Precision) -> None:
+    recipe = Recipe(precision=precision, keep_float=("^low$",))
+    job = Job(format=Format.TFLITE, recipe=recipe, file_name="m")
+    with pytest.raises(ConversionError) as caught:
+        choose_forms(source(), job, (GRU, LSTM))
+    assert str(caught.value) == (
+        "--keep-float cannot keep low in float, which is fused to one operator; take --rnn unrolled, whose operators "
+        "it can keep, or leave it out."
+    )
+    assert choose_forms(source(), replace(job, recipe=replace(recipe, rnn=Rnn.UNROLLED)), (LSTM,)).forms
+    assert choose_forms(source(), replace(job, recipe=replace(recipe, precision=Precision.FP32)), (LSTM,)).forms
 
 
 def test_one_direction_is_kept_by_its_name_alone() -> None:
