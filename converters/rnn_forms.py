@@ -143,7 +143,7 @@ def _kept(recipe: Recipe, layer: RecurrentLayer) -> bool:
 
 
 def _require_reachable(recipe: Recipe, fused: Sequence[RecurrentLayer]) -> None:
-    """`ConversionError` where ``--keep-float`` names a fused layer, whose operator TFLiteConverter calls as all others."""
+    """`ConversionError` where ``--keep-float`` names a fused layer, whose operator has no name of its own."""
     for layer in fused:
         if recipe.precision is not Precision.FP32 and _kept(recipe, layer):
             raise ConversionError(

@@ -66,6 +66,13 @@ def _states() -> keras.Model:
     return keras.Model(x, [layers.Dense(3, name="y")(y), hidden, cell])
 
 
+def _forward_cell() -> keras.Model:
+    """Of the states of both directions, the last cell state of the first is an answer."""
+    x = keras.Input((STEPS, 3), name="x")
+    y, _, cell, _, _ = layers.Bidirectional(layers.LSTM(4, return_state=True), name="rnn")(x)
+    return keras.Model(x, layers.Dense(3, name="y")(layers.Concatenate()([y, cell])))
+
+
 def _impossible() -> keras.Model:
     """A mask of two axes, which Keras passes on from one layer to another that cannot take it."""
     tokens = keras.Input((STEPS, 5), name="tokens", dtype="int32")
@@ -117,6 +124,7 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
         layers.Bidirectional(layers.GRU(4, dtype="mixed_float16"), dtype="mixed_float16", name="high"),
     ),
     "double": lambda: _chain(layers.GRU(4, name="rnn", dtype="float64")),
+    "forward_cell": _forward_cell,
     "impossible": _impossible,
     "encoder_decoder": _encoder_decoder,
     "cells": lambda: _chain(layers.RNN([layers.LSTMCell(4), layers.GRUCell(3)], name="rnn")),

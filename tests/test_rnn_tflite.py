@@ -15,6 +15,7 @@ from edgekit.artifact import Format, open_artifact
 from edgekit.converters import Request, convert
 from edgekit.converters.parity import compare_outputs, require_tolerance
 from edgekit.converters.report import ConversionReport
+from edgekit.converters.tflite_rnn import shorten_names
 from edgekit.errors import CheckFailedError, ConversionError, InputError
 from edgekit.formats import tflite
 from edgekit.formats.tflite_objects import open_model, save_model
@@ -167,6 +168,26 @@ def test_models_of_dictionaries_odd_names_and_half_precision(recurrent: Path, tm
 def test_weights_of_64_bits_are_refused(recurrent: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"the layer rnn of the dtype policy float64, which files do not compute in: "):
         made(recurrent, "double", tmp_path, (Precision.FP32,))
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"), [("states", "rnn"), ("forward_cell", "rnn/forward_lstm")], ids=["answer", "first direction"]
+)
+def test_a_cell_state_that_is_read_is_in_no_fused_operator(
+    recurrent: Path, tmp_path: Path, name: str, layers: str
+) -> None:
+    report = made(recurrent, name, tmp_path, (Precision.FP32,))
+    why = "a loop over the time steps, since the kernel does not give its cell state"
+    assert any(layers in note and note.endswith(why) for note in report.artifacts[0].notes)
+
+
+def test_long_names_are_cut(tiny_models: Path) -> None:
+    model = open_model(tiny_models / "convnet.tflite")
+    first, second, third = model.subgraphs[0].tensors[:3]
+    first.name, second.name = b";".join(b"abcdefghi"[i : i + 1] for i in range(9)), b"a;b;c"
+    kept = third.name
+    shorten_names(model)
+    assert (first.name, second.name, third.name) == (b"a/0", b"a;b;c", kept)
 
 
 def test_what_keras_cannot_compute_is_one_sentence(recurrent: Path, tmp_path: Path) -> None:
