@@ -126,9 +126,18 @@ def _learned_of(data: Dataset, learned: frozenset[str], count: int, seed: int) -
 
 
 def synthetic_calibration(
-    inputs: tuple[TensorSpec, ...], preprocessing: Preprocessing | None, *, seed: int, folder: Path
+    inputs: tuple[TensorSpec, ...],
+    preprocessing: Preprocessing | None,
+    *,
+    seed: int,
+    folder: Path,
+    padding: Mapping[str, float] | None = None,
 ) -> Calibration:
-    """`SYNTHETIC_ITEMS` uniform inputs in the range that the preprocessing gives, 0..1 where there is none."""
+    """`SYNTHETIC_ITEMS` uniform inputs in the range that the preprocessing gives, 0..1 where there is none.
+
+    Of inputs with a ``padding``, the value of time steps that the model masks, every second item ends in it: mistakes
+    with masks are seen nowhere else.
+    """
     rng = np.random.default_rng(seed)
     for spec in inputs:
         try:
@@ -139,10 +148,14 @@ def synthetic_calibration(
                 "leave that part out of the model."
             ) from None
 
-    def feed() -> dict[str, npt.NDArray[Any]]:
-        return {spec.name: _uniform(rng, spec, preprocessing) for spec in inputs}
+    def feed(number: int) -> dict[str, npt.NDArray[Any]]:
+        values = {spec.name: _uniform(rng, spec, preprocessing) for spec in inputs}
+        for name, value in (padding or {}).items() if number % 2 else ():
+            steps = len(values[name])
+            values[name][steps - steps // 3 - 1 :] = value
+        return values
 
-    samples = Samples.write(folder, (feed() for _ in range(SYNTHETIC_ITEMS)), SYNTHETIC_ITEMS)
+    samples = Samples.write(folder, map(feed, range(SYNTHETIC_ITEMS)), SYNTHETIC_ITEMS)
     return Calibration(samples=samples, ref=None)
 
 

@@ -135,7 +135,7 @@ def _run(
         )
     else:
         items = calibrating.synthetic_calibration(
-            loaded.inputs, base.preprocessing, seed=recipe.seed, folder=shop.folder / "samples"
+            loaded.inputs, base.preprocessing, seed=recipe.seed, folder=shop.folder / "samples", padding=loaded.padding
         )
     looks = start_looking(source, todo, items.samples, steps, shop)
     tools = {**_versions(), **loaded.tools}

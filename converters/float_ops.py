@@ -8,7 +8,7 @@ from edgekit.converters.plan import matching
 from edgekit.converters.report import FloatOp
 from edgekit.errors import ConversionError
 from edgekit.formats.graph import Graph, Node, TensorInfo
-from edgekit.recipe import NEEDS_CALIBRATION, Precision, Recipe, Rnn
+from edgekit.recipe import NEEDS_CALIBRATION, Precision, Recipe
 
 Layers = Mapping[str, tuple[str, ...]]
 """Names of the layers that a tensor stands for."""
@@ -55,16 +55,6 @@ def refuse_onnx_loops(graph: Graph, recipe: Recipe) -> None:
         raise ConversionError(
             f"{recipe.code} has no form of the operator {loop}, a recurrent layer step by step; start from the .keras "
             "file, whose LSTM, GRU and SimpleRNN layers become single operators, or take the recipe fp16."
-        )
-
-
-def refuse_unrolled(graph: Graph, recipe: Recipe) -> None:
-    """`ConversionError` when time steps are to be written out where one operator has them all."""
-    found = sorted({n.op for n in graph.nodes} & _RECURRENT)
-    if recipe.rnn is Rnn.UNROLLED and found:
-        raise ConversionError(
-            f"--rnn unrolled is for TFLite files, and an ONNX file has the operator {found[0]} for all time steps; "
-            "leave the option out, or take -f tflite."
         )
 
 

@@ -110,7 +110,7 @@ def quantize(request: Json, progress: Progress) -> Json:
     """Write ``path`` from the float file ``source`` in ``precision``, with the ``ranges`` that are known."""
     quantizer = need("litert_quantizer.quantizer", extra="convert")
     precision, states = request["precision"], request["states"]
-    if precision in _BITS and states:
+    if precision in _BITS and (states or request["forms"]):
         request = {**request, "source": str(_parted(request))}
     ranges = _ranges(request, progress)
     worker = quantizer.Quantizer(str(_roomy(request, ranges) if precision == "int8" else request["source"]))
@@ -128,9 +128,13 @@ def quantize(request: Json, progress: Progress) -> Json:
 
 
 def _parted(request: Json) -> Path:
-    """The source whose states have outputs of their own."""
+    """The source whose states have outputs of their own: of a step, or answers of a layer whose steps are written out.
+
+    The latter stay copies in the file.
+    """
     model = tflite_edit.open_model(Path(request["source"]))
-    part_states(model, request["states"])
+    shared = tflite_rnn.shared_outputs(model) if request["forms"] else []
+    part_states(model, [*request["states"], *(("", name) for name in shared)])
     path = Path(request["path"]).with_suffix(".parted")
     tflite_edit.save_model(model, path)
     return path

@@ -24,11 +24,14 @@ VERIFIED_ITEMS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """What the source takes, the versions of the packages that read it, and its recurrent layers where Keras has it."""
+    """What the source takes, and the versions of the packages that read it; where Keras has it, its recurrent layers,
+    and by input the value of time steps that it masks.
+    """
 
     inputs: tuple[TensorSpec, ...]
     tools: Mapping[str, str]
     recurrent: tuple[RecurrentLayer, ...] = ()
+    padding: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,7 @@ def load(source: Source, shop: Workshop) -> Loaded:
         answer = shop.tensorflow("load", {"path": str(source.path), "kind": source.kind.value})
         inputs = tuple(TensorSpec(name=i["name"], shape=tuple(i["shape"]), dtype=i["dtype"]) for i in answer["inputs"])
         recurrent = tuple(RecurrentLayer(**layer) for layer in answer["recurrent"])
-        return Loaded(inputs=inputs, tools=answer["tools"], recurrent=recurrent)
+        return Loaded(inputs=inputs, tools=answer["tools"], recurrent=recurrent, padding=answer["padding"])
     if source.card is None:
         raise ArtifactError(f"{source.path} cannot be read; expected a {source.kind.value} file.")
     for spec in source.card.inputs:

@@ -8,7 +8,7 @@ from pathlib import Path
 from edgekit.artifact import Format
 from edgekit.card import ChannelCopy, StepRecord
 from edgekit.converters.engines import Engine, choose_engine
-from edgekit.converters.float_ops import refuse_loops, refuse_onnx_loops, refuse_unrolled
+from edgekit.converters.float_ops import refuse_loops, refuse_onnx_loops
 from edgekit.converters.lower import Lowered, read_lowered
 from edgekit.converters.plan import Job, refuse_unmatched
 from edgekit.converters.samples import Samples
@@ -101,7 +101,6 @@ def prepare(job: Job, named: Named, outlined: Outline, samples: Samples, shop: W
     if job.format is Format.TFLITE:
         refuse_loops(named.lowered.graph, recipe)
     else:
-        refuse_unrolled(named.lowered.graph, recipe)
         refuse_onnx_loops(named.lowered.graph, recipe)
     plain = Prepared(lowered=named.lowered, pairs=bool(recipe.steps))
     if not recipe.needs_calibration:

@@ -15,6 +15,7 @@ MOST_UNROLLED = 1000
 units in int8, and 52 seconds and 2.9 GB for 2,000; ``benchmarks/rnn_forms.py --lengths`` measures the whole conversion.
 """
 
+_ONNX_KINDS = frozenset({"LSTM", "GRU", "SimpleRNN"})
 _FORCED = {Rnn.UNROLLED: "--rnn unrolled asks for it"}
 
 
@@ -86,15 +87,17 @@ def choose_forms(source: Source, job: Job, layers: Sequence[RecurrentLayer]) -> 
     where the recipe has none. ONNX has an operator for each layer, which lowering finds.
     """
     recipe = job.recipe
+    if recipe.rnn in (Rnn.UNROLLED, Rnn.FUSED):
+        _require_layers(source, recipe, layers)
     if job.format is Format.ONNX:
+        _require_tflite(recipe)
         _require_integer_operator(recipe, layers)
         return Forms()
-    if recipe.rnn in (Rnn.FUSED, Rnn.UNROLLED):
-        _require_layers(source, recipe, layers)
     if recipe.rnn is Rnn.FUSED:
         _require_fused(recipe, layers)
     chosen = [_choose(recipe, layer) for layer in layers]
     pairs = list(zip(layers, chosen, strict=True))
+    _require_reachable(recipe, [layer for layer, (form, _) in pairs if form is Form.FUSED])
     _require_short(recipe, [(layer, why) for layer, (form, why) in pairs if form is Form.UNROLLED])
     return Forms(
         forms=tuple(form for form, _ in chosen),
@@ -119,14 +122,40 @@ def _choose(recipe: Recipe, layer: RecurrentLayer) -> tuple[Form, str]:
 
 
 def _require_integer_operator(recipe: Recipe, layers: Sequence[RecurrentLayer]) -> None:
-    """`ConversionError` where full integer is asked of a layer that ONNX Runtime computes in float alone."""
+    """`ConversionError` where integers are asked of a layer that ONNX Runtime computes in float alone, or in a loop."""
     for layer in layers:
-        kept = matching(recipe.keep_float, [layer.name, *layer.name.split("/")])
-        if recipe.precision is Precision.INT8 and layer.kind != "LSTM" and not kept:
+        if recipe.precision in (Precision.DYNAMIC, Precision.INT8) and layer.kind not in _ONNX_KINDS:
+            raise ConversionError(
+                f"ONNX has no operator for the {layer.kind} {layer.name!r}, and a loop has no {recipe.code} form; take "
+                "the recipe fp16, or -f tflite."
+            )
+        if recipe.precision is Precision.INT8 and layer.kind != "LSTM" and not _kept(recipe, layer):
             raise ConversionError(
                 f"ONNX Runtime has no integer form of the {layer.kind} {layer.name!r}; allow it in float with "
                 f"--keep-float {layer.name}, or take the recipe dynamic."
             )
+
+
+def _kept(recipe: Recipe, layer: RecurrentLayer) -> bool:
+    return matching(recipe.keep_float, [layer.name, *layer.name.split("/")])
+
+
+def _require_reachable(recipe: Recipe, fused: Sequence[RecurrentLayer]) -> None:
+    """`ConversionError` where ``--keep-float`` names a fused layer, whose operator has no name of its own."""
+    for layer in fused:
+        if recipe.precision is not Precision.FP32 and _kept(recipe, layer):
+            raise ConversionError(
+                f"--keep-float cannot keep {layer.name} in float, which is fused to one operator; take --rnn unrolled, "
+                "whose operators it can keep, or leave it out."
+            )
+
+
+def _require_tflite(recipe: Recipe) -> None:
+    if recipe.rnn in (Rnn.UNROLLED, Rnn.FUSED):
+        raise ConversionError(
+            f"--rnn {recipe.rnn.value} is for TFLite files; in an ONNX file a layer is one operator for all steps, "
+            "or a loop: leave the option out, or take -f tflite."
+        )
 
 
 def _require_layers(source: Source, recipe: Recipe, layers: Sequence[RecurrentLayer]) -> None:

@@ -7,31 +7,59 @@ function that says it is an LSTM (``api_implements``) and has the arguments and 
 import functools
 import types
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from edgekit.converters.rnn_forms import Form
 from edgekit.converters.rnn_unrolled import unrolled_loop, writes_out
 from edgekit.workers import Json
 
-_NO_MASK = "the kernel knows no mask"
 
+def describe(model: Any, trace: Callable[[], object]) -> list[Json]:
+    """Every recurrent layer of ``model``, as `RecurrentLayer` has it, in the order in which `shape` takes forms.
 
-def describe(model: Any) -> list[Json]:
-    """Every recurrent layer of ``model``, as `RecurrentLayer` has it, in the order in which `shape` takes forms."""
+    ``trace`` calls the model: masks and lengths inside models and wrappers are known only then.
+    """
+    layers = _recurrent(model)
+    if not layers:
+        return []
+    runs = _runs(layers, trace)
     graphs = list(_graphs(model))
     read = {id(tensor) for graph in graphs for node in _nodes(graph) for tensor in node.input_tensors}
     read |= {id(tensor) for graph in graphs for tensor in graph.outputs}
-    wrappers, masked = _wrappers(model), _masked_inside(model)
+    wrappers = _wrappers(model)
     return [
         {
             "name": _title(layer, wrappers),
             "kind": _kind(layer),
-            "steps": _steps(wrappers.get(id(layer), layer)),
-            "unfused": _NO_MASK if id(layer) in masked else _unfused(layer, wrappers.get(id(layer), layer), read),
+            "steps": sum(steps for steps, _ in runs[id(layer)]),
+            "unfused": _unfused(layer, wrappers.get(id(layer), layer), read, any(mask for _, mask in runs[id(layer)])),
         }
-        for layer in _recurrent(model)
+        for layer in layers
     ]
+
+
+def _runs(layers: Sequence[Any], trace: Callable[[], object]) -> dict[int, list[tuple[int, bool]]]:
+    """By identity of a layer, for each time that ``trace`` runs it, the time steps and whether there is a mask."""
+    found: dict[int, list[tuple[int, bool]]] = {id(layer): [] for layer in layers}
+
+    def watch(layer: Any) -> None:
+        original = layer.inner_loop
+
+        def inner_loop(sequences: Any, initial_state: Any, mask: Any, **training: Any) -> Any:
+            found[id(layer)].append((int(sequences.shape[1] or 1), mask is not None))
+            return original(sequences=sequences, initial_state=initial_state, mask=mask, **training)
+
+        layer.inner_loop = inner_loop
+
+    for layer in layers:
+        watch(layer)
+    try:
+        trace()
+    finally:
+        for layer in layers:
+            del layer.inner_loop
+    return found
 
 
 def shape(model: Any, forms: Sequence[Form]) -> None:
@@ -42,7 +70,7 @@ def shape(model: Any, forms: Sequence[Form]) -> None:
         if form is Form.FUSED:
             layer.inner_loop = types.MethodType(_fused_loop, layer)
         elif form is Form.UNROLLED and writes_out(layer):
-            zero = not layer.stateful and not _gets_state(wrappers.get(id(layer), layer))
+            zero = not _gets_state(wrappers.get(id(layer), layer))
             layer.inner_loop = types.MethodType(functools.partial(unrolled_loop, starts_at_zero=zero), layer)
 
 
@@ -106,7 +134,7 @@ def _composite() -> Any:
     return tf.function(lstm, autograph=False, experimental_attributes=attributes)
 
 
-def _unfused(layer: Any, called: Any, read: set[int]) -> str:
+def _unfused(layer: Any, called: Any, read: set[int], masked: bool) -> str:
     """Why no kernel stands for ``layer``, which the model calls as ``called``; empty where one does."""
     import keras
 
@@ -114,32 +142,15 @@ def _unfused(layer: Any, called: Any, read: set[int]) -> str:
         return f"TFLite has no kernel for a {type(layer).__name__}"
     if layer.activation is not keras.activations.tanh or layer.recurrent_activation is not keras.activations.sigmoid:
         return "the kernel has the activations tanh and sigmoid only"
-    if layer.stateful or layer.compute_dtype != "float32":
-        return "the kernel is for float32, and for sequences that start anew"
     if _gets_state(called):
         return "the kernel always starts from a state of zero"
-    if _gets_mask(called):
-        return _NO_MASK
+    if masked:
+        return "the kernel knows no mask"
     for node in called._inbound_nodes:
         cell_states = (-1,) if called is layer else (-3, -1)
         if layer.return_state and any(id(node.output_tensors[i]) in read for i in cell_states):
             return "the kernel does not give its cell state"
     return ""
-
-
-def _masked_inside(model: Any) -> set[int]:
-    """The layers of models inside ``model`` that get a mask, by identity; the inner model does not know of it."""
-    inner = filter(_is_graph, model._flatten_layers(include_self=False))
-    nested = [graph for graph in inner if _gets_mask(graph)]
-    return {id(layer) for graph in nested for layer in graph._flatten_layers()}
-
-
-def _gets_mask(called: Any) -> bool:
-    """Whether a mask comes with the input, or by itself, as in a model that was read from its file."""
-    masks = (getattr(node.input_tensors[0], "_keras_mask", None) for node in called._inbound_nodes)
-    return any(mask is not None for mask in masks) or any(
-        _argument(node, 2, "mask") is not None for node in called._inbound_nodes
-    )
 
 
 def _gets_state(called: Any) -> bool:
@@ -176,10 +187,6 @@ def _kind(layer: Any) -> str:
     cells = getattr(layer.cell, "cells", [layer.cell])
     kinds = [type(cell).__name__.removesuffix("Cell") for cell in cells]
     return next((kind for kind in kinds if kind != "LSTM"), "LSTM")
-
-
-def _steps(called: Any) -> int:
-    return max((int(node.input_tensors[0].shape[1] or 1) for node in called._inbound_nodes), default=1)
 
 
 def _graphs(model: Any) -> Iterator[Any]:

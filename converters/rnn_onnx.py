@@ -33,14 +33,16 @@ class _Tracing:
 _tracing: ContextVar[_Tracing | None] = ContextVar("tracing of recurrent operators", default=None)
 
 
-def trace_operators(function: Any, signature: Sequence[Any]) -> Handlers:
-    """Trace the TensorFlow ``function`` with stand-ins; what writes their operators into tf2onnx's graph of it."""
+def trace_operators(trace: Callable[[], object]) -> Handlers:
+    """Call ``trace``, which traces a TensorFlow function, with stand-ins; what writes their operators into tf2onnx's
+    graph of it.
+    """
     _teach()
     tracing = _Tracing()
     token = _tracing.set(tracing)
     try:
-        function.get_concrete_function(*signature)
-    except ValueError:
+        trace()
+    except ConversionError:
         if not tracing.refused:
             raise
     finally:

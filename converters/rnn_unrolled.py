@@ -24,7 +24,7 @@ def unrolled_loop(
 ) -> Any:
     """What the ``inner_loop`` of a layer gives: last output, outputs, last states.
 
-    Where ``mask`` is false the states stay, and the output is the one before.
+    Where ``mask`` is false the states stay, and the output is the one before, or zero if the layer asks for that.
     """
     import tensorflow as tf
 
@@ -41,8 +41,10 @@ def unrolled_loop(
         if mask is not None:
             old = state or [tf.zeros_like(value) for value in new]
             new = [tf.where(mask[:, time, None], value, before) for value, before in zip(new, old, strict=True)]
-        state = new
-        outputs.append(new[0])
+        state, output = new, new[0]
+        if mask is not None and self.zero_output_for_mask:
+            output = tf.where(mask[:, time, None], output, tf.zeros_like(output))
+        outputs.append(output)
     return outputs[-1], tf.stack(outputs, axis=1) if self.return_sequences else outputs[-1][:, None], state
 
 

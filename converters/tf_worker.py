@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.converters.accuracy.worker import Accuracy
+from edgekit.converters.keras_ready import make_ready, pack_inputs, paddings
 from edgekit.converters.memory import collecting, give_back
 from edgekit.converters.rnn_forms import Form
 from edgekit.converters.rnn_keras import describe, forget_between_items, shape
@@ -29,6 +30,8 @@ ONNX_OPSET = 17  # onnxruntime 1.19 reads it, and tf2onnx writes 18 at most
 _GENERATED = re.compile(r"keras_tensor(_\d+)?")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]")
 _RANDOM = re.compile(r"Random|Multinomial")
+_BOLD = re.compile(r"\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)  # what Keras says, between where and with what
+_AUTOGRAPH = re.compile(r"^\s*\w*(?:Error|Exception): (.+)", re.MULTILINE)  # below the lines of code
 _RECURRENT = re.compile(r'"class_name": "(LSTM|GRU|SimpleRNN|RNN|Bidirectional)"')
 
 
@@ -54,14 +57,24 @@ class Loaded:
         self.loops = loops  # of a graph without layers
         self.accuracy: Accuracy | None = None  # for models that are layers of Keras
         self.layers: list[Json] = []  # its recurrent layers, where it is of Keras
+        self.padding: dict[str, float] = {}  # of inputs that it masks
         self._shaped: dict[tuple[Form, ...], Loaded] = {}
         self._shaping = threading.Lock()
 
     def function(self, batch: int | None) -> Any:
         """The concrete function for ``batch`` items (None: any number); `InputError` where it draws random numbers."""
-        function = self.traced(batch).get_concrete_function(*self.signature(batch))
+        function = self.concrete(self.traced(batch), batch)
         self.require_certain(function)
         return function
+
+    def concrete(self, function: Any, batch: int | None) -> Any:
+        """The TensorFlow ``function`` traced for ``batch`` items; `ConversionError` where it cannot be."""
+        import tensorflow as tf
+
+        try:
+            return function.get_concrete_function(*self.signature(batch))
+        except (ValueError, TypeError, AttributeError, LookupError, RuntimeError, tf.errors.OpError) as error:
+            raise ConversionError(f"TensorFlow cannot compute {self.path}: {_first_line(error)}") from None
 
     def require_certain(self, function: Any) -> None:
         """`InputError` where an output of the concrete ``function`` depends on random numbers.
@@ -118,7 +131,7 @@ def load(request: Json, _progress: Progress) -> Json:
     loaded = _load_saved_model(path) if kind == "saved_model" else _load_keras(path)
     _state["loaded"] = loaded
     inputs = [_spec(s.name, s.shape, s.dtype) for s in loaded.inputs]
-    return {"inputs": inputs, "tools": _tools(), "recurrent": loaded.layers}
+    return {"inputs": inputs, "tools": _tools(), "recurrent": loaded.layers, "padding": loaded.padding}
 
 
 def lower_tflite(request: Json, _progress: Progress) -> Json:
@@ -174,8 +187,8 @@ def lower_onnx(request: Json, _progress: Progress) -> Json:
     signature, handlers = loaded.signature(batch), None
     if loaded.recurrent:  # traced apart from what computes: the source's own outputs
         function = tf.function(loaded.call)
-        handlers = trace_operators(function, signature)
-        loaded.require_certain(function.get_concrete_function(*signature))
+        handlers = trace_operators(lambda: loaded.concrete(function, batch))
+        loaded.require_certain(loaded.concrete(function, batch))
     else:
         function = loaded.traced(batch)
         loaded.function(batch)
@@ -257,7 +270,8 @@ def _load_keras(path: Path) -> Loaded:
     recurrent = config is not None and _RECURRENT.search(config) is not None
     loaded = _named(path, model, recurrent=recurrent)
     loaded.accuracy = Accuracy(model, tuple(spec.name for spec in loaded.inputs))
-    loaded.layers = describe(model)
+    loaded.layers = describe(model, lambda: loaded.concrete(loaded.traced(1), 1))
+    loaded.padding = paddings(model, [spec.name for spec in loaded.inputs])
     return loaded
 
 
@@ -288,6 +302,7 @@ def load_model(path: Path) -> Any:
     if not getattr(model, "inputs", None):
         raise ArtifactError(f"{path} was saved before its input shapes were known: call the model once, then save it.")
     _refuse_stateful(path, model)
+    make_ready(path, model)
     return model
 
 
@@ -307,7 +322,7 @@ def _named(path: Path, model: Any, *, recurrent: bool) -> Loaded:
     _refuse_unfit_inputs(path, specs)
 
     def call(*tensors: Any) -> dict[str, Any]:
-        result = model(list(tensors) if len(tensors) > 1 else tensors[0], training=False)
+        result = model(pack_inputs(model, tensors), training=False)
         pairs = result.items() if isinstance(result, dict) else zip(labels, tf.nest.flatten(result), strict=True)
         keys, values = zip(*pairs, strict=True)
         # Identity: an output that is also an input of another layer would lose its name.
@@ -420,7 +435,12 @@ def _tools() -> dict[str, str]:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = str(error)
+    if bold := _BOLD.findall(text):
+        text = bold[-1]
+    elif text.startswith("in user code") and (named := _AUTOGRAPH.findall(text)):
+        text = named[-1]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__).rstrip(".") + "."
 
 

@@ -54,6 +54,13 @@ def part_states(model: Any) -> None:
                     operator.inputs[position] = len(graph.tensors) - 1
 
 
+def shared_outputs(model: Any) -> list[str]:
+    """Names of outputs of a model of one signature that an operator reads too."""
+    graph = model.subgraphs[0]
+    read = {int(index) for operator in graph.operators for index in operator.inputs}
+    return [entry.name.decode() for entry in model.signatureDefs[0].outputs if int(entry.tensorIndex) in read]
+
+
 def agree_on_states(model: Any) -> None:
     """Give the state of an integer LSTM the scale of its output, as the kernel writes the same bytes to both.
 

@@ -40,6 +40,9 @@ Progress = Callable[[str, int, int], None]
 Operation = Callable[[Json, Progress], Json]
 
 
+_TRACEBACK = "Traceback (most recent call last):"
+
+
 def silent(_what: str, _done: int, _total: int) -> None:
     """The `Progress` that shows nothing."""
 
@@ -164,17 +167,20 @@ class Worker:
 
     def log_tail(self, lines: int = 5) -> str:
         """The last lines that the child wrote to its standard error."""
+        return "\n".join(self._log_text().splitlines()[-lines:])
+
+    def _log_text(self) -> str:
         size = os.fstat(self._log.fileno()).st_size
         text = os.pread(self._log.fileno(), size, 0)  # not by seeking: the child, and other threads, share the position
-        return "\n".join(text.decode(errors="replace").splitlines()[-lines:])
+        return text.decode(errors="replace")
 
     def _crash(self) -> WorkerCrashError:
         code = self._process.wait()
         if self._late_s is not None:
             return WorkerCrashError(f"the process of {self._module} had no result after {self._late_s:g} s")
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        # A traceback says what happened in its last line; an engine that aborts says it in a few.
-        tail = " / ".join(self.log_tail(5 if code < 0 else 1).splitlines())
+        # An engine that aborts says what happened in its last few lines.
+        tail = " / ".join(self.log_tail().splitlines()) if code < 0 else _last_words(self._log_text())
         return WorkerCrashError(f"the process of {self._module} {how}" + (f"; its last words: {tail}" if tail else ""))
 
     def __exit__(
@@ -189,6 +195,13 @@ class Worker:
                     stream.close()
         self._log.close()
         self._folder.cleanup()
+
+
+def _last_words(text: str) -> str:
+    """The line of the exception in the last traceback of ``text``, else its last line; none that is empty."""
+    lines = text.rpartition(_TRACEBACK)[2].splitlines() if _TRACEBACK in text else []
+    said = next((line for line in lines if line.strip() and not line.startswith(" ")), "")
+    return said or next((line for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def serve(operations: Mapping[str, Operation], *, at_once: int = 1) -> None:

@@ -99,6 +99,8 @@ def every() -> dict[str, keras.Model]:
     made["unlike"] = of_series(
         layers.Bidirectional(layers.LSTM(UNITS), backward_layer=layers.GRU(UNITS, go_backwards=True), name="both")
     )
+    first, second = layers.LSTM(UNITS, go_backwards=True), layers.LSTM(UNITS)
+    made["turned"] = of_series(layers.Bidirectional(first, backward_layer=second, name="both"))
     made["one_to_many"], made["states"], made["nested"] = one_to_many(), states(), nested()
     made["wide"] = of_series(layers.LSTM(64, name="wide"))
     made["unrolled"] = of_series(layers.LSTM(UNITS, unroll=True, name="last"))

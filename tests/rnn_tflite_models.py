@@ -39,6 +39,47 @@ def _masked_from_outside() -> keras.Model:
     return _chain(layers.Embedding(9, 4, mask_zero=True), inner, tokens=True)
 
 
+def _mask_from_inside() -> keras.Model:
+    """The mask of a model that is a layer of another leaves it when it runs, not before."""
+    tokens = keras.Input((STEPS,), dtype="int32")
+    y = layers.LSTM(4, return_sequences=True, name="low")(layers.Embedding(9, 4, mask_zero=True)(tokens))
+    return _chain(keras.Model(tokens, y, name="inner"), layers.Bidirectional(layers.LSTM(4), name="rnn"), tokens=True)
+
+
+def _shared() -> keras.Model:
+    """One layer of a free number of time steps, used twice."""
+    inner = keras.Sequential([layers.Input((None, 3)), layers.GRU(4, name="rnn")], name="inner")
+    x = keras.Input((STEPS, 3), name="x")
+    return keras.Model(x, layers.Dense(3, name="y")(layers.Add()([inner(x), inner(layers.Dense(3)(x))])))
+
+
+def _dictionary() -> keras.Model:
+    z, a = keras.Input((STEPS, 3), name="z"), keras.Input((4, 2), name="a")
+    ends = {"last": layers.LSTM(4, name="rnn")(z), "first": layers.Dense(2, name="dense")(layers.Flatten()(a))}
+    return keras.Model({"z": z, "a": a}, ends)
+
+
+def _states() -> keras.Model:
+    """The last states are answers, beside what reads the sequence."""
+    x = keras.Input((STEPS, 3), name="x")
+    y, hidden, cell = layers.LSTM(4, return_sequences=True, return_state=True, name="rnn")(x)
+    return keras.Model(x, [layers.Dense(3, name="y")(y), hidden, cell])
+
+
+def _forward_cell() -> keras.Model:
+    """Of the states of both directions, the last cell state of the first is an answer."""
+    x = keras.Input((STEPS, 3), name="x")
+    y, _, cell, _, _ = layers.Bidirectional(layers.LSTM(4, return_state=True), name="rnn")(x)
+    return keras.Model(x, layers.Dense(3, name="y")(layers.Concatenate()([y, cell])))
+
+
+def _impossible() -> keras.Model:
+    """A mask of two axes, which Keras passes on from one layer to another that cannot take it."""
+    tokens = keras.Input((STEPS, 5), name="tokens", dtype="int32")
+    y = layers.TimeDistributed(layers.LSTM(4))(layers.Embedding(9, 4, mask_zero=True)(tokens))
+    return keras.Model(tokens, layers.GRU(3, name="rnn")(y))
+
+
 def _embedding(**settings: Any) -> layers.Embedding:
     return layers.Embedding(9, 4, embeddings_initializer="random_normal", **settings)
 
@@ -65,17 +106,44 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
     "backwards": lambda: _chain(layers.LSTM(4, go_backwards=True, return_sequences=True, name="rnn"), layers.Flatten()),
     "tokens": lambda: _chain(_embedding(), layers.Bidirectional(layers.LSTM(4), name="rnn"), tokens=True),
     "masked": lambda: _chain(_embedding(mask_zero=True), layers.Bidirectional(layers.LSTM(4), name="rnn"), tokens=True),
+    "masked_both_ways": lambda: _chain(
+        layers.Masking(), layers.Bidirectional(layers.GRU(4, return_sequences=True), name="rnn"), layers.Flatten()
+    ),
     "masked_outside": _masked_from_outside,
+    "mask_from_inside": _mask_from_inside,
+    "shared": _shared,
+    "dictionary": _dictionary,
+    "states": _states,
+    "spaced": lambda: _chain(
+        layers.Dense(3, name="my dense-1"),
+        layers.LSTM(4, return_sequences=True, name="my lstm-1"),
+        layers.GRU(4, name="gru.2"),
+    ),
+    "half": lambda: _chain(
+        layers.LSTM(4, return_sequences=True, name="low", dtype="mixed_float16"),
+        layers.Bidirectional(layers.GRU(4, dtype="mixed_float16"), dtype="mixed_float16", name="high"),
+    ),
+    "double": lambda: _chain(layers.GRU(4, name="rnn", dtype="float64")),
+    "forward_cell": _forward_cell,
+    "impossible": _impossible,
     "encoder_decoder": _encoder_decoder,
     "cells": lambda: _chain(layers.RNN([layers.LSTMCell(4), layers.GRUCell(3)], name="rnn")),
     "dense": lambda: _chain(layers.Flatten()),
 }
 
 
+def _data(model: keras.Model, x: np.ndarray, padded: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    if model.inputs[0].dtype == "int32":
+        return tokens
+    return padded if any(isinstance(layer, layers.Masking) for layer in model.layers) else x
+
+
 def main() -> None:
     """Write the models and their data into the folder of the first argument."""
     folder, rng = Path(sys.argv[1]), np.random.default_rng(0)
     x = rng.normal(0, 1, (32, STEPS, 3)).astype(np.float32)
+    padded = x.copy()
+    padded[::2, STEPS - 2 :] = 0
     tokens = rng.integers(1, 9, (32, STEPS)).astype(np.int32)
     tokens[::2, STEPS - 2 :] = 0
     for name, build in MODELS.items():
@@ -89,7 +157,8 @@ def main() -> None:
             bias[4:8] = 6.0  # of the gate that keeps what was
             model.get_layer("rnn").set_weights([kernel, recurrent, bias])
         model.save(folder / f"{name}.keras")
-        np.savez(folder / f"{name}.npz", x=tokens if model.inputs[0].dtype == "int32" else x)
+        data = {"x": _data(model, x, padded, tokens)} if name != "dictionary" else {"z": x, "a": x[:, :4, :2]}
+        np.savez(folder / f"{name}.npz", **data)
 
 
 if __name__ == "__main__":

@@ -130,6 +130,14 @@ def test_synthetic_inputs_lie_where_preprocessing_puts_images(tmp_path: Path) ->
         assert (low, high) == pytest.approx((float(values.min()), float(values.max())), abs=0.02)
 
 
+def test_every_second_synthetic_input_ends_in_what_the_model_masks(tmp_path: Path) -> None:
+    spec = TensorSpec(name="x", shape=(None, 6, 3), dtype="float32")
+    made = synthetic_calibration((spec,), None, seed=0, folder=tmp_path / "samples", padding={"x": -1.0})
+    masked = (made.samples.arrays()["x"] == -1.0).all(axis=2)
+    assert not masked[::2].any()
+    assert masked[1::2].tolist() == [[False, False, False, True, True, True]] * (SYNTHETIC_ITEMS // 2)
+
+
 def test_samples_come_back_in_order_and_batches(tmp_path: Path) -> None:
     feeds = [{"a": np.full(2, i), "b": np.full((), -i)} for i in range(5)]
     Samples.write(tmp_path / "s", feeds, 5)

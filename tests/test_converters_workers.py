@@ -89,8 +89,8 @@ def test_granularity_decides_how_many_scales_weights_have(
     assert onnx.read_graph(prepared).inputs[0].shape == (1, 6, 4, 3)  # the free batch axis was fixed
     request = {
         "source": str(prepared), "path": str(tmp_path / "int8.onnx"), "samples": str(samples), "seed": 0,
-        "precision": "int8", "ranges": {}, "states": [], "clip": True, "pairs": True, "scales": {}, "granularity": granularity,
-        "keep_float": [], "portable": False,
+        "precision": "int8", "ranges": {}, "clip": True, "pairs": True, "scales": {}, "granularity": granularity,
+        "keep_float": [], "portable": False, "states": [],
     }  # fmt: skip
     onnx_worker.quantize(request, silent)
     shapes = weight_scales(onnx.read_graph(tmp_path / "int8.onnx"))
@@ -106,8 +106,8 @@ def test_granularity_and_interface_of_a_tflite_file_are_those_asked_for(
 ) -> None:
     request = {
         "source": str(tiny_models / "convnet.tflite"), "path": str(tmp_path / "int8.tflite"), "samples": str(samples),
-        "seed": 0, "precision": "int8", "ranges": {}, "states": [], "clip": True, "granularity": granularity, "interface": interface,
-        "keep_float": [],
+        "seed": 0, "precision": "int8", "ranges": {}, "clip": True, "granularity": granularity, "interface": interface,
+        "keep_float": [], "states": [],
     }  # fmt: skip
     litert_worker.quantize(request, silent)
     graph = tflite.read_graph(tmp_path / "int8.tflite")

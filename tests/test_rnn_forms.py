@@ -1,5 +1,6 @@
 """What recurrent layers become, decided by recipe: the whole table, and every refusal."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_a_free_batch_is_unrolled() -> None:
 
 def test_models_without_recurrent_layers_and_onnx_files_have_no_forms() -> None:
     assert chosen() == Forms()
-    assert chosen(LSTM, GRU, fmt=Format.ONNX, rnn=Rnn.UNROLLED, precision=Precision.FP32) == Forms()
+    assert chosen(LSTM, GRU, fmt=Format.ONNX, precision=Precision.FP32) == Forms()
     assert chosen(LSTM, fmt=Format.ONNX) == Forms()
     assert chosen(rnn=Rnn.STEP) == Forms()
 
@@ -110,6 +111,66 @@ def test_a_format_that_nobody_named_is_left_out_where_it_cannot_be() -> None:
     assert (len(todo.jobs), todo.notes) == (3, ("before",))
     kept, _ = choose_all(source(), plan_of(*BOTH, keep_float=("^high$",)), (LSTM, GRU), (Format.ONNX,))
     assert len(kept.jobs) == 3
+
+
+@pytest.mark.parametrize("rnn", [Rnn.UNROLLED, Rnn.FUSED])
+def test_forms_are_for_tflite_files(rnn: Rnn) -> None:
+    with pytest.raises(ConversionError) as caught:
+        chosen(LSTM, fmt=Format.ONNX, rnn=rnn, precision=Precision.FP32)
+    sentence = (
+        f"--rnn {rnn.value} is for TFLite files; in an ONNX file a layer is one operator for all steps, or a loop: "
+        "leave the option out, or take -f tflite."
+    )
+    assert str(caught.value) == sentence
+    todo, _ = choose_all(source(), plan_of(*BOTH, (Format.TFLITE, Precision.FP32), rnn=rnn), (LSTM,), ())
+    assert [job.file_name for job in todo.jobs] == ["m.int8.tflite", "m.fp32.tflite"]
+    assert todo.notes[1:] == (f"Skipped int8 for onnx: {sentence}", f"Skipped fp32 for onnx: {sentence}")
+    with pytest.raises(InputError, match=r"m\.keras has none: leave --rnn out"):
+        chosen(fmt=Format.ONNX, rnn=rnn)
+
+
+@pytest.mark.parametrize("precision", [Precision.DYNAMIC, Precision.INT8])
+def test_a_layer_that_onnx_has_not_is_told_what_works(precision: Precision) -> None:
+    images = RecurrentLayer(name="images", kind="ConvLSTM", steps=3)
+    with pytest.raises(ConversionError) as caught:
+        choose_all(source(), plan_of((Format.ONNX, precision), keep_float=("images",)), (images,), ())
+    assert str(caught.value) == (
+        f"ONNX has no operator for the ConvLSTM 'images', and a loop has no {precision} form; take the recipe fp16, or "
+        "-f tflite."
+    )
+    assert chosen(images, fmt=Format.ONNX, precision=Precision.FP16) == Forms()
+
+
+@pytest.mark.parametrize("precision", [Precision.FP16, Precision.DYNAMIC, Precision.INT8])
+def test_a_fused_layer_is_not_kept_in_float(precision: Precision) -> None:
+    recipe = Recipe(precision=precision, keep_float=("^low$",))
+    job = Job(format=Format.TFLITE, recipe=recipe, file_name="m")
+    with pytest.raises(ConversionError) as caught:
+        choose_forms(source(), job, (GRU, LSTM))
+    assert str(caught.value) == (
+        "--keep-float cannot keep low in float, which is fused to one operator; take --rnn unrolled, whose operators "
+        "it can keep, or leave it out."
+    )
+    assert choose_forms(source(), replace(job, recipe=replace(recipe, rnn=Rnn.UNROLLED)), (LSTM,)).forms
+    assert choose_forms(source(), replace(job, recipe=replace(recipe, precision=Precision.FP32)), (LSTM,)).forms
+
+
+def test_one_direction_is_kept_by_its_name_alone() -> None:
+    inner = RecurrentLayer(name="both/forward_gru", kind="GRU", steps=6)
+    for pattern in ("^both/forward_gru$", "^both$", "^forward_gru$"):
+        todo, _ = choose_all(source(), plan_of((Format.ONNX, Precision.INT8), keep_float=(pattern,)), (inner,), ())
+        assert len(todo.jobs) == 1
+
+
+def test_another_precision_in_the_same_format_does_not_stand_for_a_recipe() -> None:
+    with pytest.raises(ConversionError, match="no integer form of the GRU"):
+        choose_all(source(), plan_of((Format.ONNX, Precision.INT8), (Format.ONNX, Precision.FP32)), (GRU,), ())
+    jobs = (
+        Job(format=Format.ONNX, recipe=Recipe(precision=Precision.INT8, keep_float=("other",)), file_name="a.onnx"),
+        Job(format=Format.TFLITE, recipe=Recipe(precision=Precision.INT8), file_name="a.tflite"),
+    )
+    with pytest.raises(ConversionError, match="no integer form of the GRU"):
+        choose_all(source(), Plan(jobs=jobs, manifest_name="m.manifest.json", notes=()), (GRU,), ())
 
 
 @pytest.mark.parametrize(
@@ -200,3 +261,8 @@ def test_too_many_time_steps_are_refused_with_what_works(settings: dict[str, obj
         f"too large: {nearest}"
     )
     assert chosen(LONG, precision=Precision.DYNAMIC).forms == (Form.LOOP,)
+
+
+def test_the_longest_layer_is_named() -> None:
+    with pytest.raises(ConversionError, match=r"write out 1007 time steps \(long is unrolled"):
+        chosen(GRU, LONG)

@@ -1,6 +1,7 @@
 """Recurrent layers in TFLite files end to end: every kind by every recipe, against the source that was not changed."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,14 +15,17 @@ from edgekit.artifact import Format, open_artifact
 from edgekit.converters import Request, convert
 from edgekit.converters.parity import compare_outputs, require_tolerance
 from edgekit.converters.report import ConversionReport
-from edgekit.errors import CheckFailedError
+from edgekit.converters.tflite_rnn import shorten_names
+from edgekit.errors import CheckFailedError, ConversionError, InputError
 from edgekit.formats import tflite
 from edgekit.formats.tflite_objects import open_model, save_model
 from edgekit.recipe import Precision, Recipe, Rnn
 from edgekit.runtimes.litert import LiteRTRuntime
+from edgekit.workers import Worker
 
 SCRIPT = Path(__file__).parent / "rnn_tflite_models.py"
 LSTM = "UNIDIRECTIONAL_SEQUENCE_LSTM"
+STEPS = 6
 ALL = tuple(Precision)
 EIGHT_BITS = ALL[:4]
 
@@ -68,6 +72,13 @@ def test_an_lstm_is_one_operator_and_a_gru_beside_it_is_not(recurrent: Path, tmp
     assert report.artifacts[1].parity.sqnr_db > 20.0
 
 
+def test_states_may_be_answers_beside_the_sequence(recurrent: Path, tmp_path: Path) -> None:
+    """litert-quantizer alone makes a file that no engine runs, where a state is an output and read as well."""
+    (row,) = made(recurrent, "states", tmp_path, (Precision.INT8,)).artifacts
+    assert row.engine == "litert-quantizer"
+    assert row.parity.sqnr_db > LEAST_DB[Precision.INT8]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "rnn", "precisions", "fused"),
@@ -87,6 +98,7 @@ def test_an_lstm_is_one_operator_and_a_gru_beside_it_is_not(recurrent: Path, tmp
         ("backwards", Rnn.FUSED, EIGHT_BITS, 1),
         ("tokens", Rnn.AUTO, EIGHT_BITS, 2),
         ("masked", Rnn.AUTO, EIGHT_BITS, 0),
+        ("masked_both_ways", Rnn.UNROLLED, EIGHT_BITS, 0),
         ("encoder_decoder", Rnn.AUTO, EIGHT_BITS, 0),
         ("cells", Rnn.AUTO, EIGHT_BITS, 0),
     ],
@@ -113,9 +125,83 @@ LEAST_DB = {
 """Of networks of four units, far above what a conversion would refuse."""
 
 
+def test_steps_written_out_answer_zero_where_the_mask_is_false(recurrent: Path, tmp_path: Path) -> None:
+    report = made(recurrent, "masked_both_ways", tmp_path, (Precision.FP32,), Rnn.UNROLLED)
+    assert report.artifacts[0].parity.sqnr_db > LEAST_DB[Precision.FP32]
+
+
 def test_a_model_that_gets_a_mask_from_outside_is_not_fused(recurrent: Path, tmp_path: Path) -> None:
     report = made(recurrent, "masked_outside", tmp_path, (Precision.FP32,))
     assert report.artifacts[0].notes == ("rnn: a loop over the time steps, since the kernel knows no mask",)
+
+
+def test_a_mask_that_leaves_an_inner_model_is_seen(recurrent: Path, tmp_path: Path) -> None:
+    report = made(recurrent, "mask_from_inside", tmp_path, (Precision.FP32,))
+    assert report.artifacts[0].notes == (
+        "low, rnn/backward_lstm, rnn/forward_lstm: a loop over the time steps, since the kernel knows no mask",
+    )
+
+
+def test_the_steps_of_all_uses_are_counted(recurrent: Path, tmp_path: Path) -> None:
+    report = made(recurrent, "shared", tmp_path, (Precision.FP32,), Rnn.UNROLLED)
+    assert report.artifacts[0].notes == (
+        f"rnn: unrolled, {2 * STEPS} time steps written out, since --rnn unrolled asks for it",
+    )
+
+
+@pytest.mark.parametrize("name", ["dictionary", "spaced", "half"])
+def test_models_of_dictionaries_odd_names_and_half_precision(recurrent: Path, tmp_path: Path, name: str) -> None:
+    request = Request(
+        source=recurrent / f"{name}.keras",
+        recipes=(Recipe(precision=Precision.FP32),),
+        formats=(Format.TFLITE, Format.ONNX),
+        calibration=str(recurrent / f"{name}.npz"),
+        output_dir=tmp_path,
+    )
+    rows = convert(request).artifacts
+    assert len(rows) == 2
+    assert all(row.parity.sqnr_db > LEAST_DB[Precision.FP32] for row in rows)
+    if name == "spaced":
+        assert dict(open_artifact(rows[0].path).card.provenance.rnn) == {"my_lstm_1": "fused", "gru_2": "loop"}
+
+
+def test_weights_of_64_bits_are_refused(recurrent: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the layer rnn of the dtype policy float64, which files do not compute in: "):
+        made(recurrent, "double", tmp_path, (Precision.FP32,))
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"), [("states", "rnn"), ("forward_cell", "rnn/forward_lstm")], ids=["answer", "first direction"]
+)
+def test_a_cell_state_that_is_read_is_in_no_fused_operator(
+    recurrent: Path, tmp_path: Path, name: str, layers: str
+) -> None:
+    report = made(recurrent, name, tmp_path, (Precision.FP32,))
+    why = "a loop over the time steps, since the kernel does not give its cell state"
+    assert any(layers in note and note.endswith(why) for note in report.artifacts[0].notes)
+
+
+def test_long_names_are_cut(tiny_models: Path) -> None:
+    model = open_model(tiny_models / "convnet.tflite")
+    first, second, third = model.subgraphs[0].tensors[:3]
+    first.name, second.name = b";".join(b"abcdefghi"[i : i + 1] for i in range(9)), b"a;b;c"
+    kept = third.name
+    shorten_names(model)
+    assert (first.name, second.name, third.name) == (b"a/0", b"a;b;c", kept)
+
+
+def test_what_keras_cannot_compute_is_one_sentence(recurrent: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError) as caught:
+        made(recurrent, "impossible", tmp_path, (Precision.FP32,))
+    sentence = rf"The step 'load' failed: TensorFlow cannot compute {recurrent}/impossible\.keras: Dimensions .+"
+    assert re.fullmatch(sentence, str(caught.value))
+
+
+def test_what_the_model_masks_is_known(recurrent: Path) -> None:
+    with Worker("edgekit.converters.tf_worker") as worker:
+        for name, padding in {"masked_both_ways": {"x": 0.0}, "masked": {"tokens": 0.0}, "tokens": {}}.items():
+            answer = worker.call("load", {"path": str(recurrent / f"{name}.keras"), "kind": "keras"})
+            assert answer["padding"] == padding
 
 
 def test_a_wrong_order_of_gates_and_a_kept_state_are_refused(recurrent: Path, tmp_path: Path) -> None:

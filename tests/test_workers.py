@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.errors import DataError
-from edgekit.workers import Worker, WorkerCrashError
+from edgekit.workers import Worker, WorkerCrashError, _last_words
 
 CHILD = "worker_child"
 
@@ -173,6 +173,18 @@ def _alive(pid: int) -> bool:
 def test_a_bug_in_the_child_is_told_in_its_own_words(worker: Worker) -> None:
     with pytest.raises(WorkerCrashError, match=r"ended with code 1; its last words: ZeroDivisionError: a bug$"):
         worker.call("stumble", {})
+
+
+def test_words_of_many_lines_are_told_by_the_first(worker: Worker) -> None:
+    """As Keras has them, whose errors end in lines of arguments and an empty one."""
+    with pytest.raises(WorkerCrashError, match=r"ended with code 1; its last words: ZeroDivisionError: a bug$"):
+        worker.call("stumble", {"words": "a bug\n\nArguments received:\n  x=3\n"})
+
+
+def test_the_last_words_are_never_empty() -> None:
+    assert _last_words("one\ntwo\n\n") == "two"
+    assert _last_words("") == ""
+    assert _last_words("Traceback (most recent call last):\n  File\nKeyError\n\nlater\n") == "KeyError"
 
 
 def test_what_a_child_leaves_behind_goes_with_it(worker: Worker) -> None:

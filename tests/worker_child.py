@@ -71,8 +71,8 @@ def environment(_request: Json, _progress: Progress) -> Json:
     return dict(os.environ)
 
 
-def stumble(_request: Json, _progress: Progress) -> Any:
-    raise ZeroDivisionError("a bug")
+def stumble(request: Json, _progress: Progress) -> Any:
+    raise ZeroDivisionError(request.get("words", "a bug"))
 
 
 def meet(_request: Json, _progress: Progress) -> Json:
