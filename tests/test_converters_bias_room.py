@@ -66,7 +66,7 @@ def test_a_dead_channel_keeps_its_bias_in_the_file(tiny_models: Path, tmp_path: 
     request = {
         "source": str(source), "path": str(tmp_path / "int8.tflite"), "samples": str(tmp_path / "samples"), "seed": 0,
         "precision": "int8", "ranges": {}, "clip": True, "granularity": "per-channel", "interface": "float",
-        "keep_float": [], "states": [],
+        "keep_float": [], "states": [], "forms": [],
     }  # fmt: skip
     litert_worker.quantize(request, silent)
     runtimes = [open_runtime(path) for path in (source, tmp_path / "int8.tflite")]

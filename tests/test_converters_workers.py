@@ -49,6 +49,7 @@ def test_known_ranges_stand_and_the_others_are_measured(tiny_models: Path, sampl
         "seed": 0,
         "ranges": {name: [-1.0, 1.0]},
         "states": [],
+        "forms": [],
         "clip": False,
     }
     found = litert_worker._ranges({**request, "precision": "int8"}, silent)
@@ -90,7 +91,7 @@ def test_granularity_decides_how_many_scales_weights_have(
     request = {
         "source": str(prepared), "path": str(tmp_path / "int8.onnx"), "samples": str(samples), "seed": 0,
         "precision": "int8", "ranges": {}, "clip": True, "pairs": True, "scales": {}, "granularity": granularity,
-        "keep_float": [], "portable": False, "states": [],
+        "keep_float": [], "portable": False, "states": [], "forms": [],
     }  # fmt: skip
     onnx_worker.quantize(request, silent)
     shapes = weight_scales(onnx.read_graph(tmp_path / "int8.onnx"))
@@ -107,7 +108,7 @@ def test_granularity_and_interface_of_a_tflite_file_are_those_asked_for(
     request = {
         "source": str(tiny_models / "convnet.tflite"), "path": str(tmp_path / "int8.tflite"), "samples": str(samples),
         "seed": 0, "precision": "int8", "ranges": {}, "clip": True, "granularity": granularity, "interface": interface,
-        "keep_float": [], "states": [],
+        "keep_float": [], "states": [], "forms": [],
     }  # fmt: skip
     litert_worker.quantize(request, silent)
     graph = tflite.read_graph(tmp_path / "int8.tflite")

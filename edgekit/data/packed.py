@@ -9,6 +9,7 @@ from edgekit.errors import DataError
 MOST_BYTES = 1 << 30
 """Of an unpacked text; War and Peace has 3 MB."""
 GZIP = ".gz"
+_PART_BYTES = 1 << 20
 
 
 def kind_of(path: Path) -> str:
@@ -31,14 +32,18 @@ def unpacked(path: Path) -> bytes:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise DataError(f"{path} is no file; expected one with a text or a table.")
         with gzip.open(path) if path.suffix.lower() == GZIP else path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+            # Not all at once, which would take the memory of the largest text for each.
+            parts, left = [], MOST_BYTES + 1
+            while left > 0 and (part := file.read(min(left, _PART_BYTES))):
+                parts.append(part)
+                left -= len(part)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path} is not a readable gzip file: {error}.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-    if len(data) > MOST_BYTES:
+    if not left:
         raise DataError(f"{path} holds more than {MOST_BYTES:,} bytes of text; expected fewer: cut it.")
-    return data
+    return b"".join(parts)
 
 
 def _without_gzip(path: Path) -> Path:
