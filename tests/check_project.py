@@ -15,6 +15,7 @@ from edgekit.preprocessing import preprocess, preset
 from edgekit.runtimes import open_runtime, run_items
 
 LAYERS = Path(__file__).parent / "golden" / "layers"
+MODEL = "small.int8.onnx"
 LABELS = ("north", "east", "south", "west")
 HOW = preset("unit", size_hw=(8, 8))
 PER_CLASS = 40

@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -323,4 +324,36 @@ def step_files(recurrent_models: Path, tmp_path_factory: pytest.TempPathFactory)
             output_dir=folder,
         )
     )
+    return folder
+
+
+@pytest.fixture
+def two(tmp_path: Path, tiny_models: Path) -> tuple[Path, ...]:
+    """A TFLite and an ONNX file that a test may change."""
+    return tuple(Path(shutil.copy(tiny_models / name, tmp_path)) for name in ("convnet_int8.tflite", "convnet.onnx"))
+
+
+@pytest.fixture
+def wheelhouse(tmp_path: Path) -> Path:
+    """A folder of empty wheels for a device over SSH, and one for another machine."""
+    from wheelhouses import wheel
+
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    wheel(folder, "numpy")
+    wheel(folder, "ai-edge-litert", needs="numpy")
+    wheel(folder, "onnxruntime", needs="numpy")
+    wheel(folder, "onnxruntime", "9.0", tag="cp311-cp311-manylinux_2_28_riscv64")  # another machine's
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checked_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one model whose baseline was just recorded."""
+    from check_project import MODEL, project
+
+    from edgekit.check import init
+
+    folder = project(tmp_path_factory.mktemp("original"))
+    init([folder / MODEL], str(folder / "photos.npz"), output_dir=folder)
     return folder

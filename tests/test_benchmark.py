@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,9 +16,9 @@ import onnx
 import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
+from timings import HOST, QUIET, artifact, timing
 
-from edgekit.artifact import Artifact, Format, open_artifact
-from edgekit.card import ModelCard, Provenance
+from edgekit.artifact import open_artifact
 from edgekit.cli.benchmark import command
 from edgekit.devices import local
 from edgekit.errors import ArtifactError, InputError
@@ -29,18 +28,14 @@ from edgekit.measure.benchmark import benchmark, judge, to_json
 from edgekit.measure.conditions import Conditions, busy_cpu_s
 from edgekit.measure.memory import peak_rss_bytes
 from edgekit.measure.sample_inputs import sample_inputs
-from edgekit.measure.settings import BenchmarkReport, BenchmarkResult, BenchmarkSettings, DeviceRun, Job, Timing
+from edgekit.measure.settings import BenchmarkReport, BenchmarkSettings, DeviceRun, Job, Timing
 from edgekit.measure.timing import time_calls
 from edgekit.measure.validity import incomparable, reasons_for_doubt
-from edgekit.measure.verdict import verdicts
-from edgekit.recipe import Precision, Recipe
 from edgekit.runtimes.base import Delegation
 from edgekit.workers import Json, Worker, silent
 
 GOLDEN = Path(__file__).parent / "golden"
 QUICK = BenchmarkSettings(runs=32, warmup=1, min_duration_s=0, rounds=4, settle=0)
-QUIET = Conditions(governor="performance", frequency_mhz=(1800.0,), temperature_c={}, throttled=(), load_1min=0.1)
-HOST = {"emulated": False, "allowed_cpus": 2, "cores": 2}
 
 
 def save_dense(path: Path, size: int) -> Path:
@@ -66,41 +61,6 @@ def small_and_big(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
 @pytest.fixture(scope="module")
 def report(small_and_big: tuple[Path, Path]) -> BenchmarkReport:
     return benchmark([*small_and_big, GOLDEN / "two_inputs_int8.tflite"], QUICK)
-
-
-def artifact(recipe: str | None = "int8", *, source: str | None = "a" * 64, model_bytes: int = 100) -> Artifact:
-    card = ModelCard(
-        name="m",
-        inputs=(),
-        outputs=(),
-        provenance=Provenance(
-            source_sha256=source, recipe=None if recipe is None else Recipe(precision=Precision(recipe))
-        ),
-    )
-    return Artifact(
-        path=Path(f"m.{recipe}.tflite"),
-        format=Format.TFLITE,
-        sha256="b" * 64,
-        model_bytes=model_bytes,
-        card=card,
-        foreign=recipe is None,
-    )
-
-
-def timing(rounds_ms: list[list[float]], of: Artifact | None = None, *, threads: int = 1) -> Timing:
-    return Timing(
-        artifact=of or artifact(),
-        threads=threads,
-        device="local",
-        runtime_name="litert",
-        runtime_version="2.3.0",
-        first_ms=9.0,
-        init_ms=5.0,
-        rounds_ms=tuple(tuple(r) for r in rounds_ms),
-        runs=sum(len(r) for r in rounds_ms),
-        peak_rss_bytes=1,
-        base_rss_bytes=1,
-    )
 
 
 STEADY = [[1.0, 1.01, 0.99, 1.0]] * 20
@@ -379,77 +339,6 @@ def test_a_machine_without_xnnpack_is_a_doubt() -> None:
         (),
         ("xnnpack: it does not run on this machine, and LiteRT used its slower kernels",),
     ]
-
-
-# Verdicts
-
-
-def judged(recipe: str | None, median: float, *, spread: float = 0.01, **of: object) -> BenchmarkResult:
-    generator = np.random.default_rng([round(median * 100), *(recipe or "").encode()])
-    rounds = [(median * generator.normal(1, spread, 8)).tolist() for _ in range(20)]
-    model = artifact(recipe, **of)  # type: ignore[arg-type]
-    run = DeviceRun(
-        timings=(timing(rounds, model),), conditions=(QUIET, QUIET), order=((0,),), others_cpus=0.0, host=HOST
-    )
-    return judge(run, BenchmarkSettings())[0]
-
-
-def test_a_slower_int8_is_shipped_for_its_size() -> None:
-    (said,) = verdicts([judged("fp32", 1.0, model_bytes=350), judged("int8", 1.12)], BenchmarkSettings())
-    assert re.fullmatch(
-        r"int8 is 1\.12 × slower than fp32 in tflite by litert on local with 1 thread "
-        r"\(95 % interval 1\.1\d to 1\.1\d\): ship it for size, not speed \(the file is 3\.5 × smaller\)\.",
-        said,
-    )
-
-
-def test_a_faster_int8_pays() -> None:
-    (said,) = verdicts([judged("fp32", 1.5, model_bytes=350), judged("int8", 1.0)], BenchmarkSettings())
-    assert re.fullmatch(
-        r"int8 is 1\.50 × faster than fp32 in tflite by litert on local with 1 thread "
-        r"\(95 % interval 1\.\d\d to 1\.5\d\): it pays on this CPU, and the file is 3\.5 × smaller\.",
-        said,
-    )
-
-
-def test_nothing_is_claimed_when_the_interval_contains_1() -> None:
-    (said,) = verdicts(
-        [judged("fp32", 1.0, spread=0.1, model_bytes=350), judged("int8", 1.001, spread=0.1)], BenchmarkSettings()
-    )
-    assert "faster" not in said
-    assert "slower" not in said
-    assert said.startswith(
-        "int8 and fp32 cannot be told apart in speed in tflite by litert on local with 1 thread (times 95 %"
-    )
-
-
-def test_a_flagged_run_says_so() -> None:
-    pair = [judged("fp32", 1.0, model_bytes=350), judged("int8", 1.12)]
-    for index in (0, 1):
-        results = [*pair]
-        results[index] = replace(pair[index], valid=False, flags=("throttled: throttled",))
-        (said,) = verdicts(results, BenchmarkSettings())
-        assert said.endswith(" The run is flagged; repeat it on a quiet machine before relying on this.")
-
-
-def elsewhere(**changes: object) -> BenchmarkResult:
-    result = judged("int8", 2.0)
-    return replace(result, timing=replace(result.timing, **changes))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        judged(None, 2.0),
-        judged("int8", 2.0, source="c" * 64),
-        judged("fp32", 2.0),
-        elsewhere(threads=2),
-        elsewhere(device="ssh://pi"),
-        elsewhere(runtime_name="openvino"),
-    ],
-)
-def test_strangers_are_not_compared(other: BenchmarkResult) -> None:
-    assert verdicts([judged("fp32", 1.0), other], BenchmarkSettings()) == ()
 
 
 # Refusals

@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from check_project import double_a_scale, project
+from check_project import MODEL, double_a_scale, project
 from command import edgekit
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,8 +25,6 @@ from edgekit.check.verdicts import Finding, Verdict
 from edgekit.codec import from_jsonable
 from edgekit.errors import InputError
 from edgekit.measure.stats import Ratio
-
-MODEL = "small.int8.onnx"
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from check_project import double_a_scale, project
+from check_project import MODEL, double_a_scale, project
 
 from edgekit.check import init
 from edgekit.check.baseline import read_baseline
 
 ROOT = Path(__file__).parent.parent
-MODEL = "small.int8.onnx"
 
 
 @pytest.fixture(scope="module")

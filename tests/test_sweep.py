@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -15,38 +14,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from boards import Board
 from command import edgekit
 from onnx import TensorProto, helper
 from sshd import serving, wait_until
-from tiny_two_stage import heads, scenes, two_stage
+from sweeping import QUICK, WORDS, times
 
 from edgekit.artifact import Format, open_artifact, with_card
-from edgekit.codec import to_jsonable
 from edgekit.devices.linked import LinkedDevice
 from edgekit.devices.local import LocalDevice
 from edgekit.devices.pipe import PipeLink, start_words
-from edgekit.errors import CheckFailedError, DataError, InputError
+from edgekit.errors import InputError
 from edgekit.measure.benchmark import reported
 from edgekit.measure.settings import BenchmarkReport, BenchmarkSettings, DeviceRun, Job
-from edgekit.measure.turns import Turns
-from edgekit.preprocessing import preset
 from edgekit.recipe import Precision, Recipe
-from edgekit.report import read_results
 from edgekit.sweep import SWEEP, Here, Sweep, sweep
 from edgekit.sweep.kept import Kept
-from edgekit.sweep.plan import cells, stated
-from edgekit.sweep.ranking import doubts, rows, table, verdicts
+from edgekit.sweep.plan import cells
 from edgekit.workers import Progress
-
-QUICK = BenchmarkSettings(threads=(1, 2), runs=6, warmup=1, min_duration_s=0, rounds=3)
-WORDS = ("--runs", "6", "--warmup", "1", "--min-secs", "0")
-
-
-@pytest.fixture
-def two(tmp_path: Path, tiny_models: Path) -> tuple[Path, ...]:
-    """A TFLite and an ONNX file that a test may change."""
-    return tuple(Path(shutil.copy(tiny_models / name, tmp_path)) for name in ("convnet_int8.tflite", "convnet.onnx"))
 
 
 @pytest.fixture
@@ -72,11 +56,6 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
         return LinkedDevice(uri, lambda: PipeLink(command, device=uri, explain=lambda text, code: f"{text}, {code}"))
 
     return open_one
-
-
-def times(folder: Path) -> dict[str, int]:
-    """When each file of results was written."""
-    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.json") if path.name != SWEEP}
 
 
 def test_every_cell_is_measured_and_kept(
@@ -282,286 +261,6 @@ def test_two_sweeps_do_not_share_a_folder(two: tuple[Path, ...], tmp_path: Path)
     assert str(caught.value) == (
         f"Another process is at work in {folder}; wait for it, or choose another folder with -o."
     )
-
-
-# Accuracy
-
-
-def write_items(path: Path, model: Path, count: int = 12) -> str:
-    """Random labelled items for ``model``, as data."""
-    random = np.random.default_rng(0)
-    shape = [n for n in open_artifact(model).card.inputs[0].shape[1:] if n]
-    np.savez(path, x=random.integers(0, 256, (count, *shape), np.uint8), y=random.integers(0, 3, count))
-    return str(path)
-
-
-@pytest.fixture
-def judged(two: tuple[Path, ...], tmp_path: Path) -> Sweep:
-    """A file whose card is silent, data for it, and a preprocessing in a file."""
-    height, width = (n for n in open_artifact(two[1]).card.inputs[0].shape[1:3] if n)
-    how = preset("unit", size_hw=(height, width))
-    (tmp_path / "how.json").write_text(json.dumps(to_jsonable(how)))
-    return Sweep(
-        files=two[1:],
-        settings=replace(QUICK, threads=(1,)),
-        data=write_items(tmp_path / "data.npz", two[1]),
-        preprocess=str(tmp_path / "how.json"),
-    )
-
-
-def test_accuracies_are_measured_together_once(judged: Sweep, tmp_path: Path) -> None:
-    asked = replace(judged, settings=QUICK)
-    report, told = sweep(asked, tmp_path / "out"), []
-    known = json.loads((tmp_path / "out/accuracy.json").read_bytes())["results"]
-    assert [row["metrics"]["top1"] for row in report.rows] == 2 * [known[0]["metrics"]["top1"]]
-    assert table(report.rows)[1][-1] == "top1 %"
-    assert report.notes == ("Accuracies are those of 12 items of data.",)
-    before = times(tmp_path / "out")
-    sweep(asked, tmp_path / "out", announce=told.append)
-    assert told == ["1 of 1 evaluations done before", "2 of 2 cells done before"]
-    sweep(replace(asked, samples=6), tmp_path / "out")
-    assert [name for name, time in times(tmp_path / "out").items() if time != before[name]] == ["accuracy.json"]
-    results = read_results(tmp_path / "out")
-    assert [(len(row.timings), row.accuracy.count) for row in results.rows if row.accuracy] == [(2, 6)]
-    assert results.verdicts == tuple(json.loads((tmp_path / "out" / SWEEP).read_bytes())["verdicts"])
-    assert "; none is more accurate." in results.verdicts[0]
-
-
-def _labels(asked: Sweep) -> Sweep:
-    return replace(asked, labels=tuple("abcde"))
-
-
-def _preset(asked: Sweep) -> Sweep:
-    return replace(asked, preprocess="raw")
-
-
-def _preprocessing_file(asked: Sweep) -> Sweep:
-    path = Path(str(asked.preprocess))
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"scale": [0.5]}))
-    return asked
-
-
-def _engine(asked: Sweep) -> Sweep:
-    return replace(asked, engines=("onnxruntime",))
-
-
-def _items(asked: Sweep) -> Sweep:
-    write_items(Path(str(asked.data)), asked.files[0], 11)
-    return asked
-
-
-def _seed(asked: Sweep) -> Sweep:
-    return replace(asked, settings=replace(asked.settings, seed=1))
-
-
-@pytest.mark.parametrize("change", [_labels, _preset, _preprocessing_file, _engine, _items, _seed])
-def test_an_accuracy_is_measured_anew_where_what_it_depends_on_has_changed(
-    judged: Sweep, tmp_path: Path, change: Callable[[Sweep], Sweep]
-) -> None:
-    assert sweep(judged, tmp_path / "out").failures == ()
-    before = times(tmp_path / "out")["accuracy.json"]
-    assert sweep(judged, tmp_path / "out").failures == ()
-    assert times(tmp_path / "out")["accuracy.json"] == before
-    assert sweep(change(judged), tmp_path / "out").failures == ()
-    assert times(tmp_path / "out")["accuracy.json"] != before
-
-
-def test_a_detector_whose_second_file_has_changed_has_no_accuracy(tmp_path: Path) -> None:
-    model = two_stage(tmp_path)
-    asked = Sweep(files=(model,), settings=replace(QUICK, threads=(1,)), data=str(scenes(tmp_path / "scenes")))
-    before = sweep(asked, tmp_path / "out")
-    assert before.failures == ()
-    assert "map50" in before.rows[0]["metrics"]
-    heads(tmp_path / "d.heads.onnx", side=4)
-    after = sweep(asked, tmp_path / "out")
-    assert after.rows[0]["metrics"] == {}
-    assert after.failures == (
-        f"evaluating: {tmp_path}/d.heads.onnx is not the file that {model} was made with; "
-        "copy both files of one conversion.",
-    )
-
-
-def test_what_a_file_says_of_preprocessing_counts_and_not_its_name(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("1")
-    (tmp_path / "b.json").write_text("1")
-    first = stated(str(tmp_path / "a.json"))
-    assert first == stated(str(tmp_path / "b.json"))
-    (tmp_path / "a.json").write_text("2")
-    assert first != stated(str(tmp_path / "a.json"))
-    assert [stated(told) for told in (None, "torch", "gone.json")] == [None, "torch", "gone.json"]
-
-
-def test_data_without_labels_is_refused_before_anything_is_done(two: tuple[Path, ...], tmp_path: Path) -> None:
-    np.savez(tmp_path / "data.npz", x=np.zeros((3, 8, 8, 1), np.float32))
-    with pytest.raises(DataError, match="has no labels"):
-        sweep(Sweep(files=two, data=str(tmp_path / "data.npz")), tmp_path / "out")
-    assert times(tmp_path / "out") == {}
-
-
-# Ranking
-
-
-def told_of(p50_ms: float, *flags: str, comparable: bool = True, within_limits: bool | None = None) -> dict[str, Any]:
-    """A result of a benchmark as far as a ranking looks at it."""
-    return {
-        **{"artifact": "models/a.tflite", "sha256": "a", "format": "tflite", "recipe": "int8", "model_bytes": 1},
-        **{"runtime": {"name": "litert", "version": "1"}, "latency_ms": {"p50": p50_ms, "p90": 2 * p50_ms}},
-        **{"peak_rss_bytes": None, "valid": not flags, "flags": list(flags), "figure": {"name": "p50", "ms": p50_ms}},
-        **{"comparable": comparable, "answers": None if within_limits is None else {"within_limits": within_limits}},
-    }
-
-
-def ranked(two: tuple[Path, ...], results: list[dict[str, Any]], **more: Any) -> list[dict[str, Any]]:
-    threads = tuple(range(1, len(results) + 1))
-    asked = Sweep(files=two[:1], settings=replace(QUICK, threads=threads), **more)
-    return rows(list(zip(cells(asked, [open_artifact(two[0])]), results, strict=False)), [])
-
-
-def test_the_fastest_is_first_and_what_cannot_be_compared_last(two: tuple[Path, ...]) -> None:
-    results = [told_of(3), told_of(1, "throttled: now", comparable=False), told_of(2, within_limits=True)]
-    found = ranked(two, [*results, told_of(0.5, "answers: wrong", within_limits=False)])
-    assert [(row["threads"], row["rank"]) for row in found] == [(3, 1), (1, 2), (4, None), (2, None)]
-    assert verdicts(found) == ("On local the fastest of 2 is a.tflite in litert with 3 threads: 2 ms.",)
-    assert doubts(found) == ["Not valid, answers on local: 1 cell.", "Not valid, throttled on local: 1 cell."]
-
-
-def test_the_figure_that_counts_ranks(two: tuple[Path, ...]) -> None:
-    slow = told_of(1) | {"figure": {"name": "p90", "ms": 9.0}}
-    assert [row["threads"] for row in ranked(two, [slow, told_of(2)])] == [2, 1]
-
-
-def test_what_is_doubtful_is_ranked_and_told(two: tuple[Path, ...]) -> None:
-    found = ranked(two, [told_of(2), told_of(1, "drift: up", "load: 2 of 2")])
-    assert [(row["threads"], row["rank"], row["valid"]) for row in found] == [(2, 1, False), (1, 2, True)]
-    assert verdicts(found) == (
-        "On local the fastest of 2 is a.tflite in litert with 2 threads: 1 ms. Some of these timings are not valid.",
-    )
-    assert doubts(found) == ["Not valid, drift on local: 1 cell.", "Not valid, load on local: 1 cell."]
-
-
-def test_what_is_emulated_or_answers_wrongly_is_never_ranked(
-    two: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    asked = Sweep(files=two[:1], devices=("board://emulated", "board://wrong"), settings=replace(QUICK, threads=(1,)))
-    report = sweep(asked, tmp_path / "out", site=Here(Board))
-    assert [(row["rank"], row["valid"]) for row in report.rows] == 2 * [(None, False)]
-    assert [line[0] for line in table(report.rows)[2]] == ["-", "-"]
-    assert report.verdicts == tuple(
-        f"On {device} nothing is ranked: it was throttled or emulated, or gave other answers."
-        for device in asked.devices
-    )
-    with pytest.raises(CheckFailedError) as caught:
-        report.require_success()
-    assert str(caught.value) == "Answers are not those of this machine: convnet_int8.tflite on board://wrong."
-
-
-def test_devices_are_ranked_each_by_itself(two: tuple[Path, ...]) -> None:
-    asked = Sweep(files=two[:1], devices=("pi", "local"), settings=QUICK)
-    pairs = zip(cells(asked, [open_artifact(two[0])]), map(told_of, (9, 8, 2, 1)), strict=True)
-    found = rows(list(pairs), [])
-    assert [(row["device"], row["threads"], row["rank"]) for row in found] == [
-        *(("pi", 2, 1), ("pi", 1, 2), ("local", 2, 1), ("local", 1, 2)),
-    ]
-
-
-def test_the_most_accurate_is_told_too(two: tuple[Path, ...]) -> None:
-    asked = Sweep(files=two, settings=replace(QUICK, threads=(1,)))
-    results = [told_of(1), told_of(2) | {"sha256": "b", "artifact": "b.tflite"}]
-    known = [{"sha256": s, "engine": "litert 1", "metrics": {"top1": top1}} for s, top1 in (("a", 0.5), ("b", 0.75))]
-    found = rows(list(zip(cells(asked, [open_artifact(p) for p in two]), results, strict=True)), known)
-    assert verdicts(found) == (
-        "On local the fastest of 2 is a.tflite in litert with 1 thread: 1 ms, top1 50.00 %; "
-        "the most accurate is b.tflite in litert with 1 thread: 2 ms, top1 75.00 %.",
-    )
-    assert [line[-1] for line in table(found)[2]] == ["50.00", "75.00"]
-
-
-@pytest.mark.parametrize(
-    ("known", "words"),
-    [
-        ("a", "; none of the 1 whose accuracy is known is more accurate."),
-        (
-            "b",
-            "; the most accurate of the 1 whose accuracy is known is b.tflite in litert with 1 thread: 2 ms, "
-            "top1 50.00 %.",
-        ),
-        ("", "."),
-    ],
-)
-def test_accuracies_that_are_not_known_are_not_less(two: tuple[Path, ...], known: str, words: str) -> None:
-    asked = Sweep(files=two, settings=replace(QUICK, threads=(1,)))
-    results = [told_of(1), told_of(2) | {"sha256": "b", "artifact": "b.tflite"}]
-    accuracies = [{"sha256": known, "engine": "litert 1", "metrics": {"top1": 0.5}}]
-    pairs = zip(cells(asked, [open_artifact(p) for p in two]), results, strict=True)
-    (said,) = verdicts(rows(list(pairs), accuracies))
-    assert said.endswith(words)
-    assert (" accura" in said) == bool(known)
-
-
-def test_whoever_waits_longest_for_a_machine_is_the_next() -> None:
-    turns, order, queued = Turns(), [], threading.Semaphore(0)
-
-    def work(number: int) -> None:
-        queued.release()
-        with turns.on("pi"):
-            order.append(number)
-
-    with turns.on("pi"), turns.on("another"):
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
-        for number, thread in enumerate(threads, 2):
-            thread.start()
-            queued.acquire()
-            while len(turns._waiting["pi"]) < number:
-                time.sleep(0.001)
-        assert order == []
-    for thread in threads:
-        thread.join()
-    assert order == [0, 1, 2]
-    assert turns._waiting == {"pi": [], "another": []}
-
-
-INTERRUPTED_WAIT = """
-import signal, threading, time
-from edgekit.measure.turns import Turns
-
-signal.signal(signal.SIGINT, signal.default_int_handler)  # as a terminal's Ctrl-C, whoever started this
-turns, held, over = Turns(), threading.Event(), threading.Event()
-
-def hold():
-    with turns.on("pi"):
-        held.set()
-        over.wait()
-
-def interrupt():
-    while len(turns._waiting["pi"]) < 2:
-        time.sleep(0.001)
-    time.sleep(0.05)  # until the main thread is asleep
-    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-holder = threading.Thread(target=hold, daemon=True)
-holder.start()
-held.wait()
-for _ in range(2):
-    interrupting = threading.Thread(target=interrupt, daemon=True)
-    interrupting.start()
-    try:
-        with turns.on("pi"):
-            raise AssertionError("The machine was given to two at once.")
-    except KeyboardInterrupt:
-        interrupting.join()
-over.set()
-holder.join()
-with turns.on("pi"):
-    print("waiting:", len(turns._waiting["pi"]))
-"""
-
-
-def test_whoever_gives_up_waiting_disturbs_nobody() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_WAIT], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "waiting: 1\n", "")
 
 
 def test_answers_of_this_machine_are_not_made_beside_its_timings(
