@@ -70,8 +70,24 @@ def shape(model: Any, forms: Sequence[Form]) -> None:
         if form is Form.FUSED:
             layer.inner_loop = types.MethodType(_fused_loop, layer)
         elif form is Form.UNROLLED and writes_out(layer):
-            zero = not _gets_state(wrappers.get(id(layer), layer))
-            layer.inner_loop = types.MethodType(functools.partial(unrolled_loop, starts_at_zero=zero), layer)
+            wrapper = wrappers.get(id(layer))
+            loop = functools.partial(
+                unrolled_loop,
+                starts_at_zero=not _gets_state(wrapper or layer),
+                in_order=wrapper is not None and _turns_round(wrapper, layer),
+            )
+            layer.inner_loop = types.MethodType(loop, layer)
+
+
+def _turns_round(wrapper: Any, layer: Any) -> bool:
+    """Whether ``wrapper`` would bring the outputs of ``layer`` into the order of time; it no longer does.
+
+    Of what Keras does it with, REVERSE_V2, litert-quantizer has no integer form.
+    """
+    if layer is not wrapper.backward_layer:
+        return False
+    wrapper.return_sequences = False
+    return True
 
 
 def forget_between_items() -> None:

@@ -20,11 +20,12 @@ def writes_out(layer: Any) -> bool:
 
 
 def unrolled_loop(
-    self: Any, sequences: Any, initial_state: Any, mask: Any, *, starts_at_zero: bool, **_training: Any
+    self: Any, sequences: Any, initial_state: Any, mask: Any, *, starts_at_zero: bool, in_order: bool, **_training: Any
 ) -> Any:
     """What the ``inner_loop`` of a layer gives: last output, outputs, last states.
 
-    Where ``mask`` is false the states stay, and the output is the one before, or zero if the layer asks for that.
+    A layer that goes backwards gives the output of the last time first, or with ``in_order`` that of the first. Where
+    ``mask`` is false the states stay, and the output is the one before, or zero if the layer asks for that.
     """
     import tensorflow as tf
 
@@ -45,7 +46,10 @@ def unrolled_loop(
         if mask is not None and self.zero_output_for_mask:
             output = tf.where(mask[:, time, None], output, tf.zeros_like(output))
         outputs.append(output)
-    return outputs[-1], tf.stack(outputs, axis=1) if self.return_sequences else outputs[-1][:, None], state
+    last = outputs[-1]
+    if not self.return_sequences:
+        return last, last[:, None], state
+    return last, tf.stack(outputs[::-1] if in_order and self.go_backwards else outputs, axis=1), state
 
 
 _FORGETS = 1  # the gate between the state before and the new one, in LSTM and GRU

@@ -18,6 +18,7 @@ import numpy as np
 from edgekit.converters.accuracy.worker import Accuracy
 from edgekit.converters.keras_ready import make_ready, pack_inputs, paddings
 from edgekit.converters.memory import collecting, give_back
+from edgekit.converters.random_ops import random_ops
 from edgekit.converters.rnn_forms import Form
 from edgekit.converters.rnn_keras import describe, forget_between_items, shape
 from edgekit.converters.rnn_onnx import drop_unread, trace_operators
@@ -29,7 +30,6 @@ ONNX_OPSET = 17  # onnxruntime 1.19 reads it, and tf2onnx writes 18 at most
 
 _GENERATED = re.compile(r"keras_tensor(_\d+)?")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]")
-_RANDOM = re.compile(r"Random|Multinomial")
 _BOLD = re.compile(r"\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)  # what Keras says, between where and with what
 _AUTOGRAPH = re.compile(r"^\s*\w*(?:Error|Exception): (.+)", re.MULTILINE)  # below the lines of code
 _RECURRENT = re.compile(r'"class_name": "(LSTM|GRU|SimpleRNN|RNN|Bidirectional)"')
@@ -77,11 +77,8 @@ class Loaded:
             raise ConversionError(f"TensorFlow cannot compute {self.path}: {_first_line(error)}") from None
 
     def require_certain(self, function: Any) -> None:
-        """`InputError` where an output of the concrete ``function`` depends on random numbers.
-
-        Recurrent layers with dropout draw some that only training looks at.
-        """
-        drawn = sorted({op.type for op in _needed(function.graph.outputs) if _RANDOM.search(op.type)})
+        """`InputError` where an output of the concrete ``function`` depends on random numbers."""
+        drawn = random_ops(function)
         if drawn:
             raise InputError(
                 f"{self.path} draws random numbers ({drawn[0]}), which a converted file would freeze to constants; "
@@ -109,17 +106,6 @@ class Loaded:
         import tensorflow as tf
 
         return [tf.TensorSpec((batch, *spec.shape[1:]), spec.dtype, name=spec.name) for spec in self.inputs]
-
-
-def _needed(outputs: Sequence[Any]) -> set[Any]:
-    """The operators that ``outputs`` are computed by."""
-    found, waiting = set(), [tensor.op for tensor in outputs]
-    while waiting:
-        op = waiting.pop()
-        if op not in found:
-            found.add(op)
-            waiting.extend(tensor.op for tensor in op.inputs)
-    return found
 
 
 _state: dict[str, Loaded] = {}

@@ -18,7 +18,7 @@ from edgekit.models.checkpoint import (
     write_checkpoint,
 )
 from edgekit.models.cluster import Together
-from edgekit.models.lesson import Graded, Lesson, Teacher, Teaching
+from edgekit.models.lesson import Graded, Lesson, Teacher, Teaching, nothing
 from edgekit.models.phases import Phase, learning, optimizer_for, phases
 from edgekit.workers import Progress
 
@@ -39,11 +39,13 @@ def fit(
     tensorboard: Path | None = None,
     together: Together = Together(),  # noqa: B008 - frozen
     teacher: Teacher | None = None,
+    show: Callable[[int], None] = nothing,
     last: bool = False,
 ) -> tuple[Checkpoint, Any]:
     """Train ``model`` in place; the last state, and the model with the best epoch's weights: ``model``, or its twin.
 
-    Without a ``teacher`` the lesson is `Graded`. With ``last`` the last epoch is the best one.
+    Without a ``teacher`` the lesson is `Graded`. With ``last`` the last epoch is the best one. ``show`` writes what is
+    to be seen of an epoch, by its number, before the checkpoint says that the epoch is done.
 
     ``checkpoint`` is replaced after every epoch by the first worker, and where it exists training goes on after its
     last epoch: the result is the same as without the interruption, bit for bit on the same machine. `InputError` where
@@ -52,7 +54,9 @@ def fit(
     import tensorflow as tf
 
     try:
-        return _fit(model, lesson, checkpoint, progress, on_epoch, tensorboard, together, teacher or descend, last)
+        return _fit(
+            model, lesson, checkpoint, progress, on_epoch, tensorboard, together, teacher or descend, show, last
+        )
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         told = [line.partition(" on /job")[0].strip() for line in str(error).splitlines() if "allocat" in line]
         reason = f" ({told[0]})" if told else ""
@@ -70,6 +74,7 @@ def _fit(
     tensorboard: Path | None,
     together: Together,
     teacher: Teacher,
+    show: Callable[[int], None],
     last: bool,
 ) -> tuple[Checkpoint, Any]:
     import tensorflow as tf
@@ -101,6 +106,7 @@ def _fit(
                 record = _judged(twin, lesson, learned)
                 state = state.after(record, now, values(teaching.variables), last=last)
                 if lesson.share.index == 0:
+                    show(record.epoch)
                     write_checkpoint(checkpoint, state)
                     if tensorboard is not None:
                         _log(tensorboard, record)

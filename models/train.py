@@ -184,21 +184,16 @@ def train(
                 _require_agreement(together, settings)
                 with together.scope():
                     learner = course.learner(model)
-
-                def told(record: EpochRecord, epochs: int) -> None:
-                    if cluster.chief:
-                        course.show(learner, record.epoch, run_dir)
-                    on_epoch(record, epochs)
-
                 state, taught = fit(
                     learner,
                     course.lesson,
                     checkpoint=run_dir / CHECKPOINT,
                     progress=progress,
-                    on_epoch=told,
+                    on_epoch=on_epoch,
                     tensorboard=run_dir / "tensorboard" if tensorboard else None,
                     together=together,
                     teacher=course.teacher,
+                    show=lambda epoch: course.show(learner, epoch, run_dir),
                     last=bool(course.last_kept),
                 )
         except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 
@@ -68,6 +69,15 @@ class Squared(layers.Layer):
         return values * values
 
 
+class Dice(tf.Module):
+    """Adds a random number."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 4), name="x")])  # type: ignore[untyped-decorator]
+    def __call__(self, x: Any) -> dict[str, Any]:
+        """Each value and the same random number."""
+        return {"y": x + tf.random.normal(())}
+
+
 def main() -> None:
     """Write the models into the folder of the first argument."""
     folder = Path(sys.argv[1])
@@ -86,6 +96,7 @@ def main() -> None:
     keras.Sequential([layers.Input((4,), name="x", dtype="float64"), layers.Dense(2, dtype="float64")]).save(
         folder / "double.keras"
     )
+    tf.saved_model.save(Dice(), str(folder / "dice"))
     images_nan = images()
     kernel = images_nan.get_layer("logits").get_weights()
     images_nan.get_layer("logits").set_weights([np.full_like(kernel[0], np.nan), kernel[1]])

@@ -16,6 +16,7 @@ from edgekit.data.noise import draws
 from edgekit.errors import DataError, InputError
 from edgekit.generation import Condition, Drawn, Generator
 from edgekit.measure.evaluate_generation import evaluate_generation
+from edgekit.models import fitting
 from edgekit.models.adversarial import (
     AVERAGED,
     GENERATOR_STEPS,
@@ -155,6 +156,18 @@ def test_a_stopped_run_goes_on_to_the_same_result(
     assert metrics[0] == metrics[1]
     other = weights_of(train(request(name, data, seed=1, epochs=1), tmp_path / "other"))
     assert not all(map(np.array_equal, expected, other))
+
+
+def test_a_run_that_ends_before_its_checkpoint_has_the_sheet_of_that_epoch_already(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting, "write_checkpoint", end)
+    with pytest.raises(TrainingInterruptedError):
+        train(request("cgan", data), tmp_path / "run")
+    assert [p.name for p in (tmp_path / "run/samples").iterdir()] == ["epoch_0001.png"]
 
 
 def test_pictures_become_like_those_that_are_learned(data: Path, tmp_path: Path) -> None:

@@ -322,7 +322,13 @@ def test_a_lambda_layer_is_refused(models: Path, tmp_path: Path, name: str) -> N
         ),
         (
             "double.keras",
-            "Input 'x' of {path} is float64, which the converted files do not compute in: build the model in float32.",
+            "{path} has the layer dense of the dtype policy float64, which files do not compute in: build the model "
+            "with the policy float32, or mixed_float16.",
+        ),
+        (
+            "dice",
+            "{path} draws random numbers (RandomStandardNormal), which a converted file would freeze to constants; "
+            "make the noise an input of the model.",
         ),
     ],
 )

@@ -202,7 +202,7 @@ def test_a_runner_that_was_damaged_is_sent_anew(piped: Device, tmp_path: Path, n
 def test_what_a_kill_leaves_of_a_runner_goes_in_a_month(piped: Device, tmp_path: Path) -> None:
     """It is called as those that do."""
     (tmp_path / "site").mkdir()
-    (tmp_path / "site/shutil.py").write_text("")
+    (tmp_path / "site/shutil.py").write_text("def rmtree(*_, **__):\n    pass\n")
     (tmp_path / "site/zipfile.py").write_text("import os\nclass ZipFile:\n    __init__ = lambda *_: os._exit(9)\n")
     command = ["sh", "-c", f"PYTHONPATH={tmp_path}/site {start_words(sys.executable)}"]
     with pytest.raises(DeviceError), PipeLink(command, device="x", explain=_told):

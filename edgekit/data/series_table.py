@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,8 @@ def chosen_columns(spec: str) -> tuple[Path, tuple[str, ...]]:
 
 
 def is_series(table: Table) -> bool:
-    """Whether ``table`` has dates, such as 2017-05-25, in its first column and numbers in another."""
-    return bool(_DATE.match(table.rows[0][1][0])) and bool(_numeric(table))
+    """Whether most cells of the first column of ``table`` are dates such as 2017-05-25."""
+    return _mostly(_is_date, table.column(table.columns[0]))
 
 
 def read_series(path: Path, part: Part | None, columns: tuple[str, ...] = ()) -> Dataset:
@@ -69,7 +70,10 @@ def _require_order(table: Table) -> None:
     """
     name = table.columns[0]
     cells = table.column(name)
-    if _DATE.match(cells[0]):
+    if is_series(table):
+        for (line, _), date in zip(table.rows, cells, strict=True):
+            if not _is_date(date):
+                table.fail(line, f"{name} {date!r}; expected a date such as 2017-05-25")
         for (line, _), before, date in zip(table.rows[1:], cells, cells[1:], strict=False):
             if not date > before:
                 table.fail(line, f"date {date!r} after {before!r}; expected the oldest first: sort the file")
@@ -84,13 +88,19 @@ def _require_order(table: Table) -> None:
 
 
 def _forecast(table: Table) -> str:
-    return FORECAST if FORECAST in table.columns else _numeric(table)[-1]
+    """The column to forecast where none is chosen: one with a few holes is of numbers too."""
+    numeric = [name for name in table.columns[1:] if _mostly(_is_number, table.column(name))]
+    if not numeric:
+        raise DataError(f"{table.name} has dates and no column of numbers; expected one to forecast.")
+    return FORECAST if FORECAST in table.columns else numeric[-1]
 
 
-def _numeric(table: Table) -> list[str]:
-    """The columns, but for the first, of which more than half of the cells are numbers: a few may be holes."""
-    half = len(table.rows) / 2
-    return [name for name in table.columns[1:] if sum(map(_is_number, table.column(name))) > half]
+def _mostly(fits: Callable[[str], bool], cells: list[str]) -> bool:
+    return sum(map(fits, cells)) > len(cells) / 2
+
+
+def _is_date(cell: str) -> bool:
+    return _DATE.match(cell) is not None
 
 
 def _is_number(cell: str) -> bool:
