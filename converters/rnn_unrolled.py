@@ -13,10 +13,11 @@ State = list[Any] | None
 
 
 def writes_out(layer: Any) -> bool:
-    """Whether `unrolled_loop` knows ``layer``; others are unrolled by Keras."""
+    """Whether `unrolled_loop` knows ``layer``, of one cell or several; others are unrolled by Keras."""
     import keras
 
-    return type(layer) in (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
+    known = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN, keras.layers.RNN)
+    return type(layer) in known and all(type(cell).__name__ in _STEPS for cell in _cells(layer))
 
 
 def unrolled_loop(
@@ -29,30 +30,75 @@ def unrolled_loop(
     """
     import tensorflow as tf
 
-    make, gates = _STEPS[type(self).__name__]
-    step = make(self.cell)
     times = list(range(sequences.shape[1]))
     times = times[::-1] if self.go_backwards else times
-    state: State = None if starts_at_zero else list(initial_state)
-    unread = _FORGETS if starts_at_zero and not _reads_all(self.cell, gates) else None
-    projected = _projected(self.cell, sequences, gates, unread, times)
+    stack = [_Written(cell, starts_at_zero=starts_at_zero) for cell in _cells(self)]
+    several = len(stack) > 1
+    given = [None] * len(stack) if starts_at_zero else initial_state if several else [initial_state]
+    states: list[State] = [None if state is None else _listed(state) for state in given]
+    projected = _projected(stack[0], sequences, times)
     outputs = []
     for time in times:
-        new = step(projected[time], state)
-        if mask is not None:
-            old = state or [tf.zeros_like(value) for value in new]
-            new = [tf.where(mask[:, time, None], value, before) for value, before in zip(new, old, strict=True)]
-        state, output = new, new[0]
-        if mask is not None and self.zero_output_for_mask:
-            output = tf.where(mask[:, time, None], output, tf.zeros_like(output))
+        kept = None if mask is None else mask[:, time, None]
+        output: Any = None
+        for place, written in enumerate(stack):
+            before = states[place]
+            new = written.step(projected[time] if output is None else written.project(output, before), before)
+            output = new[0]
+            if kept is not None:
+                old = before or [tf.zeros_like(value) for value in new]
+                new = [tf.where(kept, value, stays) for value, stays in zip(new, old, strict=True)]
+            states[place] = new
+        if kept is not None:
+            output = tf.where(kept, output, tf.zeros_like(output) if self.zero_output_for_mask else new[0])
         outputs.append(output)
     last = outputs[-1]
+    after = [_like(state, asked) for state, asked in zip(states, initial_state, strict=True)] if several else states[0]
     if not self.return_sequences:
-        return last, last[:, None], state
-    return last, tf.stack(outputs[::-1] if in_order and self.go_backwards else outputs, axis=1), state
+        return last, last[:, None], after
+    return last, tf.stack(outputs[::-1] if in_order and self.go_backwards else outputs, axis=1), after
+
+
+def _cells(layer: Any) -> list[Any]:
+    return list(getattr(layer.cell, "cells", [layer.cell]))
+
+
+def _listed(state: Any) -> list[Any]:
+    return list(state) if isinstance(state, list | tuple) else [state]
+
+
+def _like(state: State, asked: Any) -> Any:
+    """The ``state`` of a cell as Keras keeps it: alone or as a list, as ``asked`` is."""
+    return state if isinstance(asked, list | tuple) or state is None else state[0]
 
 
 _FORGETS = 1  # the gate between the state before and the new one, in LSTM and GRU
+
+
+class _Written:
+    """A cell whose gates are apart."""
+
+    def __init__(self, cell: Any, *, starts_at_zero: bool) -> None:
+        import numpy as np
+
+        make, gates = _STEPS[type(cell).__name__]
+        self.step = make(cell)
+        self.unread = _FORGETS if starts_at_zero and not _reads_all(cell, gates) else None
+        self.kernels = np.split(_array(cell.kernel), gates, axis=1)
+        own = np.split(_array(cell.bias).reshape(-1, gates * cell.units)[0], gates) if cell.use_bias else [None] * gates
+        self.biases: list[Any] = own
+
+    def product(self, values: Any, gate: int) -> Any:
+        """``values`` times the kernel of ``gate``, bias added."""
+        import tensorflow as tf
+
+        product = tf.matmul(values, self.kernels[gate])
+        return product if self.biases[gate] is None else product + self.biases[gate]
+
+    def project(self, values: Any, state: State) -> list[Any]:
+        """The `product` of the values of one time for each gate, ``None`` for one that is not read."""
+        gates = range(len(self.kernels))
+        return [None if state is None and gate == self.unread else self.product(values, gate) for gate in gates]
 
 
 def _reads_all(cell: Any, gates: int) -> bool:
@@ -60,23 +106,18 @@ def _reads_all(cell: Any, gates: int) -> bool:
     return gates == 1 or (gates == 3 and cell.reset_after and cell.use_bias)
 
 
-def _projected(cell: Any, sequences: Any, gates: int, unread: int | None, times: Sequence[int]) -> dict[int, list[Any]]:
-    """By time step the inputs of each gate times its kernel, bias added; ``None`` for the gate that the first of
-    ``times`` does not read.
-    """
-    import numpy as np
+def _projected(written: _Written, sequences: Any, times: Sequence[int]) -> dict[int, list[Any]]:
+    """By time step what `_Written.project` gives, all times of a gate at once."""
     import tensorflow as tf
 
     values = tf.convert_to_tensor(sequences)
-    kernels = np.split(_array(cell.kernel), gates, axis=1)
-    biases = np.split(_array(cell.bias).reshape(-1, gates * cell.units)[0], gates) if cell.use_bias else None
+    gates = len(written.kernels)
     found: dict[int, list[Any]] = {time: [None] * gates for time in times}
-    for gate, kernel in enumerate(kernels):
-        read = sorted(times[1:] if gate == unread else times)
+    for gate in range(gates):
+        read = sorted(times[1:] if gate == written.unread else times)
         if not read:
             continue
-        product = tf.matmul(values[:, read[0] : read[-1] + 1] if len(read) < len(times) else values, kernel)
-        product = product if biases is None else product + biases[gate]
+        product = written.product(values[:, read[0] : read[-1] + 1] if len(read) < len(times) else values, gate)
         for time, part in zip(read, tf.unstack(product, axis=1, name=f"gate{gate}"), strict=True):
             found[time][gate] = part
     return found
@@ -155,8 +196,8 @@ def _gru(cell: Any) -> Callable[[list[Any], State], list[Any]]:
 
 
 _STEPS: dict[str, tuple[Callable[[Any], Callable[[list[Any], State], list[Any]]], int]] = {
-    "LSTM": (_lstm, 4),
-    "GRU": (_gru, 3),
-    "SimpleRNN": (_simple, 1),
+    "LSTMCell": (_lstm, 4),
+    "GRUCell": (_gru, 3),
+    "SimpleRNNCell": (_simple, 1),
 }
-"""What makes the step of a layer, and the number of its gates."""
+"""What makes the step of a cell, and the number of its gates."""

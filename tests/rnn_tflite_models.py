@@ -128,6 +128,11 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
     "impossible": _impossible,
     "encoder_decoder": _encoder_decoder,
     "cells": lambda: _chain(layers.RNN([layers.LSTMCell(4), layers.GRUCell(3)], name="rnn")),
+    "masked_cells": lambda: _chain(
+        layers.Masking(),
+        layers.RNN([layers.LSTMCell(4), layers.SimpleRNNCell(3)], return_sequences=True, name="rnn"),
+        layers.Flatten(),
+    ),
     "dense": lambda: _chain(layers.Flatten()),
 }
 

@@ -101,6 +101,8 @@ def test_states_may_be_answers_beside_the_sequence(recurrent: Path, tmp_path: Pa
         ("masked_both_ways", Rnn.UNROLLED, EIGHT_BITS, 0),
         ("encoder_decoder", Rnn.AUTO, EIGHT_BITS, 0),
         ("cells", Rnn.AUTO, EIGHT_BITS, 0),
+        ("cells", Rnn.UNROLLED, (Precision.FP32,), 0),
+        ("masked_cells", Rnn.UNROLLED, EIGHT_BITS, 0),
     ],
 )
 def test_every_kind_works_in_every_recipe(
