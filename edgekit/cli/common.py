@@ -58,6 +58,9 @@ seed_option = click.option(
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 1024), default=None, metavar="N", help="Threads of the engine. [default: 1]"
 )
+engine_option = click.option(
+    "--engine", metavar="NAME", help="Run the file in this engine. [default: that of its format]"
+)
 engines_option = click.option(
     "--engine",
     "engines",

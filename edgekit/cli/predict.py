@@ -18,7 +18,7 @@ from edgekit.cli.tables import print_table
 @common.labels_option
 @common.decoder_option
 @common.threads_option
-@click.option("--engine", metavar="NAME", help="Run the file in this engine. [default: that of its format]")
+@common.engine_option
 @common.force_option
 @common.json_option
 def command(
