@@ -43,6 +43,7 @@ def mend(request: Json, _progress: Progress) -> Json:
     path = Path(request["path"])
     model = tflite_edit.open_model(path)
     tflite_rnn.shorten_names(model)
+    tflite_rnn.unclip(model)
     tflite_rnn.part_states(model)
     tflite_rnn.agree_on_states(model)
     tflite_edit.save_model(model, path)

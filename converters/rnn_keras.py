@@ -10,8 +10,11 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from edgekit.converters.cell_ranges import widen_cells
 from edgekit.converters.rnn_forms import Form
 from edgekit.converters.rnn_unrolled import unrolled_loop, writes_out
+from edgekit.converters.tflite_rnn import unclip
+from edgekit.formats.tflite_objects import pack_model, parse_model
 from edgekit.workers import Json
 
 
@@ -90,21 +93,32 @@ def _turns_round(wrapper: Any, layer: Any) -> bool:
     return True
 
 
-def forget_between_items() -> None:
-    """Make TFLiteConverter calibrate every item from a state of zero, as files run, from here on in this process.
+def calibrate_as_run() -> None:
+    """Make TFLiteConverter calibrate fused LSTMs as files run, from here on in this process.
 
     It runs all items one after the other without a reset, so that the ranges of states would be those of one endless
-    sequence. Preparing the interpreter anew clears its state and keeps what was recorded.
+    sequence: preparing the interpreter anew clears its state and keeps what was recorded. And it clips cell states, and
+    looks at their ends alone.
     """
     from tensorflow.lite.python.optimize import calibrator
 
-    class Forgetful(calibrator.Calibrator):  # type: ignore[misc]
+    class AsRun(calibrator.Calibrator):  # type: ignore[misc]
+        def __init__(self, model_content: bytes, *registerers: Any) -> None:
+            model = parse_model(model_content)
+            unclip(model)
+            super().__init__(pack_model(model), *registerers)
+
+        def calibrate(self, dataset_gen: Any) -> bytes:
+            model = parse_model(super().calibrate(dataset_gen))
+            widen_cells(model, self._model_content, dataset_gen())
+            return pack_model(model)
+
         def _feed_tensors(self, dataset_gen: Any, resize_input: bool) -> None:
             for item in dataset_gen():
                 super()._feed_tensors(lambda item=item: [item], resize_input)
 
-    if calibrator.Calibrator.__name__ != Forgetful.__name__:
-        calibrator.Calibrator = Forgetful
+    if calibrator.Calibrator.__name__ != AsRun.__name__:
+        calibrator.Calibrator = AsRun
 
 
 def _fused_loop(self: Any, sequences: Any, initial_state: Any, mask: Any, **_training: Any) -> Any:

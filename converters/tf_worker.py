@@ -20,7 +20,7 @@ from edgekit.converters.keras_ready import make_ready, pack_inputs, paddings
 from edgekit.converters.memory import collecting, give_back
 from edgekit.converters.random_ops import random_ops
 from edgekit.converters.rnn_forms import Form
-from edgekit.converters.rnn_keras import describe, forget_between_items, shape
+from edgekit.converters.rnn_keras import calibrate_as_run, describe, shape
 from edgekit.converters.rnn_onnx import drop_unread, trace_operators
 from edgekit.converters.samples import Samples
 from edgekit.errors import ArtifactError, ConversionError, InputError
@@ -131,7 +131,7 @@ def quantize_tflite(request: Json, progress: Progress) -> Json:
 
     precision, ops = request["precision"], tf.lite.OpsSet
     if request["stateful"]:
-        forget_between_items()
+        calibrate_as_run()
 
     def configure(converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -1,4 +1,4 @@
-"""What TFLiteConverter leaves to be mended in files of recurrent layers. It runs in the process of LiteRT."""
+"""What TFLiteConverter leaves to be mended in files of recurrent layers, which are open as objects."""
 
 import copy
 from typing import Any
@@ -10,7 +10,7 @@ from edgekit.errors import need
 
 _LISTED = 8  # names in the name of a tensor; layers that were made one operator have up to 5
 _OUTPUT_STATE = 18  # inputs of UNIDIRECTIONAL_SEQUENCE_LSTM
-_CELL_STATE = 19
+CELL_STATE = 19
 _LEAST_CELL_SCALE = 2.0**-15
 _STATE_BYTES = 4  # a state that a loop reads is float: integer files have no loops
 _HIDDEN = 4  # its intermediates: what the kernel rounds an output to
@@ -29,6 +29,15 @@ def shorten_names(model: Any) -> None:
             short = f"{first}/{number}"
             if len(others) >= _LISTED and short not in taken:
                 tensor.name = short.encode()
+
+
+def unclip(model: Any) -> None:
+    """Let the cell states of LSTMs be as large as they are.
+
+    The converter has the kernel clip them at 10, which neither Keras nor TensorFlow does.
+    """
+    for _, operator in lstms(model):
+        operator.builtinOptions.cellClip = 0.0
 
 
 def part_states(model: Any) -> None:
@@ -68,17 +77,20 @@ def agree_on_states(model: Any) -> None:
     and leaves the state its own: the answers are then those of another network. It also gives cell states that stay
     below 1 a scale for whose values the kernel has no tanh.
     """
-    for graph in model.subgraphs:
-        for operator in graph.operators:
-            if not _is_lstm(model, operator) or operator.intermediates is None:
-                continue
-            output = graph.tensors[operator.outputs[0]].quantization
-            if output is None or output.scale is None or len(operator.intermediates) <= _HIDDEN:
-                continue
-            for index in (operator.inputs[_OUTPUT_STATE], operator.intermediates[_HIDDEN]):
-                graph.tensors[index].quantization = copy.deepcopy(output)
-            cell = graph.tensors[operator.inputs[_CELL_STATE]].quantization
-            cell.scale = np.maximum(cell.scale, _LEAST_CELL_SCALE).astype(np.float32)
+    for graph, operator in lstms(model):
+        output = graph.tensors[operator.outputs[0]].quantization
+        inner = operator.intermediates
+        if output is None or output.scale is None or inner is None or len(inner) <= _HIDDEN:
+            continue
+        for index in (operator.inputs[_OUTPUT_STATE], inner[_HIDDEN]):
+            graph.tensors[index].quantization = copy.deepcopy(output)
+        cell = graph.tensors[operator.inputs[CELL_STATE]].quantization
+        cell.scale = np.maximum(cell.scale, _LEAST_CELL_SCALE).astype(np.float32)
+
+
+def lstms(model: Any) -> list[tuple[Any, Any]]:
+    """(graph, operator) of every fused LSTM, in the order of the file."""
+    return [(graph, each) for graph in model.subgraphs for each in graph.operators if _is_lstm(model, each)]
 
 
 def _is_lstm(model: Any, operator: Any) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from keras import layers
 
 STEPS = 6
+COUNTED = 28
 
 
 def _chain(*steps: Any, tokens: bool = False) -> keras.Model:
@@ -71,6 +72,13 @@ def _forward_cell() -> keras.Model:
     x = keras.Input((STEPS, 3), name="x")
     y, _, cell, _, _ = layers.Bidirectional(layers.LSTM(4, return_state=True), name="rnn")(x)
     return keras.Model(x, layers.Dense(3, name="y")(layers.Concatenate()([y, cell])))
+
+
+def _counting() -> keras.Model:
+    """Its cell states go as far as 13 up and come back."""
+    x = keras.Input((COUNTED, 3), name="x")
+    y = layers.LSTM(4, return_sequences=True, name="rnn")(x)
+    return keras.Model(x, layers.TimeDistributed(layers.Dense(3), name="y")(y))
 
 
 def _impossible() -> keras.Model:
@@ -134,12 +142,16 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
         layers.Flatten(),
     ),
     "dense": lambda: _chain(layers.Flatten()),
+    "counting": _counting,
 }
 
 
 def _data(model: keras.Model, x: np.ndarray, padded: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     if model.inputs[0].dtype == "int32":
         return tokens
+    if model.inputs[0].shape[1] == COUNTED:
+        turns = np.where(np.arange(COUNTED) < COUNTED // 2, 1.0, -1.0).astype(np.float32)
+        return turns[:, None] + 0.2 * np.resize(x, (len(x), COUNTED, 3))
     return padded if any(isinstance(layer, layers.Masking) for layer in model.layers) else x
 
 
@@ -161,6 +173,10 @@ def main() -> None:
             kernel, recurrent, bias = model.get_layer("rnn").get_weights()
             bias[4:8] = 6.0  # of the gate that keeps what was
             model.get_layer("rnn").set_weights([kernel, recurrent, bias])
+        if name == "counting":
+            kernel, recurrent, bias = model.get_layer("rnn").get_weights()
+            kernel, bias = 0.1 * kernel + np.repeat([0, 0, 1, 0], 4), np.repeat([6, 9, 0, 1], 4)
+            model.get_layer("rnn").set_weights([kernel, 0.1 * recurrent, bias])
         model.save(folder / f"{name}.keras")
         data = {"x": _data(model, x, padded, tokens)} if name != "dictionary" else {"z": x, "a": x[:, :4, :2]}
         np.savez(folder / f"{name}.npz", **data)

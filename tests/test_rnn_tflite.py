@@ -72,6 +72,14 @@ def test_an_lstm_is_one_operator_and_a_gru_beside_it_is_not(recurrent: Path, tmp
     assert report.artifacts[1].parity.sqnr_db > 20.0
 
 
+def test_cell_states_are_not_clipped(recurrent: Path, tmp_path: Path) -> None:
+    """TFLiteConverter alone clips them at 10."""
+    report = made(recurrent, "counting", tmp_path, EIGHT_BITS)
+    assert [operators(row.path).count(LSTM) for row in report.artifacts] == [1] * len(EIGHT_BITS)
+    for row in report.artifacts:
+        assert row.parity.sqnr_db > LEAST_DB[row.recipe.precision], row.recipe.code
+
+
 def test_states_may_be_answers_beside_the_sequence(recurrent: Path, tmp_path: Path) -> None:
     """litert-quantizer alone makes a file that no engine runs, where a state is an output and read as well."""
     (row,) = made(recurrent, "states", tmp_path, (Precision.INT8,)).artifacts
