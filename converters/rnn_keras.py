@@ -73,24 +73,13 @@ def shape(model: Any, forms: Sequence[Form]) -> None:
         if form is Form.FUSED:
             layer.inner_loop = types.MethodType(_fused_loop, layer)
         elif form is Form.UNROLLED and writes_out(layer):
-            wrapper = wrappers.get(id(layer))
-            loop = functools.partial(
-                unrolled_loop,
-                starts_at_zero=not _gets_state(wrapper or layer),
-                in_order=wrapper is not None and _turns_round(wrapper, layer),
-            )
+            wrapper: Any = wrappers.get(id(layer))
+            turned = wrapper is not None and layer is wrapper.backward_layer
+            if turned:  # the wrapper would turn the outputs round by REVERSE_V2, which litert-quantizer leaves in float
+                wrapper.return_sequences = False
+            zero = not _gets_state(wrapper or layer)
+            loop = functools.partial(unrolled_loop, starts_at_zero=zero, in_order=turned)
             layer.inner_loop = types.MethodType(loop, layer)
-
-
-def _turns_round(wrapper: Any, layer: Any) -> bool:
-    """Whether ``wrapper`` would bring the outputs of ``layer`` into the order of time; it no longer does.
-
-    Of what Keras does it with, REVERSE_V2, litert-quantizer has no integer form.
-    """
-    if layer is not wrapper.backward_layer:
-        return False
-    wrapper.return_sequences = False
-    return True
 
 
 def calibrate_as_run() -> None:
