@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from edgekit.artifact import Format
+from edgekit.converters.one_cell import ARITHMETIC
 from edgekit.converters.onnx_kept import KEEPER
 from edgekit.converters.plan import matching
 from edgekit.converters.report import FloatOp
@@ -14,6 +15,7 @@ Layers = Mapping[str, tuple[str, ...]]
 """Names of the layers that a tensor stands for."""
 
 _KEPT = "kept by --keep-float"
+_CELL = "of the cell state of an LSTM, where int8 would lose most"
 _CONVERSIONS = frozenset(
     {"QUANTIZE", "DEQUANTIZE", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast"}
 )
@@ -82,10 +84,18 @@ def float_ops(graph: Graph, layers: Layers, recipe: Recipe, fmt: Format, engine:
         FloatOp(
             name=_title(node),
             op=node.op,
-            reason=_KEPT if matching(recipe.keep_float, _names(graph, layers, node)) else reason,
+            reason=_why_kept(recipe, _names(graph, layers, node)) or reason,
         )
         for node, reason in found
     )
+
+
+def _why_kept(recipe: Recipe, names: Sequence[str]) -> str | None:
+    """Who wants an operator of these ``names`` in float: the user, or the conversion to one time step by itself."""
+    found = [pattern for pattern in recipe.keep_float if matching((pattern,), names)]
+    if not found:
+        return None
+    return _CELL if all(ARITHMETIC in pattern for pattern in found) else _KEPT
 
 
 def require_integer(left: Sequence[FloatOp], recipe: Recipe, fmt: Format) -> None:
@@ -95,7 +105,7 @@ def require_integer(left: Sequence[FloatOp], recipe: Recipe, fmt: Format) -> Non
     """
     if recipe.precision not in NEEDS_CALIBRATION:
         return
-    wrong = [f for f in left if f.reason != _KEPT and (fmt is Format.TFLITE or f.op in _WEIGHTED)]
+    wrong = [f for f in left if f.reason not in (_KEPT, _CELL) and (fmt is Format.TFLITE or f.op in _WEIGHTED)]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise ConversionError(

@@ -236,6 +236,7 @@ def test_a_csv_of_numbers_gives_rows_and_labels(tmp_path: Path) -> None:
     [
         ("", "{} has no rows; expected a line of column names and one line an item."),
         ("a,b\n1\n", "{}, line 2, has 1 cells; expected 2."),
+        ("a;b\n1,5;2\n", "{} has semicolons between its cells; expected commas, and points in decimal fractions."),
         ("a,a\n1,2\n", "{} has two columns of one name; expected unique names: a, a."),
         ("label\n1\n", "{} has the one column 'label'; expected columns of numbers beside it."),
         (

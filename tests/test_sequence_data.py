@@ -118,7 +118,7 @@ def test_columns_after_a_colon_are_chosen_and_the_first_is_forecast(tmp_path: Pa
         (
             "01-05",
             "01-04",
-            "line 4, has the date '2017-01-04' after '2017-01-04'; expected the oldest first: sort the file.",
+            "line 4, has the date '2017-01-04' of the line before it; expected each date once.",
         ),
         ("2017-01-03", "2017-1-3", "line 2, has the Date '2017-1-3'; expected a date such as 2017-05-25."),
         ("2017-01-05", "", "line 4, has the Date ''; expected a date such as 2017-05-25."),

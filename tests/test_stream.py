@@ -176,6 +176,8 @@ def test_a_model_without_card_is_streamed_by_its_arrays(recurrent_models: Path, 
     frames = str(recurrent_models / "frames.npz")
     report = convert(request(recurrent_models, "stranger", tmp_path, Precision.INT8, calibration=frames))
     assert any(note.startswith("The cell states of LSTM layers stay in float") for note in report.notes)
+    reasons = {operator.reason for row in report.artifacts for operator in row.float_ops}
+    assert reasons == {"of the cell state of an LSTM, where int8 would lose most"}
     assert load_manifest(report.manifest).settings.source == str(recurrent_models / "stranger.keras")
     again = convert(Request(source=report.manifest, output_dir=tmp_path, force=True))
     assert [row.sha256 for row in again.artifacts] == [row.sha256 for row in report.artifacts]

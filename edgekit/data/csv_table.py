@@ -66,6 +66,8 @@ def parse_table(data: bytes, name: str) -> Table:
         long = f": a cell has more than {csv.field_size_limit():,} characters, or a quote is missing"
         reason = long if "field limit" in str(error) else f" in UTF-8: {error}"
         raise DataError(f"{name} is not a CSV file{reason}.") from None
+    if len(columns) == 1 and ";" in columns[0]:
+        raise DataError(f"{name} has semicolons between its cells; expected commas, and points in decimal fractions.")
     if not rows:
         raise DataError(f"{name} has no rows; expected a line of column names and one line an item.")
     if len(set(columns)) != len(columns):

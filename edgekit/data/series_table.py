@@ -75,7 +75,9 @@ def _require_order(table: Table) -> None:
             if not _is_date(date):
                 table.fail(line, f"{name} {date!r}; expected a date such as 2017-05-25")
         for (line, _), before, date in zip(table.rows[1:], cells, cells[1:], strict=False):
-            if not date > before:
+            if date == before:
+                table.fail(line, f"date {date!r} of the line before it; expected each date once")
+            if date < before:
                 table.fail(line, f"date {date!r} after {before!r}; expected the oldest first: sort the file")
     elif not _is_number(cells[0]):
         for (line, _), before, cell in zip(table.rows[1:], cells, cells[1:], strict=False):
