@@ -9,7 +9,7 @@ from edgekit.artifact import Format, with_card
 from edgekit.card import DataRef, ModelCard, Provenance, TensorSpec
 from edgekit.converters.float_ops import float_ops, refuse_unrunnable, require_integer
 from edgekit.converters.lower import VERIFIED_ITEMS, Loaded, Lowered
-from edgekit.converters.parity import compare_outputs, require_tolerance
+from edgekit.converters.parity import compare_outputs, remarks, require_tolerance
 from edgekit.converters.plan import Job
 from edgekit.converters.quantize import Draft
 from edgekit.converters.report import Converted, FloatOp, Parity
@@ -115,7 +115,7 @@ def converted(finished: Finished, parity: Parity, target: Path, started: float) 
         float_ops=finished.float_ops,
         engine=finished.draft.engine,
         engine_reason=finished.draft.reason,
-        notes=finished.draft.notes,
+        notes=(*finished.draft.notes, *remarks(parity)),
         steps=finished.draft.steps,
         seconds=time.perf_counter() - started,
     )

@@ -19,6 +19,10 @@ _TOO_SMALL = 1e-5
 where float additions are done in another order."""
 
 
+_FEW_DB = 10.0
+"""Noise has a tenth of the signal's energy: within the limits of a recipe, but a task may have lost more than that."""
+
+
 def compare_outputs(
     reference: Mapping[str, Array], other: Mapping[str, Array], *, what: str, synthetic: bool
 ) -> Parity:
@@ -70,6 +74,17 @@ def require_tolerance(
             f"{precision} needs {limit.min_correlation:.3f}: a model that has hardly learned keeps no more, so train "
             "it on, or find the layer that costs it with edgekit compare --layers."
         )
+
+
+def remarks(parity: Parity) -> tuple[str, ...]:
+    """What is to be said of a file within its limits whose figures tell little, or are poor."""
+    found = {
+        f"Only {parity.sqnr_db:.1f} dB of the source's signal are left: see with edgekit evaluate what its task has "
+        "lost.": parity.sqnr_db < _FEW_DB,
+        f"The source answers nearly the same to all {parity.count} items, so the comparison tells little: see with "
+        "edgekit evaluate whether source and file do their task.": parity.correlation is None and parity.count > 1,
+    }
+    return tuple(note for note, said in found.items() if said)
 
 
 def _compare_one(

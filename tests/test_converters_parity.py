@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgekit.converters.engines import Engine, EngineTable, Row, Trial, choose, judge, load_table
-from edgekit.converters.parity import compare_outputs, require_tolerance
+from edgekit.converters.parity import compare_outputs, remarks, require_tolerance
 from edgekit.converters.plan import RECIPES
 from edgekit.converters.steps import Steps
 from edgekit.converters.tolerances import TOLERANCES
@@ -243,3 +243,21 @@ def test_what_the_user_can_mend_passes_unchanged() -> None:
 
     with pytest.raises(InputError, match=r"^no such file\.$"):
         Steps().run("load", refused)
+
+
+def test_what_a_comparison_does_not_show_is_said() -> None:
+    def said(source: np.ndarray, noise: float) -> tuple[str, ...]:
+        other = source + noise * np.random.default_rng(1).normal(size=source.shape).astype(np.float32)
+        return remarks(compare_outputs({"y": source}, {"y": other}, what="m", synthetic=False))
+
+    forecasts = 1 + 1e-8 * LOGITS[:, :1]
+    signal = float(np.sqrt(np.mean(LOGITS**2)))
+    assert said(LOGITS, signal / 4) == ()
+    (few,) = said(LOGITS, signal / 2)
+    assert few.startswith("Only 6.")
+    assert few.endswith("see with edgekit evaluate what its task has lost.")
+    assert said(forecasts, 0.001) == (
+        "The source answers nearly the same to all 50 items, so the comparison tells little: see with edgekit evaluate "
+        "whether source and file do their task.",
+    )
+    assert said(forecasts[:1], 0.001) == ()
