@@ -195,7 +195,8 @@ def test_data_without_labels_is_refused() -> None:
     with pytest.raises(DataError) as caught:
         match_labels(Dataset(name="photos", items=ArrayItems(np.zeros((1, 1)))), 3, None, model="m")
     assert str(caught.value) == (
-        "The data set photos has no labels; expected a sub-folder for each class, labels.csv or y in an .npz."
+        "The data set photos has no labels; expected a sub-folder for each class, labels.csv, y in an .npz, or "
+        "for texts a .csv with text and label."
     )
 
 

@@ -131,3 +131,13 @@ def test_the_version_is_the_distributions() -> None:
     from edgekit import __version__
 
     assert edgekit("--version").stdout == f"edgekit, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("demo", "text", "m", "--temperature"), ("demo", "detect", "m", "--score"), ("benchmark", "m", "--max-loss")],
+)
+def test_nan_is_in_no_range(command: tuple[str, ...]) -> None:
+    done = edgekit(*command, "nan")
+    assert done.returncode == 2
+    assert "nan is not a finite number." in done.stderr

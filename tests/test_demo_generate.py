@@ -125,6 +125,7 @@ def test_what_cannot_be_made_is_one_sentence(made: Path, found: Path, tmp_path: 
     assert refused(made, jpeg) == f"The pictures go to a file .png; got {jpeg}: name one with -o out.png."
     assert refused(made, out, asked="gray") == f"{made} has no class 'gray'; did you mean grey?"
     assert refused(found, out, asked="4") == f"{found} has no class '4'; choose one of: 0, 1, 2, 3."
+    assert refused(found, out, asked="12") == f"{found} has no class '12'; choose one of: 0, 1, 2, 3."
     plain = generator(tmp_path / "plain.onnx", classes=None)
     assert refused(plain, out, asked="1") == f"{plain} cannot be asked for a class; leave --class out."
     for grid in ("4", "0x3", "4x10x2", "200x200", "²x3", "x", "4 x 10"):

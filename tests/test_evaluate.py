@@ -133,7 +133,8 @@ def test_what_cannot_be_evaluated_is_refused(colour_model: Make, colour_photos: 
         f"The card of {model} states the task detection; evaluate measures classification."
     )
     assert refused([colour_model()], colour_photos / "red") == (
-        "The data set red has no labels; expected a sub-folder for each class, labels.csv or y in an .npz."
+        "The data set red has no labels; expected a sub-folder for each class, labels.csv, y in an .npz, or "
+        "for texts a .csv with text and label."
     )
     regressor = colour_model(np.ones((3, 1)))
     assert refused([regressor], colour_photos) == (

@@ -42,20 +42,20 @@ class ThreadCounts(click.ParamType):  # type: ignore[type-arg]
 @click.option("--warmup", type=click.IntRange(min=0), default=5, show_default=True, help="Untimed runs beforehand.")
 @click.option(
     "--min-secs",
-    type=click.FloatRange(min=0),
+    type=common.FiniteRange(min=0),
     metavar="S",
     help="Seconds of them, at least. [default: the mode's]",
 )
 @click.option(
     "--cool-down",
-    type=click.FloatRange(min=0),
+    type=common.FiniteRange(min=0),
     metavar="S",
     help="Rest before each round until it is cool, S seconds at most. [default: 0; submission: 60]",
 )
 @common.engines_option
 @click.option("--best", "choose", is_flag=True, help="Say which file in which installed engine is the fastest here.")
 @click.option(
-    "--max-loss", type=click.FloatRange(min=0), metavar="POINTS", help="--best: points that may be lost. [default: 1]"
+    "--max-loss", type=common.FiniteRange(min=0), metavar="POINTS", help="--best: points that may be lost. [default: 1]"
 )
 @click.option("--data", metavar="DATA", help="--best: measure the loss on these items; labels are not needed.")
 @click.option("--samples", type=click.IntRange(min=1), metavar="N", help="--best: N items of the data. [default: all]")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,16 @@ from edgekit.workers import Progress
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 EXISTING = click.Path(path_type=Path)
 """A path that the library itself checks, so that every error has our own wording."""
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers in which NaN is not, as it is in Click's own, whose comparisons it passes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number
 
 
 def _require_writable(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:

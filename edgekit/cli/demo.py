@@ -65,7 +65,7 @@ def options_of_boxes(command: Any) -> Any:
     for option in (
         click.option("--track", is_flag=True, help="Number objects, and keep the numbers from frame to frame."),
         click.option(
-            "--score", type=click.FloatRange(0, 1), metavar="P", help="Least score. [default: the card's, or 0.3]"
+            "--score", type=common.FiniteRange(0, 1), metavar="P", help="Least score. [default: the card's, or 0.3]"
         ),
     ):
         command = option(command)

@@ -95,7 +95,7 @@ def forecast(
 @click.option("--prompt", default="", metavar="TEXT", help="What the text begins with. [default: a new line]")
 @click.option("--length", type=click.IntRange(min=1), default=200, show_default=True, metavar="N",
               help="Tokens to write.")  # fmt: skip
-@click.option("--temperature", type=click.FloatRange(0, 100), default=0.8, show_default=True, metavar="T",
+@click.option("--temperature", type=common.FiniteRange(0, 100), default=0.8, show_default=True, metavar="T",
               help="Below 1 likelier tokens are preferred; 0 takes the likeliest.")  # fmt: skip
 @click.option(
     "--top-k", type=click.IntRange(min=1), metavar="K", help="Draw from the K likeliest alone. [default: all]"

@@ -65,7 +65,8 @@ def require_labels(data: Dataset) -> npt.NDArray[np.int64]:
     """The class ids of ``data``, (count,); `DataError` when it has none."""
     if data.labels is None:
         raise DataError(
-            f"The data set {data.name} has no labels; expected a sub-folder for each class, labels.csv or y in an .npz."
+            f"The data set {data.name} has no labels; expected a sub-folder for each class, labels.csv, y in an .npz, "
+            "or for texts a .csv with text and label."
         )
     return data.labels
 
