@@ -5,10 +5,10 @@ hold built-in operators alone, run where their engine is all there is, and answe
         [--here]
 
 Each MODEL was trained by edgekit; its card names the data. FOLDER gets the files, `recurrent.json` with a row for each
-model, format, recipe and form (whole sequences, one time step), and `recurrent.md`, the table; what is there already
-stays, so that models can be looked at one after the other. Generators need the --judge. Accuracy is of all
-held-out items, or of --samples of them; answers elsewhere are of N items. With --here answers are not looked at
-elsewhere; else `make aarch64` is needed. p50 is of a sequence, and of a step for files of one step.
+model, format, recipe and form (whole sequences, one time step), and `recurrent.md`, the page `docs/zoo/recurrent.md`;
+what is there already stays, so that models can be looked at one after the other. Generators need the --judge. Accuracy
+is of all held-out items, or of --samples of them; answers elsewhere are of N items. With --here answers are not looked
+at elsewhere; else `make aarch64` is needed. p50 is of a sequence, and of a step for files of one step.
 """
 
 import argparse
@@ -42,9 +42,21 @@ from edgekit.models.run_folder import MODEL
 from edgekit.recipe import Precision, Rnn
 from edgekit.results import envelope
 
-RESULTS, TABLE = "recurrent.json", "recurrent.md"
+RESULTS, PAGE = "recurrent.json", "recurrent.md"
 EXTRAS = {Format.TFLITE: "litert", Format.ONNX: "onnx"}
 FORMS = (None, Rnn.STEP)
+LOWERED = ("fused", "unrolled", "a loop")
+"""What the notes of a conversion say that recurrent layers became."""
+ABOUT = """\
+# Recurrent models and generators in every form
+
+Written by `benchmarks/recurrent_everywhere.py`, never by hand. *Whole* files take a sequence at once, or noise, *step*
+files one time step. What recurrent layers of a TFLite file became follows *works*. SQNR is that to the Keras model; the
+figure of the task is of {items} held-out items, of generators of 10,000 pictures; p50 is of one sequence or step on one
+thread. Same answers: where the engine of the file is all there is, and on an emulated Cortex-A72, as the fraction of
+items or tokens for which the same was chosen, or whether all numbers are within the limits of the recipe.
+"""
+"""What is told above the table."""
 CPU = "cortex-a72"
 METRICS = {
     "nats_per_token": "nats/token {:.4f}",
@@ -202,13 +214,27 @@ def line(row: Mapping[str, Any]) -> str:
     p50 = "-" if row["p50_ms"] is None else f"{row['p50_ms']:.3g}"
     same = ", ".join(f"{place} {alike.told(metrics)}" for place, metrics in row["elsewhere"].items())
     figures = [f"{row['parity']['sqnr_db']:.1f}", metric, f"{row['model_bytes'] / 1000:.1f}", p50, same or "-"]
-    return f"| {' | '.join([*told, 'works', *figures])} |"
+    return f"| {' | '.join([*told, works(row), *figures])} |"
+
+
+def works(row: Mapping[str, Any]) -> str:
+    """That a file was made, and what its recurrent layers became."""
+    forms = (form for note in row.get("notes", ()) for form in LOWERED if f": {form}" in note)
+    return ", ".join(["works", *dict.fromkeys(forms)])
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """All rows in Markdown."""
     heads = ["model", "format", "recipe", "form", "", "SQNR dB", "metric", "kB", "p50 ms", "same answers"]
     return "\n".join([f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *map(line, rows)]) + "\n"
+
+
+def page(rows: Sequence[Mapping[str, Any]], host: Mapping[str, Any], *, samples: int) -> str:
+    """The table with what its columns mean, where the claim fails, and the machine."""
+    failing = [line(row) for row in rows if not holds(row)]
+    rest = ["Not the same answers, or not as claimed:", "", *failing, ""] if failing else []
+    measured = f"Measured on {host['cpu']}, {host['cores']} cores.\n"
+    return "\n".join([ABOUT.format(items=f"{samples} of the" if samples else "all"), table(rows), *rest, measured])
 
 
 def holds(row: Mapping[str, Any]) -> bool:
@@ -252,7 +278,7 @@ def main() -> None:
             rows += rows_of(model, look)
             data = envelope("benchmarks/recurrent_everywhere", rows, host=host_facts())
             write_atomic(given.output / RESULTS, (json.dumps(data, indent=2) + "\n").encode())
-            write_atomic(given.output / TABLE, table(rows).encode())
+            write_atomic(given.output / PAGE, page(rows, data["host"], samples=given.samples).encode())
     failing = [line(row) for row in rows if not holds(row)]
     print(f"{len(rows)} rows; the claim fails for {len(failing)}:", *failing, sep="\n")
     sys.exit(1 if failing else 0)

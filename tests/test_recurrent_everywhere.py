@@ -39,6 +39,24 @@ def test_rows_tell_what_works_and_why_not() -> None:
     source = {"model": "lstm", "format": "keras", "works": True, "metrics": {"mse_ratio": 0.98}}
     assert everywhere.line(source) == "| lstm | keras | - | whole | source | | MSE ratio 0.980 | | | |"
     assert len({row.count("|") for row in everywhere.table([WORKS, REFUSED, source]).splitlines()}) == 1
+    notes = [
+        "a: fused, one operator for all time steps",
+        "b: unrolled, 4 time steps",
+        "c: fused, one operator",
+        "Slow.",
+    ]
+    assert everywhere.works({**WORKS, "notes": notes}) == "works, fused, unrolled"
+
+
+def test_the_page_names_the_rows_for_which_the_claim_fails() -> None:
+    host = {"cpu": "A CPU", "cores": 2}
+    wrong = {**WORKS, "elsewhere": {"cortex-a72": {"agreement": 0.99}}}
+    assert "Not the same answers" not in everywhere.page([WORKS, REFUSED], host, samples=0)
+    told = everywhere.page([WORKS, wrong], host, samples=500)
+    assert told.count(everywhere.line(WORKS)) == 1
+    assert told.count(everywhere.line(wrong)) == 2
+    assert "of 500 of the held-out items" in told
+    assert told.endswith("Measured on A CPU, 2 cores.\n")
 
 
 @pytest.mark.parametrize(
