@@ -30,6 +30,10 @@ _ONNX_LSTM = (
 _ONNX_WIDENED = (
     "GRU and RNN operators compute in float, from weights that are int8 in the file: for size, not for speed"
 )
+_FUSED_SLOW = (
+    "a fused LSTM in int8 is slower than in float on x86, where LiteRT has no fast kernel of it as on ARM: there "
+    "--rnn unrolled, --rnn step or the recipe dynamic takes less time"
+)
 _INT16_SLOW = "no fast kernels exist for int16x8, many times slower than float: for studies of accuracy"
 
 
@@ -135,12 +139,12 @@ def _require_tensorflow(source: Source, job: Job, operators: tuple[str, ...]) ->
 def _notes(job: Job, lowered: Lowered) -> tuple[str, ...]:
     precision, kept = job.recipe.precision, kept_nodes(lowered.graph, lowered.layers, job.recipe.keep_float)
     operators = {node.op for node in lowered.graph.nodes if node not in kept}
-    if job.format is not Format.ONNX:
-        return (_INT16_SLOW,) if precision is Precision.INT16X8 else ()
-    dynamic = precision is Precision.DYNAMIC
+    onnx, dynamic, int8 = job.format is Format.ONNX, precision is Precision.DYNAMIC, precision is Precision.INT8
     notes = {
-        _ONNX_SLOW: dynamic and operators & {"Conv", "ConvTranspose"},
-        _ONNX_LSTM: precision in (Precision.DYNAMIC, Precision.INT8) and "LSTM" in operators,
-        _ONNX_WIDENED: dynamic and operators & {"GRU", "RNN"},
+        _INT16_SLOW: precision is Precision.INT16X8,
+        _FUSED_SLOW: not onnx and int8 and "UNIDIRECTIONAL_SEQUENCE_LSTM" in operators,
+        _ONNX_SLOW: onnx and dynamic and operators & {"Conv", "ConvTranspose"},
+        _ONNX_LSTM: onnx and (dynamic or int8) and "LSTM" in operators,
+        _ONNX_WIDENED: onnx and dynamic and operators & {"GRU", "RNN"},
     }
     return tuple(note for note, said in notes.items() if said)
