@@ -58,7 +58,7 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         "",
         _everywhere(results),
         "",
-        f"Measured on {_host(results)}. Repeat it there, in about {_told_minutes(rows.values())}:",
+        _prose(f"Measured on {_host(results)}. Repeat it there, in about so many minutes: {_minutes(rows.values())}."),
         "",
         "<!-- not run: takes hours -->",
         "```sh",
@@ -219,7 +219,7 @@ def _training(spec: ModelSpec, row: Json) -> str:
             if spec.task == GENERATION
             else f"{told.title} on {row['n']:,} held-out items: "
         )
-        + f"{told.written(row['metrics'][told.of_files[0]])}{told.unit}."
+        + f"{told.with_interval(row['metrics'])}{told.unit}."
     )
 
 
@@ -253,9 +253,9 @@ def _host(results: Json) -> str:
     return f"{host['cpu']}, {host['cores']} cores"
 
 
-def _told_minutes(rows: Iterable[Json]) -> str:
+def _minutes(rows: Iterable[Json]) -> str:
     """How long the entries of each task took."""
     minutes: dict[str, float] = {}
     for row in rows:
         minutes[row["task"]] = minutes.get(row["task"], 0.0) + float(row["seconds"]) / 60
-    return " and ".join(f"{most:.0f} minutes for {task}" for task, most in minutes.items())
+    return ", ".join(f"{task} {most:.0f}" for task, most in minutes.items())

@@ -36,6 +36,14 @@ class TaskFigures:
         """``value`` for people."""
         return percent(value) if self.fractions else f"{value:.4g}"
 
+    def with_interval(self, metrics: Mapping[str, Any]) -> str:
+        """The first figure of ``metrics`` for people, with its 95 % interval where they have one."""
+        name = self.of_files[0]
+        if f"{name}_low" not in metrics:
+            return self.written(metrics[name])
+        low, high = (self.written(metrics[f"{name}_{end}"]) for end in ("low", "high"))
+        return f"{self.written(metrics[name])} ({low}–{high})"
+
     @property
     def unit(self) -> str:
         """What follows a written figure."""
