@@ -107,7 +107,7 @@ def converted(wish: Wish, data: str | None, folder: Path) -> tuple[Path | None, 
     asked = ("-f", wish.fmt.value, "-p", wish.precision.value, *form, *(("--calibration", data) if data else ()))
     told, refused = edgekit("convert", str(wish.model), *asked, "-o", str(home), "--force")
     if told is None:
-        return None, {"works": False, "reason": refused}
+        return None, {"works": False, "reason": refused.replace(str(wish.model), wish.model.name)}
     (made,) = told["results"]
     return home / Path(made["artifact"]).name, {"works": True, "parity": made["metrics"], "notes": made["notes"]}
 
@@ -226,7 +226,18 @@ def works(row: Mapping[str, Any]) -> str:
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """All rows in Markdown."""
     heads = ["model", "format", "recipe", "form", "", "SQNR dB", "metric", "kB", "p50 ms", "same answers"]
-    return "\n".join([f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *map(line, rows)]) + "\n"
+    return "\n".join([f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *map(line, joined(rows))]) + "\n"
+
+
+def joined(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """``rows`` with one for all that are refused for the same reason, where the first of them is."""
+    found: dict[Any, dict[str, Any]] = {}
+    for place, row in enumerate(rows):
+        key = place if row["works"] else (row["model"], row["form"], row["reason"])
+        first = found.setdefault(key, dict(row))
+        for name in () if row["works"] else ("format", "recipe"):
+            first[name] = ", ".join(dict.fromkeys([*first[name].split(", "), row[name]]))
+    return list(found.values())
 
 
 def page(rows: Sequence[Mapping[str, Any]], host: Mapping[str, Any], *, samples: int) -> str:

@@ -39,6 +39,18 @@ def test_rows_tell_what_works_and_why_not() -> None:
     source = {"model": "lstm", "format": "keras", "works": True, "metrics": {"mse_ratio": 0.98}}
     assert everywhere.line(source) == "| lstm | keras | - | whole | source | | MSE ratio 0.980 | | | |"
     assert len({row.count("|") for row in everywhere.table([WORKS, REFUSED, source]).splitlines()}) == 1
+    others = [
+        REFUSED,
+        WORKS,
+        {**REFUSED, "format": "onnx"},
+        {**REFUSED, "recipe": "fp16"},
+        {**REFUSED, "form": "whole"},
+    ]
+    assert [(row["works"], row["format"], row["recipe"], row["form"]) for row in everywhere.joined(others)] == [
+        (False, "tflite, onnx", "int8, fp16", "step"),
+        (True, "tflite", "int8", "step"),
+        (False, "tflite", "int8", "whole"),
+    ]
     notes = [
         "a: fused, one operator for all time steps",
         "b: unrolled, 4 time steps",
