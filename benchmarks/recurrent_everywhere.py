@@ -94,7 +94,7 @@ def edgekit(*arguments: str) -> tuple[dict[str, Any] | None, str]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return json.loads(done.stdout), ""
-    return None, (done.stderr.strip() or "no message").splitlines()[-1].removeprefix("edgekit: ")
+    return None, (done.stderr.strip().splitlines() or [""])[-1].removeprefix("edgekit: ")
 
 
 def converted(wish: Wish, data: str | None, folder: Path) -> tuple[Path | None, dict[str, Any]]:
@@ -251,12 +251,13 @@ def page(rows: Sequence[Mapping[str, Any]], host: Mapping[str, Any], *, samples:
 def holds(row: Mapping[str, Any]) -> bool:
     """Whether the claim is true of one row."""
     if not row["works"]:
-        return bool(row["reason"]) and "Traceback" not in row["reason"]
+        told = row["reason"]
+        return bool(told) and not any(word in told for word in ("Traceback", "ended with code", "last words"))
     if "sha256" not in row:  # the source itself
         return True
     same = all(map(alike.holds, row["elsewhere"].values()))
     excused = "not_compared" not in row or row["recipe"] == Precision.INT16X8.value
-    return same and excused and not row["custom_operators"]
+    return same and excused and not row["custom_operators"] and not row.get("benchmark")
 
 
 def main() -> None:

@@ -11,9 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.converters.tflite_rnn import CELL_STATE, lstms
+from edgekit.errors import ConversionError
 
 Array = npt.NDArray[np.float32]
 
+LARGEST_CELL = 64.0
+"""An int16 with six integer bits, the most for which TFLite's integer tanh has a table (lstm_eval.cc, `ApplyTanh`)."""
 _KERNELS, _RECURRENT, _BIASES = slice(1, 5), slice(5, 9), slice(12, 16)
 """Inputs of UNIDIRECTIONAL_SEQUENCE_LSTM: of the gates that write, keep, make what is new, and show."""
 
@@ -37,9 +40,19 @@ def widen_cells(calibrated: Any, content: bytes, feeds: Iterable[Mapping[str, Ar
         for place, (_, operator) in enumerate(found):
             cells = cell_states(run.get_tensor(int(operator.inputs[0]))[0], *weights[place])
             largest[place] = max(largest[place], float(np.abs(cells).max()))
+    require_room(max(largest, default=0.0))
     for (graph, operator), most in zip(found, largest, strict=True):
         range_ = graph.tensors[operator.inputs[CELL_STATE]].quantization
         range_.min, range_.max = [min(float(range_.min[0]), -most)], [max(float(range_.max[0]), most)]
+
+
+def require_room(largest: float) -> None:
+    """`ConversionError` for a cell state beyond what the int8 kernel knows the tanh of: it computes nothing there."""
+    if largest > LARGEST_CELL:
+        raise ConversionError(
+            f"cell states of fused LSTMs reach {largest:.3g} here, and in int8 their kernel knows those up to "
+            f"{LARGEST_CELL:g}; take --rnn unrolled, or the recipe dynamic."
+        )
 
 
 def cell_states(sequence: Array, kernel: Array, recurrent: Array, bias: Array) -> Array:

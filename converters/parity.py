@@ -71,8 +71,9 @@ def require_tolerance(
     if parity.correlation is not None and parity.correlation < limit.min_correlation:
         raise CheckFailedError(
             f"{refused}: its outputs follow the source's with a correlation of {parity.correlation:.3f}; "
-            f"{precision} needs {limit.min_correlation:.3f}: a model that has hardly learned keeps no more, so train "
-            "it on, or find the layer that costs it with edgekit compare --layers."
+            f"{precision} needs {limit.min_correlation:.3f}: a model that has hardly learned, or whose states grow "
+            "with every step, keeps no more: train it on, take the recipe dynamic, or find the layer that costs it "
+            "with edgekit compare --layers."
         )
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_RANDOM = re.compile(r"Random|Multinomial")
+_RANDOM = re.compile(r"Random|Multinomial|TruncatedNormal")
 
 
 def random_ops(function: Any) -> list[str]:

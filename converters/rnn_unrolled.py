@@ -33,7 +33,7 @@ def unrolled_loop(
     times = list(range(sequences.shape[1]))
     times = times[::-1] if self.go_backwards else times
     stack = [_Written(cell, starts_at_zero=starts_at_zero) for cell in _cells(self)]
-    several = len(stack) > 1
+    several = hasattr(self.cell, "cells")
     given = [None] * len(stack) if starts_at_zero else initial_state if several else [initial_state]
     states: list[State] = [None if state is None else _listed(state) for state in given]
     projected = _projected(stack[0], sequences, times)

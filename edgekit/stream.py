@@ -127,7 +127,10 @@ class _Window:
 
     def add(self, row: Any) -> tuple[Array, float]:
         """The rows up to and with ``row``, scaled for the model, and what they were divided by."""
-        values = np.asarray(row, np.float64)
+        try:
+            values = np.asarray(row, np.float64)
+        except (TypeError, ValueError):
+            raise DataError(f"{row!r} is no number or row of numbers; push one of the series.") from None
         columns = len(self._how.columns)
         if values.shape not in ((columns,), ()) or (values.ndim == 0 and columns != 1):
             raise DataError(
@@ -182,6 +185,12 @@ class _Model:
             item = int(ids[0])
         if isinstance(item, str):
             raise DataError(f"{item!r} is text, and the model's card has no vocabulary: push arrays.")
+        if (
+            text is not None
+            and np.ndim(item) == 0
+            and (isinstance(item, bool) or not isinstance(item, (int, np.integer)))
+        ):
+            raise DataError(f"{item!r} is no token; push a {text.vocabulary.level}, its number, or an array.")
         if text is not None and isinstance(item, (int, np.integer)):
             count = len(text.vocabulary.tokens)
             if not 0 <= item < count:

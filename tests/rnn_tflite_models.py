@@ -14,7 +14,7 @@ import numpy as np
 from keras import layers
 
 STEPS = 6
-COUNTED = 28
+COUNTED, FAR = 28, 160
 
 
 def _chain(*steps: Any, tokens: bool = False) -> keras.Model:
@@ -74,11 +74,19 @@ def _forward_cell() -> keras.Model:
     return keras.Model(x, layers.Dense(3, name="y")(layers.Concatenate()([y, cell])))
 
 
-def _counting() -> keras.Model:
-    """Its cell states go as far as 13 up and come back."""
-    x = keras.Input((COUNTED, 3), name="x")
+def _counting(steps: int = COUNTED) -> keras.Model:
+    """Its cell states go as far as nearly half of ``steps`` up and come back."""
+    x = keras.Input((steps, 3), name="x")
     y = layers.LSTM(4, return_sequences=True, name="rnn")(x)
     return keras.Model(x, layers.TimeDistributed(layers.Dense(3), name="y")(y))
+
+
+def _given_states(*cells: Any) -> keras.Model:
+    """Cells, the first an LSTM's, that begin with what the first time step says."""
+    x = keras.Input((STEPS, 3), name="x")
+    first = layers.Reshape((3,))(x[:, :1])
+    states = [[layers.Dense(4)(first) for _ in range(2)], *(layers.Dense(cell.units)(first) for cell in cells[1:])]
+    return keras.Model(x, layers.Dense(3, name="y")(layers.RNN(list(cells), name="rnn")(x, initial_state=states)))
 
 
 def _impossible() -> keras.Model:
@@ -143,15 +151,18 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
     ),
     "dense": lambda: _chain(layers.Flatten()),
     "counting": _counting,
+    "counting_far": lambda: _counting(FAR),
+    "one_cell_given": lambda: _given_states(layers.LSTMCell(4)),
+    "cells_given": lambda: _given_states(layers.LSTMCell(4), layers.GRUCell(3)),
 }
 
 
 def _data(model: keras.Model, x: np.ndarray, padded: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     if model.inputs[0].dtype == "int32":
         return tokens
-    if model.inputs[0].shape[1] == COUNTED:
-        turns = np.where(np.arange(COUNTED) < COUNTED // 2, 1.0, -1.0).astype(np.float32)
-        return turns[:, None] + 0.2 * np.resize(x, (len(x), COUNTED, 3))
+    if (steps := model.inputs[0].shape[1]) in (COUNTED, FAR):
+        turns = np.where(np.arange(steps) < steps // 2, 1.0, -1.0).astype(np.float32)
+        return turns[:, None] + 0.2 * np.resize(x, (len(x), steps, 3))
     return padded if any(isinstance(layer, layers.Masking) for layer in model.layers) else x
 
 
@@ -173,7 +184,7 @@ def main() -> None:
             kernel, recurrent, bias = model.get_layer("rnn").get_weights()
             bias[4:8] = 6.0  # of the gate that keeps what was
             model.get_layer("rnn").set_weights([kernel, recurrent, bias])
-        if name == "counting":
+        if name in ("counting", "counting_far"):
             kernel, recurrent, bias = model.get_layer("rnn").get_weights()
             kernel, bias = 0.1 * kernel + np.repeat([0, 0, 1, 0], 4), np.repeat([6, 9, 0, 1], 4)
             model.get_layer("rnn").set_weights([kernel, 0.1 * recurrent, bias])

@@ -241,11 +241,13 @@ def test_a_csv_of_numbers_gives_rows_and_labels(tmp_path: Path) -> None:
         ("label\n1\n", "{} has the one column 'label'; expected columns of numbers beside it."),
         (
             "a,label\n1,0\nred,1\n",
-            "{}, line 3, has the a 'red'; expected a number, or a column 'file' with image paths.",
+            "{}, line 3, has the a 'red'; expected a number, a column 'file' with image paths, or dates such as "
+            "2017-05-25.",
         ),
         (
             "a,label\n1_0,0\n",
-            "{}, line 2, has the a '1_0'; expected a number, or a column 'file' with image paths.",
+            "{}, line 2, has the a '1_0'; expected a number, a column 'file' with image paths, or dates such as "
+            "2017-05-25.",
         ),
         (
             f"text\n{'x' * 140_000}\n",

@@ -112,6 +112,11 @@ def test_what_cannot_be_predicted_is_refused(tmp_path: Path, colour_model: Any) 
     assert refused(texts, texts=["ab"]) == "A text has 2 tokens; the model takes 4: give a longer one."
     assert refused(texts, texts=["abcd"]) == "The model does not know 'd'; it knows 'abc': leave it out."
     assert refused(words, texts=["..."]) == "The text '...' is empty; expected at least one word."
+    answering = answerer(tmp_path / "answers.onnx", NEXT)
+    assert refused(answering, texts=["abca"]) == "The text 'abca' has 4 tokens; the model takes 3 at most."
+    (tmp_path / "chosen.csv").write_text(PRICES)
+    chosen = refused(prices, Path(f"{tmp_path / 'chosen.csv'}:close"))
+    assert chosen == f"{prices} takes the columns that its card names; leave :close out."
     assert refused(texts, texts=[""]) == "The text '' is empty; expected at least one character."
     assert refused(prices, texts=["abc"]) == f"{prices} takes a series; give a .csv in place of texts."
     assert refused(prices, tmp_path / "book.txt") == (

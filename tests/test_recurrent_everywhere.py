@@ -78,6 +78,8 @@ def test_the_page_names_the_rows_for_which_the_claim_fails() -> None:
         (REFUSED, True),
         ({**REFUSED, "reason": ""}, False),
         ({**REFUSED, "reason": "Traceback (most recent call last)"}, False),
+        ({**REFUSED, "reason": "the process of a worker ended with code 1; its last words: Killed"}, False),
+        ({**WORKS, "benchmark": "It crashed."}, False),
         ({**WORKS, "custom_operators": ["FlexTensorListReserve"]}, False),
         ({**WORKS, "elsewhere": {"cortex-a72": {"agreement": 0.99}}}, False),
         ({**WORKS, "elsewhere": {"cortex-a72": {"within_limits": 1.0}}}, True),

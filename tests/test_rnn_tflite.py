@@ -82,6 +82,16 @@ def test_cell_states_are_not_clipped(recurrent: Path, tmp_path: Path) -> None:
         assert row.parity.sqnr_db > LEAST_DB[row.recipe.precision], row.recipe.code
 
 
+def test_cell_states_beyond_what_the_int8_kernel_knows_are_refused(recurrent: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError) as error:
+        made(recurrent, "counting_far", tmp_path, (Precision.INT8,))
+    assert re.search(
+        r"cell states of fused LSTMs reach 7\d\.?\d? here, and in int8 their kernel knows those up to 64; take --rnn "
+        r"unrolled, or the recipe dynamic\.$",
+        str(error.value),
+    )
+
+
 def test_states_may_be_answers_beside_the_sequence(recurrent: Path, tmp_path: Path) -> None:
     """litert-quantizer alone makes a file that no engine runs, where a state is an output and read as well."""
     (row,) = made(recurrent, "states", tmp_path, (Precision.INT8,)).artifacts
@@ -113,6 +123,8 @@ def test_states_may_be_answers_beside_the_sequence(recurrent: Path, tmp_path: Pa
         ("cells", Rnn.AUTO, EIGHT_BITS, 0),
         ("cells", Rnn.UNROLLED, (Precision.FP32,), 0),
         ("masked_cells", Rnn.UNROLLED, EIGHT_BITS, 0),
+        ("one_cell_given", Rnn.UNROLLED, EIGHT_BITS, 0),
+        ("cells_given", Rnn.UNROLLED, EIGHT_BITS, 0),
     ],
 )
 def test_every_kind_works_in_every_recipe(

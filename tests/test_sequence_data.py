@@ -108,7 +108,7 @@ def test_columns_after_a_colon_are_chosen_and_the_first_is_forecast(tmp_path: Pa
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("20,8", ",8", "line 3, has the Close ''; expected a number."),
+        ("20,8", ",8", "line 3, has the Close ''; expected a number: fill it in or leave the line out."),
         ("20,8", "null,8", "line 3, has the Close 'null'; expected a number."),
         (
             "01-05",
@@ -134,8 +134,8 @@ def test_a_series_with_a_hole_or_out_of_order_is_refused(old: str, new: str, mes
 def test_dates_in_another_form_must_look_sorted(tmp_path: Path) -> None:
     newest = written(tmp_path / "n.csv", "Day,Close\n01/04/2017,2\n01/03/2017,1\n")
     assert refused(f"{newest}:Close") == (
-        f"{newest}, line 3, has the Day '01/03/2017' after '01/04/2017'; expected the oldest first: write dates as "
-        "2017-05-25, and sort the file."
+        f"{newest}, line 3, has the Day '01/03/2017' after '01/04/2017'; expected words that sort like their times: "
+        "write dates as 2017-05-25, the oldest first."
     )
     oldest = written(tmp_path / "o.csv", "Day,Close\n01/03/2017,1\n01/04/2017,2\n")
     assert read(f"{oldest}:Close").columns == ("Close",)

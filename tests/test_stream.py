@@ -167,6 +167,8 @@ def test_a_series_scaled_by_its_last_value_runs_through_its_window(
         np.testing.assert_array_equal(again, answers[:5])
         np.testing.assert_allclose(np.stack(answers[4:]), expected, rtol=1e-4)
         stream.reset()
+        with pytest.raises(DataError, match=r"^'a' is no number or row of numbers; push one of the series\.$"):
+            stream.push("a")
         with pytest.raises(DataError, match=r"^A row of the series has 3 values; the model takes 2: close, volume\.$"):
             stream.push(np.zeros(3))
 
@@ -302,6 +304,9 @@ def test_one_token_at_a_time(step_files: Path) -> None:
     np.testing.assert_array_equal(stream.push("A"), [stream.reset(), stream.push(2)][1])
     with pytest.raises(DataError, match=r"^'ab' is 2 tokens; a stream takes one at a time: push each by itself\.$"):
         stream.push("ab")
+    for item in (3.5, True, None):
+        with pytest.raises(DataError, match=rf"^{item} is no token; push a character, its number, or an array\.$"):
+            stream.push(item)  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"^There is no token 9; the model knows those from 0 to 8\.$"):
         stream.push(9)
     with pytest.raises(DataError, match=r"^The model does not know 'z'; "):

@@ -125,8 +125,13 @@ def test_data_are_cut_for_the_model_that_takes_them() -> None:
     assert cut_for(series, None) is series
     cut = cut_for(series, how)
     assert (len(cut), cut.items[0].ravel().tolist()) == (16, [1, 3, 5, 7, 9])
-    book = long_data("abc" * 9, None, name="book")
-    assert cut_for(book, Sequences(text=text())).items[0] == "abcab"
+    book = long_data("ab" * 14, None, name="book")
+    assert cut_for(book, Sequences(text=text(vocabulary=STRICT))).items[0] == "ababa"
+    assert (cut.columns, cut.labels) == (("b",), None)
+    with pytest.raises(IndexError):
+        cut.items[-17]
+    with pytest.raises(DataError, match=r"^book is one long text; the model takes texts by themselves: give a \.csv "):
+        cut_for(book, Sequences(text=text()))
     with pytest.raises(DataError, match=r"^book is a text; the model takes a series: give data of its kind\.$"):
         cut_for(book, how)
     with pytest.raises(DataError, match=r"^prices is a series; the model takes texts: give data of its kind\.$"):

@@ -41,7 +41,8 @@ class Table:
             try:
                 found.append(number(cell))
             except ValueError:
-                self.fail(line, f"{name} {cell!r}; expected a number")
+                mend = "" if cell else ": fill it in or leave the line out"
+                self.fail(line, f"{name} {cell!r}; expected a number{mend}")
         return found
 
     def fail(self, line: int, what: str) -> NoReturn:

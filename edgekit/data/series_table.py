@@ -84,8 +84,8 @@ def _require_order(table: Table) -> None:
             if cell < before:
                 table.fail(
                     line,
-                    f"{name} {cell!r} after {before!r}; expected the oldest first: write dates as 2017-05-25, and sort "
-                    "the file",
+                    f"{name} {cell!r} after {before!r}; expected words that sort like their times: write dates as "
+                    "2017-05-25, the oldest first",
                 )
 
 

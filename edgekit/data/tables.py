@@ -111,7 +111,9 @@ def _numbers(table: Table, name: str) -> Dataset:
                 values[i, j] = number(cell)
             except ValueError:
                 table.fail(
-                    table.rows[i][0], f"{column} {cell!r}; expected a number, or a column 'file' with image paths"
+                    table.rows[i][0],
+                    f"{column} {cell!r}; expected a number, a column 'file' with image "
+                    "paths, or dates such as 2017-05-25",
                 )
     require_finite_items(values, table.name)
     labels = table.class_ids(LABEL_COLUMN) if LABEL_COLUMN in table.columns else None

@@ -13,6 +13,7 @@ from edgekit.card import TensorSpec
 from edgekit.data import Item, Part, npy
 from edgekit.data.arrays import read_npz, require_finite_items
 from edgekit.data.images import decode_image, image_paths, is_image_name
+from edgekit.data.series_table import chosen_columns
 from edgekit.errors import DataError, InputError
 from edgekit.files import write_atomic
 from edgekit.measure.metrics import require_finite
@@ -164,6 +165,9 @@ def save_outputs(report: PredictionReport, path: Path) -> None:
 
 
 def _sources(given: Path, subject: Subject) -> Iterator[tuple[str, Path | Item]]:
+    path, columns = chosen_columns(str(given))
+    if columns and path.is_file():
+        raise InputError(f"{subject.given} takes the columns that its card names; leave :{','.join(columns)} out.")
     if subject.artifact.card.sequences is not None and is_sequence(given):
         return sequence_sources(given, subject)
     return input_sources(given, subject.runtime.inputs)

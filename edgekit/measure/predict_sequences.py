@@ -74,6 +74,12 @@ def text_item(text: str, subject: Subject) -> str:
         raise InputError(f"{subject.given} takes a series; give a .csv in place of texts.")
     if not tokenize(text, how.text.vocabulary.level):
         raise InputError(f"The text {text!r} is empty; expected at least one {how.text.vocabulary.level}.")
+    if subject.artifact.card.task == answers.TASK:
+        count = len(token_ids(text, how.text.vocabulary))
+        if count > how.text.length:
+            raise InputError(
+                f"The text {called(text)!r} has {count} tokens; the model takes {how.text.length} at most."
+            )
     if subject.artifact.card.task != text_generation.TASK:
         return text
     return text[max(0, len(text) - how.text.length) :]
