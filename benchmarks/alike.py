@@ -47,7 +47,8 @@ def holds(metrics: Mapping[str, float]) -> bool:
 def told(metrics: Mapping[str, float]) -> str:
     """The figure that `holds` looks at."""
     if "agreement" in metrics:
-        return f"{metrics['agreement']:.3f}"
+        agreement = metrics["agreement"]
+        return f"{agreement:.3f}" if agreement == 1 else f"{agreement:.4f}"
     return "within limits" if metrics["within_limits"] else "beyond limits"
 
 

@@ -52,9 +52,10 @@ ABOUT = """\
 
 Written by `benchmarks/recurrent_everywhere.py`, never by hand. *Whole* files take a sequence at once, or noise, *step*
 files one time step. What recurrent layers of a TFLite file became follows *works*. SQNR is that to the Keras model; the
-figure of the task is of {items} held-out items, of generators of 10,000 pictures; p50 is of one sequence or step on one
-thread. Same answers: where the engine of the file is all there is, and on an emulated Cortex-A72, as the fraction of
-items or tokens for which the same was chosen, or whether all numbers are within the limits of the recipe.
+figure of the task is of {items} held-out items, or of as many pictures, whose Frechet distance is larger the fewer they
+are: [the index](README.md) has those of 10,000. p50 is of one sequence or step on one thread. Same answers: where the
+engine of the file is all there is, and on an emulated Cortex-A72, as the fraction of items or tokens for which the same
+was chosen, or whether all numbers are within the limits of the recipe.
 """
 """What is told above the table."""
 CPU = "cortex-a72"

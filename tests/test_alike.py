@@ -27,7 +27,7 @@ def test_tokens_count_one_by_one(tmp_path: Path) -> None:
     same, metrics = alike.sameness(artifact, {"logits": logits}, {"logits": other})
     assert (same.count, metrics["agreement"]) == (8, 7 / 8)
     assert not alike.holds(metrics)
-    assert alike.told(metrics) == "0.875"
+    assert alike.told(metrics) == "0.8750"
 
 
 @pytest.mark.parametrize(("change", "held"), [(0, True), (1e-4, True), (0.1, False)])
