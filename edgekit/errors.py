@@ -98,7 +98,7 @@ def require_installed(modules: Iterable[str], *, extra: str) -> None:
 def suggest(name: str, known: Iterable[str]) -> str:
     """Words that end an error about a misspelt ``name``: the closest known names, else all of them.
 
-    Of a name of one or two characters, such as a digit, none is close.
+    No name is close to a number.
 
     >>> suggest("mobilnet_v2", ["mobilenet_v1", "mobilenet_v2", "mlp"])
     'did you mean mobilenet_v2?'
@@ -106,5 +106,5 @@ def suggest(name: str, known: Iterable[str]) -> str:
     'choose one of: fp32, int8.'
     """
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6) if len(name) > 2 else ()
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6) if not name.isdecimal() else ()
     return f"did you mean {close[0]}?" if close else f"choose one of: {', '.join(names)}."
