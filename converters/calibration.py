@@ -17,6 +17,7 @@ from edgekit.errors import DataError, InputError
 from edgekit.preprocessing import Preprocessing
 from edgekit.recipe import Recipe
 from edgekit.sequences import Sequences
+from edgekit.tasks import text_generation
 from edgekit.workers import Progress
 
 SYNTHETIC_ITEMS = 16
@@ -43,11 +44,10 @@ def find_data(
     """The data asked for, else the card's training data; ``None`` when there is none and none is ``required``."""
     from edgekit.data import open_data
 
-    sequences = card.sequences if card is not None else None
     if isinstance(wanted, Dataset):
-        return _not_empty(cut_for(wanted, sequences))
+        return _not_empty(_cut(wanted, card))
     if wanted is not None:
-        return _not_empty(cut_for(open_data(wanted, part=Part.CALIBRATION, data_dir=data_dir), sequences))
+        return _not_empty(_cut(open_data(wanted, part=Part.CALIBRATION, data_dir=data_dir), card))
     training = card.provenance.training if card is not None else None
     if training is None:
         if required:
@@ -57,7 +57,7 @@ def find_data(
             )
         return None
     try:
-        return _not_empty(cut_for(open_data(training.name, part=Part.CALIBRATION, data_dir=data_dir), sequences))
+        return _not_empty(_cut(open_data(training.name, part=Part.CALIBRATION, data_dir=data_dir), card))
     except InputError as error:
         if required:
             raise InputError(
@@ -65,6 +65,21 @@ def find_data(
                 "Give other data with --calibration DATA."
             ) from None
         return None
+
+
+def _cut(data: Dataset, card: ModelCard | None) -> Dataset:
+    """``data`` as items for the model of ``card``; `DataError` for one long text where it takes texts by themselves."""
+    if card is None or card.sequences is None:
+        return data
+    if (
+        isinstance(data.whole, str)
+        and card.sequences.text is not None
+        and card.task not in (None, text_generation.TASK)
+    ):
+        raise DataError(
+            f"{data.name} is one long text; the model takes texts by themselves: give a .csv with a column of texts."
+        )
+    return cut_for(data, card.sequences)
 
 
 def noise_for(card: ModelCard | None, recipes: Sequence[Recipe]) -> Dataset | None:

@@ -14,9 +14,12 @@ from edgekit.converters.manifest import load_manifest
 from edgekit.converters.samples import Samples
 from edgekit.data import Dataset, item_digest
 from edgekit.data.arrays import ArrayItems
+from edgekit.data.windows import long_data
 from edgekit.errors import DataError, InputError
 from edgekit.preprocessing import preset
 from edgekit.recipe import Batch, Precision, Recipe
+from edgekit.sequences import Encoding, Level, Sequences, Text
+from edgekit.tasks.texts import vocabulary_of
 from edgekit.workers import silent
 
 X = TensorSpec(name="x", shape=(None, 2), dtype="float32")
@@ -200,3 +203,21 @@ def test_inputs_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
         "Input 'words' is string; a converted model takes numbers: leave that part out of the model."
     )
     assert not (tmp_path / "samples").exists()
+
+
+def test_a_long_text_calibrates_only_what_goes_on_with_one() -> None:
+    how = Text(vocabulary=vocabulary_of("ab", level=Level.CHARACTER), length=4, encoding=Encoding.INDEX)
+    book = long_data("ab" * 14, None, name="book")
+
+    def found(task: str | None) -> Dataset | None:
+        card = ModelCard(name="m", inputs=(X,), outputs=(), task=task, sequences=Sequences(text=how))
+        return find_data(book, card, required=True, data_dir=None)
+
+    for task in (None, "text-generation"):
+        cut = found(task)
+        assert cut is not None
+        assert cut.items[0] == "ababa"
+    with pytest.raises(
+        DataError, match=r"^book is one long text; the model takes texts by themselves: give a \.csv with a column of"
+    ):
+        found("text-classification")

@@ -130,8 +130,6 @@ def test_data_are_cut_for_the_model_that_takes_them() -> None:
     assert (cut.columns, cut.labels) == (("b",), None)
     with pytest.raises(IndexError):
         cut.items[-17]
-    with pytest.raises(DataError, match=r"^book is one long text; the model takes texts by themselves: give a \.csv "):
-        cut_for(book, Sequences(text=text()))
     with pytest.raises(DataError, match=r"^book is a text; the model takes a series: give data of its kind\.$"):
         cut_for(book, how)
     with pytest.raises(DataError, match=r"^prices is a series; the model takes texts: give data of its kind\.$"):

@@ -71,10 +71,6 @@ def cut_for(data: Dataset, sequences: Sequences | None) -> Dataset:
             f"{data.name} is {'a text' if isinstance(data.whole, str) else 'a series'}; the model takes "
             f"{'a series' if sequences.series is not None else 'texts'}: give data of its kind."
         )
-    if sequences.text is not None and sequences.text.vocabulary.padding is not None:
-        raise DataError(
-            f"{data.name} is one long text; the model takes texts by themselves: give a .csv with a column of texts."
-        )
     if sequences.series is not None:
         data = _columns(data, sequences.series.columns)
     return windows(data, how.length)
