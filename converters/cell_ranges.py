@@ -16,7 +16,7 @@ from edgekit.errors import ConversionError
 Array = npt.NDArray[np.float32]
 
 LARGEST_CELL = 64.0
-"""An int16 with six integer bits, the most for which TFLite's integer tanh has a table (lstm_eval.cc, `ApplyTanh`)."""
+"""An int16 with six integer bits, the most for which TFLite's integer tanh has a table (`PortableApplyTanh`)."""
 _KERNELS, _RECURRENT, _BIASES = slice(1, 5), slice(5, 9), slice(12, 16)
 """Inputs of UNIDIRECTIONAL_SEQUENCE_LSTM: of the gates that write, keep, make what is new, and show."""
 
@@ -51,7 +51,7 @@ def require_room(largest: float) -> None:
     if largest > LARGEST_CELL:
         raise ConversionError(
             f"cell states of fused LSTMs reach {largest:.3g} here, and in int8 their kernel knows those up to "
-            f"{LARGEST_CELL:g}; take --rnn unrolled, or the recipe dynamic."
+            f"{LARGEST_CELL:g}; take the recipe dynamic."
         )
 
 

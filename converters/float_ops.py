@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from edgekit.artifact import Format
-from edgekit.converters.one_cell import ARITHMETIC
+from edgekit.converters.one_cell import CELL_STATES
 from edgekit.converters.onnx_kept import KEEPER
 from edgekit.converters.plan import matching
 from edgekit.converters.report import FloatOp
@@ -95,7 +95,7 @@ def _why_kept(recipe: Recipe, names: Sequence[str]) -> str | None:
     found = [pattern for pattern in recipe.keep_float if matching((pattern,), names)]
     if not found:
         return None
-    return _CELL if all(ARITHMETIC in pattern for pattern in found) else _KEPT
+    return _CELL if all(pattern.endswith(CELL_STATES) for pattern in found) else _KEPT
 
 
 def require_integer(left: Sequence[FloatOp], recipe: Recipe, fmt: Format) -> None:

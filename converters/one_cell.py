@@ -11,6 +11,8 @@ Array = npt.NDArray[np.float32]
 
 ARITHMETIC = "_cell_"
 """In the name of every layer of a cell that has no weights."""
+CELL_STATES = rf"{ARITHMETIC}(c|kept|written|shown)(?![a-z])"
+"""The ends of the names of those that compute the cell state of an LSTM, as a regular expression."""
 
 
 class StateTensors(NamedTuple):

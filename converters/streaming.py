@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgekit.card import ModelCard, TensorSpec
 from edgekit.converters import calibration as calibrating
-from edgekit.converters.one_cell import ARITHMETIC
+from edgekit.converters.one_cell import CELL_STATES
 from edgekit.converters.report import ConversionReport
 from edgekit.converters.request import Request
 from edgekit.converters.source import Source, SourceKind, open_source
@@ -103,7 +103,7 @@ def float_cells(states: Sequence[Sequence[str]]) -> str:
     int8's loss is made. Empty where none of the ``states`` is such a one.
     """
     layers = "|".join(re.escape(before.removesuffix("_c")) for before, _ in states if before.endswith("_c"))
-    return rf"(?<![A-Za-z0-9_])({layers}){ARITHMETIC}(c|kept|written|shown)(?![a-z])" if layers else ""
+    return rf"(?<![A-Za-z0-9_])({layers}){CELL_STATES}" if layers else ""
 
 
 def _card(source: Source, built: Mapping[str, Any]) -> ModelCard:

@@ -86,8 +86,8 @@ def test_cell_states_beyond_what_the_int8_kernel_knows_are_refused(recurrent: Pa
     with pytest.raises(ConversionError) as error:
         made(recurrent, "counting_far", tmp_path, (Precision.INT8,))
     assert re.search(
-        r"cell states of fused LSTMs reach 7\d\.?\d? here, and in int8 their kernel knows those up to 64; take --rnn "
-        r"unrolled, or the recipe dynamic\.$",
+        r"cell states of fused LSTMs reach 7\d\.?\d? here, and in int8 their kernel knows those up to 64; take the "
+        r"recipe dynamic\.$",
         str(error.value),
     )
 
