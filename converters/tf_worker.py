@@ -81,8 +81,8 @@ class Loaded:
         drawn = random_ops(function)
         if drawn:
             raise InputError(
-                f"{self.path} draws random numbers ({drawn[0]}), which a converted file would freeze to constants; "
-                "make the noise an input of the model."
+                f"{self.path} draws random numbers ({', '.join(drawn)}), which a converted file would freeze to "
+                "constants; make the noise an input of the model."
             )
 
     def shaped(self, forms: Sequence[str]) -> "Loaded":

@@ -75,7 +75,7 @@ class Dice(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec((None, 4), name="x")])  # type: ignore[untyped-decorator]
     def __call__(self, x: Any) -> dict[str, Any]:
         """Each value and the same random number."""
-        return {"y": x + tf.random.normal(())}
+        return {"y": x + tf.random.normal(()) + tf.random.truncated_normal(())}
 
 
 def main() -> None:

@@ -327,8 +327,8 @@ def test_a_lambda_layer_is_refused(models: Path, tmp_path: Path, name: str) -> N
         ),
         (
             "dice",
-            "{path} draws random numbers (RandomStandardNormal), which a converted file would freeze to constants; "
-            "make the noise an input of the model.",
+            "{path} draws random numbers (RandomStandardNormal, TruncatedNormal), which a converted file would freeze "
+            "to constants; make the noise an input of the model.",
         ),
     ],
 )
