@@ -94,7 +94,7 @@ def _pages_tell_it(results: dict[str, Any]) -> None:
         file |= {"custom_operators": [], "elsewhere": {ARM: {"n": 100, "metrics": same}}}
     page, index = entry_page(spec, results), index_page([spec], results)
     top1 = f"{100 * row['metrics']['top1']:.2f}"
-    assert f"Top-1 on 360 held-out items: {top1} %." in " ".join(page.split())
+    assert f"Top-1 on 360 held-out items: {top1} (" in " ".join(page.split())
     assert "| parameters | 3,504,872 | 3,400,000 |" in page
     for file in row["files"]:
         assert f"| {file['artifact']} | {100 * file['top1']:.2f} |" in page
