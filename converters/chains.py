@@ -126,6 +126,9 @@ def _chain(
         prepared = steps.run(f"prepare {name}", prepare, job, named, outlined, samples, shop)
         draft = steps.run(f"quantize {name}", quantize, job, prepared, making.source, samples, shop)
         draft = replace(draft, notes=(*making.chosen[name].notes, *draft.notes))
+        if making.base.signatures and job.format is Format.TFLITE:
+            uses = {name: list(outputs) for name, outputs in making.base.signatures.items()}
+            shop.engine(Format.TFLITE, "use", {"path": str(draft.path), "signatures": uses})
         done = steps.run(
             f"embed card {name}",
             finish.embed_card,

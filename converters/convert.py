@@ -24,7 +24,7 @@ from edgekit.data.base import Dataset
 from edgekit.errors import DataError, InputError, require_installed
 from edgekit.feeding import resolve_preprocessing
 from edgekit.files import Staging, refuse_existing, scratch_folder
-from edgekit.recipe import Recipe
+from edgekit.recipe import InterfaceType, Recipe
 from edgekit.workers import Progress, silent
 
 FEW_ITEMS = 32
@@ -45,6 +45,7 @@ def convert(request: Request, *, progress: Progress = silent) -> ConversionRepor
     if len({(recipe.batch, recipe.seed) for recipe in request.recipes}) > 1:
         raise InputError("All recipes of one conversion share batch and seed, as they share the work; convert twice.")
     source = open_source(request.source)
+    request = _with_float_layers(request, source)
     if earlier is not None and earlier.source_sha256 != source.sha256:
         raise InputError(
             f"{source.path} has changed since the manifest was written; convert it anew without the manifest."
@@ -59,6 +60,20 @@ def convert(request: Request, *, progress: Progress = silent) -> ConversionRepor
     if looks_at_regions(source.card):
         return convert_regions(request, source, convert_one, progress)
     return convert_one(request, source, asked=request)
+
+
+def _with_float_layers(request: Request, source: Source) -> Request:
+    """``request``, whose recipes keep in float what the card of ``source`` says, and with it inputs and outputs."""
+    stated = source.card.keep_float if source.card is not None else ()
+    recipes = [
+        replace(
+            recipe,
+            keep_float=tuple(dict.fromkeys((*stated, *recipe.keep_float))),
+            interface=InterfaceType.FLOAT,
+        )
+        for recipe in request.recipes
+    ]
+    return replace(request, recipes=tuple(recipes)) if stated else request
 
 
 def _convert(

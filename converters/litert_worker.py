@@ -14,6 +14,7 @@ from edgekit.converters.bias_room import make_room
 from edgekit.converters.layers import layer_values, match_weights, require_values
 from edgekit.converters.ranges import Ends, RangeFinder, known_ranges, tied
 from edgekit.converters.samples import Samples
+from edgekit.converters.signatures import add_signatures
 from edgekit.converters.state_ends import join_states, part_states
 from edgekit.detection import Detection
 from edgekit.errors import ConversionError, need
@@ -204,6 +205,15 @@ def suppress(request: Json, _progress: Progress) -> Json:
     return {}
 
 
+def use(request: Json, _progress: Progress) -> Json:
+    """Give the file ``path`` a signature for each of ``signatures``, which name outputs."""
+    path = Path(request["path"])
+    model = tflite_edit.open_model(path)
+    add_signatures(model, request["signatures"])
+    tflite_edit.save_model(model, path)
+    return {}
+
+
 def _sentence(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__).rstrip(".") + "."
@@ -211,4 +221,4 @@ def _sentence(error: BaseException) -> str:
 
 if __name__ == "__main__":
     operations = {"sign": sign, "mend": mend, "name": name, "install": install, "suppress": suppress}
-    serve({**operations, "quantize": quantize})
+    serve({**operations, "quantize": quantize, "use": use})

@@ -35,6 +35,20 @@ def stay_float(model: Any, kept: Collection[str]) -> None:
         graph.initializer.append(numpy_helper.from_array(value, lowest))
 
 
+def read_unrounded(model: Any, kept: Collection[str]) -> None:
+    """Let the nodes ``kept`` in float read float inputs of the model as they come, and not rounded and cut to a range."""
+    inputs = {value.name for value in model.graph.input}
+    rounded = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    known = {
+        node.output[0]: rounded[node.input[0]]
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and rounded.get(node.input[0]) in inputs
+    }
+    for node in model.graph.node:
+        if node.name in kept:
+            node.input[:] = [known.get(name, name) for name in node.input]
+
+
 def _quantized(node: Any, readers: dict[str, list[Any]]) -> Any:
     """The one QuantizeLinear that reads ``node``, behind rectifiers too; ``None`` where there is no such one."""
     following = readers.get(node.output[0], [])

@@ -11,7 +11,7 @@ from edgekit.codec import from_jsonable
 from edgekit.converters import nms_onnx, onnx_edit
 from edgekit.converters.accuracy.probe import Probe, name_tensors
 from edgekit.converters.layers import layer_values, match_weights, require_values
-from edgekit.converters.onnx_kept import stay_float
+from edgekit.converters.onnx_kept import read_unrounded, stay_float
 from edgekit.converters.onnx_names import canonical
 from edgekit.converters.onnx_rnn import narrow, recurrent_names
 from edgekit.converters.portable import portable_overrides, require_portable
@@ -142,6 +142,7 @@ def _static(request: Json, path: Path, progress: Progress) -> Any:
     made = onnx.load(str(path))
     narrow(made, per_channel=per_channel, kept=request["keep_float"], widen=False)
     stay_float(made, request["keep_float"])
+    read_unrounded(made, request["keep_float"])
     if request["portable"]:
         require_portable(made, Path(request["path"]).name)
     return made

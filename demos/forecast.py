@@ -16,7 +16,7 @@ from edgekit.data.windows import cut_for
 from edgekit.demos.line_plot import Line, Panel
 from edgekit.errors import InputError
 from edgekit.files import refuse_existing, require_writable
-from edgekit.measure.evaluate_sequences import SequenceEvaluation, SequenceReport, evaluate_sequence_subjects
+from edgekit.measure.evaluate_kinds import KindEvaluation, KindReport, evaluate_kind_subjects
 from edgekit.measure.predict_sequences import require_sequences
 from edgekit.measure.subjects import Subject, open_subjects, run_one
 from edgekit.sequences import Series
@@ -37,7 +37,7 @@ class Forecasts:
     All are (count,), in the units of the series. ``coming`` is the forecast of the value after the end.
     """
 
-    report: SequenceReport
+    report: KindReport
     column: str
     actual: Floats
     forecast: Floats
@@ -45,7 +45,7 @@ class Forecasts:
     coming: float
 
     @property
-    def _entry(self) -> SequenceEvaluation:
+    def _entry(self) -> KindEvaluation:
         return self.report.entries[0]
 
     def results(self) -> list[dict[str, Any]]:
@@ -113,7 +113,7 @@ def roll(
     if series is None:
         raise InputError(f"{path} takes texts; expected a model for {forecasting.TASK}.")
     dataset = series_for(data, series, data_dir=data_dir)
-    report = evaluate_sequence_subjects([subject], dataset, task=forecasting.TASK, progress=progress)
+    report = evaluate_kind_subjects([subject], dataset, task=forecasting.TASK, progress=progress)
     result = report.entries[0].result
     assert isinstance(result, ForecastResult)  # noqa: S101 - by the task
     cut = cut_for(dataset, subject.artifact.card.sequences)

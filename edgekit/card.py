@@ -14,6 +14,8 @@ from edgekit.sequences import Sequences
 
 SCHEMA_VERSION = 1
 BACKGROUND = "background"
+MAIN_SIGNATURE = "serving_default"
+"""The signature of a TFLite file that gives all its outputs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +132,9 @@ class ModelCard:
     """What a model file says of itself. ``None`` means unknown, never a default.
 
     ``detection`` is for detectors only, ``sequences`` for what takes texts or series, ``generator`` for what makes
-    pictures.
+    pictures. ``signatures`` are uses of the file by name, each with the outputs that it gives; a TFLite file has them
+    as signatures too. ``keep_float`` are regular expressions on the names of layers that stay in float in every
+    conversion, since what the model is for would be lost in them.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -143,6 +147,8 @@ class ModelCard:
     detection: Detection | None = None
     sequences: Sequences | None = None
     generator: Generator | None = None
+    signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keep_float: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     metrics: tuple[Metric, ...] = ()
 
@@ -152,6 +158,15 @@ class ModelCard:
                 f"The card has schema version {self.schema_version}; this edgekit reads {SCHEMA_VERSION}: "
                 "use the edgekit that wrote it, or a newer one."
             )
+        known = {spec.name for spec in self.outputs}
+        for name, outputs in self.signatures.items():
+            if not name.isidentifier() or name == MAIN_SIGNATURE:
+                raise CardError(f"A signature is called {name!r}; expected a plain name that is not {MAIN_SIGNATURE}.")
+            if not outputs or not known.issuperset(outputs) or len(set(outputs)) != len(outputs):
+                raise CardError(
+                    f"The signature {name} gives {list(outputs)}; expected different ones of the outputs "
+                    f"{sorted(known)}."
+                )
 
     def unknown(self) -> tuple[str, ...]:
         """Names of the parts that nobody has stated yet; a generator takes no pictures, and need not know classes."""

@@ -14,7 +14,7 @@ from edgekit.data import Dataset, item_digest
 from edgekit.data.windows import long_data
 from edgekit.errors import DataError, InputError
 from edgekit.measure.evaluate_by_task import METRICS, evaluate_by_task, task_of
-from edgekit.measure.evaluate_sequences import SequenceReport, evaluate_sequences
+from edgekit.measure.evaluate_kinds import KindReport, evaluate_kind
 from edgekit.sequences import Scaling, Sequences
 from edgekit.tasks.forecasting import ForecastResult
 
@@ -31,9 +31,9 @@ OPINIONS = Dataset(
 )
 
 
-def measured(paths: list[Path], data: Dataset, **options: Any) -> SequenceReport:
+def measured(paths: list[Path], data: Dataset, **options: Any) -> KindReport:
     report = evaluate_by_task(paths, data, **options)
-    assert isinstance(report, SequenceReport)
+    assert isinstance(report, KindReport)
     return report
 
 
@@ -268,4 +268,4 @@ def test_two_outputs_are_refused(tmp_path: Path) -> None:
 
 def test_a_name_of_data_is_opened(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^digits is not what text-generation is measured on; expected a long text: "):
-        evaluate_sequences([generator(tmp_path / "g.onnx", NEXT)], "digits", task="text-generation")
+        evaluate_kind([generator(tmp_path / "g.onnx", NEXT)], "digits", task="text-generation")

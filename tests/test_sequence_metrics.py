@@ -8,7 +8,7 @@ from tiny_sequences import LETTERS, one_hot
 
 from edgekit.errors import DataError
 from edgekit.measure.blocks import block_length, difference_interval, ratio_interval
-from edgekit.measure.sequence_kinds import KINDS
+from edgekit.measure.kinds import KINDS
 from edgekit.sequences import Level, Scaling, Sequences, Series
 from edgekit.tasks.answers import answer_ids, evaluate_answers, right_tokens
 from edgekit.tasks.forecasting import errors_of, evaluate_forecasts

@@ -12,7 +12,7 @@ import pytest
 from edgekit.artifact import open_artifact
 from edgekit.card import ModelCard
 from edgekit.errors import DataError, InputError
-from edgekit.measure.evaluate_sequences import evaluate_sequences
+from edgekit.measure.evaluate_kinds import evaluate_kind
 from edgekit.models.batches import Share
 from edgekit.models.checkpoint import EpochRecord
 from edgekit.models.forecast_lesson import ForecastLesson, Scaled, forecast_material
@@ -177,7 +177,7 @@ def test_an_answer_is_spelt_in_characters_or_words(name: str, level: Level, trai
     held = read_sequences(find_spec(name), str(data), None, lambda _: True).test
     tokens = sum(len(token_ids(right, answer.vocabulary)) for right in held.answers)
     assert (exact.name, exact.count, top1.name, top1.count) == ("exact", 16, "top1", tokens)
-    report = evaluate_sequences([data.parent / "run/model.keras"], held, task="sequence-to-sequence")
+    report = evaluate_kind([data.parent / "run/model.keras"], held, task="sequence-to-sequence")
     figures = report.entries[0].metrics()
     assert (exact.value, exact.low, exact.high) == (figures["exact"], figures["exact_low"], figures["exact_high"])
     assert top1.value == pytest.approx(figures["top1"])

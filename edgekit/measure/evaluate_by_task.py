@@ -11,8 +11,8 @@ from edgekit.errors import InputError
 from edgekit.measure.evaluate import evaluate
 from edgekit.measure.evaluate_detection import evaluate_detection
 from edgekit.measure.evaluate_generation import evaluate_generation
-from edgekit.measure.evaluate_sequences import evaluate_sequences
-from edgekit.measure.sequence_kinds import KINDS
+from edgekit.measure.evaluate_kinds import evaluate_kind
+from edgekit.measure.kinds import KINDS
 from edgekit.tasks import classification, detection, generation
 from edgekit.tasks.labels import require_labels
 
@@ -39,7 +39,7 @@ class Report(Protocol):
         """(title, columns, rows) for people."""
 
 
-def _sequences(
+def _of_kind(
     paths: Sequence[Path],
     data: Dataset,
     *,
@@ -50,7 +50,7 @@ def _sequences(
 ) -> Report:
     if preprocess is not None or labels is not None:
         raise InputError(f"--preprocess and --labels are of images and classes; leave them out for {task}.")
-    return evaluate_sequences(paths, data, task=task, **options)
+    return evaluate_kind(paths, data, task=task, **options)
 
 
 METRICS: Mapping[str, Callable[..., Report]] = {
@@ -58,7 +58,7 @@ METRICS: Mapping[str, Callable[..., Report]] = {
     classification.TEXT_TASK: evaluate,
     detection.TASK: evaluate_detection,
     generation.TASK: evaluate_generation,
-    **{task: partial(_sequences, task=task) for task in KINDS},
+    **{task: partial(_of_kind, task=task) for task in KINDS},
 }
 """What measures the models of a task."""
 

@@ -1,4 +1,4 @@
-"""How good the files of generators of texts, forecasts and answers are, on the same held-out windows or texts."""
+"""How good the files of a task are whose items each get a score, on the same held-out ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,16 +13,16 @@ from edgekit.devices import open_device
 from edgekit.devices.engines import LOCAL
 from edgekit.errors import DataError, InputError
 from edgekit.measure.held_out import HeldOut
-from edgekit.measure.sequence_kinds import KINDS, Kind, Result
+from edgekit.measure.kind import Kind, Result
+from edgekit.measure.kinds import KINDS
 from edgekit.measure.subjects import Subject, on_device, open_subjects, run_subjects
-from edgekit.sequences import Sequences
 from edgekit.workers import Progress, silent
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceEvaluation:
+class KindEvaluation:
     """One file's result, and its ``difference`` from the first file by JSON names; the first has none."""
 
     subject: Subject
@@ -35,10 +35,10 @@ class SequenceEvaluation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceReport:
+class KindReport:
     """Results of files of one ``kind`` on ``count`` items of the data set ``data``, those at ``indices``.
 
-    ``left_out`` ones had calibrated or trained a file. ``host`` are the facts of the device, by `evaluate_sequences`.
+    ``left_out`` ones had calibrated or trained a file. ``host`` are the facts of the device, by `evaluate_kind`.
     """
 
     kind: Kind
@@ -47,7 +47,7 @@ class SequenceReport:
     indices: tuple[int, ...]
     left_out: int
     seed: int
-    entries: tuple[SequenceEvaluation, ...]
+    entries: tuple[KindEvaluation, ...]
     host: Mapping[str, Any] = field(default_factory=dict)
 
     def results(self) -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ class SequenceReport:
         return f"{kind.task.capitalize()} on {self.count:,} items of {self.data}{where}", columns, rows
 
 
-def evaluate_sequences(
+def evaluate_kind(
     paths: Sequence[Path],
     data: Dataset | str,
     *,
@@ -98,8 +98,8 @@ def evaluate_sequences(
     seed: int = 0,
     device: str = LOCAL,
     progress: Progress = silent,
-) -> SequenceReport:
-    """Run the files at ``paths``, of one ``task`` of `edgekit.measure.sequence_kinds.KINDS`, on the same items.
+) -> KindReport:
+    """Run the files at ``paths``, of one ``task`` of `edgekit.measure.kinds.KINDS`, on the same items.
 
     As `edgekit.measure.evaluate.evaluate` with files, items and the device. A long text or a series is cut into the
     windows that the files take.
@@ -107,11 +107,11 @@ def evaluate_sequences(
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
     with open_device(device) as where:
         subjects = open_subjects(paths, preprocess=None, labels=None, threads=threads, engines=engines, device=where)
-        report = evaluate_sequence_subjects(subjects, dataset, task=task, samples=samples, seed=seed, progress=progress)
+        report = evaluate_kind_subjects(subjects, dataset, task=task, samples=samples, seed=seed, progress=progress)
         return replace(report, host=where.host())
 
 
-def evaluate_sequence_subjects(
+def evaluate_kind_subjects(
     subjects: Sequence[Subject],
     dataset: Dataset,
     *,
@@ -119,8 +119,8 @@ def evaluate_sequence_subjects(
     samples: int | None = None,
     seed: int = 0,
     progress: Progress = silent,
-) -> SequenceReport:
-    """As `evaluate_sequences`, for files that are open."""
+) -> KindReport:
+    """As `evaluate_kind`, for files that are open."""
     kind = KINDS[task]
     hows = [_how(subject, kind) for subject in subjects]
     if not kind.fits(dataset):
@@ -131,9 +131,8 @@ def evaluate_sequence_subjects(
     for outputs in run_subjects(subjects, chosen):
         for subject, how, answers, kept in zip(subjects, hows, outputs, scores, strict=True):
             for answer in answers:
-                output = _only(answer, subject)
                 try:
-                    kept.append(kind.score(output, chosen.data, chosen.indices[len(kept)], how))
+                    kept.append(kind.score(answer, chosen.data, chosen.indices[len(kept)], how))
                 except DataError as error:
                     raise DataError(f"{subject.given}: {error}") from None
         progress("evaluating", len(scores[0]), chosen.wanted)
@@ -141,7 +140,7 @@ def evaluate_sequence_subjects(
     order = np.argsort(chosen.indices) if kind.in_time else np.arange(len(chosen.indices))
     rows = [np.array(kept, np.float64)[order] for kept in scores]
     results = [kind.result(row, how, seed) for row, how in zip(rows, hows, strict=True)]
-    return SequenceReport(
+    return KindReport(
         kind=kind,
         data=dataset.name,
         count=len(chosen.indices),
@@ -149,7 +148,7 @@ def evaluate_sequence_subjects(
         left_out=chosen.left_out,
         seed=seed,
         entries=tuple(
-            SequenceEvaluation(
+            KindEvaluation(
                 subject=subject,
                 result=result,
                 difference=kind.difference(results[0], result, hows[0], seed) if number else None,
@@ -159,18 +158,12 @@ def evaluate_sequence_subjects(
     )
 
 
-def _how(subject: Subject, kind: Kind) -> Sequences:
-    """What the card says of its sequences; `InputError` where it says nothing."""
-    how = subject.artifact.card.sequences
-    if how is None or kind.of(how) is None:
+def _how(subject: Subject, kind: Kind) -> Any:
+    """What the kind takes from the card; `InputError` where it says nothing of it."""
+    how = kind.how(subject.artifact.card)
+    if how is None:
         raise InputError(
-            f"The card of {subject.given} does not say how {'values' if kind.in_time else 'texts'} become its input, "
-            f"which {kind.task} needs: take a model that edgekit trained and converted."
+            f"The card of {subject.given} {kind.missing}, which {kind.task} needs: take a model that edgekit trained "
+            "and converted."
         )
     return how
-
-
-def _only(outputs: Mapping[str, Any], subject: Subject) -> Any:
-    if len(outputs) != 1:
-        raise DataError(f"{subject.given} has {len(outputs)} outputs ({', '.join(outputs)}); expected one.")
-    return next(iter(outputs.values()))

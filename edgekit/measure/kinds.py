@@ -1,0 +1,8 @@
+"""Every `Kind` of measuring by its task."""
+
+from collections.abc import Mapping
+
+from edgekit.measure.kind import Kind
+from edgekit.measure.sequence_kinds import SEQUENCE_KINDS
+
+KINDS: Mapping[str, Kind] = {kind.task: kind for kind in (*SEQUENCE_KINDS,)}
