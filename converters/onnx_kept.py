@@ -36,7 +36,7 @@ def stay_float(model: Any, kept: Collection[str]) -> None:
 
 
 def read_unrounded(model: Any, kept: Collection[str]) -> None:
-    """Let the nodes ``kept`` in float read float inputs of the model as they come, and not rounded and cut to a range."""
+    """Let the nodes ``kept`` in float read float inputs of the model as they come: not rounded, nor cut to a range."""
     inputs = {value.name for value in model.graph.input}
     rounded = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
     known = {
