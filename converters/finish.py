@@ -65,7 +65,7 @@ def embed_card(
     """The draft with its card in ``folder``; `ConversionError` for operators left in float that nobody allowed."""
     graph = read_graph(draft.path, job.format)
     refuse_unrunnable(graph, job.file_name)
-    left = float_ops(graph, lowered.layers, job.recipe, job.format, draft.engine)
+    left = float_ops(graph, lowered.layers, job.recipe, job.format, draft.engine, stated=base.keep_float)
     require_integer(left, job.recipe, job.format)
     used = calibration if job.recipe.needs_calibration else None
     card = _card(base, graph, source, job.recipe, used, tools)

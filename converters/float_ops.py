@@ -1,6 +1,6 @@
 """What a finished file still computes in float, read from the file itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from edgekit.artifact import Format
 from edgekit.converters.one_cell import CELL_STATES
@@ -15,6 +15,7 @@ Layers = Mapping[str, tuple[str, ...]]
 """Names of the layers that a tensor stands for."""
 
 _KEPT = "kept by --keep-float"
+_STATED = "its card keeps it in float"
 _CELL = "of the cell state of an LSTM, where int8 would lose most"
 _CONVERSIONS = frozenset(
     {"QUANTIZE", "DEQUANTIZE", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast"}
@@ -65,8 +66,13 @@ def kept_nodes(graph: Graph, layers: Layers, patterns: Sequence[str]) -> tuple[N
     return tuple(node for node in graph.nodes if matching(patterns, _names(graph, layers, node)))
 
 
-def float_ops(graph: Graph, layers: Layers, recipe: Recipe, fmt: Format, engine: str) -> tuple[FloatOp, ...]:
-    """Operators left in float: none for the float recipes, which ask for it; for dynamic, those with float weights."""
+def float_ops(
+    graph: Graph, layers: Layers, recipe: Recipe, fmt: Format, engine: str, *, stated: Collection[str] = ()
+) -> tuple[FloatOp, ...]:
+    """Operators left in float: none for the float recipes, which ask for it; for dynamic, those with float weights.
+
+    ``stated`` are those patterns of the recipe that come from the card.
+    """
     match recipe.precision:
         case Precision.FP32 | Precision.FP16:
             return ()
@@ -84,17 +90,19 @@ def float_ops(graph: Graph, layers: Layers, recipe: Recipe, fmt: Format, engine:
         FloatOp(
             name=_title(node),
             op=node.op,
-            reason=_why_kept(recipe, _names(graph, layers, node)) or reason,
+            reason=_why_kept(recipe, _names(graph, layers, node), stated) or reason,
         )
         for node, reason in found
     )
 
 
-def _why_kept(recipe: Recipe, names: Sequence[str]) -> str | None:
-    """Who wants an operator of these ``names`` in float: the user, or the conversion to one time step by itself."""
+def _why_kept(recipe: Recipe, names: Sequence[str], stated: Collection[str]) -> str | None:
+    """Who wants an operator of these ``names`` in float: user, card, or the conversion to one time step by itself."""
     found = [pattern for pattern in recipe.keep_float if matching((pattern,), names)]
     if not found:
         return None
+    if all(pattern in stated for pattern in found):
+        return _STATED
     return _CELL if all(pattern.endswith(CELL_STATES) for pattern in found) else _KEPT
 
 
@@ -105,7 +113,7 @@ def require_integer(left: Sequence[FloatOp], recipe: Recipe, fmt: Format) -> Non
     """
     if recipe.precision not in NEEDS_CALIBRATION:
         return
-    wrong = [f for f in left if f.reason not in (_KEPT, _CELL) and (fmt is Format.TFLITE or f.op in _WEIGHTED)]
+    wrong = [f for f in left if f.reason not in (_KEPT, _STATED, _CELL) and (fmt is Format.TFLITE or f.op in _WEIGHTED)]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise ConversionError(
