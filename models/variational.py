@@ -8,7 +8,7 @@ NOISE = "noise"
 
 
 def variational(model: Any) -> Any:
-    """The learner of ``model``: its input and "noise" (batch, code) to code, reconstruction and the code's log variance.
+    """The learner of ``model``: its input and "noise" (batch, code) to code, reconstruction and log variance of a code.
 
     The code that is decoded is mean + noise times deviation (section 2.4), so that a training is a function of its
     batches, and without noise it is ``model`` itself, whose weights it shares. The layer of the variance is its own.
