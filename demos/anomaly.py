@@ -44,7 +44,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An item, counted from 1, its score, what the threshold makes of that, its label if known, and the worst columns."""
+    """An item, counted from 1, its score and the verdict on it, its label where known, and the worst columns."""
 
     item: int
     score: float
