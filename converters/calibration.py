@@ -8,18 +8,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.artifact import open_artifact
 from edgekit.card import DataRef, ModelCard, TensorSpec
 from edgekit.converters.samples import Samples
 from edgekit.data.base import Dataset, Part, data_ref, draw, item_digest
 from edgekit.data.noise import drawn
+from edgekit.data.table_rows import rows_for
 from edgekit.data.windows import cut_for
 from edgekit.errors import DataError, InputError
 from edgekit.preprocessing import Preprocessing
-from edgekit.recipe import Recipe
+from edgekit.recipe import CALIBRATION_SAMPLES, Recipe
 from edgekit.sequences import Sequences
-from edgekit.tasks import text_generation
+from edgekit.tabular import Tabular
+from edgekit.tasks import anomalies, text_generation
 from edgekit.workers import Progress
 
+ROWS = 2000
+"""Rows of a table that calibrate: what is rare and large among them sets the ranges, and they are small."""
 SYNTHETIC_ITEMS = 16
 STRANGERS = 100
 """Data of which the first so many items were not learned from is taken for other data than the training's."""
@@ -36,6 +41,13 @@ class Calibration:
     def synthetic(self) -> bool:
         """Whether the inputs are made up, which proves arithmetic only."""
         return self.ref is None
+
+
+def default_samples(source: Path) -> int:
+    """How many items calibrate ``source`` where no number is asked for."""
+    of_rows = source.suffix == ".keras" or (source / "model.keras").is_file()
+    card = open_artifact(source).card if of_rows else None
+    return CALIBRATION_SAMPLES if card is None or card.tabular is None else ROWS
 
 
 def find_data(
@@ -68,7 +80,12 @@ def find_data(
 
 
 def _cut(data: Dataset, card: ModelCard | None) -> Dataset:
-    """``data`` as items for the model of ``card``; `DataError` for one long text where it takes texts by themselves."""
+    """``data`` as items for the model of ``card``, for one that tells anomalies the normal ones alone.
+
+    `DataError` for one long text where it takes texts by themselves.
+    """
+    if card is not None and card.task == anomalies.TASK:
+        data = anomalies.normal_items(rows_for(data, card.tabular))
     if card is None or card.sequences is None:
         return data
     if (
@@ -100,6 +117,7 @@ def write_calibration(
     progress: Progress,
     learned: Collection[str] = (),
     sequences: Sequences | None = None,
+    tabular: Tabular | None = None,
 ) -> Calibration:
     """``count`` items of ``data`` (all, when it has fewer) as model inputs in ``folder``; one in memory at a time.
 
@@ -108,7 +126,7 @@ def write_calibration(
     """
     from edgekit.feeding import Feeder
 
-    feeder = Feeder(inputs, preprocessing, sequences)
+    feeder = Feeder(inputs, preprocessing, sequences, tabular)
     indices = chosen(data, learned, count, seed)
     digests: list[str] = []
 

@@ -12,6 +12,7 @@ from edgekit.converters.prepare import name_layers, outline
 from edgekit.converters.source import open_source
 from edgekit.converters.workshop import Workshop
 from edgekit.data import Part, open_data
+from edgekit.data.table_rows import rows_for
 from edgekit.data.windows import cut_for
 from edgekit.feeding import resolve_preprocessing
 from edgekit.files import scratch_folder
@@ -36,7 +37,7 @@ def write_float_file(
         loaded = load(source, shop)
         card = base_card(source, loaded, preprocessing=None, labels=None)
         items = write_calibration(
-            cut_for(open_data(data, part=Part.EVALUATION, data_dir=data_dir), card.sequences),
+            rows_for(cut_for(open_data(data, part=Part.EVALUATION, data_dir=data_dir), card.sequences), card.tabular),
             loaded.inputs,
             resolve_preprocessing(card, preprocess),
             count=PROBED_ITEMS,
@@ -44,6 +45,7 @@ def write_float_file(
             folder=Path(scratch) / "samples",
             progress=silent,
             sequences=card.sequences,
+            tabular=card.tabular,
         )
         lowered = lower(source, fmt, Batch.STATIC, shop)
         named = name_layers(fmt, lowered, outline(source, items.samples, shop), shop)

@@ -163,6 +163,7 @@ def check_fit(card: ModelCard, model: ModelCard) -> None:
     _check_labels(card)
     _check_preprocessing(card)
     _check_sequences(card)
+    _check_tabular(card)
 
 
 def _check_labels(card: ModelCard) -> None:
@@ -200,6 +201,14 @@ def _check_sequences(card: ModelCard) -> None:
         _require_item("input", card.inputs[0], (how.series.length, len(how.series.columns)))
     if how.answer is not None and len(card.outputs) == 1:
         _require_item("output", card.outputs[0], (how.answer.length, len(how.answer.vocabulary.tokens)))
+
+
+def _check_tabular(card: ModelCard) -> None:
+    if card.tabular is None or len(card.inputs) != 1:
+        return
+    columns, (spec,) = len(card.tabular.columns), card.inputs
+    if len(spec.shape) != 2 or spec.shape[1] not in (None, columns):
+        raise CardError(f"The card's table has {columns} columns; the model's input {spec.name!r} is {_kind(spec)}.")
 
 
 def _require_item(what: str, spec: TensorSpec, item: tuple[int, ...]) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from edgekit.anomaly import Anomaly
 from edgekit.codec import from_jsonable, to_jsonable
 from edgekit.detection import Detection
 from edgekit.errors import CardError
@@ -11,6 +12,7 @@ from edgekit.generation import Generator
 from edgekit.preprocessing import Preprocessing
 from edgekit.recipe import Recipe
 from edgekit.sequences import Sequences
+from edgekit.tabular import Tabular
 
 SCHEMA_VERSION = 1
 BACKGROUND = "background"
@@ -132,9 +134,10 @@ class ModelCard:
     """What a model file says of itself. ``None`` means unknown, never a default.
 
     ``detection`` is for detectors only, ``sequences`` for what takes texts or series, ``generator`` for what makes
-    pictures. ``signatures`` are uses of the file by name, each with the outputs that it gives; a TFLite file has them
-    as signatures too. ``keep_float`` are regular expressions on the names of layers that stay in float in every
-    conversion, since what the model is for would be lost in them.
+    pictures, ``tabular`` for what takes rows of a table, ``anomaly`` for what tells anomalies. ``signatures`` are uses
+    of the file by name, each with the outputs that it gives; a TFLite file has them as signatures too. ``keep_float``
+    are regular expressions on the names of layers that stay in float in every conversion, since what the model is for
+    would be lost in them.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -147,6 +150,8 @@ class ModelCard:
     detection: Detection | None = None
     sequences: Sequences | None = None
     generator: Generator | None = None
+    tabular: Tabular | None = None
+    anomaly: Anomaly | None = None
     signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keep_float: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
@@ -169,8 +174,9 @@ class ModelCard:
                 )
 
     def unknown(self) -> tuple[str, ...]:
-        """Names of the parts that nobody has stated yet; a generator takes no pictures, and need not know classes."""
-        told = ("task",) if self.generator is not None else ("task", "preprocessing", "labels")
+        """Names of the parts that nobody has stated yet; generators and tables need no pictures and know no classes."""
+        bare = self.generator is not None or self.tabular is not None
+        told = ("task",) if bare else ("task", "preprocessing", "labels")
         return tuple(n for n in told if getattr(self, n) is None)
 
 

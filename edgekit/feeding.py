@@ -15,6 +15,7 @@ from edgekit.data.base import Item
 from edgekit.errors import DataError, InputError, suggest
 from edgekit.preprocessing import PRESETS, Layout, Preprocessing, preprocess, preset
 from edgekit.sequences import Sequences
+from edgekit.tabular import Tabular, standardized
 from edgekit.tasks.series import encode_window
 from edgekit.tasks.texts import encode
 
@@ -30,30 +31,34 @@ MOST_HEADROOM = 16
 class Feeder:
     """Turns items into inputs for a model whose tensors are ``inputs`` (with batch axis).
 
-    uint8 images go through ``preprocessing``, texts and windows of series become arrays as ``sequences`` says; the real
-    numbers that these give to a quantized input are quantized by the runtime. Arrays of the input's shape and dtype (or
-    real numbers for a quantized input) are fed as they are.
+    uint8 images go through ``preprocessing``, texts and windows of series become arrays as ``sequences`` says, and rows
+    of a table as ``tabular`` does; the real numbers that these give to a quantized input are quantized by the runtime.
+    Arrays of the input's shape and dtype (or real numbers for a quantized input) are fed as they are, and so are those
+    that come by name.
     """
 
     inputs: tuple[TensorSpec, ...]
     preprocessing: Preprocessing | None
     sequences: Sequences | None = None
+    tabular: Tabular | None = None
 
     @property
-    def how(self) -> tuple[Preprocessing | None, Sequences | None]:
+    def how(self) -> tuple[Preprocessing | None, Sequences | None, Tabular | None]:
         """What `prepare` depends on."""
-        return self.preprocessing, self.sequences
+        return self.preprocessing, self.sequences, self.tabular
 
     def feed(self, item: Item) -> dict[str, Array]:
         """The inputs by name for one ``item``, no batch axis; `DataError` when it does not fit the model."""
         return self.fit(self.prepare(item))
 
     def prepare(self, item: Item) -> Item:
-        """``item`` with its images, text or window made ready: the same for all models with the same `how`."""
+        """``item`` with its images, text, window or row made ready: the same for all models with the same `how`."""
         if isinstance(item, str):
             return self._encoded(item)
         if self.sequences is not None and self.sequences.series is not None and not isinstance(item, Mapping):
             return encode_window(item, self.sequences.series)
+        if self.tabular is not None and not isinstance(item, Mapping):
+            return standardized(item, self.tabular)
         if self.preprocessing is None:
             return item
         if isinstance(item, Mapping):

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from edgekit.errors import InputError, suggest
 
+CALIBRATION_SAMPLES = 200
+
 
 class Precision(StrEnum):
     """Number formats of a converted model, named as the command line names its recipes."""
@@ -92,7 +94,7 @@ class Recipe:
     rnn: Rnn = Rnn.AUTO
     keep_float: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    calibration_samples: int = 200
+    calibration_samples: int = CALIBRATION_SAMPLES
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -59,6 +59,7 @@ WAYS: Mapping[str, Ways] = {
     "text-classification": Ways(),
     "forecasting": Ways(),
     "sequence-to-sequence": Ways(),
+    "anomaly-detection": Ways(),
     GENERATION: Ways(calibrated=False, judged=True),
 }
 """Every task of the zoo."""

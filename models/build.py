@@ -90,6 +90,8 @@ def card_for(
         labels=labels,
         detection=spec.detection(arguments),
         generator=spec.generator(arguments),
+        signatures=spec.signatures,
+        keep_float=spec.keep_float,
         provenance=replace(known, architecture=spec.name, arguments=dict(arguments), tools=tool_versions()),
         metrics=metrics,
     )

@@ -144,4 +144,8 @@ class ForecastMaterial:
 
 def forecast_material(spec: ModelSpec, data: str, data_dir: Path | None) -> ForecastMaterial:
     """The series called ``data``."""
-    return ForecastMaterial(parts=read_sequences(spec, data, data_dir, lambda found: bool(found.columns)))
+    return ForecastMaterial(parts=read_sequences(spec, data, data_dir, _is_series))
+
+
+def _is_series(data: Dataset) -> bool:
+    return data.whole is not None and bool(data.columns)

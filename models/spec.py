@@ -148,7 +148,8 @@ class ModelSpec:
     "code", and learns against ``opponent``, which is built from the same arguments.
     An argument "channels" overrides ``channels``. ``inner`` is a pattern of the names of layers inside blocks, whose
     outputs need not be in memory as a whole. ``backbone`` is the entry whose weights a detector can start from, and
-    ``head`` a pattern of the layers that start anew for other classes.
+    ``head`` a pattern of the layers that start anew for other classes. ``signatures`` and ``keep_float`` are those of
+    the card.
     """
 
     name: str
@@ -167,6 +168,8 @@ class ModelSpec:
     backbone: str = ""
     head: str = "logits"
     opponent: str = ""
+    signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keep_float: tuple[str, ...] = ()
 
     @property
     def default_data(self) -> str | None:

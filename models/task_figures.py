@@ -104,6 +104,15 @@ TASK_FIGURES: Mapping[str, TaskFigures] = {
         of_files=("exact", "top1"),
         columns=("right answers, %", "right tokens, %"),
     ),
+    "anomaly-detection": TaskFigures(
+        title="PR-AUC",
+        measured=("pr_auc", "pr_auc_low", "pr_auc_high", "roc_auc"),
+        of_files=("pr_auc", "roc_auc"),
+        columns=("PR-AUC", "ROC-AUC"),
+        loss=0.02,
+        relative=True,
+        fractions=False,
+    ),
     GENERATION: TaskFigures(
         title="Frechet distance",
         measured=("frechet", "precision", "recall"),

@@ -13,6 +13,7 @@ from edgekit.data import data_ref
 from edgekit.errors import EdgekitError, InputError
 from edgekit.files import refuse_existing
 from edgekit.limits import TRAINING_BYTES, require_address_space
+from edgekit.models.anomaly_material import anomaly_material
 from edgekit.models.answer_lesson import answer_material
 from edgekit.models.build import build, build_with_weights, card_for, save
 from edgekit.models.checkpoint import Checkpoint, EpochRecord, assign, values
@@ -39,6 +40,7 @@ MATERIALS: Mapping[str, Callable[[ModelSpec, str, Path | None], Material]] = {
     "forecasting": forecast_material,
     "sequence-to-sequence": answer_material,
     "image-generation": generator_material,
+    "anomaly-detection": anomaly_material,
 }
 """For each task of the zoo how the data set of a name, maybe in a folder, is read. The defaults of the entry are those
 of the training.
@@ -258,7 +260,7 @@ def _first_model(
     if request.weights is None:
         arguments = spec.resolved({**preset.arguments, **chosen, **material.arguments})
         return build(spec, seed=request.seed, **arguments), arguments, None
-    if spec.preprocess is None:
+    if "classes" not in material.arguments or spec.preprocess is None:
         raise InputError(
             f"{spec.name} cannot start from weights, which were learned with tokens, scales or an opponent of their "
             "own; leave out --weights."

@@ -18,6 +18,8 @@ SHARED = (
     "edgekit.regions",
     "edgekit.sequences",
     "edgekit.generation",
+    "edgekit.tabular",
+    "edgekit.anomaly",
     "edgekit.data.images",
     "edgekit.data.npy",
     "edgekit.runtimes.base",

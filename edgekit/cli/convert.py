@@ -28,7 +28,9 @@ _WITH_MANIFEST = {"source", "output_dir", "force", "json_file"}
     metavar="DATA",
     help="Real data to measure ranges on. [default: the training data; for generators noise]",
 )
-@click.option("--samples", type=click.IntRange(min=1), default=200, show_default=True, help="Calibration items.")
+@click.option(
+    "--samples", type=click.IntRange(min=1), help="Calibration items. [default: 200; of rows of a table 2,000]"
+)
 @click.option(
     "--granularity", type=click.Choice([g.value for g in Granularity]), default="per-channel", show_default=True
 )
@@ -74,6 +76,7 @@ def command(ctx: click.Context, /, source: Path, json_file: str | None, **option
 
 def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
     from edgekit.converters import Request
+    from edgekit.converters.calibration import default_samples
     from edgekit.tasks import read_labels
 
     if source.name.endswith(".manifest.json"):
@@ -108,7 +111,7 @@ def _request(ctx: click.Context, source: Path, options: dict[str, Any]) -> Any:
             rnn=Rnn(options["rnn"]),
             keep_float=options["keep_float"],
             exclude=options["exclude"],
-            calibration_samples=options["samples"],
+            calibration_samples=options["samples"] or default_samples(source),
             seed=options["seed"],
         )
         for precision in precisions

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli import common
+from edgekit.cli.demo_anomaly import anomaly
 from edgekit.cli.demo_generate import generate
 from edgekit.cli.demo_sequences import forecast, sentiment, text
 from edgekit.cli.tables import print_table
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 VIEWS = ("auto", "window", "web", "none")
 
 
-@click.group("demo", commands=[sentiment, forecast, text, generate])
+@click.group("demo", commands=[sentiment, forecast, text, generate, anomaly])
 def command() -> None:
-    """Show a model at work: on photos, clips, a camera or a stream, on texts, on a series, or making pictures."""
+    """Show a model at work: on photos, clips, a camera or a stream, texts, a series or a table, or making pictures."""
 
 
 def options_of_all(command: Any) -> Any:

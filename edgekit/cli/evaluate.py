@@ -46,8 +46,9 @@ def command(
     """Measure model files on data, each by the metric of its task.
 
     Classifiers by accuracy, detectors (on data with boxes) by mean average precision, generators of text by nats per
-    token, forecasts by their error beside that of the last value, answers by those that are right as a whole, and what
-    generators make of the same noise by --judge, who sees it beside pictures of the data.
+    token, forecasts by their error beside that of the last value, answers by those that are right as a whole,
+    detectors of anomalies by how their scores rank them, and what generators make of the same noise by --judge, who
+    sees it beside pictures of the data.
 
     Several files are evaluated on the same items and, but for detectors, compared with the first. Items that
     calibrated or trained one of them are left out for all. On another device items are prepared here and sent.

@@ -39,10 +39,10 @@ def command(
 
     INPUT is an image, a folder of images, an .npy array, or an .npz. For models of texts it is a .txt file, each line
     of which is a text, or a .csv with a column called text or input; a generator goes on with the end of the whole
-    file. For models of series it is a .csv, whose last rows they take.
+    file. For models of series it is a .csv, whose last rows they take, for models of tables one with a row an item.
 
     Classifiers show the best classes, generators of text the best next tokens, detectors what they find in images,
-    forecasts and answers are told, and other models show figures of their outputs.
+    forecasts, answers and anomalies are told, and other models show figures of their outputs.
     """
     from edgekit.artifact import open_artifact
     from edgekit.files import refuse_existing

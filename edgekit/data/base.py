@@ -55,7 +55,8 @@ class Dataset:
 
     ``origins`` are the digests of the images that the items were cut out of, where they are none themselves.
     ``answers`` are texts that the items, texts too, are to be answered with. ``whole`` is the one text, or the series
-    (rows, columns) float64, that the items are windows of (see `edgekit.data.windows`); ``columns`` names a series'.
+    (rows, columns) float64, that the items are windows of (see `edgekit.data.windows`); ``columns`` names those of a
+    series, or of a table whose rows are the items.
     """
 
     name: str

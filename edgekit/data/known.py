@@ -17,6 +17,8 @@ from edgekit.data.arrays import dataset_of, load_npz
 from edgekit.data.base import Dataset, Part
 from edgekit.data.digit_scenes import scenes_of
 from edgekit.data.known_sequences import OPINIONS, dow_jones, reviews, sentences
+from edgekit.data.known_tables import NAMES as ANOMALIES
+from edgekit.data.known_tables import digits_or_letters, fraud, odds
 from edgekit.data.number_texts import number_names, sums
 from edgekit.data.text_files import read_text
 from edgekit.data.zips import read_zip
@@ -153,6 +155,29 @@ _SETS = (
         location=None,
         class_names=None,
         drawn=number_names,
+    ),
+    KnownSet(
+        name="fraud",
+        title="payments by card, 9,605 normal ones and 473 frauds",
+        location="anomaly/creditcard_fraud_sample.csv.gz",
+        class_names=ANOMALIES,
+        read=fraud,
+    ),
+    *(
+        KnownSet(name=name, title=title, location=f"anomaly/{file}.npz", class_names=ANOMALIES, read=odds)
+        for name, title, file in (
+            ("mammography", "calcifications in mammograms, 6 columns, 2.3 % anomalies", "mammography"),
+            ("shuttle", "states of a space shuttle, 9 columns, 7.2 % anomalies", "shuttle"),
+            ("thyroid", "thyroid glands, 6 columns, 2.5 % anomalies", "thyroid"),
+            ("smtp", "connections to mail servers, 3 columns, 0.03 % anomalies", "kdd99_smtp"),
+        )
+    ),
+    KnownSet(
+        name="digits_or_letters",
+        title="MNIST's digits, and letters of notMNIST as anomalies",
+        location="notmnist/notmnist.npz",
+        class_names=ANOMALIES,
+        read=digits_or_letters,
     ),
 )  # fmt: skip
 

@@ -117,4 +117,4 @@ def _numbers(table: Table, name: str) -> Dataset:
                 )
     require_finite_items(values, table.name)
     labels = table.class_ids(LABEL_COLUMN) if LABEL_COLUMN in table.columns else None
-    return Dataset(name=name, items=ArrayItems(values), labels=labels)
+    return Dataset(name=name, items=ArrayItems(values), labels=labels, columns=tuple(features))

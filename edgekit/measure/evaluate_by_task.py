@@ -89,11 +89,11 @@ def task_of(paths: Sequence[Path], data: Dataset, *, decoder: str | None = None,
     if len(stated) > 1:
         told = " and ".join(f"{path} is for {task}" for task, path in stated.items())
         raise InputError(f"{told}; expected files of one task: evaluate them apart.")
-    told_by_data = (task for task, kind in KINDS.items() if kind.fits(data))
+    told_by_data = (task for task, kind in KINDS.items() if kind.tells and kind.fits(data))
     return next(iter(stated), None) or next(told_by_data, classification.TASK)
 
 
 def require_truth(data: Dataset) -> None:
     """`DataError` for ``data`` that has nothing to compare answers with."""
-    if data.boxes is None and not any(kind.fits(data) for kind in KINDS.values()):
+    if data.boxes is None and not any(kind.tells and kind.fits(data) for kind in KINDS.values()):
         require_labels(data)

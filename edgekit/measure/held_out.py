@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from edgekit.artifact import Artifact
 from edgekit.data import Dataset, Item, draw, item_digest
+from edgekit.data.table_rows import rows_for
 from edgekit.data.windows import cut_for
 from edgekit.errors import DataError, InputError
 from edgekit.sequences import Sequences
@@ -12,7 +13,8 @@ from edgekit.sequences import Sequences
 class HeldOut:
     """Up to ``samples`` items of ``data``, drawn with ``seed``, or all, without those that a card says were used.
 
-    Of a long text or a series the items are the windows that the files of ``artifacts`` take, those of ``self.data``.
+    Of a long text or a series the items are the windows that the files of ``artifacts`` take, those of ``self.data``,
+    and of a table the rows of the columns that they take.
     While it is iterated, ``indices`` and ``left_out`` tell which items were given and how many were not; ``wanted`` is
     the largest number there can be. `DataError` at the end when no item was left.
     """
@@ -43,9 +45,9 @@ class HeldOut:
 
 
 def cut_for_all(data: Dataset, artifacts: Sequence[Artifact]) -> Dataset:
-    """``data`` as items that all ``artifacts`` take; `InputError` where they take windows of different sizes."""
+    """``data`` as items that all ``artifacts`` take; `InputError` where they take other windows, or other columns."""
     if data.whole is None:
-        return data
+        return _rows_for_all(data, artifacts)
     cuts: dict[object, Artifact] = {}
     for artifact in artifacts:
         if (how := artifact.card.sequences) is not None:
@@ -57,6 +59,19 @@ def cut_for_all(data: Dataset, artifacts: Sequence[Artifact]) -> Dataset:
             "run them apart."
         )
     return cut_for(data, next(iter(cuts.values())).card.sequences if cuts else None)
+
+
+def _rows_for_all(data: Dataset, artifacts: Sequence[Artifact]) -> Dataset:
+    tables = {artifact.card.tabular.names: artifact for artifact in artifacts if artifact.card.tabular is not None}
+    if not tables:
+        return data
+    first, *others = tables.values()
+    if others:
+        raise InputError(
+            f"{first.path} and {others[0].path} take other columns, or in another order; expected one table: run them "
+            "apart."
+        )
+    return rows_for(data, first.card.tabular)
 
 
 def _window(how: Sequences) -> tuple[int, tuple[str, ...]]:

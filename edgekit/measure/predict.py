@@ -18,6 +18,7 @@ from edgekit.errors import DataError, InputError
 from edgekit.files import write_atomic
 from edgekit.measure.metrics import require_finite
 from edgekit.measure.predict_sequences import called, is_sequence, next_tokens, said_of, sequence_sources, text_item
+from edgekit.measure.predict_tables import is_table, table_sources, verdict_of
 from edgekit.measure.subjects import Subject, open_subjects, run_subjects
 from edgekit.tasks import text_generation
 from edgekit.tasks.classification import TASKS, as_probabilities
@@ -50,7 +51,7 @@ class Prediction:
     """What the model says of one item, called ``source``.
 
     ``top`` are the best classes, or next tokens of a text; ``said`` is what models of texts and series say in other
-    words, by its name: an answer, a forecast.
+    words, by its name: an answer, a forecast, and a detector of anomalies its verdict.
     """
 
     source: str
@@ -131,7 +132,8 @@ def predict(
 ) -> PredictionReport:
     """Run the model file at ``path`` on ``inputs``: images, folders of images, ``.npy`` arrays or ``.npz`` files.
 
-    Models of texts and series take ``.txt`` and ``.csv`` files, see `sequence_sources`, and ``texts`` themselves. An
+    Models of texts and series take ``.txt`` and ``.csv`` files, see `sequence_sources`, and ``texts`` themselves, those
+    of tables each row of a ``.csv``. An
     array is one item, or a batch of items when it has one dimension more than the model's input without batch. The
     ``top`` best classes are told for classifiers: files whose card says so, that have labels, or whose one output is a
     vector of probabilities. `DataError` or `InputError` when inputs cannot be read or do not fit the model.
@@ -150,7 +152,9 @@ def predict(
             for name, values in answer.items():
                 require_finite(values, f"Output {name!r} of {path}")
             source, item = sources[len(predictions)]
-            said = {} if isinstance(item, Path) else said_of(subject, item, answer)
+            said = verdict_of(subject.artifact.card, answer)
+            if not said and not isinstance(item, Path):
+                said = said_of(subject, item, answer)
             guesses = () if said else top_guesses(subject, answer, top)
             predictions.append(Prediction(source=source, outputs=answer, top=guesses, said=said))
         progress("predicting", len(predictions), len(names))
@@ -168,6 +172,8 @@ def _sources(given: Path, subject: Subject) -> Iterator[tuple[str, Path | Item]]
     path, columns = chosen_columns(str(given))
     if columns and path.is_file():
         raise InputError(f"{subject.given} takes the columns that its card names; leave :{','.join(columns)} out.")
+    if is_table(given, subject.artifact.card):
+        return table_sources(given, subject.artifact.card)
     if subject.artifact.card.sequences is not None and is_sequence(given):
         return sequence_sources(given, subject)
     return input_sources(given, subject.runtime.inputs)

@@ -1,0 +1,48 @@
+"""What users give to models of tables, and what a detector of anomalies says of an item."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.anomaly import SCORE
+from edgekit.card import ModelCard
+from edgekit.data.base import Item
+from edgekit.data.known_tables import ANOMALY, NORMAL
+from edgekit.data.packed import kind_of
+from edgekit.data.table_rows import rows_for
+from edgekit.data.tables import read_csv
+from edgekit.errors import DataError
+from edgekit.measure.anomaly_kind import score_of
+from edgekit.measure.kind import Array
+
+
+def is_table(path: Path, card: ModelCard) -> bool:
+    """Whether ``path`` is called like a table, and the model of ``card`` takes rows of one."""
+    return card.tabular is not None and kind_of(path) == ".csv"
+
+
+def table_sources(given: Path, card: ModelCard) -> Iterator[tuple[str, Item]]:
+    """(name, row) for every row of the table ``given``, with the columns that the model of ``card`` takes."""
+    if not given.is_file():
+        raise DataError(f"There is no file {given}.")
+    rows = rows_for(read_csv(given), card.tabular).items
+    for number in range(len(rows)):
+        row = rows[number]
+        if not isinstance(row, np.ndarray):
+            raise DataError(f"{given} holds texts; expected columns of numbers.")
+        yield f"{given}, row {number + 1}", row
+
+
+def verdict(score: float, card: ModelCard) -> str:
+    """What ``score`` makes of an item by the threshold of ``card``."""
+    assert card.anomaly is not None  # noqa: S101 - whoever asks has looked
+    return ANOMALY if score > card.anomaly.threshold else NORMAL
+
+
+def verdict_of(card: ModelCard, outputs: Mapping[str, Array]) -> dict[str, str | float]:
+    """The score and the verdict by one item's ``outputs``; nothing of a model that tells no anomalies."""
+    if card.anomaly is None or SCORE not in outputs:
+        return {}
+    score = score_of(outputs)
+    return {"score": score, "verdict": verdict(score, card)}
