@@ -15,6 +15,7 @@ from edgekit.data.noise import drawn
 from edgekit.data.windows import cut_for
 from edgekit.errors import DataError, InputError
 from edgekit.preprocessing import Preprocessing
+from edgekit.ratings import Ratings
 from edgekit.recipe import Recipe
 from edgekit.sequences import Sequences
 from edgekit.tasks import text_generation
@@ -100,6 +101,7 @@ def write_calibration(
     progress: Progress,
     learned: Collection[str] = (),
     sequences: Sequences | None = None,
+    ratings: Ratings | None = None,
 ) -> Calibration:
     """``count`` items of ``data`` (all, when it has fewer) as model inputs in ``folder``; one in memory at a time.
 
@@ -108,7 +110,7 @@ def write_calibration(
     """
     from edgekit.feeding import Feeder
 
-    feeder = Feeder(inputs, preprocessing, sequences)
+    feeder = Feeder(inputs, preprocessing, sequences, ratings)
     indices = chosen(data, learned, count, seed)
     digests: list[str] = []
 

@@ -147,6 +147,7 @@ def _run(
             progress=progress,
             learned=training.items if training is not None else (),
             sequences=base.sequences,
+            ratings=base.ratings,
         )
     else:
         items = calibrating.synthetic_calibration(

@@ -44,6 +44,7 @@ def write_float_file(
             folder=Path(scratch) / "samples",
             progress=silent,
             sequences=card.sequences,
+            ratings=card.ratings,
         )
         lowered = lower(source, fmt, Batch.STATIC, shop)
         named = name_layers(fmt, lowered, outline(source, items.samples, shop), shop)

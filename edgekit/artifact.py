@@ -11,6 +11,7 @@ from edgekit.codec import from_jsonable, to_jsonable
 from edgekit.errors import ArtifactError, CardError, InputError
 from edgekit.files import sha256_file, write_atomic
 from edgekit.formats import keras, onnx, tflite, tflite_card
+from edgekit.ratings import RECONSTRUCTION
 from edgekit.sequences import Encoding
 
 CARD_KEY = "edgekit.card"
@@ -163,6 +164,7 @@ def check_fit(card: ModelCard, model: ModelCard) -> None:
     _check_labels(card)
     _check_preprocessing(card)
     _check_sequences(card)
+    _check_ratings(card)
 
 
 def _check_labels(card: ModelCard) -> None:
@@ -200,6 +202,17 @@ def _check_sequences(card: ModelCard) -> None:
         _require_item("input", card.inputs[0], (how.series.length, len(how.series.columns)))
     if how.answer is not None and len(card.outputs) == 1:
         _require_item("output", card.outputs[0], (how.answer.length, len(how.answer.vocabulary.tokens)))
+
+
+def _check_ratings(card: ModelCard) -> None:
+    if card.ratings is None or len(card.inputs) != 1:
+        return
+    count = len(card.ratings.items)
+    for what, spec in (("input", card.inputs[0]), *(("output", s) for s in card.outputs if s.name == RECONSTRUCTION)):
+        if len(spec.shape) != 2 or spec.shape[1] not in (None, count):
+            raise CardError(
+                f"The card's ratings have {count:,} items; the model's {what} {spec.name!r} is {_kind(spec)}."
+            )
 
 
 def _require_item(what: str, spec: TensorSpec, item: tuple[int, ...]) -> None:

@@ -9,6 +9,7 @@ from edgekit.detection import Detection
 from edgekit.errors import CardError
 from edgekit.generation import Generator
 from edgekit.preprocessing import Preprocessing
+from edgekit.ratings import Ratings
 from edgekit.recipe import Recipe
 from edgekit.sequences import Sequences
 
@@ -132,9 +133,9 @@ class ModelCard:
     """What a model file says of itself. ``None`` means unknown, never a default.
 
     ``detection`` is for detectors only, ``sequences`` for what takes texts or series, ``generator`` for what makes
-    pictures. ``signatures`` are uses of the file by name, each with the outputs that it gives; a TFLite file has them
-    as signatures too. ``keep_float`` are regular expressions on the names of layers that stay in float in every
-    conversion, since what the model is for would be lost in them.
+    pictures, ``ratings`` for recommenders. ``signatures`` are uses of the file by name, each with the outputs that it
+    gives; a TFLite file has them as signatures too. ``keep_float`` are regular expressions on the names of layers that
+    stay in float in every conversion, since what the model is for would be lost in them.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -147,6 +148,7 @@ class ModelCard:
     detection: Detection | None = None
     sequences: Sequences | None = None
     generator: Generator | None = None
+    ratings: Ratings | None = None
     signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keep_float: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
@@ -169,8 +171,12 @@ class ModelCard:
                 )
 
     def unknown(self) -> tuple[str, ...]:
-        """Names of the parts that nobody has stated yet; a generator takes no pictures, and need not know classes."""
-        told = ("task",) if self.generator is not None else ("task", "preprocessing", "labels")
+        """Names of the parts that nobody has stated yet; generators and recommenders take no pictures, and know no
+        classes.
+        """
+        told = (
+            ("task",) if self.generator is not None or self.ratings is not None else ("task", "preprocessing", "labels")
+        )
         return tuple(n for n in told if getattr(self, n) is None)
 
 

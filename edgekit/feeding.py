@@ -14,6 +14,7 @@ from edgekit.codec import from_jsonable
 from edgekit.data.base import Item
 from edgekit.errors import DataError, InputError, suggest
 from edgekit.preprocessing import PRESETS, Layout, Preprocessing, preprocess, preset
+from edgekit.ratings import Ratings, encode_user, is_user
 from edgekit.sequences import Sequences
 from edgekit.tasks.series import encode_window
 from edgekit.tasks.texts import encode
@@ -30,19 +31,20 @@ MOST_HEADROOM = 16
 class Feeder:
     """Turns items into inputs for a model whose tensors are ``inputs`` (with batch axis).
 
-    uint8 images go through ``preprocessing``, texts and windows of series become arrays as ``sequences`` says; the real
-    numbers that these give to a quantized input are quantized by the runtime. Arrays of the input's shape and dtype (or
-    real numbers for a quantized input) are fed as they are.
+    uint8 images go through ``preprocessing``, texts and windows of series become arrays as ``sequences`` says, users'
+    ratings as ``ratings`` does; the real numbers that these give to a quantized input are quantized by the runtime.
+    Arrays of the input's shape and dtype (or real numbers for a quantized input) are fed as they are.
     """
 
     inputs: tuple[TensorSpec, ...]
     preprocessing: Preprocessing | None
     sequences: Sequences | None = None
+    ratings: Ratings | None = None
 
     @property
-    def how(self) -> tuple[Preprocessing | None, Sequences | None]:
+    def how(self) -> tuple[Preprocessing | None, Sequences | None, Ratings | None]:
         """What `prepare` depends on."""
-        return self.preprocessing, self.sequences
+        return self.preprocessing, self.sequences, self.ratings
 
     def feed(self, item: Item) -> dict[str, Array]:
         """The inputs by name for one ``item``, no batch axis; `DataError` when it does not fit the model."""
@@ -52,6 +54,8 @@ class Feeder:
         """``item`` with its images, text or window made ready: the same for all models with the same `how`."""
         if isinstance(item, str):
             return self._encoded(item)
+        if is_user(item):
+            return self._rated(item)
         if self.sequences is not None and self.sequences.series is not None and not isinstance(item, Mapping):
             return encode_window(item, self.sequences.series)
         if self.preprocessing is None:
@@ -67,6 +71,14 @@ class Feeder:
                 "was trained on texts by edgekit, or attach a card with a vocabulary."
             )
         return encode(text, self.sequences.text)
+
+    def _rated(self, user: Array) -> Array:
+        if self.ratings is None:
+            raise DataError(
+                "The data holds ratings and the model's card does not say how they become its input: take a model that "
+                "was trained on ratings by edgekit, or attach a card with its items."
+            )
+        return encode_user(user, self.ratings)
 
     def fit(self, item: Item) -> dict[str, Array]:
         """The inputs by name for an item that `prepare` gave."""

@@ -59,6 +59,7 @@ WAYS: Mapping[str, Ways] = {
     "text-classification": Ways(),
     "forecasting": Ways(),
     "sequence-to-sequence": Ways(),
+    "recommendation": Ways(),
     GENERATION: Ways(calibrated=False, judged=True),
 }
 """Every task of the zoo."""

@@ -7,6 +7,7 @@ import click
 
 from edgekit.cli import common
 from edgekit.cli.demo_generate import generate
+from edgekit.cli.demo_recommend import recommend
 from edgekit.cli.demo_sequences import forecast, sentiment, text
 from edgekit.cli.tables import print_table
 
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 VIEWS = ("auto", "window", "web", "none")
 
 
-@click.group("demo", commands=[sentiment, forecast, text, generate])
+@click.group("demo", commands=[sentiment, forecast, text, generate, recommend])
 def command() -> None:
-    """Show a model at work: on photos, clips, a camera or a stream, on texts, on a series, or making pictures."""
+    """Show a model at work: on what a camera sees, on texts, on a series, on ratings, or making pictures."""
 
 
 def options_of_all(command: Any) -> Any:

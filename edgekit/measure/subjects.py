@@ -89,7 +89,7 @@ def _opened(
     given: Path, artifact: Artifact, spec: Preprocessing | None, engine: str | None, threads: int, where: Device
 ) -> Subject:
     runtime = where.open(artifact, threads=threads, engine=engine)
-    feeder = Feeder(runtime.inputs, spec, artifact.card.sequences)
+    feeder = Feeder(runtime.inputs, spec, artifact.card.sequences, artifact.card.ratings)
     return Subject(given=given, artifact=artifact, runtime=runtime, feeder=feeder, device=where.uri)
 
 
