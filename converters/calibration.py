@@ -18,8 +18,6 @@ from edgekit.data.windows import cut_for
 from edgekit.errors import DataError, InputError
 from edgekit.preprocessing import Preprocessing
 from edgekit.recipe import CALIBRATION_SAMPLES, Recipe
-from edgekit.sequences import Sequences
-from edgekit.tabular import Tabular
 from edgekit.tasks import anomalies, text_generation
 from edgekit.workers import Progress
 
@@ -116,17 +114,17 @@ def write_calibration(
     folder: Path,
     progress: Progress,
     learned: Collection[str] = (),
-    sequences: Sequences | None = None,
-    tabular: Tabular | None = None,
+    card: ModelCard | None = None,
 ) -> Calibration:
     """``count`` items of ``data`` (all, when it has fewer) as model inputs in ``folder``; one in memory at a time.
 
     ``learned`` are the digests of the items that the model was trained on. Where ``data`` holds some of them, only
-    these calibrate, so that what was held out of the training is held out of the conversion too.
+    these calibrate, so that what was held out of the training is held out of the conversion too. The ``card`` says how
+    what is no image becomes inputs.
     """
-    from edgekit.feeding import Feeder
+    from edgekit.feeding import Feeder, feeder_of
 
-    feeder = Feeder(inputs, preprocessing, sequences, tabular)
+    feeder = Feeder(inputs, preprocessing) if card is None else feeder_of(card, inputs, preprocessing)
     indices = chosen(data, learned, count, seed)
     digests: list[str] = []
 

@@ -146,8 +146,7 @@ def _run(
             folder=shop.folder / "samples",
             progress=progress,
             learned=training.items if training is not None else (),
-            sequences=base.sequences,
-            tabular=base.tabular,
+            card=base,
         )
     else:
         items = calibrating.synthetic_calibration(

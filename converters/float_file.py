@@ -44,8 +44,7 @@ def write_float_file(
             seed=seed,
             folder=Path(scratch) / "samples",
             progress=silent,
-            sequences=card.sequences,
-            tabular=card.tabular,
+            card=card,
         )
         lowered = lower(source, fmt, Batch.STATIC, shop)
         named = name_layers(fmt, lowered, outline(source, items.samples, shop), shop)

@@ -11,6 +11,7 @@ from edgekit.codec import from_jsonable, to_jsonable
 from edgekit.errors import ArtifactError, CardError, InputError
 from edgekit.files import sha256_file, write_atomic
 from edgekit.formats import keras, onnx, tflite, tflite_card
+from edgekit.ratings import RECONSTRUCTION
 from edgekit.sequences import Encoding
 
 CARD_KEY = "edgekit.card"
@@ -164,6 +165,7 @@ def check_fit(card: ModelCard, model: ModelCard) -> None:
     _check_preprocessing(card)
     _check_sequences(card)
     _check_tabular(card)
+    _check_ratings(card)
 
 
 def _check_labels(card: ModelCard) -> None:
@@ -209,6 +211,17 @@ def _check_tabular(card: ModelCard) -> None:
     columns, (spec,) = len(card.tabular.columns), card.inputs
     if len(spec.shape) != 2 or spec.shape[1] not in (None, columns):
         raise CardError(f"The card's table has {columns} columns; the model's input {spec.name!r} is {_kind(spec)}.")
+
+
+def _check_ratings(card: ModelCard) -> None:
+    if card.ratings is None or len(card.inputs) != 1:
+        return
+    count = len(card.ratings.items)
+    for what, spec in (("input", card.inputs[0]), *(("output", s) for s in card.outputs if s.name == RECONSTRUCTION)):
+        if len(spec.shape) != 2 or spec.shape[1] not in (None, count):
+            raise CardError(
+                f"The card's ratings have {count:,} items; the model's {what} {spec.name!r} is {_kind(spec)}."
+            )
 
 
 def _require_item(what: str, spec: TensorSpec, item: tuple[int, ...]) -> None:

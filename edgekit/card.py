@@ -10,6 +10,7 @@ from edgekit.detection import Detection
 from edgekit.errors import CardError
 from edgekit.generation import Generator
 from edgekit.preprocessing import Preprocessing
+from edgekit.ratings import Ratings
 from edgekit.recipe import Recipe
 from edgekit.sequences import Sequences
 from edgekit.tabular import Tabular
@@ -134,10 +135,10 @@ class ModelCard:
     """What a model file says of itself. ``None`` means unknown, never a default.
 
     ``detection`` is for detectors only, ``sequences`` for what takes texts or series, ``generator`` for what makes
-    pictures, ``tabular`` for what takes rows of a table, ``anomaly`` for what tells anomalies. ``signatures`` are uses
-    of the file by name, each with the outputs that it gives; a TFLite file has them as signatures too. ``keep_float``
-    are regular expressions on the names of layers that stay in float in every conversion, since what the model is for
-    would be lost in them.
+    pictures, ``tabular`` for what takes rows of a table, ``anomaly`` for what tells anomalies, ``ratings`` for
+    recommenders. ``signatures`` are uses of the file by name, each with the outputs that it gives; a TFLite file has
+    them as signatures too. ``keep_float`` are regular expressions on the names of layers that stay in float in every
+    conversion, since what the model is for would be lost in them.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -152,6 +153,7 @@ class ModelCard:
     generator: Generator | None = None
     tabular: Tabular | None = None
     anomaly: Anomaly | None = None
+    ratings: Ratings | None = None
     signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keep_float: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
@@ -174,8 +176,8 @@ class ModelCard:
                 )
 
     def unknown(self) -> tuple[str, ...]:
-        """Names of the parts that nobody has stated yet; generators and tables need no pictures and know no classes."""
-        bare = self.generator is not None or self.tabular is not None
+        """Names of the parts that nobody has stated yet; only models of pictures and texts need more than a task."""
+        bare = any(part is not None for part in (self.generator, self.tabular, self.ratings))
         told = ("task",) if bare else ("task", "preprocessing", "labels")
         return tuple(n for n in told if getattr(self, n) is None)
 

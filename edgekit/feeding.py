@@ -14,6 +14,7 @@ from edgekit.codec import from_jsonable
 from edgekit.data.base import Item
 from edgekit.errors import DataError, InputError, suggest
 from edgekit.preprocessing import PRESETS, Layout, Preprocessing, preprocess, preset
+from edgekit.ratings import Ratings, encode_user, is_user
 from edgekit.sequences import Sequences
 from edgekit.tabular import Tabular, standardized
 from edgekit.tasks.series import encode_window
@@ -31,21 +32,22 @@ MOST_HEADROOM = 16
 class Feeder:
     """Turns items into inputs for a model whose tensors are ``inputs`` (with batch axis).
 
-    uint8 images go through ``preprocessing``, texts and windows of series become arrays as ``sequences`` says, and rows
-    of a table as ``tabular`` does; the real numbers that these give to a quantized input are quantized by the runtime.
-    Arrays of the input's shape and dtype (or real numbers for a quantized input) are fed as they are, and so are those
-    that come by name.
+    uint8 images go through ``preprocessing``, texts and windows of series become arrays as ``sequences`` says, rows of
+    a table as ``tabular`` and users' ratings as ``ratings`` does; the real numbers that these give to a quantized input
+    are quantized by the runtime. Arrays of the input's shape and dtype (or real numbers for a quantized input) are fed
+    as they are, and so are those that come by name.
     """
 
     inputs: tuple[TensorSpec, ...]
     preprocessing: Preprocessing | None
     sequences: Sequences | None = None
     tabular: Tabular | None = None
+    ratings: Ratings | None = None
 
     @property
-    def how(self) -> tuple[Preprocessing | None, Sequences | None, Tabular | None]:
+    def how(self) -> tuple[object, ...]:
         """What `prepare` depends on."""
-        return self.preprocessing, self.sequences, self.tabular
+        return self.preprocessing, self.sequences, self.tabular, self.ratings
 
     def feed(self, item: Item) -> dict[str, Array]:
         """The inputs by name for one ``item``, no batch axis; `DataError` when it does not fit the model."""
@@ -55,6 +57,8 @@ class Feeder:
         """``item`` with its images, text, window or row made ready: the same for all models with the same `how`."""
         if isinstance(item, str):
             return self._encoded(item)
+        if is_user(item):
+            return self._rated(item)
         if self.sequences is not None and self.sequences.series is not None and not isinstance(item, Mapping):
             return encode_window(item, self.sequences.series)
         if self.tabular is not None and not isinstance(item, Mapping):
@@ -72,6 +76,14 @@ class Feeder:
                 "was trained on texts by edgekit, or attach a card with a vocabulary."
             )
         return encode(text, self.sequences.text)
+
+    def _rated(self, user: Array) -> Array:
+        if self.ratings is None:
+            raise DataError(
+                "The data holds ratings and the model's card does not say how they become its input: take a model that "
+                "was trained on ratings by edgekit, or attach a card with its items."
+            )
+        return encode_user(user, self.ratings)
 
     def fit(self, item: Item) -> dict[str, Array]:
         """The inputs by name for an item that `prepare` gave."""
@@ -109,6 +121,11 @@ class Feeder:
         if np.issubdtype(values.dtype, np.inexact) and not np.all(np.isfinite(values)):
             raise DataError(f"An item for input {spec.name!r} holds NaN or infinite values; expected finite numbers.")
         return _typed(values, spec)
+
+
+def feeder_of(card: ModelCard, inputs: tuple[TensorSpec, ...], preprocessing: Preprocessing | None) -> Feeder:
+    """The feeder of a model with this ``card``, whose images go through ``preprocessing``."""
+    return Feeder(inputs, preprocessing, sequences=card.sequences, tabular=card.tabular, ratings=card.ratings)
 
 
 def is_image(values: Array) -> bool:

@@ -60,6 +60,7 @@ WAYS: Mapping[str, Ways] = {
     "forecasting": Ways(),
     "sequence-to-sequence": Ways(),
     "anomaly-detection": Ways(),
+    "recommendation": Ways(),
     GENERATION: Ways(calibrated=False, judged=True),
 }
 """Every task of the zoo."""

@@ -21,8 +21,8 @@ from edgekit.preprocessing import Preprocessing, Resize
 from edgekit.regions import Companion
 from edgekit.tasks.labels import read_labels
 
-WITHOUT_DATA = "it takes numbers: a vocabulary, or the columns of a series, come with training"
-"""The note of a sequence model that was built, not trained."""
+WITHOUT_DATA = "it takes numbers: a vocabulary, the columns of a series, or what is rated, come with training"
+"""The note of a model of sequences or ratings that was built, not trained."""
 
 __all__ = ["build", "build_file", "build_with_weights", "card_for", "save"]
 

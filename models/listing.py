@@ -15,7 +15,7 @@ Json = dict[str, Any]
 _ACCURACIES = {"classification": ("top-1", "top1"), "detection": ("mAP", "map")}
 """What sources print of a task, and the field of `Published` that holds it."""
 _AREAS = ("pr_auc", "roc_auc", "threshold", "reconstruction_error")
-_NUMBERS = ("nats_per_token", "perplexity", "mse", "mae", "persistence_mse", "mse_ratio", "frechet", *_AREAS)
+_NUMBERS = ("nats_per_token", "perplexity", "mse", "mae", "mse_ratio", "frechet", *_AREAS)
 """Metrics that are no fractions."""
 
 
@@ -135,7 +135,7 @@ def train_rows(entry: Json) -> list[list[str]]:
 
 
 def _figure(name: str, value: float) -> str:
-    return f"{value:.4g}" if name in _NUMBERS or name.endswith("_loss") else f"{value:.2%}"
+    return f"{value:.4g}" if name in _NUMBERS or name.endswith(("_loss", "_mse")) else f"{value:.2%}"
 
 
 def phase_words(preset: TrainingPreset) -> list[str]:

@@ -104,9 +104,10 @@ NEEDS = {
     "text-generation": "a long text: a .txt file, warpeace or shakespeare",
     "text-classification": "texts with classes: a .csv with the columns text and label, imdb or rt_polarity",
     "forecasting": "a series: a .csv with dates and numbers, prices.csv:Close to choose a column, or dow_jones",
+    "recommendation": "ratings: a .csv with the columns user, item and rating, or movielens",
     "sequence-to-sequence": "texts with answers: a .csv with the columns input and output, sums or number_names",
 }
-"""What is learned, for each task of sequences."""
+"""What is learned, for each task of sequences and of ratings."""
 
 
 def end_of(steps: int, fraction: float) -> int:

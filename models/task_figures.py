@@ -113,6 +113,16 @@ TASK_FIGURES: Mapping[str, TaskFigures] = {
         relative=True,
         fractions=False,
     ),
+    "recommendation": TaskFigures(
+        title="MSE over that of item means",
+        measured=("mse_ratio", "mse_ratio_low", "mse_ratio_high", "mse", "item_mean_mse", "offset_mse"),
+        of_files=("mse_ratio", "mse"),
+        columns=("MSE over that of item means", "MSE"),
+        loss=0.02,
+        lower_is_better=True,
+        relative=True,
+        fractions=False,
+    ),
     GENERATION: TaskFigures(
         title="Frechet distance",
         measured=("frechet", "precision", "recall"),

@@ -25,6 +25,7 @@ from edgekit.models.generator_material import generator_material
 from edgekit.models.image_material import image_material
 from edgekit.models.lesson import Material, Terms, nothing
 from edgekit.models.opinion_lesson import opinion_material
+from edgekit.models.ratings_lesson import ratings_material
 from edgekit.models.run_folder import CHECKPOINT, MODEL, RunSettings, open_run, refuse_other_run, write_history
 from edgekit.models.sample_sheets import require_folder
 from edgekit.models.spec import DEFAULT_PRESET, GENERATION, TRANSFER_PRESET, ModelSpec, TrainingPreset, Value
@@ -41,6 +42,7 @@ MATERIALS: Mapping[str, Callable[[ModelSpec, str, Path | None], Material]] = {
     "sequence-to-sequence": answer_material,
     "image-generation": generator_material,
     "anomaly-detection": anomaly_material,
+    "recommendation": ratings_material,
 }
 """For each task of the zoo how the data set of a name, maybe in a folder, is read. The defaults of the entry are those
 of the training.

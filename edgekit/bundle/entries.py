@@ -16,7 +16,7 @@ from edgekit.bundle.runner.engines import BUILT_IN, XNNPACK
 from edgekit.bundle.runner.manifest import Entry, Golden
 from edgekit.card import ModelCard, TensorSpec, takes_steps
 from edgekit.errors import InputError
-from edgekit.feeding import Feeder
+from edgekit.feeding import feeder_of
 from edgekit.formats import onnx, tflite
 from edgekit.formats.graph import Graph
 from edgekit.measure.detectors import Detector, open_detectors
@@ -172,7 +172,7 @@ def golden_feeds(opened: Opened, items: Items, *, samples: int, seed: int) -> tu
             f"{opened.artifact.path} takes one time step at a time, which no item is; bundle it by itself, without "
             "--data and --inputs."
         )
-    feeder = Feeder(opened.runtime.inputs, opened.preprocessing, opened.card.sequences, opened.card.tabular)
+    feeder = feeder_of(opened.card, opened.runtime.inputs, opened.preprocessing)
     feeds = [{name: values[None] for name, values in feeder.feed(item).items()} for item in items.items]
     taken = [_as_taken(feed, opened.runtime.inputs) for feed in feeds]
     if opened.preprocessing is None or not opened.takes_images or not items.images:

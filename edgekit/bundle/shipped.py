@@ -20,6 +20,7 @@ SHARED = (
     "edgekit.generation",
     "edgekit.tabular",
     "edgekit.anomaly",
+    "edgekit.ratings",
     "edgekit.data.images",
     "edgekit.data.npy",
     "edgekit.runtimes.base",

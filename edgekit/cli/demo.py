@@ -8,6 +8,7 @@ import click
 from edgekit.cli import common
 from edgekit.cli.demo_anomaly import anomaly
 from edgekit.cli.demo_generate import generate
+from edgekit.cli.demo_recommend import recommend
 from edgekit.cli.demo_sequences import forecast, sentiment, text
 from edgekit.cli.tables import print_table
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 VIEWS = ("auto", "window", "web", "none")
 
 
-@click.group("demo", commands=[sentiment, forecast, text, generate, anomaly])
+@click.group("demo", commands=[sentiment, forecast, text, generate, anomaly, recommend])
 def command() -> None:
-    """Show a model at work: on photos, clips, a camera or a stream, texts, a series or a table, or making pictures."""
+    """Show a model at work: on pictures or a camera, on texts, series, tables or ratings, or making pictures."""
 
 
 def options_of_all(command: Any) -> Any:

@@ -4,12 +4,15 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from edgekit.card import DataRef
+
+if TYPE_CHECKING:
+    from edgekit.data.ratings_table import Catalogue
 
 Array = npt.NDArray[Any]
 Item = Array | Mapping[str, Array] | str
@@ -56,7 +59,8 @@ class Dataset:
     ``origins`` are the digests of the images that the items were cut out of, where they are none themselves.
     ``answers`` are texts that the items, texts too, are to be answered with. ``whole`` is the one text, or the series
     (rows, columns) float64, that the items are windows of (see `edgekit.data.windows`); ``columns`` names those of a
-    series, or of a table whose rows are the items.
+    series, or of a table whose rows are the items. ``catalogue`` is what users rate, whose ratings the items then are
+    (see `edgekit.ratings.user_of`).
     """
 
     name: str
@@ -68,6 +72,7 @@ class Dataset:
     answers: tuple[str, ...] | None = None
     whole: str | Array | None = None
     columns: tuple[str, ...] = ()
+    catalogue: "Catalogue | None" = None
 
     def __len__(self) -> int:
         return len(self.items)

@@ -20,6 +20,7 @@ from edgekit.data.known_sequences import OPINIONS, dow_jones, reviews, sentences
 from edgekit.data.known_tables import NAMES as ANOMALIES
 from edgekit.data.known_tables import digits_or_letters, fraud, odds
 from edgekit.data.number_texts import number_names, sums
+from edgekit.data.ratings_table import movielens
 from edgekit.data.text_files import read_text
 from edgekit.data.zips import read_zip
 from edgekit.errors import DataError, need
@@ -147,6 +148,13 @@ _SETS = (
         location="imdb/rt_polarity.csv.gz",
         class_names=OPINIONS,
         read=sentences,
+    ),
+    KnownSet(
+        name="movielens",
+        title="ratings of 9,724 films by 610 users of MovieLens",
+        location="movielens/ml-latest-small/ratings.csv.gz",
+        class_names=None,
+        read=movielens,
     ),
     KnownSet(name="sums", title="sums of two numbers below 1,000", location=None, class_names=None, drawn=sums),
     KnownSet(

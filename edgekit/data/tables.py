@@ -13,6 +13,7 @@ from edgekit.data.boxes import require_inside
 from edgekit.data.csv_table import Table, number, parse_table, read_bytes, require_columns
 from edgekit.data.images import ImageFiles
 from edgekit.data.packed import stem_of, unpacked
+from edgekit.data.ratings_table import is_ratings, ratings_of
 from edgekit.data.series_table import is_series, series_of
 from edgekit.data.text_files import ANSWER_COLUMNS, TEXT_COLUMN, answered_texts, labelled_texts
 from edgekit.errors import DataError
@@ -25,7 +26,8 @@ def read_csv(path: Path, part: Part | None = None) -> Dataset:
     """The items of a CSV file: images named in a column ``file`` (and ``class_id``), or numbers (and ``label``).
 
     With a box in every row, see `edgekit.data.box_table`. Texts have the columns ``text`` (and ``label``), or
-    ``input`` and ``output``; a series has dates in its first column, and gives its ``part``.
+    ``input`` and ``output``. Ratings, with ``user``, ``item`` and ``rating``, and a series, with dates in its first
+    column, give their ``part``.
     """
     table = parse_table(unpacked(path), str(path))
     if set(BOX_COLUMNS) <= set(table.columns):
@@ -38,6 +40,8 @@ def read_csv(path: Path, part: Part | None = None) -> Dataset:
         return labelled_texts(table, stem_of(path))
     if set(ANSWER_COLUMNS) <= set(table.columns):
         return answered_texts(table, stem_of(path))
+    if is_ratings(table):
+        return ratings_of(table, part, name=stem_of(path), folder=path.parent)
     if LABEL_COLUMN not in table.columns and is_series(table):
         return series_of(table, part, name=stem_of(path))
     return _numbers(table, stem_of(path))

@@ -11,7 +11,7 @@ from edgekit.artifact import Artifact, Format, open_artifact
 from edgekit.codec import to_jsonable
 from edgekit.data import Dataset, Part, npy, open_data
 from edgekit.errors import ArtifactError, InputError
-from edgekit.feeding import Feeder, resolve_preprocessing
+from edgekit.feeding import feeder_of, resolve_preprocessing
 from edgekit.files import scratch_folder
 from edgekit.formats import onnx, tflite
 from edgekit.formats.graph import Graph
@@ -247,7 +247,7 @@ def compare_layers(
             raise InputError(f"{path} is a Keras model; only REFERENCE may be one where layers are compared.")
     graphs = [_read_graph(path) for path in (float_file, *(a.path for a in artifacts))]
     feeders = [
-        Feeder(graph.inputs, resolve_preprocessing(own.card, preprocess), own.card.sequences, own.card.tabular)
+        feeder_of(own.card, graph.inputs, resolve_preprocessing(own.card, preprocess))
         for graph, own in zip(graphs, (source, *artifacts), strict=True)
     ]
     outputs = [

@@ -13,6 +13,8 @@ from edgekit.card import TensorSpec
 from edgekit.data import Item, Part, npy
 from edgekit.data.arrays import read_npz, require_finite_items
 from edgekit.data.images import decode_image, image_paths, is_image_name
+from edgekit.data.own_ratings import own_ratings
+from edgekit.data.packed import kind_of
 from edgekit.data.series_table import chosen_columns
 from edgekit.errors import DataError, InputError
 from edgekit.files import write_atomic
@@ -133,7 +135,7 @@ def predict(
     """Run the model file at ``path`` on ``inputs``: images, folders of images, ``.npy`` arrays or ``.npz`` files.
 
     Models of texts and series take ``.txt`` and ``.csv`` files, see `sequence_sources`, and ``texts`` themselves, those
-    of tables each row of a ``.csv``. An
+    of tables each row of a ``.csv``, recommenders a ``.csv`` of ratings, see `own_ratings`. An
     array is one item, or a batch of items when it has one dimension more than the model's input without batch. The
     ``top`` best classes are told for classifiers: files whose card says so, that have labels, or whose one output is a
     vector of probabilities. `DataError` or `InputError` when inputs cannot be read or do not fit the model.
@@ -176,6 +178,9 @@ def _sources(given: Path, subject: Subject) -> Iterator[tuple[str, Path | Item]]
         return table_sources(given, subject.artifact.card)
     if subject.artifact.card.sequences is not None and is_sequence(given):
         return sequence_sources(given, subject)
+    how = subject.artifact.card.ratings
+    if how is not None and kind_of(given) == ".csv":
+        return ((f"{given}[{user}]" if user else str(given), ratings) for user, ratings in own_ratings(given, how))
     return input_sources(given, subject.runtime.inputs)
 
 

@@ -14,9 +14,11 @@ from edgekit.data.tables import read_csv
 from edgekit.data.text_files import read_text
 from edgekit.errors import DataError, InputError, printable
 from edgekit.measure.subjects import Subject
+from edgekit.ratings import RECONSTRUCTION, is_user
 from edgekit.sequences import Sequences, Series
 from edgekit.tasks import answers, text_generation
 from edgekit.tasks.classification import as_probabilities
+from edgekit.tasks.recommendation import best_unseen
 from edgekit.tasks.series import scale_of
 from edgekit.tasks.texts import spell, token_ids, tokenize
 
@@ -97,8 +99,11 @@ def require_sequences(subject: Subject) -> Sequences:
 
 
 def said_of(subject: Subject, item: Item, outputs: Mapping[str, Array]) -> dict[str, str | float]:
-    """What one item's ``outputs`` say by the task of ``subject``: the answer, or the forecast; nothing for others."""
+    """What one item's ``outputs`` say by the task of ``subject``: the answer, the forecast, or what it recommends."""
     card = subject.artifact.card
+    if card.ratings is not None and is_user(item) and RECONSTRUCTION in outputs:
+        best = best_unseen(outputs[RECONSTRUCTION], item, card.ratings, 1)
+        return {"recommended": best[0].title, "rating": best[0].rating} if best else {}
     how, values = card.sequences, next(iter(outputs.values()))
     if how is None or len(outputs) != 1:
         return {}

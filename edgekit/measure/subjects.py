@@ -15,7 +15,7 @@ from edgekit.devices import Device
 from edgekit.devices.engines import LOCAL, require_runnable
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import DataError
-from edgekit.feeding import Feeder, resolve_preprocessing
+from edgekit.feeding import Feeder, feeder_of, resolve_preprocessing
 from edgekit.preprocessing import Preprocessing
 from edgekit.runtimes import Array, Runtime, assign_engines, run_items
 from edgekit.stream import stream_outputs
@@ -89,7 +89,7 @@ def _opened(
     given: Path, artifact: Artifact, spec: Preprocessing | None, engine: str | None, threads: int, where: Device
 ) -> Subject:
     runtime = where.open(artifact, threads=threads, engine=engine)
-    feeder = Feeder(runtime.inputs, spec, artifact.card.sequences, artifact.card.tabular)
+    feeder = feeder_of(artifact.card, runtime.inputs, spec)
     return Subject(given=given, artifact=artifact, runtime=runtime, feeder=feeder, device=where.uri)
 
 

@@ -1,0 +1,64 @@
+"""What is measured of recommenders."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from edgekit.data.base import Dataset
+from edgekit.errors import DataError, InputError
+from edgekit.measure.kind import Array, Kind
+from edgekit.ratings import RECONSTRUCTION, Ratings, is_user
+from edgekit.tasks import recommendation
+
+
+def _score(outputs: Mapping[str, Array], data: Dataset, place: int, how: Ratings) -> tuple[float, ...]:
+    user = data.items[place]
+    if RECONSTRUCTION not in outputs:
+        raise DataError(f"A recommender has an output {RECONSTRUCTION!r}; the file has: {', '.join(outputs)}.")
+    assert is_user(user)  # noqa: S101 - by `Kind.fits`
+    return recommendation.errors_of(outputs[RECONSTRUCTION], user, how)
+
+
+def _difference(first: Any, second: Any, _how: Ratings, seed: int) -> dict[str, float]:
+    if not np.array_equal(first.errors.ratings, second.errors.ratings):
+        raise InputError(
+            "The files know different items, so that they foretell different ratings; expected files of one model: "
+            "evaluate them apart."
+        )
+    gaps = second.errors.model - first.errors.model
+    interval = recommendation.ratio_interval(gaps, first.errors.ratings, seed=seed)
+    low, high = interval if interval is not None else (0.0, 0.0)
+    return {"mse_difference": second.mse - first.mse, "mse_difference_low": low, "mse_difference_high": high}
+
+
+def _cells(m: Mapping[str, float]) -> list[str]:
+    ratio = ("-", "-")
+    if "mse_ratio_low" in m:
+        ratio = (f"{m['mse_ratio']:.4f}", f"{m['mse_ratio_low']:.4f}-{m['mse_ratio_high']:.4f}")
+    return [
+        *(f"{m['mse']:.5f}", f"{m['mse_low']:.5f}-{m['mse_high']:.5f}"),
+        *(f"{m['item_mean_mse']:.5f}", f"{m['offset_mse']:.5f}", *ratio),
+        f"{m['ratings']:,.0f}",
+    ]
+
+
+RATING_KINDS: tuple[Kind, ...] = (
+    Kind(
+        task=recommendation.TASK,
+        wanted="ratings: movielens or a .csv with the columns user, item and rating",
+        fits=lambda data: data.catalogue is not None,
+        missing="does not say which items are rated",
+        how=lambda card: card.ratings,
+        score=_score,
+        result=lambda scores, _, seed: recommendation.evaluate_recommendations(scores, seed=seed),
+        difference=_difference,
+        columns=["MSE", "95 %", "item means", "with offset", "ratio", "95 %", "ratings"],
+        cells=_cells,
+        difference_columns=["difference, MSE", "95 %"],
+        difference_cells=lambda d: [
+            f"{d['mse_difference']:+.3g}",
+            f"{d['mse_difference_low']:+.3g} to {d['mse_difference_high']:+.3g}",
+        ],
+    ),
+)

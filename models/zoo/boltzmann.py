@@ -1,0 +1,48 @@
+"""Restricted Boltzmann machines, which learn by contrastive divergence."""
+
+from dataclasses import replace
+
+from edgekit.models.spec import Argument, ModelSpec, Optimizer, Published, Schedule, TrainingPreset
+
+_BOOK = "Y. Liu and S. Mehta, Hands-On Deep Learning Architectures with Python, Packt 2019, chapter 3"
+
+_RATINGS = TrainingPreset(
+    data="movielens",
+    epochs=60,
+    batch_size=16,
+    optimizer=Optimizer.SGD,
+    learning_rate=0.05,
+    schedule=Schedule.COSINE,
+    weight_decay=0.03,
+)
+
+SPECS: tuple[ModelSpec, ...] = (
+    ModelSpec(
+        name="rbm",
+        title="Restricted Boltzmann machine that recommends by ratings",
+        task="recommendation",
+        builder="edgekit.models.boltzmann:rbm",
+        arguments=(
+            Argument(name="items", default=1000),
+            Argument(name="hidden", default=100),
+            Argument(name="steps", default=1, high=100),
+            Argument(name="chains", default="data", choices=("data", "persistent")),
+            Argument(name="least", default=10),
+        ),
+        presets={
+            "small": _RATINGS,
+            "book": replace(_RATINGS, epochs=200, learning_rate=0.02, arguments={"steps": 3}),
+        },
+        source=f"{_BOOK}; Hinton 2002, Neural Computation 14(8); Salakhutdinov, Mnih and Hinton 2007, ICML",
+        published=Published(
+            parameters=201_100,
+            notes=(
+                "the source prints no number of parameters; this one counts the weights twice, as a file holds them: "
+                "once from ratings to hidden units, and once back",
+                "the source reaches an MSE of 0.038 on MovieLens 1M, which has six times as many users",
+                "ratings are normal units about the items' means, where the second paper has a softmax of the stars, "
+                "which learned less from these few ratings: on validation users an MSE of 0.040 beside 0.033",
+            ),
+        ),
+    ),
+)
