@@ -147,10 +147,16 @@ def _run(
             progress=progress,
             learned=training.items if training is not None else (),
             sequences=base.sequences,
+            uncertainty=base.uncertainty,
         )
     else:
         items = calibrating.synthetic_calibration(
-            loaded.inputs, base.preprocessing, seed=recipe.seed, folder=shop.folder / "samples", padding=loaded.padding
+            loaded.inputs,
+            base.preprocessing,
+            seed=recipe.seed,
+            folder=shop.folder / "samples",
+            padding=loaded.padding,
+            uncertainty=base.uncertainty,
         )
     looks = start_looking(source, todo, items.samples, steps, shop)
     tools = {**_versions(), **loaded.tools}

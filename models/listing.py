@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 _ACCURACIES = {"classification": ("top-1", "top1"), "detection": ("mAP", "map")}
 """What sources print of a task, and the field of `Published` that holds it."""
-_NUMBERS = ("nats_per_token", "perplexity", "mse", "mae", "persistence_mse", "mse_ratio", "frechet")
+_NUMBERS = ("nats_per_token", "perplexity", "mse", "mae", "persistence_mse", "mse_ratio", "frechet", "nll")
 """Metrics that are no fractions."""
 
 

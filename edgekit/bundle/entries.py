@@ -172,7 +172,7 @@ def golden_feeds(opened: Opened, items: Items, *, samples: int, seed: int) -> tu
             f"{opened.artifact.path} takes one time step at a time, which no item is; bundle it by itself, without "
             "--data and --inputs."
         )
-    feeder = Feeder(opened.runtime.inputs, opened.preprocessing, opened.card.sequences)
+    feeder = Feeder(opened.runtime.inputs, opened.preprocessing, opened.card.sequences, opened.card.uncertainty)
     feeds = [{name: values[None] for name, values in feeder.feed(item).items()} for item in items.items]
     taken = [_as_taken(feed, opened.runtime.inputs) for feed in feeds]
     if opened.preprocessing is None or not opened.takes_images or not items.images:

@@ -247,7 +247,12 @@ def compare_layers(
             raise InputError(f"{path} is a Keras model; only REFERENCE may be one where layers are compared.")
     graphs = [_read_graph(path) for path in (float_file, *(a.path for a in artifacts))]
     feeders = [
-        Feeder(graph.inputs, resolve_preprocessing(artifact.card, preprocess), artifact.card.sequences)
+        Feeder(
+            graph.inputs,
+            resolve_preprocessing(artifact.card, preprocess),
+            artifact.card.sequences,
+            artifact.card.uncertainty,
+        )
         for graph, artifact in zip(graphs, (source, *artifacts), strict=True)
     ]
     outputs = [
