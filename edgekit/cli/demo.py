@@ -8,6 +8,7 @@ import click
 from edgekit.cli import common
 from edgekit.cli.demo_generate import generate
 from edgekit.cli.demo_sequences import forecast, sentiment, text
+from edgekit.cli.demo_uncertain import uncertain
 from edgekit.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 VIEWS = ("auto", "window", "web", "none")
 
 
-@click.group("demo", commands=[sentiment, forecast, text, generate])
+@click.group("demo", commands=[sentiment, forecast, text, generate, uncertain])
 def command() -> None:
     """Show a model at work: on photos, clips, a camera or a stream, on texts, on a series, or making pictures."""
 

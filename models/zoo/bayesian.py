@@ -11,7 +11,7 @@ _CLASSES = Argument(name="classes", default=10, low=2)
 _FILTERS = Argument(name="filters", default=16)
 
 
-def _small(*, epochs: int, prior: float = 1.0, **arguments: Value) -> TrainingPreset:
+def _small(*, epochs: int, **arguments: Value) -> TrainingPreset:
     return TrainingPreset(
         data="mnist",
         epochs=epochs,
@@ -19,7 +19,6 @@ def _small(*, epochs: int, prior: float = 1.0, **arguments: Value) -> TrainingPr
         optimizer=Optimizer.ADAM,
         learning_rate=2e-3,
         schedule=Schedule.COSINE,
-        prior_deviation=prior,
         validation_fraction=0.05,
         arguments=arguments,
     )
@@ -43,7 +42,7 @@ SPECS: tuple[ModelSpec, ...] = (
         arguments=(Argument(name="size", default=28), _CLASSES, Argument(name="units", default=0, low=0)),
         preprocess="unit",
         resize=Resize.STRETCH,
-        presets={"small": _small(epochs=10), "book": _book(epochs=40)},
+        presets={"small": _small(epochs=20, units=400), "book": _book(epochs=20)},
         source=f"{_BOOK}; {_BLUNDELL}; {_KINGMA}",
         published=Published(parameters=7_850, top1=0.91, top1_data="mnist", notes=(_COUNTED,)),
     ),
