@@ -13,7 +13,7 @@ import numpy as np
 from edgekit.artifact import open_artifact
 from edgekit.data import Dataset
 from edgekit.data.noise import draws
-from edgekit.feeding import Feeder
+from edgekit.feeding import feeder_of
 from edgekit.measure.held_out import HeldOut
 from edgekit.runtimes import open_runtime
 from edgekit.runtimes.base import quantize
@@ -101,7 +101,7 @@ def held_out_inputs(path: Path, paths: list[Path], data: Dataset, items: int) ->
     if card.generator is not None:
         noise = draws(card.generator, items, seed=0)
         return {s.name: quantize(noise[s.name], s) if s.quantized else noise[s.name] for s in specs}
-    feeder = Feeder(specs, card.preprocessing, card.sequences)
+    feeder = feeder_of(card, specs, card.preprocessing)
     fed = [feeder.feed(item) for item in held_out_items(paths, data, items)]
     return {name: np.stack([feed[name] for feed in fed]) for name in fed[0]}
 

@@ -13,12 +13,14 @@ from edgekit.card import DataRef, ModelCard, TensorSpec
 from edgekit.converters.samples import Samples
 from edgekit.data.base import Dataset, Part, data_ref, draw, item_digest
 from edgekit.data.noise import drawn
+from edgekit.data.pass_noise import drawn as drawn_noise
 from edgekit.data.table_rows import rows_for
 from edgekit.data.windows import cut_for
 from edgekit.errors import DataError, InputError
 from edgekit.preprocessing import Preprocessing
 from edgekit.recipe import CALIBRATION_SAMPLES, Recipe
 from edgekit.tasks import anomalies, text_generation
+from edgekit.uncertainty import Uncertainty
 from edgekit.workers import Progress
 
 ROWS = 2000
@@ -163,8 +165,11 @@ def synthetic_calibration(
     seed: int,
     folder: Path,
     padding: Mapping[str, float] | None = None,
+    uncertainty: Uncertainty | None = None,
 ) -> Calibration:
     """`SYNTHETIC_ITEMS` uniform inputs in the range that the preprocessing gives, 0..1 where there is none.
+
+    The noise inputs that ``uncertainty`` names are drawn as when the file is used.
 
     Of inputs with a ``padding``, the value of time steps that the model masks, every second item ends in it: mistakes
     with masks are seen nowhere else.
@@ -179,8 +184,16 @@ def synthetic_calibration(
                 "leave that part out of the model."
             ) from None
 
+    noises = {} if uncertainty is None else {noise.name: noise for noise in uncertainty.noises}
+
+    def made_up(spec: TensorSpec, number: int) -> npt.NDArray[Any]:
+        if spec.name not in noises:
+            return _uniform(rng, spec, preprocessing)
+        shape = tuple(1 if d is None else d for d in spec.shape[1:])
+        return drawn_noise(noises[spec.name], shape, [seed, number]).astype(spec.dtype)
+
     def feed(number: int) -> dict[str, npt.NDArray[Any]]:
-        values = {spec.name: _uniform(rng, spec, preprocessing) for spec in inputs}
+        values = {spec.name: made_up(spec, number) for spec in inputs}
         for name, value in (padding or {}).items() if number % 2 else ():
             steps = len(values[name])
             values[name][steps - steps // 3 - 1 :] = value

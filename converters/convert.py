@@ -11,6 +11,7 @@ from edgekit.converters import calibration as calibrating
 from edgekit.converters import finish, manifest
 from edgekit.converters.chains import Making, make_all, start_looking, start_lowering
 from edgekit.converters.lower import load
+from edgekit.converters.passes import convert_both, second_network
 from edgekit.converters.plan import Plan, plan
 from edgekit.converters.report import ConversionReport
 from edgekit.converters.request import Request
@@ -45,18 +46,20 @@ def convert(request: Request, *, progress: Progress = silent) -> ConversionRepor
     if len({(recipe.batch, recipe.seed) for recipe in request.recipes}) > 1:
         raise InputError("All recipes of one conversion share batch and seed, as they share the work; convert twice.")
     source = open_source(request.source)
-    request = _with_float_layers(request, source)
     if earlier is not None and earlier.source_sha256 != source.sha256:
         raise InputError(
             f"{source.path} has changed since the manifest was written; convert it anew without the manifest."
         )
 
     def convert_one(request: Request, source: Source, *, asked: Request) -> ConversionReport:
+        request = _with_float_layers(request, source)
         return _convert(request, source, asked, earlier if asked.source == source_path else None, progress)
 
     source_path = request.source
     if asks_for_steps(request, source):
         return convert_steps(request, source, convert_one, progress)
+    if (second := second_network(request.source, source)) is not None:
+        return convert_both(request, source, second, convert_one)
     if looks_at_regions(source.card):
         return convert_regions(request, source, convert_one, progress)
     return convert_one(request, source, asked=request)
@@ -150,7 +153,12 @@ def _run(
         )
     else:
         items = calibrating.synthetic_calibration(
-            loaded.inputs, base.preprocessing, seed=recipe.seed, folder=shop.folder / "samples", padding=loaded.padding
+            loaded.inputs,
+            base.preprocessing,
+            seed=recipe.seed,
+            folder=shop.folder / "samples",
+            padding=loaded.padding,
+            uncertainty=base.uncertainty,
         )
     looks = start_looking(source, todo, items.samples, steps, shop)
     tools = {**_versions(), **loaded.tools}

@@ -67,7 +67,7 @@ def _convert_two(
     todo = plan(source, request.recipes, request.formats)
     seconds = [f"{prefix}{job.file_name.removeprefix(source.name)}" for job in todo.jobs]
     refuse_existing((target / name for name in (*todo.names, *seconds)), force=request.force)
-    ours, theirs = _layers(source.path), _layers(second)
+    ours, theirs = layer_names(source.path), layer_names(second)
     with Staging(target) as stage, scratch_folder() as scratch:
         made = stage.path / "made"  # a conversion has its folder for itself, and the stage is in use
         copy = Path(scratch) / f"{prefix}{second.suffix}"
@@ -78,7 +78,7 @@ def _convert_two(
         of_heads = replace(
             request,
             source=copy,
-            recipes=tuple(_own(recipe, theirs, ours) for recipe in request.recipes),
+            recipes=tuple(own_patterns(recipe, theirs, ours) for recipe in request.recipes),
             calibration=items,
             preprocess=None,
             output_dir=made,
@@ -86,7 +86,7 @@ def _convert_two(
         heads = convert_one(of_heads, open_source(copy), asked=of_heads)
         of_first = replace(
             request,
-            recipes=tuple(_own(recipe, ours, theirs) for recipe in request.recipes),
+            recipes=tuple(own_patterns(recipe, ours, theirs) for recipe in request.recipes),
             output_dir=made,
             companions={
                 f"{source.name}{row.path.name.removeprefix(prefix)}": Companion(name=row.path.name, sha256=row.sha256)
@@ -97,10 +97,10 @@ def _convert_two(
         for name in (*seconds, *todo.names):
             (made / name).rename(stage.path / name)
         stage.publish(*seconds, *todo.names, force=request.force)
-    return _together(heads, first, target)
+    return together(heads, first, target, called=HEADS)
 
 
-def _layers(path: Path) -> tuple[str, ...]:
+def layer_names(path: Path) -> tuple[str, ...]:
     """The names of the layers of a Keras file; none of another."""
     if path.suffix != ".keras":
         return ()
@@ -108,7 +108,7 @@ def _layers(path: Path) -> tuple[str, ...]:
     return tuple(layer["config"]["name"] for layer in config["config"]["layers"])
 
 
-def _own(recipe: Recipe, own: Collection[str], others: Collection[str]) -> Recipe:
+def own_patterns(recipe: Recipe, own: Collection[str], others: Collection[str]) -> Recipe:
     """``recipe`` without the expressions that name layers of the other file alone."""
 
     def kept(patterns: Collection[str]) -> tuple[str, ...]:
@@ -117,15 +117,17 @@ def _own(recipe: Recipe, own: Collection[str], others: Collection[str]) -> Recip
     return replace(recipe, keep_float=kept(recipe.keep_float), exclude=kept(recipe.exclude))
 
 
-def _together(heads: ConversionReport, first: ConversionReport, target: Path) -> ConversionReport:
+def together(second: ConversionReport, first: ConversionReport, target: Path, *, called: str) -> ConversionReport:
+    """One report on the files of both, those of the second first, as they are in the folder ``target``."""
+
     def moved(row: Converted) -> Converted:
         return replace(row, path=target / row.path.name)
 
-    seconds = {f"{HEADS}: {step}": value for step, value in heads.step_seconds.items()}
+    seconds = {f"{called}: {step}": value for step, value in second.step_seconds.items()}
     return replace(
         first,
-        artifacts=(*map(moved, heads.artifacts), *map(moved, first.artifacts)),
+        artifacts=(*map(moved, second.artifacts), *map(moved, first.artifacts)),
         manifest=target / first.manifest.name,
-        notes=(*first.notes, *(f"The second file: {note}" for note in heads.notes)),
+        notes=(*first.notes, *(f"The second file: {note}" for note in second.notes)),
         step_seconds={**seconds, **first.step_seconds},
     )

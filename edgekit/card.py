@@ -14,6 +14,7 @@ from edgekit.ratings import Ratings
 from edgekit.recipe import Recipe
 from edgekit.sequences import Sequences
 from edgekit.tabular import Tabular
+from edgekit.uncertainty import Uncertainty
 
 SCHEMA_VERSION = 1
 BACKGROUND = "background"
@@ -136,9 +137,9 @@ class ModelCard:
 
     ``detection`` is for detectors only, ``sequences`` for what takes texts or series, ``generator`` for what makes
     pictures, ``tabular`` for what takes rows of a table, ``anomaly`` for what tells anomalies, ``ratings`` for
-    recommenders. ``signatures`` are uses of the file by name, each with the outputs that it gives; a TFLite file has
-    them as signatures too. ``keep_float`` are regular expressions on the names of layers that stay in float in every
-    conversion, since what the model is for would be lost in them.
+    recommenders, ``uncertainty`` for Bayesian classifiers. ``signatures`` are uses of the file by name, each with the
+    outputs that it gives; a TFLite file has them as signatures too. ``keep_float`` are regular expressions on the names
+    of layers that stay in float in every conversion, since what the model is for would be lost in them.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -154,6 +155,7 @@ class ModelCard:
     tabular: Tabular | None = None
     anomaly: Anomaly | None = None
     ratings: Ratings | None = None
+    uncertainty: Uncertainty | None = None
     signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keep_float: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)

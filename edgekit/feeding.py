@@ -12,6 +12,7 @@ import numpy.typing as npt
 from edgekit.card import ModelCard, TensorSpec
 from edgekit.codec import from_jsonable
 from edgekit.data.base import Item
+from edgekit.data.pass_noise import pass_noise
 from edgekit.errors import DataError, InputError, suggest
 from edgekit.preprocessing import PRESETS, Layout, Preprocessing, preprocess, preset
 from edgekit.ratings import Ratings, encode_user, is_user
@@ -19,6 +20,7 @@ from edgekit.sequences import Sequences
 from edgekit.tabular import Tabular, standardized
 from edgekit.tasks.series import encode_window
 from edgekit.tasks.texts import encode
+from edgekit.uncertainty import Uncertainty
 
 Array = npt.NDArray[Any]
 
@@ -36,6 +38,9 @@ class Feeder:
     a table as ``tabular`` and users' ratings as ``ratings`` does; the real numbers that these give to a quantized input
     are quantized by the runtime. Arrays of the input's shape and dtype (or real numbers for a quantized input) are fed
     as they are, and so are those that come by name.
+
+    The noise inputs of a Bayesian network, which ``uncertainty`` names, are drawn from the bytes of the item and the
+    ``number`` of the pass, unless the item has them.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -43,6 +48,8 @@ class Feeder:
     sequences: Sequences | None = None
     tabular: Tabular | None = None
     ratings: Ratings | None = None
+    uncertainty: Uncertainty | None = None
+    number: int = 0
 
     @property
     def how(self) -> tuple[object, ...]:
@@ -51,7 +58,7 @@ class Feeder:
 
     def feed(self, item: Item) -> dict[str, Array]:
         """The inputs by name for one ``item``, no batch axis; `DataError` when it does not fit the model."""
-        return self.fit(self.prepare(item))
+        return self.fit(self.prepare(item), item)
 
     def prepare(self, item: Item) -> Item:
         """``item`` with its images, text, window or row made ready: the same for all models with the same `how`."""
@@ -85,24 +92,36 @@ class Feeder:
             )
         return encode_user(user, self.ratings)
 
-    def fit(self, item: Item) -> dict[str, Array]:
-        """The inputs by name for an item that `prepare` gave."""
+    def fit(self, item: Item, origin: Item | None = None) -> dict[str, Array]:
+        """The inputs by name for an item that `prepare` gave for ``origin``, which noise is drawn from."""
         if isinstance(item, str):
             item = self._encoded(item)
+        noise = self._noise(item, item if origin is None else origin)
+        inputs = tuple(spec for spec in self.inputs if spec.name not in noise)
+        return {**self._fit_all(item, inputs), **noise}
+
+    def _noise(self, item: Item, origin: Item) -> dict[str, Array]:
+        if self.uncertainty is None or not self.uncertainty.noises:
+            return {}
+        given = item if isinstance(item, Mapping) else {}
+        found = pass_noise(self.uncertainty.noises, self.inputs, origin, self.number)
+        return {s.name: self._fit(found[s.name], s) for s in self.inputs if s.name in found and s.name not in given}
+
+    def _fit_all(self, item: Array | Mapping[str, Array], inputs: tuple[TensorSpec, ...]) -> dict[str, Array]:
         if isinstance(item, Mapping):
-            wanted = [spec.name for spec in self.inputs]
+            wanted = [spec.name for spec in inputs]
             if set(item) != set(wanted):
                 raise DataError(
                     f"The data has arrays named {_names(item)}; the model takes inputs named {_names(wanted)}: "
                     "name the arrays after the inputs."
                 )
-            return {spec.name: self._fit(item[spec.name], spec) for spec in self.inputs}
-        if len(self.inputs) != 1:
+            return {spec.name: self._fit(item[spec.name], spec) for spec in inputs}
+        if len(inputs) != 1:
             raise DataError(
-                f"The data gives one array for an item; the model takes {len(self.inputs)} inputs named "
-                f"{_names(s.name for s in self.inputs)}: give an .npz with an array for each."
+                f"The data gives one array for an item; the model takes {len(inputs)} inputs named "
+                f"{_names(s.name for s in inputs)}: give an .npz with an array for each."
             )
-        return {self.inputs[0].name: self._fit(item, self.inputs[0])}
+        return {inputs[0].name: self._fit(item, inputs[0])}
 
     def _fit(self, values: Array, spec: TensorSpec) -> Array:
         image = self.preprocessing is None and is_image(values)
@@ -125,7 +144,14 @@ class Feeder:
 
 def feeder_of(card: ModelCard, inputs: tuple[TensorSpec, ...], preprocessing: Preprocessing | None) -> Feeder:
     """The feeder of a model with this ``card``, whose images go through ``preprocessing``."""
-    return Feeder(inputs, preprocessing, sequences=card.sequences, tabular=card.tabular, ratings=card.ratings)
+    return Feeder(
+        inputs,
+        preprocessing,
+        sequences=card.sequences,
+        tabular=card.tabular,
+        ratings=card.ratings,
+        uncertainty=card.uncertainty,
+    )
 
 
 def is_image(values: Array) -> bool:

@@ -19,7 +19,7 @@ from edgekit.models.lesson import Course, Terms, itself
 from edgekit.models.parts import TEST_FRACTION, read_parts
 from edgekit.models.reconstruction_lesson import ReconstructionLesson, Rows, errors_of, reconstruct
 from edgekit.models.spec import ModelSpec, Value
-from edgekit.models.variational import variational
+from edgekit.models.variational_autoencoder import variational
 from edgekit.preprocessing import Preprocessing
 from edgekit.tabular import Column, Tabular, standardized
 from edgekit.tasks.anomalies import QUANTILE, best_threshold, evaluate_anomalies, normal_items, require_binary

@@ -41,7 +41,7 @@ def ae_contractive(*, features: int, code: int, **_of_lesson: Any) -> keras.Mode
 
 
 def vae(*, features: int, hidden: int, code: int, **_of_lesson: Any) -> keras.Model:
-    """As `ae_deep`, with a linear code, around which its learner draws (`edgekit.models.variational`)."""
+    """As `ae_deep`, with a linear code, around which its learner draws (`edgekit.models.variational_autoencoder`)."""
     return _dense(features, code, (hidden,), "vae", linear=True)
 
 

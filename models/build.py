@@ -10,6 +10,7 @@ from edgekit.card import BACKGROUND, Metric, ModelCard, Provenance, TensorSpec
 from edgekit.errors import InputError
 from edgekit.files import Staging, refuse_existing, sha256_file
 from edgekit.formats.keras import write_card
+from edgekit.models import passes
 from edgekit.models.backbones import build_on_backbone
 from edgekit.models.construct import build
 from edgekit.models.framework import tool_versions
@@ -97,10 +98,13 @@ def card_for(
     )
 
 
-def save(model: Any, card: ModelCard, path: Path, *, force: bool = False) -> Artifact:
+def save(
+    model: Any, card: ModelCard, path: Path, *, force: bool = False, sampled: passes.Sampled | None = None
+) -> Artifact:
     """Write ``model`` with ``card`` to the `.keras` file ``path``: whole or not at all.
 
-    The second network of a two-stage detector goes to a file beside it, which the first one's card names.
+    The second network of a two-stage detector goes to a file beside it, which the first one's card names, and so does
+    that of a Bayesian classifier, which is ``sampled``.
     """
     _check_target(path, force=force)
     names = [path.name]
@@ -110,6 +114,11 @@ def save(model: Any, card: ModelCard, path: Path, *, force: bool = False) -> Art
             second = heads_path(stage.path / path.name)
             _write(heads, of_heads, second)
             card = linked(card, Companion(name=second.name, sha256=sha256_file(second)))
+            names.insert(0, second.name)
+        if sampled is not None:
+            card, of_pass = passes.cards(card, sampled)
+            second = passes.sample_path(stage.path / path.name)
+            _write(sampled.model, of_pass, second)
             names.insert(0, second.name)
         _write(model, card, stage.path / path.name)
         refuse_existing((path.with_name(name) for name in names), force=force)
@@ -166,7 +175,8 @@ def build_file(
             f"{len(labels)} labels were given for {arguments['classes']} classes; give one label for each class."
         )
     card = card_for(model, spec, arguments=arguments, preprocessing=preprocessing, labels=labels, provenance=provenance)
-    return save(model, card, path, force=force)
+    sampled = passes.untrained(spec, arguments, model) if spec.sampler else None
+    return save(model, card, path, force=force, sampled=sampled)
 
 
 def _with_background(labels: tuple[str, ...] | None, classes: int, imported: ImportedWeights) -> tuple[str, ...] | None:

@@ -85,8 +85,17 @@ class ClassificationLesson:
         return loss, {"accuracy": float(np.mean(logits.argmax(axis=1) == labels))}
 
 
-def classification_course(setting: Setting) -> Course:
-    """Images of the training part, a stratified share of them for validation; the test is accuracy on the others."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A lesson, the images of its ``test``, and the digests of those ``learned`` from or validated on."""
+
+    lesson: ClassificationLesson
+    test: Images
+    learned: tuple[str, ...]
+
+
+def take(setting: Setting) -> Taken:
+    """Images of the training part, a stratified share of them for validation, and the others for the test."""
     parts, preset = setting.parts, setting.preset
     learn, test = parts.images(setting.preprocessing, setting.seed, progress=setting.progress)
     kept, held = split(
@@ -102,13 +111,24 @@ def classification_course(setting: Setting) -> Course:
         seed=setting.seed,
         share=setting.share,
     )
+    return Taken(lesson=lesson, test=test, learned=learn.digests)
+
+
+def classification_course(setting: Setting) -> Course:
+    """What `take` gives; the test is accuracy."""
+    taken = take(setting)
 
     def tested(model: Any) -> tuple[Metric, ...]:
-        result = evaluate_classification(predict(model, test, setting.preprocessing), test.labels)
-        figures = {"value": result.top1, "low": result.top1_low, "high": result.top1_high}
-        return (Metric(name="top1", data=parts.test_name, count=result.count, **figures),)
+        return (accuracy(predict(model, taken.test, setting.preprocessing), taken.test.labels, setting),)
 
-    return Course(lesson=lesson, learned=learn.digests, test=tested)
+    return Course(lesson=taken.lesson, learned=taken.learned, test=tested)
+
+
+def accuracy(scores: Array, labels: npt.NDArray[np.int64], setting: Setting) -> Metric:
+    """The share of test images that ``scores`` (count, classes) classify right, with its interval."""
+    result = evaluate_classification(scores, labels)
+    figures = {"value": result.top1, "low": result.top1_low, "high": result.top1_high}
+    return Metric(name="top1", data=setting.parts.test_name, count=result.count, **figures)
 
 
 def predict(model: Any, images: Images, preprocessing: Preprocessing, *, batch_size: int = 256) -> Array:

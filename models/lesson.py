@@ -13,6 +13,7 @@ from edgekit.detection import Detection
 from edgekit.models.batches import Share
 from edgekit.models.cluster import Together
 from edgekit.models.parts import Parts
+from edgekit.models.passes import Sampled
 from edgekit.models.phases import Phase
 from edgekit.models.spec import TrainingPreset, Value
 from edgekit.preprocessing import Preprocessing
@@ -121,7 +122,7 @@ class Course:
     ``learner`` gives the network that takes the lesson, which shares its weights with the model; ``finish`` changes the
     model when the lesson is over. ``teacher`` is none where the lesson is `Graded`. ``show`` writes to the run's folder
     what is to be seen of the learner after an epoch. Where no loss tells which epoch is best, the last one is kept, and
-    ``last_kept`` says in the card what that is.
+    ``last_kept`` says in the card what that is. ``sampled`` gives the second network of a Bayesian model.
     """
 
     lesson: Lesson
@@ -132,6 +133,7 @@ class Course:
     teacher: Teacher | None = None
     show: Callable[[Any, int, Path], None] = nothing
     last_kept: str = ""
+    sampled: Callable[[Any], Sampled] | None = None
 
 
 class Material(Protocol):

@@ -15,7 +15,7 @@ Json = dict[str, Any]
 _ACCURACIES = {"classification": ("top-1", "top1"), "detection": ("mAP", "map")}
 """What sources print of a task, and the field of `Published` that holds it."""
 _AREAS = ("pr_auc", "roc_auc", "threshold", "reconstruction_error")
-_NUMBERS = ("nats_per_token", "perplexity", "mse", "mae", "mse_ratio", "frechet", *_AREAS)
+_NUMBERS = ("nats_per_token", "perplexity", "mse", "mae", "mse_ratio", "frechet", "nll", *_AREAS)
 """Metrics that are no fractions."""
 
 

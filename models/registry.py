@@ -4,6 +4,7 @@ from edgekit.errors import InputError, suggest
 from edgekit.models.spec import ModelSpec
 from edgekit.models.zoo import (
     autoencoders,
+    bayesian,
     boltzmann,
     classics,
     generators,
@@ -24,6 +25,7 @@ ZOO: tuple[ModelSpec, ...] = (
     *generators.SPECS,
     *autoencoders.SPECS,
     *boltzmann.SPECS,
+    *bayesian.SPECS,
 )
 
 

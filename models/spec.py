@@ -69,6 +69,8 @@ class TrainingPreset:
     validation loss (0: never), and the best epoch's weights are kept. ``weight_decay`` times the weight is part of the
     gradient for `Optimizer.SGD`, as in the papers; the others shrink the weights beside it.
 
+    Weights that are distributions are to be near to a normal one of mean 0 and ``prior_deviation``.
+
     ``clip`` is the largest norm of all gradients together (0: any). ``epoch_steps`` are the batches of an epoch of a
     long text, where that is not as many as show it once.
 
@@ -87,6 +89,7 @@ class TrainingPreset:
     decay_per_epoch: float = 1.0
     decay_per_step: float = 1.0
     weight_decay: float = 0.0
+    prior_deviation: float = 1.0
     label_smoothing: float = 0.0
     shift_pixels: int = 0
     flip: bool = False
@@ -149,7 +152,8 @@ class ModelSpec:
     An argument "channels" overrides ``channels``. ``inner`` is a pattern of the names of layers inside blocks, whose
     outputs need not be in memory as a whole. ``backbone`` is the entry whose weights a detector can start from, and
     ``head`` a pattern of the layers that start anew for other classes. ``signatures`` and ``keep_float`` are those of
-    the card.
+    the card. A Bayesian classifier's network is that of the mean weights; ``sampler`` builds the one of a pass with
+    noise from the same arguments.
     """
 
     name: str
@@ -170,6 +174,7 @@ class ModelSpec:
     opponent: str = ""
     signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keep_float: tuple[str, ...] = ()
+    sampler: str = ""
 
     @property
     def default_data(self) -> str | None:

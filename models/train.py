@@ -215,7 +215,8 @@ def train(
             metrics=course.test(trained),
         )
         write_history(run_dir, state)
-        save(trained, material.completed(card), run_dir / MODEL, force=True)
+        sampled = None if course.sampled is None else course.sampled(trained)
+        save(trained, material.completed(card), run_dir / MODEL, force=True, sampled=sampled)
         (run_dir / CHECKPOINT).unlink()
     return run_dir / MODEL
 

@@ -10,6 +10,7 @@ from edgekit.cli.demo_anomaly import anomaly
 from edgekit.cli.demo_generate import generate
 from edgekit.cli.demo_recommend import recommend
 from edgekit.cli.demo_sequences import forecast, sentiment, text
+from edgekit.cli.demo_uncertain import uncertain
 from edgekit.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 VIEWS = ("auto", "window", "web", "none")
 
 
-@click.group("demo", commands=[sentiment, forecast, text, generate, anomaly, recommend])
+@click.group("demo", commands=[sentiment, forecast, text, generate, anomaly, recommend, uncertain])
 def command() -> None:
     """Show a model at work: on pictures or a camera, on texts, series, tables or ratings, or making pictures."""
 

@@ -23,6 +23,10 @@ from edgekit.cli.tables import print_table
 @common.labels_option
 @common.decoder_option
 @click.option("--judge", type=common.EXISTING, metavar="RUN_DIR|FILE", help="The classifier that judges generators.")
+@click.option("--ood", metavar="DATA", help="Data of another kind that classifiers should be unsure of, labels or not.")
+@click.option(
+    "--passes", type=click.IntRange(min=1), metavar="N", help="Passes of Bayesian classifiers. [default: the card's]"
+)
 @common.threads_option
 @common.engines_option
 @common.device_option
@@ -37,6 +41,8 @@ def command(
     labels: Path | None,
     decoder: str | None,
     judge: Path | None,
+    ood: str | None,
+    passes: int | None,
     threads: int | None,
     engines: tuple[str, ...],
     device: str,
@@ -45,10 +51,11 @@ def command(
 ) -> None:
     """Measure model files on data, each by the metric of its task.
 
-    Classifiers by accuracy, detectors (on data with boxes) by mean average precision, generators of text by nats per
-    token, forecasts by their error beside that of the last value, answers by those that are right as a whole,
-    detectors of anomalies by how their scores rank them, and what generators make of the same noise by --judge, who
-    sees it beside pictures of the data.
+    Classifiers by accuracy and by how sure they are, detectors (on data with boxes) by mean average precision,
+    generators of text by nats per token, forecasts by their error beside that of the last value, answers by those that
+    are right as a whole, detectors of anomalies by how their scores rank them, recommenders by the error of hidden
+    ratings, and what generators make of the same noise by --judge, who sees it beside pictures of the data. With --ood
+    it is told how well the entropy of classifiers knows such data from --data.
 
     Several files are evaluated on the same items and, but for detectors, compared with the first. Items that
     calibrated or trained one of them are left out for all. On another device items are prepared here and sent.
@@ -66,10 +73,12 @@ def command(
         "engines": engines,
         "device": device,
         "seed": seed,
+        "passes": passes,
     }
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir)
+    strange = None if ood is None else open_data(ood, part=Part.EVALUATION, data_dir=data_dir)
     with common.progress_bar() as progress:
-        report = evaluate_by_task(files, dataset, decoder=decoder, judge=judge, progress=progress, **given)
+        report = evaluate_by_task(files, dataset, decoder=decoder, judge=judge, ood=strange, progress=progress, **given)
     common.say_left_out(report.left_out, report.count + report.left_out)
     common.emit(
         envelope("evaluate", report.results(), host=dict(report.host)),

@@ -14,10 +14,11 @@ from edgekit.devices import open_device
 from edgekit.devices.engines import LOCAL
 from edgekit.errors import InputError
 from edgekit.measure.held_out import HeldOut
-from edgekit.measure.metrics import require_finite
-from edgekit.measure.paired import difference_interval, mcnemar_p
-from edgekit.measure.subjects import Subject, on_device, open_subjects, run_subjects
-from edgekit.tasks.classification import TASK, TASKS, ClassificationResult, class_scores, evaluate_classification
+from edgekit.measure.paired import difference_interval, mcnemar_p, mean_difference_interval
+from edgekit.measure.passes import Told, in_passes, passes_of, require_passes, takes_noise
+from edgekit.measure.strangers import Strangers, strange_entropies, told_apart
+from edgekit.measure.subjects import Subject, on_device, open_subjects
+from edgekit.tasks.classification import TASK, TASKS, ClassificationResult, evaluate_classification
 from edgekit.tasks.labels import LabelMap, match_labels, require_labels
 from edgekit.workers import Progress, silent
 
@@ -26,8 +27,10 @@ _MATRIX_LIMIT = 100  # larger confusion matrices are left out of the JSON
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A file beside the first on the same items: ``agreement`` of the predicted classes (a fraction), the difference in
-    top-1 accuracy with its 95 % interval (paired bootstrap), and McNemar's exact p.
+    """A file beside the first on the same items.
+
+    ``agreement`` of the predicted classes (a fraction), the differences in top-1 accuracy and in negative
+    log-likelihood with their 95 % intervals (paired bootstrap), that in calibration error, and McNemar's exact p.
     """
 
     agreement: float
@@ -35,19 +38,27 @@ class Difference:
     top1_difference_low: float
     top1_difference_high: float
     mcnemar_p: float
+    nll_difference: float
+    nll_difference_low: float
+    nll_difference_high: float
+    ece_difference: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """One file's result. ``difference`` compares it with the first file; the first has none.
 
-    ``classes`` (count,) are the class ids of the data that it answered; negative where the data has no such class.
+    ``classes`` (count,) are the class ids of the data that it answered; negative where the data has no such class. Each
+    item went through it in ``passes`` passes. ``strangers`` tells how well its entropy knows items of other data, where
+    there are some.
     """
 
     subject: Subject
     result: ClassificationResult
     classes: npt.NDArray[np.int64]
     difference: Difference | None
+    passes: int = 1
+    strangers: Strangers | None = None
 
     @property
     def artifact(self) -> Artifact:
@@ -59,14 +70,15 @@ class Evaluation:
         figures = self.result.metrics()
         if self.difference is not None:
             figures |= {name: getattr(self.difference, name) for name in Difference.__slots__}
-        return figures
+        return figures if self.strangers is None else figures | self.strangers.metrics()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationReport:
     """Results on ``count`` items of the data set ``data``, those at ``indices``.
 
-    ``left_out`` ones had calibrated or trained a file. ``host`` are the facts of the device, by `evaluate`.
+    ``left_out`` ones had calibrated or trained a file. ``strange`` is the name of other data, of which all files saw
+    ``strange_count`` items. ``host`` are the facts of the device, by `evaluate`.
     """
 
     data: str
@@ -75,6 +87,8 @@ class EvaluationReport:
     left_out: int
     seed: int
     entries: tuple[Evaluation, ...]
+    strange: str | None = None
+    strange_count: int = 0
     host: Mapping[str, Any] = field(default_factory=dict)
 
     def results(self) -> list[dict[str, Any]]:
@@ -88,6 +102,8 @@ class EvaluationReport:
                 "seed": self.seed,
                 "seconds": entry.subject.seconds,
                 "metrics": entry.metrics(),
+                **({"passes": entry.passes} if takes_noise(entry.subject) else {}),
+                **({"ood": self.strange, "ood_n": self.strange_count} if self.strange is not None else {}),
             }
             | (
                 {"confusion_matrix": entry.result.confusion.tolist()}
@@ -99,14 +115,16 @@ class EvaluationReport:
 
     def table(self) -> tuple[str, list[str], list[list[str]]]:
         """(title, columns, rows) for people."""
-        columns = ["file", "recipe", "engine", "top-1 %", "95 %", "top-5 %", "ECE", "seconds"]
+        columns = ["file", "recipe", "engine", "top-1 %", "95 %", "top-5 %", "ECE", "NLL", "entropy", "seconds"]
         if len(self.entries) > 1:
             columns += ["agreement %", "difference, points", "95 %", "p"]
-        return (
-            f"Accuracy on {self.count:,} items of {self.data}{on_device(e.subject for e in self.entries)}",
-            columns,
-            [_row(e)[: len(columns)] for e in self.entries],
-        )
+        rows = [_row(e)[: len(columns)] for e in self.entries]
+        where, strange = on_device(e.subject for e in self.entries), ""
+        if self.strange is not None:
+            columns += ["OOD AUROC %", "95 %", *(["difference, points", "95 %"] if len(self.entries) > 1 else [])]
+            rows = [(row + _strange_row(e))[: len(columns)] for row, e in zip(rows, self.entries, strict=True)]
+            strange = f", told by entropy from {self.strange_count:,} of {self.strange}"
+        return f"Accuracy on {self.count:,} items of {self.data}{strange}{where}", columns, rows
 
 
 def evaluate(
@@ -121,6 +139,8 @@ def evaluate(
     engines: Sequence[str] = (),
     seed: int = 0,
     device: str = LOCAL,
+    passes: int | None = None,
+    ood: Dataset | None = None,
     progress: Progress = silent,
 ) -> EvaluationReport:
     """Classify the same items with the model files at ``paths`` and compare with the labels of ``data``.
@@ -128,8 +148,10 @@ def evaluate(
     A file comes once for each of ``engines`` that runs it, or in the engine of its format where none is named. It runs
     on ``device``, and what it is fed is prepared here. Items that calibrated or trained any of the files, by the
     records in their cards, are left out for all of them. ``samples`` items are drawn with ``seed``, all are used
-    without it. ``preprocess`` is as in `edgekit.feeding.resolve_preprocessing`. `InputError` or `DataError` when data
-    and models do not fit each other.
+    without it. A Bayesian classifier that takes noise sees an item in ``passes`` passes, or as many as its card says,
+    whose probabilities are averaged. With ``ood``, data of another kind, it is told too how well the predictive entropy
+    knows its items from those of ``data``. ``preprocess`` is as in `edgekit.feeding.resolve_preprocessing`.
+    `InputError` or `DataError` when data and models do not fit each other.
     """
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
     require_labels(dataset)
@@ -137,7 +159,9 @@ def evaluate(
         subjects = open_subjects(
             paths, preprocess=preprocess, labels=labels, threads=threads, engines=engines, device=where
         )
-        report = evaluate_subjects(subjects, dataset, samples=samples, seed=seed, progress=progress)
+        report = evaluate_subjects(
+            subjects, dataset, samples=samples, seed=seed, passes=passes, ood=ood, progress=progress
+        )
         return replace(report, host=where.host())
 
 
@@ -147,25 +171,33 @@ def evaluate_subjects(
     *,
     samples: int | None = None,
     seed: int = 0,
+    passes: int | None = None,
+    ood: Dataset | None = None,
     progress: Progress = silent,
 ) -> EvaluationReport:
     """As `evaluate`, for files that are open."""
     labels_of_items = require_labels(dataset)
     for subject in subjects:
         _require_classifier(subject)
+    require_passes(subjects, passes)
     chosen = HeldOut(dataset, [s.artifact for s in subjects], samples=samples, seed=seed)
-    scores: list[list[npt.NDArray[Any]]] = [[] for _ in subjects]
+    told = [Told() for _ in subjects]
     maps: list[LabelMap] = []
     progress("evaluating", 0, chosen.wanted)
-    for outputs in run_subjects(subjects, chosen):
-        for subject, answers, kept in zip(subjects, outputs, scores, strict=True):
-            kept.extend(class_scores(answer, model=str(subject.given)) for answer in answers)
-            require_finite(np.stack(kept[-len(answers) :]), f"The output of {subject.given}")
+    for done in in_passes(subjects, chosen, told, passes=passes):
         if not maps:  # as early as the number of outputs is known for sure
-            maps = [_label_map(s, dataset, len(k[0])) for s, k in zip(subjects, scores, strict=True)]
-        progress("evaluating", len(scores[0]), chosen.wanted)
+            maps = [_label_map(s, dataset, len(t.scores[0])) for s, t in zip(subjects, told, strict=True)]
+        progress("evaluating", done, chosen.wanted)
     progress("evaluating", chosen.wanted, chosen.wanted)
-    entries = _entries(subjects, [np.stack(k) for k in scores], maps, labels_of_items[chosen.indices], seed)
+    entries = _entries(subjects, told, maps, labels_of_items[chosen.indices], seed)
+    entries = tuple(replace(e, passes=passes_of(e.subject, passes)) for e in entries)
+    strange_count = 0
+    if ood is not None:
+        entropies, strange_count = strange_entropies(
+            subjects, ood, known=dataset, samples=samples, seed=seed, passes=passes, progress=progress
+        )
+        strangers = told_apart([e.result.entropies for e in entries], entropies)
+        entries = tuple(replace(e, strangers=s) for e, s in zip(entries, strangers, strict=True))
     return EvaluationReport(
         data=dataset.name,
         count=len(chosen.indices),
@@ -173,6 +205,8 @@ def evaluate_subjects(
         left_out=chosen.left_out,
         seed=seed,
         entries=entries,
+        strange=None if ood is None else ood.name,
+        strange_count=strange_count,
     )
 
 
@@ -186,6 +220,8 @@ def _row(entry: Evaluation) -> list[str]:
         f"{100 * result.top1_low:.1f}-{100 * result.top1_high:.1f}",
         "-" if result.top5 is None else f"{100 * result.top5:.2f}",
         f"{result.ece:.3f}",
+        f"{result.nll:.4f}",
+        f"{result.entropy:.4f}",
         f"{entry.subject.seconds:.1f}",
     ]
     if difference is None:
@@ -197,6 +233,17 @@ def _row(entry: Evaluation) -> list[str]:
         f"{100 * difference.top1_difference_low:+.2f} to {100 * difference.top1_difference_high:+.2f}",
         f"{difference.mcnemar_p:.3g}",
     ]
+
+
+def _strange_row(entry: Evaluation) -> list[str]:
+    found = entry.strangers
+    assert found is not None  # noqa: S101 - all files saw the other data
+    apart = found.apart
+    row = [f"{100 * apart.value:.2f}", f"{100 * apart.low:.1f}-{100 * apart.high:.1f}"]
+    if found.difference is None:
+        return [*row, "-", "-"]
+    gap, low, high = (f"{100 * figure:+.2f}" for figure in found.difference)
+    return [*row, gap, f"{low} to {high}"]
 
 
 def _require_classifier(subject: Subject) -> None:
@@ -211,24 +258,33 @@ def _label_map(subject: Subject, data: Dataset, outputs: int) -> LabelMap:
 
 def _entries(
     subjects: Sequence[Subject],
-    scores: Sequence[npt.NDArray[Any]],
+    told: Sequence[Told],
     maps: Sequence[LabelMap],
     labels: npt.NDArray[np.int64],
     seed: int,
 ) -> tuple[Evaluation, ...]:
-    results = [evaluate_classification(s, m.outputs(labels)) for s, m in zip(scores, maps, strict=True)]
-    classes = [m.class_ids(s.argmax(axis=1)) for s, m in zip(scores, maps, strict=True)]
+    stacked = [each.stacked() for each in told]
+    results = [
+        evaluate_classification(scores, m.outputs(labels), pass_entropies=entropies)
+        for (scores, entropies), m in zip(stacked, maps, strict=True)
+    ]
+    classes = [m.class_ids(scores.argmax(axis=1)) for (scores, _), m in zip(stacked, maps, strict=True)]
     entries = []
     for index, (subject, result) in enumerate(zip(subjects, results, strict=True)):
         difference = None
         if index:
             low, high = difference_interval(results[0].correct, result.correct, seed=seed)
+            nll_low, nll_high = mean_difference_interval(results[0].losses, result.losses, seed=seed)
             difference = Difference(
                 agreement=float(np.mean(classes[0] == classes[index])),
                 top1_difference=result.top1 - results[0].top1,
                 top1_difference_low=low,
                 top1_difference_high=high,
                 mcnemar_p=mcnemar_p(results[0].correct, result.correct),
+                nll_difference=result.nll - results[0].nll,
+                nll_difference_low=nll_low,
+                nll_difference_high=nll_high,
+                ece_difference=result.ece - results[0].ece,
             )
         entries.append(Evaluation(subject=subject, result=result, classes=classes[index], difference=difference))
     return tuple(entries)

@@ -64,18 +64,29 @@ METRICS: Mapping[str, Callable[..., Report]] = {
 
 
 def evaluate_by_task(
-    paths: Sequence[Path], data: Dataset, *, decoder: str | None = None, judge: Path | None = None, **options: Any
+    paths: Sequence[Path],
+    data: Dataset,
+    *,
+    decoder: str | None = None,
+    judge: Path | None = None,
+    passes: int | None = None,
+    ood: Dataset | None = None,
+    **options: Any,
 ) -> Report:
     """Measure the files at ``paths`` on ``data`` by the metric of their task; ``options`` are those of `evaluate`.
 
     With a ``judge``, or a generator among the cards, they are generators; with boxes in the data, or a ``decoder``,
     they are detectors; where neither cards nor data say otherwise they are classifiers. `InputError` for files of
-    several tasks.
+    several tasks, and for ``passes`` or ``ood`` where they are no classifiers.
     """
     task = task_of(paths, data, decoder=decoder, judge=judge)
     own: dict[str, Any] = {} if task not in (detection.TASK, generation.TASK) else {"decoder": decoder}
     if task == generation.TASK:
         own["judge"] = judge
+    if task in classification.TASKS:
+        own |= {"passes": passes, "ood": ood}
+    elif passes is not None or ood is not None:
+        raise InputError(f"--passes and --ood are for classifiers; leave them out for {task}.")
     return METRICS[task](paths, data, **options, **own)
 
 

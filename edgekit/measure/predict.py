@@ -19,6 +19,7 @@ from edgekit.data.series_table import chosen_columns
 from edgekit.errors import DataError, InputError
 from edgekit.files import write_atomic
 from edgekit.measure.metrics import require_finite
+from edgekit.measure.passes import Told, in_passes, takes_noise
 from edgekit.measure.predict_sequences import called, is_sequence, next_tokens, said_of, sequence_sources, text_item
 from edgekit.measure.predict_tables import is_table, table_sources, verdict_of
 from edgekit.measure.subjects import Subject, open_subjects, run_subjects
@@ -52,8 +53,9 @@ class Guess:
 class Prediction:
     """What the model says of one item, called ``source``.
 
-    ``top`` are the best classes, or next tokens of a text; ``said`` is what models of texts and series say in other
-    words, by its name: an answer, a forecast, and a detector of anomalies its verdict.
+    ``outputs`` of a file that takes noise are the probabilities that its passes give in the mean. ``top`` are the best
+    classes, or next tokens of a text; ``said`` is what models of texts and series say in other words, by its name: an
+    answer, a forecast, and a detector of anomalies its verdict.
     """
 
     source: str
@@ -149,7 +151,7 @@ def predict(
     names = [name for name, _ in sources]
     predictions: list[Prediction] = []
     progress("predicting", 0, len(names))
-    for (outputs,) in run_subjects([subject], (load_source(source) for _, source in sources)):
+    for outputs in _answers(subject, (load_source(source) for _, source in sources)):
         for answer in outputs:
             for name, values in answer.items():
                 require_finite(values, f"Output {name!r} of {path}")
@@ -161,6 +163,18 @@ def predict(
             predictions.append(Prediction(source=source, outputs=answer, top=guesses, said=said))
         progress("predicting", len(predictions), len(names))
     return PredictionReport(subject=subject, predictions=tuple(predictions))
+
+
+def _answers(subject: Subject, items: Iterator[Item]) -> Iterator[list[dict[str, Array]]]:
+    """Chunk by chunk, the outputs by name for each of ``items``."""
+    if not takes_noise(subject):
+        yield from (outputs for (outputs,) in run_subjects([subject], items))
+        return
+    told, name = Told(), subject.runtime.outputs[0].name
+    done = 0
+    for count in in_passes([subject], items, [told]):
+        yield [{name: scores} for scores in told.scores[done:count]]
+        done = count
 
 
 def save_outputs(report: PredictionReport, path: Path) -> None:

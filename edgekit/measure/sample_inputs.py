@@ -1,5 +1,6 @@
 """Inputs to time a model with: seeded, in the range that it is used in. Never used to measure accuracy."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,11 +8,13 @@ import numpy.typing as npt
 
 from edgekit.card import ModelCard, TensorSpec
 from edgekit.data.noise import draws
+from edgekit.data.pass_noise import drawn
 from edgekit.errors import ArtifactError, DataError
 from edgekit.generation import Generator
 from edgekit.preprocessing import Preprocessing, normalize
 from edgekit.runtimes.base import checked_input
 from edgekit.sequences import Encoding, Text
+from edgekit.uncertainty import Uncertainty
 
 Array = npt.NDArray[Any]
 
@@ -20,12 +23,15 @@ def sample_inputs(card: ModelCard, *, seed: int) -> dict[str, Array]:
     """One batch for each input of ``card`` by name, free dimensions as 1.
 
     An image input is filled with noise of 0..255 that went through the card's preprocessing, one of texts with tokens
-    of the card's vocabulary; the inputs of a generator with what is drawn for them; a quantized input with all of its
+    of the card's vocabulary; the inputs of a generator, and the noise of a Bayesian network, with what is drawn for
+    them; a quantized input with all of its
     integers; any other float input with 0..1, and any other integer input with 0 and 1, which every table of a
     vocabulary or of classes has.
     """
     if card.generator is not None and (feed := _drawn_inputs(card, card.generator, seed)):
         return feed
+    if card.uncertainty is not None and card.uncertainty.noises:
+        return _with_noise(card, card.uncertainty, seed)
     generator = np.random.default_rng(seed)
     if card.preprocessing is not None and len(card.inputs) == 1:
         images = _image_values(card.inputs[0], card.preprocessing, generator)
@@ -89,6 +95,18 @@ def _drawn_inputs(card: ModelCard, generator: Generator, seed: int) -> dict[str,
         return {spec.name: checked_input(arrays[spec.name], spec) for spec in card.inputs}
     except (KeyError, DataError):
         return {}
+
+
+def _with_noise(card: ModelCard, uncertainty: Uncertainty, seed: int) -> dict[str, Array]:
+    """What the mean network would be fed with, and noise for the inputs that the mean network lacks."""
+    noises = {noise.name: noise for noise in uncertainty.noises}
+    others = tuple(spec for spec in card.inputs if spec.name not in noises)
+    feed = sample_inputs(replace(card, inputs=others, uncertainty=None), seed=seed)
+    for place, spec in enumerate(card.inputs):
+        if spec.name in noises:
+            shape = tuple(1 if size is None else size for size in spec.shape)
+            feed[spec.name] = checked_input(drawn(noises[spec.name], shape, [seed, place]), spec)
+    return feed
 
 
 def _image_values(spec: TensorSpec, preprocessing: Preprocessing, generator: np.random.Generator) -> Array | None:

@@ -109,7 +109,7 @@ def run_subjects(subjects: Sequence[Subject], items: Iterable[Item]) -> Iterator
             how = subject.feeder.how
             if how not in prepared:
                 prepared[how] = [subject.feeder.prepare(item) for item in chunk]
-            outputs.append(_run(subject, prepared[how]))
+            outputs.append(_run(subject, prepared[how], chunk))
         yield outputs
 
 
@@ -119,10 +119,10 @@ def run_one(subject: Subject, item: Item) -> dict[str, Array]:
     return answer
 
 
-def _run(subject: Subject, items: Sequence[Item]) -> list[dict[str, Array]]:
+def _run(subject: Subject, items: Sequence[Item], origins: Sequence[Item]) -> list[dict[str, Array]]:
     if takes_steps(subject.artifact.card):
         return [_in_steps(subject, item) for item in items]
-    feeds = [subject.feeder.fit(item) for item in items]
+    feeds = [subject.feeder.fit(item, origin) for item, origin in zip(items, origins, strict=True)]
     start = time.perf_counter()
     answers = list(run_items(subject.runtime, feeds))
     subject.seconds += time.perf_counter() - start

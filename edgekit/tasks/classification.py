@@ -11,11 +11,14 @@ from edgekit.errors import DataError
 from edgekit.measure.metrics import require_finite, wilson_interval
 
 Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
 TASK = "classification"
 TEXT_TASK = "text-classification"
 TASKS = (TASK, TEXT_TASK)
 """Those whose outputs are a score for each class."""
 
+LEAST_PROBABILITY = 1e-12
+"""A quantized softmax says 0, whose logarithm no mean survives."""
 _ECE_BINS = 15
 _TOP = 5
 
@@ -25,7 +28,11 @@ class ClassificationResult:
     """How well ``count`` items were classified.
 
     ``top1``, ``top5`` and ``ece`` are fractions; ``top5`` is none for models of five classes or fewer, where it says
-    nothing. ``confusion[true, predicted]`` counts items by output index. ``correct`` is (count,) bool: top-1 by item.
+    nothing. ``nll`` is the mean negative log-likelihood of the labels and ``entropy`` the mean of the predictive
+    entropies, both in nats; ``mutual_information``, none for a single pass, is how much of the entropy comes from the
+    passes of a Bayesian classifier that disagree. ``confusion[true, predicted]`` counts items by output index. By item,
+    (count,), are ``correct`` (bool), the probability ``confidence`` of the predicted class, ``losses`` and
+    ``entropies``, whose means are ``nll`` and ``entropy``.
     """
 
     top1: float
@@ -33,18 +40,31 @@ class ClassificationResult:
     top1_high: float
     top5: float | None
     ece: float
+    nll: float
+    entropy: float
+    mutual_information: float | None
     confusion: npt.NDArray[np.int64]
     count: int
     correct: npt.NDArray[np.bool_]
+    confidence: Floats
+    losses: Floats
+    entropies: Floats
 
     def metrics(self) -> dict[str, float]:
         """The figures by the names they have in JSON."""
         named = {"top1": self.top1, "top1_low": self.top1_low, "top1_high": self.top1_high, "ece": self.ece}
-        return named if self.top5 is None else {**named, "top5": self.top5}
+        named |= {"nll": self.nll, "entropy": self.entropy}
+        optional = {"mutual_information": self.mutual_information, "top5": self.top5}
+        return named | {name: value for name, value in optional.items() if value is not None}
 
 
-def evaluate_classification(scores: Array, labels: Array) -> ClassificationResult:
+def evaluate_classification(
+    scores: Array, labels: Array, *, pass_entropies: Floats | None = None
+) -> ClassificationResult:
     """Accuracy of ``scores`` (count, classes), logits or probabilities, for ``labels`` (count,) of output indexes.
+
+    Where ``scores`` are the mean probabilities of several passes, ``pass_entropies`` (count,) are the means of the
+    entropies of each.
 
     The first of equal scores wins, so the k-th best is well defined for constant outputs too. `DataError` for other
     shapes, non-finite scores, and labels outside 0..classes-1.
@@ -60,6 +80,8 @@ def evaluate_classification(scores: Array, labels: Array) -> ClassificationResul
     probabilities = as_probabilities(scores)
     predicted = scores.argmax(axis=1)
     correct = predicted == labels
+    confidence = probabilities.max(axis=1)
+    losses, entropies = negative_log_likelihood(probabilities, labels), entropy_of(probabilities)
     low, high = wilson_interval(int(correct.sum()), count)
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
@@ -68,11 +90,39 @@ def evaluate_classification(scores: Array, labels: Array) -> ClassificationResul
         top1_low=low,
         top1_high=high,
         top5=float((rank_of(scores, labels) < _TOP).mean()) if classes > _TOP else None,
-        ece=expected_calibration_error(probabilities.max(axis=1), correct),
+        ece=expected_calibration_error(confidence, correct),
+        nll=float(losses.mean()),
+        entropy=float(entropies.mean()),
+        mutual_information=None if pass_entropies is None else float((entropies - pass_entropies).mean()),
         confusion=confusion,
         count=count,
         correct=correct,
+        confidence=confidence,
+        losses=losses,
+        entropies=entropies,
     )
+
+
+def negative_log_likelihood(probabilities: Floats, labels: Array) -> Floats:
+    """-log of the probability of each of ``labels``, (count,), in nats; one below `LEAST_PROBABILITY` counts as that.
+
+    >>> negative_log_likelihood(np.array([[1.0, 0.0]]), np.array([0])).tolist()
+    [0.0]
+    """
+    of_label = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
+    losses: Floats = np.abs(np.log(np.clip(of_label, LEAST_PROBABILITY, 1.0)))
+    return losses
+
+
+def entropy_of(probabilities: Floats) -> Floats:
+    """-sum(p log p) of each row of ``probabilities`` (count, classes), (count,), in nats; 0 log 0 counts as 0.
+
+    >>> entropy_of(np.array([[1.0, 0.0], [0.5, 0.5]])).round(4).tolist()
+    [0.0, 0.6931]
+    """
+    logs = np.log(probabilities, where=probabilities > 0, out=np.zeros_like(probabilities))
+    entropies: Floats = np.abs((probabilities * logs).sum(axis=1))
+    return entropies
 
 
 def as_probabilities(scores: Array) -> npt.NDArray[np.float64]:

@@ -1,0 +1,80 @@
+"""How well classifiers know what is of no class of theirs: items of other data have the higher predictive entropy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.data.base import Dataset
+from edgekit.errors import DataError
+from edgekit.measure.auroc import Auroc, auroc, auroc_difference
+from edgekit.measure.held_out import HeldOut
+from edgekit.measure.passes import Told, in_passes
+from edgekit.measure.subjects import Subject
+from edgekit.tasks.classification import as_probabilities, entropy_of
+from edgekit.workers import Progress, silent
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strangers:
+    """``apart`` tells how much higher the entropies of the other data's items are, whose mean is ``entropy`` in nats.
+
+    ``difference`` is (value, low, high): that of the area from the first file's; the first has none.
+    """
+
+    apart: Auroc
+    entropy: float
+    difference: tuple[float, float, float] | None
+
+    def metrics(self) -> dict[str, float]:
+        """The figures by their JSON names."""
+        figures = {
+            "ood_auroc": self.apart.value,
+            "ood_auroc_low": self.apart.low,
+            "ood_auroc_high": self.apart.high,
+            "ood_entropy": self.entropy,
+        }
+        if self.difference is None:
+            return figures
+        names = ("ood_auroc_difference", "ood_auroc_difference_low", "ood_auroc_difference_high")
+        return figures | dict(zip(names, self.difference, strict=True))
+
+
+def strange_entropies(
+    subjects: Sequence[Subject],
+    ood: Dataset,
+    *,
+    known: Dataset,
+    samples: int | None,
+    seed: int,
+    passes: int | None,
+    progress: Progress = silent,
+) -> tuple[list[Floats], int]:
+    """The predictive entropies of the items of ``ood`` for each file, (count,) in nats, and the number of items.
+
+    Items are chosen as those of ``known`` are; `DataError` where both are the same data.
+    """
+    if ood.name == known.name:
+        raise DataError(f"--ood takes data of another kind than --data; got {ood.name} for both: name another.")
+    chosen = HeldOut(ood, [s.artifact for s in subjects], samples=samples, seed=seed)
+    told = [Told() for _ in subjects]
+    progress(f"looking at {ood.name}", 0, chosen.wanted)
+    for done in in_passes(subjects, chosen, told, passes=passes):
+        progress(f"looking at {ood.name}", done, chosen.wanted)
+    return [entropy_of(as_probabilities(each.stacked()[0])) for each in told], len(chosen.indices)
+
+
+def told_apart(known: Sequence[Floats], strange: Sequence[Floats]) -> list[Strangers]:
+    """For each file how its entropies of ``known`` and of ``strange`` items differ, all beside the first."""
+    areas = [auroc(low, high) for low, high in zip(known, strange, strict=True)]
+    return [
+        Strangers(
+            apart=area,
+            entropy=float(entropies.mean()),
+            difference=auroc_difference(areas[0], area) if number else None,
+        )
+        for number, (area, entropies) in enumerate(zip(areas, strange, strict=True))
+    ]
