@@ -16,7 +16,7 @@ from edgekit.converters.report import ConversionReport
 from edgekit.converters.request import Request
 from edgekit.converters.rnn_forms import choose_all
 from edgekit.converters.source import Source, open_source
-from edgekit.converters.stages import convert_regions, looks_at_regions
+from edgekit.converters.stages import convert_stages, has_stages
 from edgekit.converters.steps import Steps
 from edgekit.converters.streaming import asks_for_steps, convert_steps
 from edgekit.converters.workshop import Workshop
@@ -45,20 +45,20 @@ def convert(request: Request, *, progress: Progress = silent) -> ConversionRepor
     if len({(recipe.batch, recipe.seed) for recipe in request.recipes}) > 1:
         raise InputError("All recipes of one conversion share batch and seed, as they share the work; convert twice.")
     source = open_source(request.source)
-    request = _with_float_layers(request, source)
     if earlier is not None and earlier.source_sha256 != source.sha256:
         raise InputError(
             f"{source.path} has changed since the manifest was written; convert it anew without the manifest."
         )
 
     def convert_one(request: Request, source: Source, *, asked: Request) -> ConversionReport:
+        request = _with_float_layers(request, source)
         return _convert(request, source, asked, earlier if asked.source == source_path else None, progress)
 
     source_path = request.source
     if asks_for_steps(request, source):
         return convert_steps(request, source, convert_one, progress)
-    if looks_at_regions(source.card):
-        return convert_regions(request, source, convert_one, progress)
+    if has_stages(source.card):
+        return convert_stages(request, source, convert_one, progress)
     return convert_one(request, source, asked=request)
 
 

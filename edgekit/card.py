@@ -8,6 +8,7 @@ from edgekit.codec import from_jsonable, to_jsonable
 from edgekit.detection import Detection
 from edgekit.errors import CardError
 from edgekit.generation import Generator
+from edgekit.identities import Verification
 from edgekit.preprocessing import Preprocessing
 from edgekit.recipe import Recipe
 from edgekit.sequences import Sequences
@@ -132,9 +133,9 @@ class ModelCard:
     """What a model file says of itself. ``None`` means unknown, never a default.
 
     ``detection`` is for detectors only, ``sequences`` for what takes texts or series, ``generator`` for what makes
-    pictures. ``signatures`` are uses of the file by name, each with the outputs that it gives; a TFLite file has them
-    as signatures too. ``keep_float`` are regular expressions on the names of layers that stay in float in every
-    conversion, since what the model is for would be lost in them.
+    pictures, ``verification`` for what compares them. ``signatures`` are uses of the file by name, each with the
+    outputs that it gives; a TFLite file has them as signatures too. ``keep_float`` are regular expressions on the names
+    of layers that stay in float in every conversion, since what the model is for would be lost in them.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -147,6 +148,7 @@ class ModelCard:
     detection: Detection | None = None
     sequences: Sequences | None = None
     generator: Generator | None = None
+    verification: Verification | None = None
     signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keep_float: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)

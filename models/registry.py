@@ -2,7 +2,7 @@
 
 from edgekit.errors import InputError, suggest
 from edgekit.models.spec import ModelSpec
-from edgekit.models.zoo import classics, generators, mnist, mobilenets, recurrent, single_shot, two_stage
+from edgekit.models.zoo import classics, generators, mnist, mobilenets, recurrent, single_shot, two_stage, verifiers
 
 ZOO: tuple[ModelSpec, ...] = (
     *mnist.SPECS,
@@ -12,6 +12,7 @@ ZOO: tuple[ModelSpec, ...] = (
     *two_stage.SPECS,
     *recurrent.SPECS,
     *generators.SPECS,
+    *verifiers.SPECS,
 )
 
 
