@@ -150,7 +150,15 @@ def verification_course(spec: ModelSpec, parts: Parts, terms: Terms) -> Course:
         # The sign of likeness is its own inverse.
         return replace(card, verification=replace(card.verification, threshold=card.verification.likeness(threshold)))
 
-    return Course(lesson=lesson, learned=learn.digests, test=tested, learner=Twins.of, teacher=pair_up, stated=stated)
+    return Course(
+        lesson=lesson,
+        learned=learn.digests,
+        test=tested,
+        learner=Twins.of,
+        teacher=pair_up,
+        stated=stated,
+        last_kept="last epoch, since the loss of a few pairs tells no epoch from another",
+    )
 
 
 def _require_pictures(parts: Parts) -> None:
