@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.card import ModelCard
+from edgekit.models.adversarial import opponent
+from edgekit.models.capsule_lesson import capsule_course
 from edgekit.models.classification_lesson import classification_course
 from edgekit.models.detection_lesson import detection_course
 from edgekit.models.lesson import Course, Setting, Terms
@@ -42,17 +44,18 @@ class ImageMaterial:
     def course(self, terms: Terms) -> Course:
         """That of the task."""
         assert terms.preprocessing is not None  # noqa: S101 - an entry of these tasks has one
-        return _COURSES[self.spec.task](
-            Setting(
-                parts=self.parts,
-                preprocessing=terms.preprocessing,
-                preset=terms.preset,
-                detection=self.spec.detection(terms.arguments),
-                seed=terms.seed,
-                share=terms.share,
-                progress=terms.progress,
-            )
+        setting = Setting(
+            parts=self.parts,
+            preprocessing=terms.preprocessing,
+            preset=terms.preset,
+            detection=self.spec.detection(terms.arguments),
+            seed=terms.seed,
+            share=terms.share,
+            progress=terms.progress,
         )
+        if self.spec.opponent:
+            return capsule_course(setting, opponent(self.spec, terms.arguments))
+        return _COURSES[self.spec.task](setting)
 
     def completed(self, card: ModelCard) -> ModelCard:
         """``card``, which says all already."""

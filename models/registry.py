@@ -2,7 +2,17 @@
 
 from edgekit.errors import InputError, suggest
 from edgekit.models.spec import ModelSpec
-from edgekit.models.zoo import classics, generators, mnist, mobilenets, recurrent, single_shot, two_stage, verifiers
+from edgekit.models.zoo import (
+    capsules,
+    classics,
+    generators,
+    mnist,
+    mobilenets,
+    recurrent,
+    single_shot,
+    two_stage,
+    verifiers,
+)
 
 ZOO: tuple[ModelSpec, ...] = (
     *mnist.SPECS,
@@ -13,6 +23,7 @@ ZOO: tuple[ModelSpec, ...] = (
     *recurrent.SPECS,
     *generators.SPECS,
     *verifiers.SPECS,
+    *capsules.SPECS,
 )
 
 

@@ -148,8 +148,9 @@ class ModelSpec:
     regions are proposed is two networks side by side, of which the second takes "pooled" and gives "scores" and
     "offsets". Others have neither ``channels`` nor ``preprocess`` nor ``resize``; their builders say what they take.
     A generator of pictures takes "noise", where it has "classes" or "categories" also "condition", with "codes" also
-    "code", and learns against ``opponent``, which is built from the same arguments. One for verification is two
-    networks side by side: "image" to "embedding", and "first" and "second" to what its ``loss`` says.
+    "code", and learns against ``opponent``, which is built from the same arguments; capsules learn with theirs. One
+    for verification is two networks side by side: "image" to "embedding", and "first" and "second" to what its ``loss``
+    says.
     An argument "channels" overrides ``channels``. ``inner`` is a pattern of the names of layers inside blocks, whose
     outputs need not be in memory as a whole. ``keep_float`` are expressions of the names of layers that stay in float
     in every conversion. ``backbone`` is the entry whose weights a detector can start from, and ``head`` a pattern of
