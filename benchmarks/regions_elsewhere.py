@@ -14,12 +14,13 @@ from edgekit.artifact import Artifact, open_artifact
 from edgekit.data import Dataset
 from edgekit.detection import Detection
 from edgekit.feeding import Feeder
-from edgekit.measure.two_stage import FIRST_OUTPUTS, Looked, found_in, proposed, second_file, whole_image
+from edgekit.measure.two_stage import FIRST_OUTPUTS, Looked, found_in, proposed, whole_image
 from edgekit.preprocessing import Preprocessing
 from edgekit.runtimes import open_runtime
 from edgekit.runtimes.base import dequantize, quantize
 from edgekit.tasks.detection import REGION_OUTPUTS, Decoder
 from edgekit.tasks.heads import Detections
+from edgekit.two_files import second_file
 
 Array = npt.NDArray[Any]
 MOST_REGIONS = 300
@@ -89,12 +90,13 @@ class RegionFiles:
         (detection, how), path = self._card, self.artifact.path
         if detection.search is not None:
             return path, {}, [found_in(image, detection.search, how) for image in self.images]
-        assert detection.proposals is not None  # noqa: S101 - one of the two is there
+        second = second_file(path, self.artifact.card)
+        assert second is not None  # noqa: S101 - it proposes regions
         (taken,) = self.artifact.card.inputs
         first = run(place, path, {taken.name: self.images}).outputs
         real = _real(path, first)
         each = [{name: real[name][i : i + 1] for name in FIRST_OUTPUTS} for i in range(len(self.images))]
-        return second_file(path, detection.proposals), first, [proposed(one, detection, path) for one in each]
+        return second, first, [proposed(one, detection, path) for one in each]
 
     @property
     def _card(self) -> tuple[Detection, Preprocessing]:

@@ -33,11 +33,11 @@ from edgekit.files import write_atomic
 from edgekit.measure.host import host_facts
 from edgekit.measure.inspect import inspect
 from edgekit.measure.same_objects import objects_in, share_of_same_objects
-from edgekit.measure.two_stage import second_file
 from edgekit.models.pages import ARM
 from edgekit.results import envelope
 from edgekit.tasks.detection import is_detector
 from edgekit.train_all import RESULTS
+from edgekit.two_files import second_file
 
 EVERYWHERE = "everywhere.json"
 EXTRAS = {Format.TFLITE: "litert", Format.ONNX: "onnx"}
@@ -70,9 +70,8 @@ def row(path: Path, places: list[Place], answers: Callable[[Place], Found]) -> d
             metrics["objects"] = sum(len(found) for found in reference.objects)
         items = len(next(iter(reference.outputs.values())))
         elsewhere[place.name] = {"n": same.count, "items": items, "metrics": metrics}
-    detection = artifact.card.detection
-    proposals = None if detection is None else detection.proposals
-    files = [path] if proposals is None else [path, second_file(path, proposals)]
+    second = second_file(path, artifact.card)
+    files = [path] if second is None else [path, second]
     return {
         "artifact": path.name,
         "sha256": artifact.sha256,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edgekit.artifact import Format
 from edgekit.card import ModelCard
+from edgekit.companion import Companion
 from edgekit.converters import finish
 from edgekit.converters.calibration import Calibration
 from edgekit.converters.graph_nms import choose_in_graph
@@ -25,9 +26,8 @@ from edgekit.converters.samples import Samples
 from edgekit.converters.source import Source
 from edgekit.converters.steps import Steps
 from edgekit.converters.workshop import Workshop
-from edgekit.models.stages import linked
 from edgekit.recipe import Batch, Nms
-from edgekit.regions import Companion
+from edgekit.two_files import linked
 
 Kind = tuple[Format, tuple[Form, ...]]
 """What files share that are made from one lowered file."""

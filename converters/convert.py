@@ -17,7 +17,7 @@ from edgekit.converters.report import ConversionReport
 from edgekit.converters.request import Request
 from edgekit.converters.rnn_forms import choose_all
 from edgekit.converters.source import Source, open_source
-from edgekit.converters.stages import convert_regions, looks_at_regions
+from edgekit.converters.stages import convert_stages, has_stages
 from edgekit.converters.steps import Steps
 from edgekit.converters.streaming import asks_for_steps, convert_steps
 from edgekit.converters.workshop import Workshop
@@ -60,8 +60,8 @@ def convert(request: Request, *, progress: Progress = silent) -> ConversionRepor
         return convert_steps(request, source, convert_one, progress)
     if (second := second_network(request.source, source)) is not None:
         return convert_both(request, source, second, convert_one)
-    if looks_at_regions(source.card):
-        return convert_regions(request, source, convert_one, progress)
+    if has_stages(source.card):
+        return convert_stages(request, source, convert_one, progress)
     return convert_one(request, source, asked=request)
 
 

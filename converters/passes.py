@@ -29,7 +29,7 @@ def convert_both(request: Request, source: Source, second: Path, convert_one: Co
     ours, theirs = layer_names(source.path), layer_names(second)
     with Staging(target) as stage:
         made = stage.path / "made"  # a conversion has its folder for itself, and the stage is in use
-        reports = [
+        last, first = (
             convert_one(
                 replace(
                     request,
@@ -43,8 +43,8 @@ def convert_both(request: Request, source: Source, second: Path, convert_one: Co
                 (of_pass, theirs, ours, replace(request, source=second)),
                 (source, ours, theirs, request),
             )
-        ]
+        )
         for name in names:
             (made / name).rename(stage.path / name)
         stage.publish(*names, force=request.force)
-    return together(*reports, target, called=SAMPLE)
+    return together(last, first, target, called=SAMPLE)

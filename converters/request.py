@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgekit.artifact import Format
+from edgekit.companion import Companion
 from edgekit.data.base import Dataset
 from edgekit.recipe import Precision, Recipe
-from edgekit.regions import Companion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Request:
     as `edgekit.data.open_data` understands it, or data already opened; ``None`` means the card's training data.
     ``preprocess`` and ``labels`` replace what the source's card says. A ``source`` that is the manifest of an earlier
     conversion repeats that one: of the rest, only ``output_dir`` and ``force`` count then. ``companions`` are the
-    second files of a two-stage detector, by the names of the files that need them.
+    second files of a model of two, by the names of the files that need them.
     """
 
     source: Path

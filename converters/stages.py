@@ -1,4 +1,4 @@
-"""Conversion of detectors that look at regions: calibrated on what these show, and both files where there are two."""
+"""Conversion of detectors that look at regions, calibrated on what these show, and of all models of two files."""
 
 import json
 import shutil
@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from edgekit.card import ModelCard
+from edgekit.companion import Companion
 from edgekit.converters import calibration as calibrating
-from edgekit.converters import region_items
+from edgekit.converters import pair_items, region_items
 from edgekit.converters.plan import matching, plan
 from edgekit.converters.report import ConversionReport, Converted
 from edgekit.converters.request import Request
@@ -17,10 +18,9 @@ from edgekit.converters.source import Source, open_source
 from edgekit.data.base import Dataset
 from edgekit.files import Staging, refuse_existing, scratch_folder
 from edgekit.formats import keras
-from edgekit.measure.two_stage import second_file
-from edgekit.models.stages import HEADS
-from edgekit.recipe import Recipe
-from edgekit.regions import Companion
+from edgekit.models.stages import Second, second_of
+from edgekit.recipe import Precision, Recipe
+from edgekit.two_files import has_second_file, second_file
 from edgekit.workers import Progress
 
 
@@ -31,26 +31,26 @@ class ConvertOne(Protocol):
         """The report of ``request``, whose manifest repeats what was ``asked``."""
 
 
-def looks_at_regions(card: ModelCard | None) -> bool:
-    """Whether the model with this ``card`` looks at regions of an image, or proposes them."""
-    found = card.detection if card is not None else None
-    return found is not None and (found.proposals is not None or found.search is not None)
+def has_stages(card: ModelCard | None) -> bool:
+    """Whether the model with this ``card`` is two files, or looks at regions of an image."""
+    return card is not None and (
+        has_second_file(card) or (card.detection is not None and card.detection.search is not None)
+    )
 
 
-def convert_regions(request: Request, source: Source, convert_one: ConvertOne, progress: Progress) -> ConversionReport:
-    """The report on all files of the detector ``source``; where it has two, the second ones come first."""
+def convert_stages(request: Request, source: Source, convert_one: ConvertOne, progress: Progress) -> ConversionReport:
+    """The report on all files of the model ``source``; where it has two, the second ones come first."""
     card = source.card
-    assert card is not None  # noqa: S101 - it says that the model looks at regions
-    assert card.detection is not None  # noqa: S101
+    assert card is not None  # noqa: S101 - it says that the model has stages
     data = calibrating.find_data(
         request.calibration,
         card,
         required=any(recipe.needs_calibration for recipe in request.recipes),
         data_dir=request.data_dir,
     )
-    if card.detection.proposals is not None:
-        second = second_file(source.path, card.detection.proposals)
+    if (second := second_file(source.path, card)) is not None:
         return _convert_two(request, source, second, data, convert_one, progress)
+    assert card.detection is not None  # noqa: S101 - it searches
     if data is None or card.detection.search is None:
         return convert_one(request, source, asked=request)
     items = region_items.searched(data, card, card.detection.search, request)
@@ -63,9 +63,12 @@ def _convert_two(
     """Both files, or none: the second ones are made first, so that the first ones can name them."""
     card = source.card
     assert card is not None  # noqa: S101
-    target, prefix = request.output_dir or source.home, f"{source.name}.{HEADS}"
+    kind = second_of(card)
+    assert kind is not None  # noqa: S101 - there is a second file
+    target, prefix = request.output_dir or source.home, f"{source.name}.{kind.name}"
     todo = plan(source, request.recipes, request.formats)
-    seconds = [f"{prefix}{job.file_name.removeprefix(source.name)}" for job in todo.jobs]
+    beside = {job.file_name: f"{prefix}.{_second_code(job.recipe, kind)}.{job.format.value}" for job in todo.jobs}
+    seconds = tuple(dict.fromkeys(beside.values()))
     refuse_existing((target / name for name in (*todo.names, *seconds)), force=request.force)
     ours, theirs = layer_names(source.path), layer_names(second)
     with Staging(target) as stage, scratch_folder() as scratch:
@@ -74,30 +77,41 @@ def _convert_two(
         shutil.copyfile(second, copy)  # under the name that its files get
         items = data
         if data is not None:
-            items = region_items.pooled(data, card, source.path, request, Path(scratch), progress)
-        of_heads = replace(
+            calibrate = pair_items.embedded if card.verification is not None else region_items.pooled
+            items = calibrate(data, card, source.path, request, Path(scratch), progress)
+        of_second = replace(
             request,
             source=copy,
-            recipes=tuple(own_patterns(recipe, theirs, ours) for recipe in request.recipes),
+            recipes=_recipes_of_second(request.recipes, kind, theirs, ours),
             calibration=items,
             preprocess=None,
             output_dir=made,
         )
-        heads = convert_one(of_heads, open_source(copy), asked=of_heads)
+        last = convert_one(of_second, open_source(copy), asked=of_second)
+        digests = {row.path.name: row.sha256 for row in last.artifacts}
         of_first = replace(
             request,
             recipes=tuple(own_patterns(recipe, ours, theirs) for recipe in request.recipes),
             output_dir=made,
-            companions={
-                f"{source.name}{row.path.name.removeprefix(prefix)}": Companion(name=row.path.name, sha256=row.sha256)
-                for row in heads.artifacts
-            },
+            companions={name: Companion(name=second, sha256=digests[second]) for name, second in beside.items()},
         )
         first = convert_one(of_first, source, asked=request)
         for name in (*seconds, *todo.names):
             (made / name).rename(stage.path / name)
         stage.publish(*seconds, *todo.names, force=request.force)
-    return together(heads, first, target, called=HEADS)
+    return together(last, first, target, called=kind.name)
+
+
+def _second_code(recipe: Recipe, kind: Second) -> str:
+    return Precision.FP32.value if kind.in_float else recipe.code
+
+
+def _recipes_of_second(
+    recipes: Collection[Recipe], kind: Second, own: Collection[str], others: Collection[str]
+) -> tuple[Recipe, ...]:
+    if not kind.in_float:
+        return tuple(own_patterns(recipe, own, others) for recipe in recipes)
+    return (Recipe(precision=Precision.FP32, batch=next(iter(recipes)).batch),)  # the same file every time
 
 
 def layer_names(path: Path) -> tuple[str, ...]:

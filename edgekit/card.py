@@ -9,6 +9,7 @@ from edgekit.codec import from_jsonable, to_jsonable
 from edgekit.detection import Detection
 from edgekit.errors import CardError
 from edgekit.generation import Generator
+from edgekit.identities import Verification
 from edgekit.preprocessing import Preprocessing
 from edgekit.ratings import Ratings
 from edgekit.recipe import Recipe
@@ -137,7 +138,8 @@ class ModelCard:
 
     ``detection`` is for detectors only, ``sequences`` for what takes texts or series, ``generator`` for what makes
     pictures, ``tabular`` for what takes rows of a table, ``anomaly`` for what tells anomalies, ``ratings`` for
-    recommenders, ``uncertainty`` for Bayesian classifiers. ``signatures`` are uses of the file by name, each with the
+    recommenders, ``uncertainty`` for Bayesian classifiers, ``verification`` for what compares pictures. ``signatures``
+    are uses of the file by name, each with the
     outputs that it gives; a TFLite file has them as signatures too. ``keep_float`` are regular expressions on the names
     of layers that stay in float in every conversion, since what the model is for would be lost in them.
     """
@@ -156,6 +158,7 @@ class ModelCard:
     anomaly: Anomaly | None = None
     ratings: Ratings | None = None
     uncertainty: Uncertainty | None = None
+    verification: Verification | None = None
     signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keep_float: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)

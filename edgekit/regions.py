@@ -1,9 +1,8 @@
 """Where a two-stage detector looks: what its card says of the regions that its last file is asked about."""
 
-import re
 from dataclasses import dataclass
-from pathlib import PureWindowsPath
 
+from edgekit.companion import Companion
 from edgekit.errors import InputError
 
 MOST_REGIONS = 5000
@@ -16,21 +15,6 @@ MOST_SIDE = 1024
 MOST_SCALES = 8
 SCALES = (50.0, 100.0)
 """Of the segmentations that selective search groups where nothing else is said (Uijlings et al. 2013, section 5.2)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Companion:
-    """The file that a detector needs beside its own: in the same folder, called ``name``, with these bytes."""
-
-    name: str
-    sha256: str
-
-    def __post_init__(self) -> None:
-        plain = PureWindowsPath(self.name).name == self.name != ".."  # on Linux too: cards travel
-        if not self.name or not plain or not self.name.isprintable():
-            raise InputError(f"A detector's second file is called {self.name!r}; expected a name without a folder.")
-        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
-            raise InputError(f"The sha256 of a detector's second file is 64 hexadecimal digits; got {self.sha256!r}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

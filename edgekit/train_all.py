@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,8 @@ from edgekit.files import write_atomic
 from edgekit.measure.host import host_facts
 from edgekit.models.registry import find_spec
 from edgekit.models.run_folder import HISTORY, MODEL
-from edgekit.models.spec import GENERATION
-from edgekit.models.stages import HEADS, has_two_files
+from edgekit.models.spec import GENERATION, VERIFICATION
+from edgekit.models.stages import SECONDS
 from edgekit.models.task_figures import TASK_FIGURES
 from edgekit.recipe import Precision
 from edgekit.results import envelope
@@ -62,6 +63,7 @@ WAYS: Mapping[str, Ways] = {
     "anomaly-detection": Ways(),
     "recommendation": Ways(),
     GENERATION: Ways(calibrated=False, judged=True),
+    VERIFICATION: Ways(),
 }
 """Every task of the zoo."""
 
@@ -175,18 +177,17 @@ class Plan:
         yield self._verb("train", spec.name, "--preset", self.preset, *given, *shorter, *seeded, "-o", run)
         recipes = tuple(word for precision in PRECISIONS for word in ("-p", precision.value))
         calibration = ("--calibration", data, *given) if ways.calibrated else ()
-        portable = ("--portable",) if ways.portable else ()
+        portable = ("--portable",) if ways.portable and not spec.keep_float else ()  # float differs between CPUs
         convert = self._verb("convert", run, *recipes, *calibration, *seeded, *portable, "-o", run, "--force")
         yield convert
         made = {Path(row["artifact"]).name for row in json.loads(convert.results.read_bytes())["results"]}
-        two = has_two_files(spec.detection(spec.preset(self.preset).arguments))
-        files, seconds = (
+        files, *seconds = (
             [str(self.run / name) for fmt, recipe in _KINDS if (name := f"{stem}.{recipe}.{fmt}") in made]
-            for stem in (spec.name, f"{spec.name}.{HEADS}")
+            for stem in (spec.name, *(f"{spec.name}.{second.name}" for second in SECONDS))
         )
         judged = ("--judge", str(self.judge.run)) if self.judge is not None else ()
         yield self._verb("evaluate", str(self.run / MODEL), *files, "--data", data, *judged, *given, *seeded)
-        yield self._verb("benchmark", *files, *(seconds if two else ()))
+        yield self._verb("benchmark", *files, *chain(*seconds))
 
     def _verb(self, name: str, *arguments: str) -> Verb:
         return Verb(

@@ -7,6 +7,7 @@ from typing import Any
 
 from edgekit.artifact import Artifact, open_artifact
 from edgekit.card import BACKGROUND, Metric, ModelCard, Provenance, TensorSpec
+from edgekit.companion import Companion
 from edgekit.errors import InputError
 from edgekit.files import Staging, refuse_existing, sha256_file
 from edgekit.formats.keras import write_card
@@ -16,11 +17,11 @@ from edgekit.models.construct import build
 from edgekit.models.framework import tool_versions
 from edgekit.models.sequence_parts import NEEDS
 from edgekit.models.spec import ModelSpec, Value
-from edgekit.models.stages import has_two_files, heads_path, linked, split, split_card
+from edgekit.models.stages import second_of, second_path, split, split_card
 from edgekit.models.weights import ImportedWeights, copy_weights, import_weights
 from edgekit.preprocessing import Preprocessing, Resize
-from edgekit.regions import Companion
 from edgekit.tasks.labels import read_labels
+from edgekit.two_files import linked
 
 WITHOUT_DATA = "it takes numbers: a vocabulary, the columns of a series, or what is rated, come with training"
 """The note of a model of sequences or ratings that was built, not trained."""
@@ -91,6 +92,7 @@ def card_for(
         labels=labels,
         detection=spec.detection(arguments),
         generator=spec.generator(arguments),
+        verification=spec.verification(arguments),
         signatures=spec.signatures,
         keep_float=spec.keep_float,
         provenance=replace(known, architecture=spec.name, arguments=dict(arguments), tools=tool_versions()),
@@ -103,23 +105,23 @@ def save(
 ) -> Artifact:
     """Write ``model`` with ``card`` to the `.keras` file ``path``: whole or not at all.
 
-    The second network of a two-stage detector goes to a file beside it, which the first one's card names, and so does
-    that of a Bayesian classifier, which is ``sampled``.
+    The second network of a model of two goes to a file beside it, which the first one's card names, and so does that of
+    a Bayesian classifier, which is ``sampled``.
     """
     _check_target(path, force=force)
     names = [path.name]
     with Staging(path.parent) as stage:
-        if has_two_files(card.detection):
-            (model, heads), (card, of_heads) = split(model), split_card(card)
-            second = heads_path(stage.path / path.name)
-            _write(heads, of_heads, second)
-            card = linked(card, Companion(name=second.name, sha256=sha256_file(second)))
-            names.insert(0, second.name)
+        if (second := second_of(card)) is not None:
+            (model, last), (card, of_last) = split(model, second), split_card(card, second)
+            beside = second_path(stage.path / path.name, second)
+            _write(last, of_last, beside)
+            card = linked(card, Companion(name=beside.name, sha256=sha256_file(beside)))
+            names.insert(0, beside.name)
         if sampled is not None:
             card, of_pass = passes.cards(card, sampled)
-            second = passes.sample_path(stage.path / path.name)
-            _write(sampled.model, of_pass, second)
-            names.insert(0, second.name)
+            beside = passes.sample_path(stage.path / path.name)
+            _write(sampled.model, of_pass, beside)
+            names.insert(0, beside.name)
         _write(model, card, stage.path / path.name)
         refuse_existing((path.with_name(name) for name in names), force=force)
         for name in names:  # one by one, since a training has its folder for itself; the file that names the other last

@@ -9,6 +9,9 @@ from typing import Any
 from edgekit.errors import InputError
 from edgekit.models.framework import load_keras
 
+CAPSULE_VOTES = "bni,nijo->bnjo"
+"""The product of each capsule of a layer with its own weights for each capsule of the next one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complexity:
@@ -59,6 +62,8 @@ def _layer_macs(layer: Any) -> int:
     if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense):
         positions: int = math.prod(layer.output.shape[1:-1])
         return positions * int(math.prod(layer.kernel.shape))
+    if isinstance(layer, keras.layers.EinsumDense) and layer.equation == CAPSULE_VOTES:
+        return int(math.prod(layer.kernel.shape))  # each position has weights of its own
     if isinstance(layer, keras.layers.Conv2DTranspose):  # each position of its input is spread with the whole kernel
         return int(math.prod(layer.input.shape[1:-1]) * math.prod(layer.kernel.shape))
     if isinstance(layer, keras.layers.Bidirectional):
@@ -70,7 +75,7 @@ def _layer_macs(layer: Any) -> int:
     if layer.trainable_weights and not isinstance(layer, keras.layers.BatchNormalization):
         raise InputError(
             f"Multiplications of layer {layer.name!r} ({type(layer).__name__}) are not counted; "
-            "known: Conv2D, Conv2DTranspose, DepthwiseConv2D, Dense, SimpleRNN, LSTM, GRU."
+            "known: Conv2D, Conv2DTranspose, DepthwiseConv2D, Dense, EinsumDense of capsules, SimpleRNN, LSTM, GRU."
         )
     return 0
 

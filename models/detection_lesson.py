@@ -17,7 +17,6 @@ from edgekit.models.images import BoxedImages, split_boxed
 from edgekit.models.lesson import Course, Setting
 from edgekit.models.objectives import Objective, objective_of
 from edgekit.models.spec import TrainingPreset
-from edgekit.models.stages import has_two_files
 from edgekit.preprocessing import Preprocessing, Resize, normalize
 from edgekit.tasks.coco_metrics import evaluate_detections
 from edgekit.tasks.detection import Decoder
@@ -141,7 +140,7 @@ def detection_course(setting: Setting) -> Course:
     )
 
     def learner(model: Any) -> Any:
-        if not has_two_files(lesson.detection):
+        if lesson.detection.proposals is None:
             return model
         from edgekit.models.region_learner import learner
 

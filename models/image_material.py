@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.card import ModelCard
+from edgekit.models.adversarial import opponent
+from edgekit.models.capsule_lesson import capsule_course
 from edgekit.models.classification_lesson import classification_course
 from edgekit.models.detection_lesson import detection_course
 from edgekit.models.lesson import Course, Setting, Terms
@@ -54,6 +56,8 @@ class ImageMaterial:
         )
         if self.spec.sampler:
             return uncertain_course(setting, self.spec, terms.arguments)
+        if self.spec.opponent:
+            return capsule_course(setting, opponent(self.spec, terms.arguments))
         return _COURSES[self.spec.task](setting)
 
     def completed(self, card: ModelCard) -> ModelCard:

@@ -142,9 +142,15 @@ def _room(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
 
 
 def split(
-    labels: npt.NDArray[np.int64], fraction: float, seed: int, *, purpose: str, names: tuple[str, ...] | None = None
+    labels: npt.NDArray[np.int64],
+    fraction: float,
+    seed: int,
+    *,
+    purpose: str,
+    names: tuple[str, ...] | None = None,
+    least: int = 1,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Sorted indices (kept, set aside): ``fraction`` of every class, at least one of each, is set aside.
+    """Sorted indices (kept, set aside): ``fraction`` of every class, at least ``least`` of each, is set aside.
 
     The choice depends on ``seed`` and ``purpose`` alone.
     """
@@ -157,7 +163,7 @@ def split(
             raise DataError(
                 f"Class {called} has too few images to set one aside for {purpose}; add some of that class."
             )
-        held.append(members[: max(1, round(len(members) * fraction))])
+        held.append(members[: max(least, round(len(members) * fraction))])
     aside = np.sort(np.concatenate(held))
     return np.setdiff1d(np.arange(len(labels)), aside), aside
 

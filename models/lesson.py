@@ -111,6 +111,11 @@ def itself(model: Any) -> Any:
     return model
 
 
+def unchanged(_model: Any, card: ModelCard) -> ModelCard:
+    """``card``."""
+    return card
+
+
 def nothing(*_: object) -> None:
     """What most courses show of an epoch."""
 
@@ -120,9 +125,10 @@ class Course:
     """A lesson, the digests of the items ``learned`` from or validated on, and the ``test`` of the trained model.
 
     ``learner`` gives the network that takes the lesson, which shares its weights with the model; ``finish`` changes the
-    model when the lesson is over. ``teacher`` is none where the lesson is `Graded`. ``show`` writes to the run's folder
-    what is to be seen of the learner after an epoch. Where no loss tells which epoch is best, the last one is kept, and
-    ``last_kept`` says in the card what that is. ``sampled`` gives the second network of a Bayesian model.
+    model when the lesson is over, and ``stated`` adds to its card what only the trained model tells. ``teacher`` is
+    none where the lesson is `Graded`. ``show`` writes to the run's folder what is to be seen of the learner after an
+    epoch. Where no loss tells which epoch is best, the last one is kept, and ``last_kept`` says in the card what that
+    is. ``sampled`` gives the second network of a Bayesian model.
     """
 
     lesson: Lesson
@@ -130,6 +136,7 @@ class Course:
     test: Callable[[Any], tuple[Metric, ...]]
     learner: Callable[[Any], Any] = itself
     finish: Callable[[Any], Any] = itself
+    stated: Callable[[Any, ModelCard], ModelCard] = unchanged
     teacher: Teacher | None = None
     show: Callable[[Any, int, Path], None] = nothing
     last_kept: str = ""

@@ -65,11 +65,17 @@ class Parts:
         """What the test metric was measured on."""
         return self.train.name if self.test is not None else f"{self.train.name}, {TEST_FRACTION:.0%} held out"
 
-    def images(self, preprocessing: Preprocessing, seed: int, *, progress: Progress = silent) -> tuple[Images, Images]:
-        """All images to learn and validate on, and all images of the test; of copies in both, the test has its own."""
+    def images(
+        self, preprocessing: Preprocessing, seed: int, *, progress: Progress = silent, least: int = 1
+    ) -> tuple[Images, Images]:
+        """All images to learn and validate on, and all images of the test; of copies in both, the test has its own.
+
+        A test that is set aside has ``least`` images of each class or more.
+        """
         learn = load_images(self.train, preprocessing, progress=progress)
         if self.test is None:
-            kept, held = split(learn.labels, TEST_FRACTION, seed, purpose="test", names=self.train.class_names)
+            names = self.train.class_names
+            kept, held = split(learn.labels, TEST_FRACTION, seed, purpose="test", names=names, least=least)
             return learn.subset(kept).apart_from(learn.subset(held)), learn.subset(held)
         test = load_images(self.test, preprocessing, progress=progress)
         if self.test.class_names != self.train.class_names:

@@ -9,7 +9,7 @@ from keras import layers
 
 from edgekit.codec import from_jsonable, to_jsonable
 from edgekit.detection import Detection
-from edgekit.models.stages import split
+from edgekit.models.stages import HEADS, split
 from edgekit.tasks.anchors import LARGEST, anchor_boxes
 from edgekit.tasks.regions import LEAST_SIDE, SAMPLES, samples
 
@@ -99,7 +99,7 @@ def learner(model: Any, detection: Detection) -> Any:
     """
     how = detection.proposals
     assert how is not None  # noqa: S101 - a detector that proposes
-    first, heads = split(model)
+    first, heads = split(model, HEADS)
     image = keras.Input(model.inputs[0].shape[1:], name="image")
     features, objectness, offsets = first(image)
     regions = Propose(detection=json.dumps(to_jsonable(detection)), name="regions")(objectness, offsets)

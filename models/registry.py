@@ -6,6 +6,7 @@ from edgekit.models.zoo import (
     autoencoders,
     bayesian,
     boltzmann,
+    capsules,
     classics,
     generators,
     mnist,
@@ -13,6 +14,7 @@ from edgekit.models.zoo import (
     recurrent,
     single_shot,
     two_stage,
+    verifiers,
 )
 
 ZOO: tuple[ModelSpec, ...] = (
@@ -26,6 +28,8 @@ ZOO: tuple[ModelSpec, ...] = (
     *autoencoders.SPECS,
     *boltzmann.SPECS,
     *bayesian.SPECS,
+    *verifiers.SPECS,
+    *capsules.SPECS,
 )
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from edgekit.detection import Detection
 from edgekit.errors import InputError, suggest
 from edgekit.generation import Condition, Drawn, Generator
+from edgekit.identities import Measure, Verification
 from edgekit.models.box_augmentation import BoxAugmentation
 from edgekit.preprocessing import Colour, Preprocessing, Resize, preset
 
@@ -15,6 +16,8 @@ Value = int | float | str
 DEFAULT_PRESET = "small"
 GENERATION = "image-generation"
 """The task of generators of pictures."""
+VERIFICATION = "verification"
+"""The task of what tells whether two pictures show the same."""
 TRANSFER_PRESET = "transfer"
 """The preset of a training that starts from weights learned on other data."""
 
@@ -72,7 +75,7 @@ class TrainingPreset:
     Weights that are distributions are to be near to a normal one of mean 0 and ``prior_deviation``.
 
     ``clip`` is the largest norm of all gradients together (0: any). ``epoch_steps`` are the batches of an epoch of a
-    long text, where that is not as many as show it once.
+    long text or of pairs, where that is not as many as show all once.
 
     ``boxes`` are the random changes of a detector's training images, in place of those named before.
     In the first ``frozen_epochs`` only the layer "logits" learns; after them all layers do from the rate
@@ -148,7 +151,9 @@ class ModelSpec:
     regions are proposed is two networks side by side, of which the second takes "pooled" and gives "scores" and
     "offsets". Others have neither ``channels`` nor ``preprocess`` nor ``resize``; their builders say what they take.
     A generator of pictures takes "noise", where it has "classes" or "categories" also "condition", with "codes" also
-    "code", and learns against ``opponent``, which is built from the same arguments.
+    "code", and learns against ``opponent``, which is built from the same arguments; capsules learn with theirs. One
+    for verification is two networks side by side: "image" to "embedding", and "first" and "second" to what its ``loss``
+    says.
     An argument "channels" overrides ``channels``. ``inner`` is a pattern of the names of layers inside blocks, whose
     outputs need not be in memory as a whole. ``backbone`` is the entry whose weights a detector can start from, and
     ``head`` a pattern of the layers that start anew for other classes. ``signatures`` and ``keep_float`` are those of
@@ -253,6 +258,13 @@ class ModelSpec:
             condition=conditions[0] if conditions else None,
             code=Drawn(name="code", size=int(known["codes"])) if "codes" in known else None,
         )
+
+    def verification(self, arguments: Mapping[str, Value]) -> Verification | None:
+        """What the second file of the model that ``arguments`` give measures, none for another task."""
+        if self.task != VERIFICATION:
+            return None
+        logits = self.resolved(arguments)["loss"] == "logistic"
+        return Verification(measure=Measure.LOGIT if logits else Measure.DISTANCE)
 
     def has_data(self, preset: str) -> bool:
         """Whether there is such a preset, and data that it learns."""

@@ -1,59 +1,79 @@
-"""The two networks of a two-stage detector, which are trained as one and kept as two files."""
+"""The two networks of a model of two files, which are trained as one and kept apart."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgekit.card import ModelCard
-from edgekit.detection import Detection
 from edgekit.models.framework import load_keras
-from edgekit.regions import Companion
-
-HEADS = "heads"
-"""What the second network and its file are called."""
 
 
-def has_two_files(detection: Detection | None) -> bool:
-    """Whether a detector is two networks side by side, of which each gets a file."""
-    return detection is not None and detection.proposals is not None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Second:
+    """The second network: what it and its file are called, and how many of the last inputs and outputs are its.
+
+    With ``in_float`` one fp32 file of it serves those of all recipes of the first.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    in_float: bool = False
 
 
-def split(model: Any) -> tuple[Any, Any]:
-    """The network of the image and that of a region, which share the layers of ``model``."""
+HEADS = Second(name="heads", inputs=1, outputs=2)
+"""Of a two-stage detector: a region's features in, scores and offsets out."""
+HEAD = Second(name="head", inputs=2, outputs=1, in_float=True)
+"""Of what compares pictures: two embeddings in, a logit or a distance out.
+
+It has next to nothing to compute, and the differences of nearly equal embeddings are what 8 bits round away.
+"""
+SECONDS = (HEADS, HEAD)
+
+
+def second_of(card: ModelCard) -> Second | None:
+    """The second network of the model with this ``card``, none of one network."""
+    if card.verification is not None:
+        return HEAD
+    return HEADS if card.detection is not None and card.detection.proposals is not None else None
+
+
+def split(model: Any, second: Second) -> tuple[Any, Any]:
+    """Both networks, which share the layers of ``model``."""
     keras = load_keras()
-    image, pooled = model.inputs
-    first = keras.Model(image, model.outputs[:-2], name=model.name)
-    return first, keras.Model(pooled, model.outputs[-2:], name=f"{model.name}_{HEADS}")
+    inputs, outputs = model.inputs, model.outputs
+    first = keras.Model(_one(inputs[: -second.inputs]), _one(outputs[: -second.outputs]), name=model.name)
+    last = _one(inputs[-second.inputs :]), _one(outputs[-second.outputs :])
+    return first, keras.Model(*last, name=f"{model.name}_{second.name}")
 
 
-def heads_path(path: Path) -> Path:
-    """Where the second file of the detector ``path`` is.
+def _one(tensors: list[Any]) -> Any:
+    return tensors[0] if len(tensors) == 1 else tensors
 
-    >>> heads_path(Path("run/model.keras")).name
+
+def second_path(path: Path, second: Second) -> Path:
+    """Where the second file of the model ``path`` is.
+
+    >>> second_path(Path("run/model.keras"), HEADS).name
     'model.heads.keras'
     """
-    return path.with_name(f"{path.stem}.{HEADS}{path.suffix}")
+    return path.with_name(f"{path.stem}.{second.name}{path.suffix}")
 
 
-def split_card(card: ModelCard) -> tuple[ModelCard, ModelCard]:
+def split_card(card: ModelCard, second: Second) -> tuple[ModelCard, ModelCard]:
     """The cards of the two networks, from that of both together."""
-    first = replace(card, inputs=card.inputs[:1], outputs=card.outputs[:-2])
-    second = replace(
+    first = replace(card, inputs=card.inputs[: -second.inputs], outputs=card.outputs[: -second.outputs])
+    last = replace(
         card,
-        name=f"{card.name}_{HEADS}",
+        name=f"{card.name}_{second.name}",
         task=None,
-        inputs=card.inputs[1:],
-        outputs=card.outputs[-2:],
+        inputs=card.inputs[-second.inputs :],
+        outputs=card.outputs[-second.outputs :],
         preprocessing=None,
+        labels=card.labels if second is HEADS else None,
         detection=None,
+        verification=None,
+        keep_float=() if second.in_float else card.keep_float,
         metrics=(),
     )
-    return first, second
-
-
-def linked(card: ModelCard, companion: Companion) -> ModelCard:
-    """``card`` of a first file, naming the second."""
-    assert card.detection is not None  # noqa: S101 - a detector's
-    assert card.detection.proposals is not None  # noqa: S101
-    proposals = replace(card.detection.proposals, heads=companion)
-    return replace(card, detection=replace(card.detection, proposals=proposals))
+    return first, last

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgekit.models.spec import GENERATION
+from edgekit.models.spec import GENERATION, VERIFICATION
 from edgekit.report.words import percent
 
 
@@ -133,5 +133,13 @@ TASK_FIGURES: Mapping[str, TaskFigures] = {
         relative=True,
         fractions=False,
         where_there={"conditional_accuracy": "asked class, %", "purity": "purity, %"},
+    ),
+    VERIFICATION: TaskFigures(
+        title="Equal error rate",
+        measured=("eer", "eer_low", "eer_high", "auc"),
+        of_files=("eer", "auc"),
+        columns=("equal error rate, %", "area under the curve, %"),
+        lower_is_better=True,
+        where_there={f"one_shot_{ways}": f"{ways}-way, %" for ways in (4, 9, 16, 25, 36, 40)},
     ),
 }

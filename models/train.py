@@ -28,7 +28,16 @@ from edgekit.models.opinion_lesson import opinion_material
 from edgekit.models.ratings_lesson import ratings_material
 from edgekit.models.run_folder import CHECKPOINT, MODEL, RunSettings, open_run, refuse_other_run, write_history
 from edgekit.models.sample_sheets import require_folder
-from edgekit.models.spec import DEFAULT_PRESET, GENERATION, TRANSFER_PRESET, ModelSpec, TrainingPreset, Value
+from edgekit.models.spec import (
+    DEFAULT_PRESET,
+    GENERATION,
+    TRANSFER_PRESET,
+    VERIFICATION,
+    ModelSpec,
+    TrainingPreset,
+    Value,
+)
+from edgekit.models.verification_lesson import verification_material
 from edgekit.models.weights import ImportedWeights
 from edgekit.models.writing_lesson import writing_material
 from edgekit.workers import Progress, silent
@@ -43,6 +52,7 @@ MATERIALS: Mapping[str, Callable[[ModelSpec, str, Path | None], Material]] = {
     "image-generation": generator_material,
     "anomaly-detection": anomaly_material,
     "recommendation": ratings_material,
+    VERIFICATION: verification_material,
 }
 """For each task of the zoo how the data set of a name, maybe in a folder, is read. The defaults of the entry are those
 of the training.
@@ -216,7 +226,8 @@ def train(
         )
         write_history(run_dir, state)
         sampled = None if course.sampled is None else course.sampled(trained)
-        save(trained, material.completed(card), run_dir / MODEL, force=True, sampled=sampled)
+        card = course.stated(trained, material.completed(card))
+        save(trained, card, run_dir / MODEL, force=True, sampled=sampled)
         (run_dir / CHECKPOINT).unlink()
     return run_dir / MODEL
 
@@ -272,7 +283,7 @@ def _first_model(
         spec,
         request.weights,
         seed=request.seed,
-        classes=int(material.arguments["classes"]),
+        classes=int(material.arguments["classes"]) if "classes" in material.arguments else None,
         labels=material.labels,
         defaults=preset.arguments,
         arguments=chosen,

@@ -16,12 +16,12 @@ from edgekit.data import npy
 from edgekit.errors import InputError
 from edgekit.files import sha256_file
 from edgekit.formats.keras import require_readable_weights
-from edgekit.measure.two_stage import second_file
 from edgekit.models.framework import load_keras
 from edgekit.models.spec import ModelSpec, Value
 from edgekit.models.weight_sets import WEIGHT_SETS, WeightSet
 from edgekit.preprocessing import Preprocessing
 from edgekit.runtimes.keras import load_model
+from edgekit.two_files import second_file
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -62,7 +62,7 @@ def import_weights(spec: ModelSpec, path: Path, arguments: Mapping[str, Value]) 
 
 @dataclass(frozen=True, slots=True)
 class _Together:
-    """The layers of a detector's two files."""
+    """The layers of a model's two files."""
 
     layers: tuple[Any, ...]
 
@@ -70,9 +70,8 @@ class _Together:
 def _loaded(path: Path, card: ModelCard) -> Any:
     """The model in ``path``, with that of the second file where its ``card`` names one."""
     model = load_model(load_keras(), path)
-    if card.detection is None or card.detection.proposals is None:
+    if (second := second_file(path, card)) is None:
         return model
-    second = second_file(path, card.detection.proposals)
     require_readable_weights(second)
     return _Together((*model.layers, *load_model(load_keras(), second).layers))
 

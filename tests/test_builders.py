@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgekit.artifact import open_artifact
+from edgekit.companion import Companion
 from edgekit.data import Part, open_data
 from edgekit.detection import Detection
 from edgekit.errors import InputError
@@ -21,9 +22,8 @@ from edgekit.models.prediction_layers import prediction_layers, prediction_lines
 from edgekit.models.registry import ZOO, find_spec
 from edgekit.models.sequence_parts import NEEDS
 from edgekit.models.spec import ModelSpec
-from edgekit.models.stages import heads_path, split
+from edgekit.models.stages import HEAD, HEADS, second_path, split
 from edgekit.models.zoo import single_shot
-from edgekit.regions import Companion
 
 each_spec = pytest.mark.parametrize("spec", ZOO, ids=lambda s: s.name)
 each_of_images = pytest.mark.parametrize("spec", [s for s in ZOO if s.preprocess is not None], ids=lambda s: s.name)
@@ -103,6 +103,8 @@ EXACT = {
     "ae_conv": (111_521, 608_384),
     "vae": (6_439, 6_240),
     "rbm": (201_100, 201_000),
+    "siamese": (38_951_745, 908_627_968),
+    "capsnet": (6_804_224, 201_250_272),
 }
 
 
@@ -158,7 +160,7 @@ def test_logits_have_the_size_of_the_classes(spec: ModelSpec) -> None:
     assert logits.dtype == np.float32
     assert not np.allclose(logits.sum(axis=1), 1)
     assert [tensor.name for tensor in model.inputs] == ["image"]
-    assert model.layers[-1].name == "logits"
+    assert model.layers[-1].name == OUTPUTS[spec.name if spec.name in OUTPUTS else spec.task][-1]
 
 
 @each_spec
@@ -208,12 +210,15 @@ def test_training_on_one_batch_of_objects_lowers_its_loss(spec: ModelSpec) -> No
     assert min(losses[1:]) < losses[0]
 
 
+SECONDS = {"faster_rcnn": HEADS, "siamese": HEAD}
+"""Entries of two networks, with the second."""
 INPUTS = {
     "forecasting": "window",
     "anomaly-detection": "features",
     "ae_conv": "image",
     "classification": "image",
     "detection": "image",
+    "verification": "image",
 }
 """What a file of a task takes, others a text."""
 OUTPUTS = {
@@ -223,11 +228,13 @@ OUTPUTS = {
     "yolo_v1": ["boxes", "confidences", "classes"],
     "faster_rcnn": ["features", "objectness", "anchor_offsets"],
     "rcnn": ["scores", "offsets"],
+    "capsnet": ["lengths"],
     "text-generation": ["logits"],
     "text-classification": ["logits"],
     "forecasting": ["forecast"],
     "sequence-to-sequence": ["logits"],
     "anomaly-detection": ["code", "reconstruction", "score"],
+    "verification": ["embedding"],
 }
 """What a file of an entry, or else of its task, gives."""
 
@@ -239,7 +246,9 @@ def test_a_file_loads_in_stock_keras_and_carries_its_card(spec: ModelSpec, tmp_p
     artifact = build_file(spec, tmp_path / "m.keras", overrides=small(spec), seed=1)
     loaded = keras.saving.load_model(artifact.path, safe_mode=True)
     assert {type(layer).__module__.split(".")[0] for layer in loaded.layers} == {"keras"}
-    model = split(small_model(spec.name))[0] if spec.name == "faster_rcnn" else small_model(spec.name)
+    model = small_model(spec.name)
+    if spec.name in SECONDS:
+        model = split(model, SECONDS[spec.name])[0]
     inputs = batch(model, 2)
     for got, expected in zip(outputs_of(loaded, inputs), outputs_of(model, inputs), strict=True):
         np.testing.assert_array_equal(got, expected)
@@ -249,6 +258,7 @@ def test_a_file_loads_in_stock_keras_and_carries_its_card(spec: ModelSpec, tmp_p
     assert without_companion(card.detection) == spec.detection(small(spec))
     assert card.preprocessing == spec.preprocessing(small(spec))
     assert card.generator == spec.generator(small(spec))
+    assert (card.verification is None) == (spec.verification(small(spec)) is None)
     assert [(t.name, t.shape, t.dtype) for t in card.inputs] == [
         (t.name, (None, *t.shape[1:]), t.dtype) for t in model.inputs
     ]
@@ -278,12 +288,12 @@ def test_a_detector_of_two_stages_is_two_files(tmp_path: Path) -> None:
     first = build_file(spec, tmp_path / "m.keras", overrides=small(spec), seed=1)
     proposals = first.card.detection.proposals if first.card.detection is not None else None
     assert proposals is not None
-    second = open_artifact(heads_path(first.path))
+    second = open_artifact(second_path(first.path, HEADS))
     assert proposals.heads == Companion(name="m.heads.keras", sha256=second.sha256)
     assert (second.card.name, second.card.task, second.card.detection) == ("faster_rcnn_heads", None, None)
     assert [t.name for t in (*second.card.inputs, *second.card.outputs)] == ["pooled", "scores", "offsets"]
     assert second.card.provenance.architecture == "faster_rcnn"
-    heads = split(small_model("faster_rcnn"))[1]
+    heads = split(small_model("faster_rcnn"), HEADS)[1]
     inputs = batch(heads, 3)
     loaded = keras.saving.load_model(second.path, safe_mode=True)
     assert all(map(np.array_equal, outputs_of(loaded, inputs), outputs_of(heads, inputs)))
@@ -310,7 +320,7 @@ def test_a_stride_that_no_pooling_makes_is_refused() -> None:
 PORTABLE = {
     "InputLayer", "Conv2D", "DepthwiseConv2D", "Dense", "BatchNormalization", "ReLU", "MaxPooling2D",
     "GlobalAveragePooling2D", "Add", "Concatenate", "ZeroPadding2D", "Flatten", "Dropout", "Reshape", "LeakyReLU",
-    "Conv2DTranspose", "Activation",
+    "Conv2DTranspose", "Activation", "Subtract", "Dot",
 }  # fmt: skip
 
 

@@ -65,6 +65,7 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("demo", "text"): (
         *("--prompt", "--length", "--temperature", "--top-k", "--seed", "--threads", "--engine", "--json"),
     ),
+    ("demo", "verify"): (*OF_ALL_DEMOS, "--preprocess", "--threshold", "--top"),
     ("demo", "digits"): (*OF_ALL_DEMOS, "--score", "--track"),
     ("demo", "generate"): (
         *("--class", "--grid", "--sweep", "--code", "--seed", "-o", "--engine", "--threads", "--force", "--json"),

@@ -12,6 +12,7 @@ from tiny_two_stage import PIXELS, two_stage
 
 from edgekit.artifact import open_artifact
 from edgekit.card import DataRef
+from edgekit.companion import Companion
 from edgekit.converters import Request, convert, region_items
 from edgekit.converters.regions_worker import spread
 from edgekit.converters.stages import _own
@@ -21,7 +22,7 @@ from edgekit.files import sha256_file
 from edgekit.measure.held_out import HeldOut, used_items
 from edgekit.preprocessing import resize
 from edgekit.recipe import Precision, Recipe
-from edgekit.regions import Companion, Search
+from edgekit.regions import Search
 from edgekit.tasks.regions import pool
 
 FP32 = Recipe(precision=Precision.FP32)

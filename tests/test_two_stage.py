@@ -14,6 +14,7 @@ from tiny_two_stage import COLOURS, PIXELS, QUARTERS, heads, quarters, scenes, t
 
 from edgekit.artifact import open_artifact
 from edgekit.card import ModelCard, TensorSpec
+from edgekit.companion import Companion
 from edgekit.detection import AnchorLevel, Detection, Head, Scores
 from edgekit.errors import DataError, InputError
 from edgekit.files import sha256_file
@@ -23,7 +24,7 @@ from edgekit.measure.settings import BenchmarkSettings
 from edgekit.measure.two_stage import FIRST_OUTPUTS, RegionRuntime, proposed, proposing
 from edgekit.models.registry import find_spec
 from edgekit.preprocessing import Colour, resize
-from edgekit.regions import Companion, Proposals, Search
+from edgekit.regions import Proposals, Search
 from edgekit.runtimes import open_runtime
 from edgekit.tasks.boxes import iou
 
@@ -272,7 +273,7 @@ def test_regions_are_searched_in_colour_whatever_the_file_takes(tmp_path: Path) 
     [
         (
             lambda: Companion(name="d.onnx", sha256="AB" * 32),
-            f"The sha256 of a detector's second file is 64 hexadecimal digits; got '{'AB' * 32}'.",
+            f"The sha256 of a model's second file is 64 hexadecimal digits; got '{'AB' * 32}'.",
         ),
         (lambda: Proposals(bins=0), "A region has 0 bins a side; expected 1 to 64."),
         (
@@ -341,7 +342,7 @@ def test_a_second_file_is_in_the_same_folder(name: str) -> None:
     assert Companion(name="a b.größe-1.onnx", sha256="0" * 64).name == "a b.größe-1.onnx"
     with pytest.raises(InputError) as caught:
         Companion(name=name, sha256="0" * 64)
-    assert str(caught.value) == f"A detector's second file is called {name!r}; expected a name without a folder."
+    assert str(caught.value) == f"A model's second file is called {name!r}; expected a name without a folder."
 
 
 def test_the_card_keeps_what_it_says_of_regions(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from PIL import Image
 
 from edgekit.artifact import Format, with_card
 from edgekit.card import ModelCard, TensorSpec
+from edgekit.companion import Companion
 from edgekit.detection import AnchorLevel, Detection, Head
 from edgekit.files import sha256_file
 from edgekit.preprocessing import Preprocessing, Resize
-from edgekit.regions import Companion, Proposals
+from edgekit.regions import Proposals
 
 COLOURS = ("red", "green", "blue")
 QUARTERS = AnchorLevel(rows=2, columns=2, shapes=((0.5, 0.5),))

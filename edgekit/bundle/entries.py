@@ -23,12 +23,13 @@ from edgekit.measure.detectors import Detector, open_detectors
 from edgekit.measure.metrics import require_finite
 from edgekit.measure.sample_inputs import sample_feeds
 from edgekit.measure.subjects import open_subjects
-from edgekit.measure.two_stage import RegionRuntime, second_file
+from edgekit.measure.two_stage import RegionRuntime
 from edgekit.preprocessing import Preprocessing, resize
 from edgekit.runtimes import Array, Runtime
 from edgekit.runtimes.base import checked_input
 from edgekit.runtimes.litert import keeps_state, tensor_indexes
 from edgekit.tasks.detection import is_detector
+from edgekit.two_files import second_file
 
 MOST_REGIONS = 8
 """Golden items of a second stage: regions of the first image."""
@@ -112,8 +113,10 @@ def _require_own(names: Sequence[str]) -> None:
 
 
 def _second(path: Path, artifact: Artifact) -> list[str]:
-    spec = artifact.card.detection
-    return [] if spec is None or spec.proposals is None else [second_file(path, spec.proposals).name]
+    if artifact.card.verification is not None:  # each of its files is bundled by itself
+        return []
+    second = second_file(path, artifact.card)
+    return [] if second is None else [second.name]
 
 
 def _open_other(path: Path, preprocess: str | None, labels: tuple[str, ...] | None) -> Opened:
@@ -149,8 +152,8 @@ def make_entries(opened: Opened, items: Items, *, samples: int, seed: int) -> It
     if not isinstance(region_runtime, RegionRuntime) or detector is None:
         yield made
         return
-    assert detector.decoder.spec.proposals is not None  # noqa: S101 - a detector that searches was refused
-    path = second_file(opened.artifact.path, detector.decoder.spec.proposals)
+    path = second_file(opened.artifact.path, opened.artifact.card)
+    assert path is not None  # noqa: S101 - a detector that searches was refused
     yield replace(made, entry=replace(made.entry, second=path.name))
     artifact, last = open_artifact(path), region_runtime.last
     regions, show = region_runtime.look({name: np.asarray(values) for name, values in feeds[0].items()})

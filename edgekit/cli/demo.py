@@ -107,6 +107,25 @@ def detect(file: Path, decoder: str | None, score: float | None, track: bool, **
 
 @command.command()
 @options_of_all
+@common.preprocess_option
+@click.argument("file", type=common.EXISTING)
+@click.argument("gallery", type=common.EXISTING)
+@click.option("--threshold", type=float, metavar="T", help="The logit or distance that decides. [default: the card's]")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="People to show.")
+def verify(file: Path, gallery: Path, threshold: float | None, top: int, **given: Any) -> None:
+    """Tell whom pictures show, of the people of GALLERY, a folder with a sub-folder of pictures for each.
+
+    The people need not be those that the model was trained on. Each frame is taken as a whole for the picture of a
+    face; whoever is not alike enough is unknown. Keys: q or Esc stops, space pauses, s saves a picture.
+    """
+    from edgekit.demos.verify import open_recognition
+
+    how = {"preprocess": given["preprocess"], "threads": given["threads"] or 1, "engine": given["engine"]}
+    _run("demo verify", open_recognition(file, gallery, threshold=threshold, top=top, **how), given)
+
+
+@command.command()
+@options_of_all
 @options_of_boxes
 def digits(score: float | None, track: bool, **given: Any) -> None:
     """Find handwritten digits, with a detector that is trained on first use and kept.

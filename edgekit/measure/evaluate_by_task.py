@@ -12,8 +12,9 @@ from edgekit.measure.evaluate import evaluate
 from edgekit.measure.evaluate_detection import evaluate_detection
 from edgekit.measure.evaluate_generation import evaluate_generation
 from edgekit.measure.evaluate_kinds import evaluate_kind
+from edgekit.measure.evaluate_verification import evaluate_verification
 from edgekit.measure.kinds import KINDS
-from edgekit.tasks import classification, detection, generation
+from edgekit.tasks import classification, detection, generation, verification
 from edgekit.tasks.labels import require_labels
 
 
@@ -58,6 +59,7 @@ METRICS: Mapping[str, Callable[..., Report]] = {
     classification.TEXT_TASK: evaluate,
     detection.TASK: evaluate_detection,
     generation.TASK: evaluate_generation,
+    verification.TASK: evaluate_verification,
     **{task: partial(_of_kind, task=task) for task in KINDS},
 }
 """What measures the models of a task."""

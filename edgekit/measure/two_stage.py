@@ -12,15 +12,15 @@ from edgekit.card import TensorSpec
 from edgekit.detection import Detection
 from edgekit.devices import Device
 from edgekit.errors import InputError
-from edgekit.files import sha256_file
 from edgekit.measure.metrics import require_finite
 from edgekit.preprocessing import Colour, Preprocessing, Resize, normalize
-from edgekit.regions import Proposals, Search
+from edgekit.regions import Search
 from edgekit.runtimes import Array, Feed, Runtime, run_items
 from edgekit.runtimes.base import Delegation
 from edgekit.tasks.detection import REGION_OUTPUTS
 from edgekit.tasks.regions import pool, propose, warp
 from edgekit.tasks.selective_search import search
+from edgekit.two_files import second_file
 
 Floats = npt.NDArray[np.float32]
 Looked = tuple[Floats, Callable[[Floats], Array]]
@@ -94,23 +94,10 @@ def look_twice(
     """
     if spec.search is not None:
         return searching(artifact.path, runtime, spec, how)
-    assert spec.proposals is not None  # noqa: S101 - one of the two is there
-    second = second_file(artifact.path, spec.proposals)
+    second = second_file(artifact.path, replace(artifact.card, detection=spec))
+    assert second is not None  # noqa: S101 - it proposes regions
     last = device.open(open_artifact(second), threads=threads, engine=runtime.name)
     return proposing(runtime, last, spec, paths=(artifact.path, second)), how
-
-
-def second_file(first: Path, proposals: Proposals) -> Path:
-    """The file that belongs to the detector ``first``; `InputError` where it is not there, or is another one."""
-    companion = proposals.heads
-    if companion is None:
-        raise InputError(f"The card of {first} names no second file; train, build or convert the detector anew.")
-    path = first.parent / companion.name
-    if not path.is_file():
-        raise InputError(f"{first} needs {companion.name} in the same folder; copy both files of the detector.")
-    if sha256_file(path) != companion.sha256:
-        raise InputError(f"{path} is not the file that {first} was made with; copy both files of one conversion.")
-    return path
 
 
 def proposing(first: Runtime, last: Runtime, spec: Detection, *, paths: tuple[Path, Path]) -> RegionRuntime:

@@ -18,13 +18,13 @@ from edgekit.measure.benchmark import to_json as benchmark_json
 from edgekit.measure.host import host_facts
 from edgekit.measure.settings import DeviceRun
 from edgekit.measure.turns import Turns, machine_of
-from edgekit.measure.two_stage import second_file
 from edgekit.results import envelope
 from edgekit.sweep.kept import Kept, files_of
 from edgekit.sweep.lanes import measured
 from edgekit.sweep.plan import MODELS, Cell, Sweep, cells, conversions, stated
 from edgekit.sweep.ranking import answers_otherwise, rows, verdicts
 from edgekit.sweep.site import Here, Site
+from edgekit.two_files import second_file
 from edgekit.workers import Progress, silent
 
 SWEEP = "sweep.json"
@@ -224,8 +224,7 @@ class _Run:
 
 
 def _digests(artifact: Artifact) -> Iterator[str]:
-    """Of all that is run for an item; `InputError` where the second file of a detector is gone or another one."""
+    """Of all that is run for an item; `InputError` where the second file of a model is gone or another one."""
     yield artifact.sha256
-    detection = artifact.card.detection
-    if detection is not None and detection.proposals is not None:
-        yield sha256_file(second_file(artifact.path, detection.proposals))
+    if (second := second_file(artifact.path, artifact.card)) is not None:
+        yield sha256_file(second)
