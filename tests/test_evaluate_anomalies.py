@@ -18,6 +18,8 @@ from edgekit.measure.anomaly_kind import score_of
 from edgekit.measure.evaluate_by_task import METRICS, evaluate_by_task, task_of
 from edgekit.measure.evaluate_kinds import KindReport
 from edgekit.measure.predict import predict
+from edgekit.report.read import read_results
+from edgekit.sweep.ranking import METRICS as METRICS_OF_SWEEPS
 
 HEAT, NONE = [0, 1, 1], [1, 1, 1]
 """What a detector makes again: all but the heat, a third of whose square is the score, or all, which says nothing."""
@@ -203,3 +205,19 @@ def test_what_the_demo_cannot_do_is_told(tmp_path: Path) -> None:
 def test_the_demo_needs_one_engine_and_nothing_heavy(tmp_path: Path) -> None:
     path, data = detector(tmp_path / "d.onnx", HEAT), write_csv(tmp_path / "t.csv")
     assert not loaded_after(running("demo", "anomaly", str(path), str(data))) & (HEAVY - ENGINES)
+
+
+def test_inspect_tells_columns_and_threshold_and_a_report_the_area(tmp_path: Path) -> None:
+    path, data = detector(tmp_path / "d.onnx", HEAT, threshold=3.0), write_csv(tmp_path / "t.csv")
+    told = edgekit("inspect", path).stdout
+    assert "heat, noise, speed" in told
+    assert "score 3 (best F1 on the validation part)" in told
+    done = edgekit("evaluate", path, "--data", data, "--json", tmp_path / "results" / "evaluate.json")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads((tmp_path / "results" / "evaluate.json").read_text())["results"]
+    (read,) = read_results(tmp_path / "results").rows
+    (accuracy,) = read.accuracies
+    figures = (accuracy.value, accuracy.low, accuracy.high)
+    assert figures == tuple(row["metrics"][name] for name in ("pr_auc", "pr_auc_low", "pr_auc_high"))
+    assert (accuracy.metric, accuracy.data, accuracy.count) == ("PR-AUC", "t", 60)
+    assert METRICS_OF_SWEEPS["pr_auc"].text(accuracy.value) == f"{accuracy.value:.4f}"
