@@ -70,6 +70,7 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("demo", "generate"): (
         *("--class", "--grid", "--sweep", "--code", "--seed", "-o", "--engine", "--threads", "--force", "--json"),
     ),
+    ("demo", "anomaly"): ("--top", "--save", "--data-dir", "--threads", "--engine", "--force", "--json"),
     ("bundle",): (
         *("-o", "--data", "--inputs", "--samples", "--c-array", "--data-dir", "--preprocess", "--labels", "--decoder"),
         *("--seed", "--force", "--json"),

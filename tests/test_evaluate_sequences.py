@@ -187,6 +187,7 @@ def test_the_task_is_that_of_the_cards_else_that_of_the_data(tmp_path: Path) -> 
     assert set(METRICS) == {
         *("classification", "text-classification", "detection"),
         *("text-generation", "forecasting", "sequence-to-sequence", "image-generation"),
+        "anomaly-detection",
     }
 
 

@@ -1,6 +1,6 @@
 """An `Inspection` as rows of text."""
 
-from edgekit.card import TensorSpec
+from edgekit.card import ModelCard, TensorSpec
 from edgekit.measure.inspect import Inspection
 from edgekit.measure.targets import BUILT_IN, find_target
 from edgekit.preprocessing import describe
@@ -25,6 +25,7 @@ def facts(inspection: Inspection) -> list[list[str]]:
         ["preprocessing", "unknown" if card.preprocessing is None else describe(card.preprocessing)],
         ["labels", "unknown" if card.labels is None else f"{len(card.labels)}"],
         *_states(card.sequences),
+        *_anomalies(card),
         ["sha256", artifact.sha256],
     ]
     return [[name, value.removesuffix(" ()")] for name, value in rows]
@@ -58,6 +59,13 @@ def _states(sequences: Sequences | None) -> list[list[str]]:
     if sequences is None or not sequences.states:
         return []
     return [["states", ", ".join(state.input for state in sequences.states)]]
+
+
+def _anomalies(card: ModelCard) -> list[list[str]]:
+    """The rows of a table that a file takes, and the threshold of its score."""
+    table, anomaly = card.tabular, card.anomaly
+    columns = [] if table is None else [["columns", ", ".join(table.names)]]
+    return columns + ([] if anomaly is None else [["threshold", f"score {anomaly.threshold:.4g} ({anomaly.chosen})"]])
 
 
 def _custom(op: str) -> str:

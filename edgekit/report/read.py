@@ -17,9 +17,9 @@ READ = ("train", "convert", "evaluate", "compare", "benchmark", "sweep")
 """Commands whose results make a report; of ``compare``, those with layers; of ``sweep``, its words on all timings."""
 
 _TRAINED = "model.keras"
-TOP1, MAP50, EXACT = "top-1", "mAP .50", "exact answers"
-"""The accuracies that are drawn: of classifiers, of detectors at an overlap of one half, of answers to texts."""
-_DRAWN = {"exact": EXACT, "top1": TOP1, "map50": MAP50}
+TOP1, MAP50, EXACT, PR_AUC = "top-1", "mAP .50", "exact answers", "PR-AUC"
+"""The accuracies that are drawn: of classifiers, of detectors at an overlap of one half, of answers, of anomalies."""
+_DRAWN = {"exact": EXACT, "top1": TOP1, "map50": MAP50, "pr_auc": PR_AUC}
 _NOTED = {"nats_per_token": "nats per token", "mse_ratio": "MSE over that of the last value"}
 """What is no fraction, and is told in words."""
 
@@ -272,6 +272,8 @@ def _add_evaluation(row: Row, fields: Fields) -> Row:
             f"{fields.path} has {name} = {value:g} of {count} items; expected a fraction of 1 or more items."
         )
     low, high = wilson_interval(round(value * count), count) if title in (TOP1, EXACT) else (None, None)
+    if title == PR_AUC:
+        low, high = metrics.number(f"{name}_low"), metrics.number(f"{name}_high")
     data, device = fields.text("data"), fields.text("device") if fields.has("device") else "local"
     told = data if device == "local" else f"{data} on {device}"
     found = Accuracy(value=value, low=low, high=high, count=count, data=told, metric=title)

@@ -24,12 +24,13 @@ class Told:
 METRICS: Mapping[str, Told] = {
     "nats_per_token": Told("nats/token", 1.0, ".4f", lower=True),
     "mse_ratio": Told("MSE ratio", 1.0, ".4f", lower=True),
+    "pr_auc": Told("PR-AUC", 1.0, ".4f"),
     "exact": Told("exact %"),
     "top1": Told("top1 %"),
     "map50": Told("map50 %"),
 }
-"""The accuracy that is told, the first of these that a row has: of models of texts and series, of classifiers, of
-detectors."""
+"""The accuracy that is told, the first of these that a row has: of models of texts and series, of what tells anomalies,
+of classifiers, of detectors."""
 
 
 def comparable(row: Mapping[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """Anomaly detection: how well scores tell anomalies from normal items, and what a threshold makes of them."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -183,20 +184,19 @@ class _Ranking:
 
     def resampled(self, seed: int) -> Areas:
         """The areas of `_RESAMPLES` samples."""
-        step = max(1, _AT_ONCE // len(self.order))
+        drawn, step = self._drawn(seed), max(1, _AT_ONCE // len(self.order))
         made = [
-            self.areas(np.stack(list(self._drawn(seed, range(start, min(start + step, _RESAMPLES))))))
+            self.areas(np.stack(list(itertools.islice(drawn, min(step, _RESAMPLES - start)))))
             for start in range(0, _RESAMPLES, step)
         ]
         return Areas(pr=np.concatenate([m.pr for m in made]), roc=np.concatenate([m.roc for m in made]))
 
-    def _drawn(self, seed: int, numbers: range) -> Iterator[npt.NDArray[np.int64]]:
-        """How often each item comes in the samples of these ``numbers``, drawn by its place in the data."""
+    def _drawn(self, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+        """For each sample how often the items come, drawn by their places in the data: the same for all files."""
         flags = np.empty_like(self.anomalous)
         flags[self.order] = self.anomalous
-        kinds = [np.flatnonzero(flags == kind) for kind in (False, True)]
-        for number in numbers:
-            random = np.random.default_rng([seed, number])
+        kinds, random = [np.flatnonzero(flags == kind) for kind in (False, True)], np.random.default_rng(seed)
+        while True:
             chosen = np.concatenate([own[random.integers(len(own), size=len(own))] for own in kinds])
             yield np.bincount(chosen, minlength=len(flags))[self.order]
 
