@@ -7,6 +7,7 @@ from pathlib import Path
 from edgekit.card import ModelCard
 from edgekit.models.classification_lesson import classification_course
 from edgekit.models.detection_lesson import detection_course
+from edgekit.models.greedy_lesson import greedy_course
 from edgekit.models.lesson import Course, Setting, Terms
 from edgekit.models.parts import Parts, read_parts
 from edgekit.models.spec import ModelSpec, Value
@@ -42,17 +43,18 @@ class ImageMaterial:
     def course(self, terms: Terms) -> Course:
         """That of the task."""
         assert terms.preprocessing is not None  # noqa: S101 - an entry of these tasks has one
-        return _COURSES[self.spec.task](
-            Setting(
-                parts=self.parts,
-                preprocessing=terms.preprocessing,
-                preset=terms.preset,
-                detection=self.spec.detection(terms.arguments),
-                seed=terms.seed,
-                share=terms.share,
-                progress=terms.progress,
-            )
+        setting = Setting(
+            parts=self.parts,
+            preprocessing=terms.preprocessing,
+            preset=terms.preset,
+            detection=self.spec.detection(terms.arguments),
+            seed=terms.seed,
+            share=terms.share,
+            progress=terms.progress,
         )
+        if "pretraining" in self.spec.defaults:
+            return greedy_course(setting, terms.arguments)
+        return _COURSES[self.spec.task](setting)
 
     def completed(self, card: ModelCard) -> ModelCard:
         """``card``, which says all already."""
