@@ -11,6 +11,7 @@ from tiny_ratings import tastes
 
 from edgekit.artifact import open_artifact
 from edgekit.card import ModelCard
+from edgekit.converters import Request, convert
 from edgekit.errors import DataError, InputError
 from edgekit.measure.evaluate_kinds import evaluate_kind
 from edgekit.models.batches import Share
@@ -22,6 +23,8 @@ from edgekit.models.lesson import Terms
 from edgekit.models.ratings_lesson import judged, ratings_material
 from edgekit.models.registry import find_spec
 from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
+from edgekit.recipe import Precision, Recipe
+from edgekit.runtimes import open_runtime
 from edgekit.workers import silent
 
 Array = np.ndarray[Any, Any]
@@ -286,3 +289,47 @@ def test_one_that_was_built_knows_no_items(tmp_path: Path) -> None:
     assert artifact.card.provenance.notes[-1].startswith("it takes numbers: ")
     model = rbm(items=5, hidden=2)
     assert [tuple(t.shape) for t in model.outputs] == [(None, 2), (None, 5), (None, 1)]
+
+
+@pytest.fixture(scope="module")
+def files(
+    trained: tuple[Path, ModelCard], table: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[tuple[str, str], Path]:
+    """The files of the trained machine by recipe and format."""
+    recipes = tuple(Recipe(precision=precision) for precision in (Precision.FP32, Precision.INT8))
+    folder = tmp_path_factory.mktemp("files")
+    asked = Request(source=trained[0], recipes=recipes, calibration=str(table), output_dir=folder)
+    return {(row.recipe.code, row.format.value): row.path for row in convert(asked).artifacts}
+
+
+@pytest.mark.slow
+def test_int8_foretells_as_well_and_its_score_is_the_error_of_what_it_gives(
+    files: dict[tuple[str, str], Path], trained: tuple[Path, ModelCard], table: Path
+) -> None:
+    assert len(files) == 4
+    report = evaluate_kind([trained[0], *files.values()], str(table), task="recommendation")
+    mse = [entry.metrics()["mse"] for entry in report.entries]
+    assert max(mse) < 1.02 * mse[0]
+    ratings = np.full((1, 12), -1, np.float32)
+    ratings[0, [0, 3, 7]] = [1.0, 0.75, 0.25]
+    for path in files.values():
+        found = open_runtime(path).run({"ratings": ratings}, as_float=True)
+        gaps = found["reconstruction"][0, [0, 3, 7]] - ratings[0, [0, 3, 7]]
+        assert found["score"].reshape(-1)[0] == pytest.approx(float(np.mean(gaps**2)), rel=1e-4), path.name
+        card = open_artifact(path).card
+        assert card.ratings == trained[1].ratings
+        assert card.signatures == trained[1].signatures
+
+
+@pytest.mark.slow
+def test_a_file_of_tflite_has_its_uses_as_signatures(files: dict[tuple[str, str], Path]) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    ratings = np.full((1, 12), -1, np.float32)
+    ratings[0, 2] = 1
+    interpreter = Interpreter(str(files["int8", "tflite"]))
+    whole = {n: v.copy() for n, v in interpreter.get_signature_runner("serving_default")(ratings=ratings).items()}
+    for name, output in (("encode", "hidden"), ("reconstruct", "reconstruction"), ("score", "score")):
+        found = interpreter.get_signature_runner(name)(ratings=ratings)
+        assert list(found) == [output]
+        np.testing.assert_array_equal(found[output], whole[output])

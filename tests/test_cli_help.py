@@ -66,6 +66,7 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
         *("--prompt", "--length", "--temperature", "--top-k", "--seed", "--threads", "--engine", "--json"),
     ),
     ("demo", "digits"): (*OF_ALL_DEMOS, "--score", "--track"),
+    ("demo", "recommend"): ("--ratings", "--user", "--top", "--threads", "--engine", "--json"),
     ("demo", "generate"): (
         *("--class", "--grid", "--sweep", "--code", "--seed", "-o", "--engine", "--threads", "--force", "--json"),
     ),

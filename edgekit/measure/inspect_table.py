@@ -4,6 +4,7 @@ from edgekit.card import TensorSpec
 from edgekit.measure.inspect import Inspection
 from edgekit.measure.targets import BUILT_IN, find_target
 from edgekit.preprocessing import describe
+from edgekit.ratings import Ratings
 from edgekit.sequences import Sequences
 
 
@@ -25,6 +26,7 @@ def facts(inspection: Inspection) -> list[list[str]]:
         ["preprocessing", "unknown" if card.preprocessing is None else describe(card.preprocessing)],
         ["labels", "unknown" if card.labels is None else f"{len(card.labels)}"],
         *_states(card.sequences),
+        *_rated(card.ratings),
         ["sha256", artifact.sha256],
     ]
     return [[name, value.removesuffix(" ()")] for name, value in rows]
@@ -58,6 +60,13 @@ def _states(sequences: Sequences | None) -> list[list[str]]:
     if sequences is None or not sequences.states:
         return []
     return [["states", ", ".join(state.input for state in sequences.states)]]
+
+
+def _rated(ratings: Ratings | None) -> list[list[str]]:
+    """The row of a recommender."""
+    if ratings is None:
+        return []
+    return [["rated items", f"{len(ratings.items):,}, from {ratings.lowest:g} to {ratings.highest:g}"]]
 
 
 def _custom(op: str) -> str:
