@@ -63,15 +63,21 @@ class Ratings:
 
     def scaled(self, ratings: Any) -> Floats:
         """``ratings`` as numbers from 0 to 1; `DataError` for one that is off the scale."""
-        given = np.asarray(ratings, np.float64)
-        outside = given[~((given >= self.lowest) & (given <= self.highest))]
+        given = np.asarray(ratings, np.float32)
+        outside = given[~self.on_scale(given)]
         if outside.size:
             raise DataError(
                 f"A rating is {outside.flat[0]:g}; the model takes {self.lowest:g} to {self.highest:g}: give it on "
                 "that scale."
             )
-        scaled: Floats = ((given - self.lowest) / self.span).astype(np.float32)
-        return scaled
+        scaled: Floats = ((given.astype(np.float64) - self.lowest) / self.span).astype(np.float32)
+        return np.clip(scaled, 0, 1)
+
+    def on_scale(self, ratings: Any) -> npt.NDArray[np.bool_]:
+        """Which of ``ratings`` are on the scale, to the precision of float32."""
+        given = np.asarray(ratings, np.float32)
+        found: npt.NDArray[np.bool_] = (given >= np.float32(self.lowest)) & (given <= np.float32(self.highest))
+        return found
 
 
 def user_of(items: Array, ratings: Array, hidden: Array | None = None) -> Array:

@@ -40,5 +40,17 @@ def rbm(*, items: int, hidden: int, **_of_training: Any) -> keras.Model:
     return keras.Model(ratings, {"hidden": units, "reconstruction": reconstruction, "score": score}, name="rbm")
 
 
+def dbn(*, size: int, classes: int, units: int, depth: int, **_of_training: Any) -> keras.Model:
+    """(batch, size, size, 1) to logits (batch, classes), through ``depth`` sigmoid layers of ``units``.
+
+    Each of these, "hidden_1" and so on, is a machine's way from visible to hidden units.
+    """
+    image = keras.Input((size, size, 1), name="image")
+    x = layers.Flatten(name="flatten")(image)
+    for index in range(1, depth + 1):
+        x = layers.Dense(units, "sigmoid", kernel_initializer=_small(), name=f"{HIDDEN}_{index}")(x)
+    return keras.Model(image, layers.Dense(classes, name="logits")(x), name="dbn")
+
+
 def _small() -> keras.initializers.Initializer:
     return keras.initializers.RandomNormal(stddev=_FIRST_WEIGHT)

@@ -9,6 +9,7 @@ from edgekit.models.adversarial import opponent
 from edgekit.models.capsule_lesson import capsule_course
 from edgekit.models.classification_lesson import classification_course
 from edgekit.models.detection_lesson import detection_course
+from edgekit.models.greedy_lesson import greedy_course
 from edgekit.models.lesson import Course, Setting, Terms
 from edgekit.models.parts import Parts, read_parts
 from edgekit.models.spec import ModelSpec, Value
@@ -58,6 +59,8 @@ class ImageMaterial:
             return uncertain_course(setting, self.spec, terms.arguments)
         if self.spec.opponent:
             return capsule_course(setting, opponent(self.spec, terms.arguments))
+        if "pretraining" in self.spec.defaults:
+            return greedy_course(setting, terms.arguments)
         return _COURSES[self.spec.task](setting)
 
     def completed(self, card: ModelCard) -> ModelCard:

@@ -245,14 +245,14 @@ def ratings_material(spec: ModelSpec, data: str, data_dir: Path | None) -> Ratin
     if not known.any():
         raise DataError(f"No item of {data} has {least} ratings or more to learn from; give more ratings.")
     sums = np.bincount(places, weights=every["rating"])
-    learned = known[places]
+    learned, ends = known[places], (train.catalogue.lowest, train.catalogue.highest)
     how = Ratings(
         items=tuple(items[known].tolist()),
         titles=tuple(train.catalogue.titles[item] for item in items[known].tolist()),
         lowest=train.catalogue.lowest,
         highest=train.catalogue.highest,
-        mean=float(every["rating"][learned].mean(dtype=np.float64)),
-        means=tuple(np.round(sums[known] / counts[known], 6).tolist()),
+        mean=float(np.clip(every["rating"][learned].mean(dtype=np.float64), *ends)),
+        means=tuple(np.clip(np.round(sums[known] / counts[known], 6), *ends).tolist()),
     )
     return RatingsMaterial(train=train, test=test, how=how, left_out=int((~learned).sum()))
 

@@ -67,6 +67,7 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ),
     ("demo", "verify"): (*OF_ALL_DEMOS, "--preprocess", "--threshold", "--top"),
     ("demo", "digits"): (*OF_ALL_DEMOS, "--score", "--track"),
+    ("demo", "recommend"): ("--ratings", "--user", "--top", "--threads", "--engine", "--json"),
     ("demo", "generate"): (
         *("--class", "--grid", "--sweep", "--code", "--seed", "-o", "--engine", "--threads", "--force", "--json"),
     ),

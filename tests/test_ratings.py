@@ -228,3 +228,13 @@ def test_a_title_of_two_items_is_refused(tmp_path: Path) -> None:
 def test_a_subset_keeps_the_catalogue() -> None:
     data = data_of((["1"], [4], [False]), (["2"], [3], [False]))
     assert data.subset([1]).catalogue is data.catalogue
+
+
+def test_ratings_at_the_ends_of_a_scale_that_float32_rounds_are_on_it(tmp_path: Path) -> None:
+    """0.7 is less in float32, 1.1 is more, and 4.7 less."""
+    for lowest, highest in ((0.7, 4.7), (1.1, 5.3)):
+        how = replace(HOW, lowest=lowest, highest=highest, means=(lowest, highest, 3, 3))
+        user = user_of(np.array(["1", "2"]), np.array([lowest, highest]))
+        assert encode_user(user, how)[:2].tolist() == pytest.approx([0, 1], abs=1e-6)
+        path = table(tmp_path, f"item,rating\n1,{lowest}\n2,{highest}\n")
+        assert len(own_ratings(path, how)[0][1]) == 2

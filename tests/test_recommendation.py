@@ -24,7 +24,7 @@ USERS = data_of(
     (["2", "3", "9"], [4, 1, 3], [False, True, True]),
     (["9", "8"], [4, 1], [False, True]),
 )
-"""The hidden ratings are 1 and 0 of the first, 0 of the second, and one each of the others of items that no model knows."""
+"""The hidden ratings are 1 and 0 of the first, 0 of the second, and of items that no model knows."""
 TRUE, MEANS = [0.9, 1.0, 0.0, 0.0], [0.75, 0.5, 0.5, 0.25]
 
 

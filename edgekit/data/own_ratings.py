@@ -35,7 +35,7 @@ def own_ratings(path: Path, how: Ratings) -> list[tuple[str, Array]]:
     users = table.column(named) if named is not None else [""] * len(ratings)
     found: dict[str, dict[str, float]] = {}
     for (line, _), user, item, rating in zip(table.rows, users, table.column(column), ratings, strict=True):
-        if not how.lowest <= rating <= how.highest:
+        if not how.on_scale(rating):
             table.fail(line, f"rating {rating:g}; expected {how.lowest:g} to {how.highest:g}")
         key = how.items[_place(table, line, column, item, how)]
         own = found.setdefault(user, {})

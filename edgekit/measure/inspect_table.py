@@ -4,6 +4,7 @@ from edgekit.card import ModelCard, TensorSpec
 from edgekit.measure.inspect import Inspection
 from edgekit.measure.targets import BUILT_IN, find_target
 from edgekit.preprocessing import describe
+from edgekit.ratings import Ratings
 from edgekit.sequences import Sequences
 
 
@@ -26,6 +27,7 @@ def facts(inspection: Inspection) -> list[list[str]]:
         ["labels", "unknown" if card.labels is None else f"{len(card.labels)}"],
         *_states(card.sequences),
         *_anomalies(card),
+        *_rated(card.ratings),
         ["sha256", artifact.sha256],
     ]
     return [[name, value.removesuffix(" ()")] for name, value in rows]
@@ -66,6 +68,13 @@ def _anomalies(card: ModelCard) -> list[list[str]]:
     table, anomaly = card.tabular, card.anomaly
     columns = [] if table is None else [["columns", ", ".join(table.names)]]
     return columns + ([] if anomaly is None else [["threshold", f"score {anomaly.threshold:.4g} ({anomaly.chosen})"]])
+
+
+def _rated(ratings: Ratings | None) -> list[list[str]]:
+    """The row of a recommender."""
+    if ratings is None:
+        return []
+    return [["rated items", f"{len(ratings.items):,}, from {ratings.lowest:g} to {ratings.highest:g}"]]
 
 
 def _custom(op: str) -> str:

@@ -12,11 +12,14 @@ from edgekit.data.pass_noise import drawn
 from edgekit.errors import ArtifactError, DataError
 from edgekit.generation import Generator
 from edgekit.preprocessing import Preprocessing, normalize
+from edgekit.ratings import UNRATED
 from edgekit.runtimes.base import checked_input
 from edgekit.sequences import Encoding, Text
 from edgekit.uncertainty import Uncertainty
 
 Array = npt.NDArray[Any]
+
+_RATED = 0.1
 
 
 def sample_inputs(card: ModelCard, *, seed: int) -> dict[str, Array]:
@@ -24,15 +27,16 @@ def sample_inputs(card: ModelCard, *, seed: int) -> dict[str, Array]:
 
     An image input is filled with noise of 0..255 that went through the card's preprocessing, one of texts with tokens
     of the card's vocabulary; the inputs of a generator, and the noise of a Bayesian network, with what is drawn for
-    them; a quantized input with all of its
-    integers; any other float input with 0..1, and any other integer input with 0 and 1, which every table of a
-    vocabulary or of classes has.
+    them, that of a recommender with a few ratings; a quantized input with all of its integers; any other float input
+    with 0..1, and any other integer input with 0 and 1, which every table of a vocabulary or of classes has.
     """
     if card.generator is not None and (feed := _drawn_inputs(card, card.generator, seed)):
         return feed
     if card.uncertainty is not None and card.uncertainty.noises:
         return _with_noise(card, card.uncertainty, seed)
     generator = np.random.default_rng(seed)
+    if card.ratings is not None:
+        return {spec.name: _ratings(spec, generator) for spec in card.inputs}
     if card.preprocessing is not None and len(card.inputs) == 1:
         images = _image_values(card.inputs[0], card.preprocessing, generator)
         if images is not None:
@@ -73,6 +77,14 @@ def sample_values(spec: TensorSpec, generator: np.random.Generator) -> Array:
     raise ArtifactError(
         f"Input {spec.name!r} is {spec.dtype}; a benchmark makes numbers only: convert the model to take them."
     )
+
+
+def _ratings(spec: TensorSpec, generator: np.random.Generator) -> Array:
+    """Ratings of some items, and none of most, as users give them."""
+    values = sample_values(spec, generator)
+    if not spec.quantized:
+        values[generator.random(values.shape) >= _RATED] = UNRATED
+    return values
 
 
 def _token_values(spec: TensorSpec, text: Text, generator: np.random.Generator) -> Array:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from edgekit.models.spec import Argument, ModelSpec, Optimizer, Published, Schedule, TrainingPreset
+from edgekit.preprocessing import Resize
 
 _BOOK = "Y. Liu and S. Mehta, Hands-On Deep Learning Architectures with Python, Packt 2019, chapter 3"
 
@@ -14,6 +15,15 @@ _RATINGS = TrainingPreset(
     learning_rate=0.05,
     schedule=Schedule.COSINE,
     weight_decay=0.03,
+)
+
+_DIGITS = TrainingPreset(
+    data="digits",
+    epochs=80,
+    batch_size=32,
+    optimizer=Optimizer.ADAM,
+    learning_rate=3e-3,
+    schedule=Schedule.COSINE,
 )
 
 SPECS: tuple[ModelSpec, ...] = (
@@ -43,6 +53,33 @@ SPECS: tuple[ModelSpec, ...] = (
                 "ratings are normal units about the items' means, where the second paper has a softmax of the stars, "
                 "which learned less from these few ratings: on validation users an MSE of 0.040 beside 0.033",
             ),
+        ),
+    ),
+    ModelSpec(
+        name="dbn",
+        title="Deep belief network, a stack of Boltzmann machines that becomes a classifier",
+        task="classification",
+        builder="edgekit.models.boltzmann:dbn",
+        channels=1,
+        arguments=(
+            Argument(name="size", default=8),
+            Argument(name="classes", default=10, low=2),
+            Argument(name="units", default=256),
+            Argument(name="depth", default=2, high=20),
+            Argument(name="pretraining", default=20),
+            Argument(name="rate", default=0.05, low=1e-9, high=10),
+            Argument(name="steps", default=1, high=100),
+            Argument(name="tuned", default="all", choices=("all", "logits")),
+        ),
+        preprocess="unit",
+        resize=Resize.STRETCH,
+        presets={"small": _DIGITS, "book": replace(_DIGITS, epochs=140)},
+        source=f"{_BOOK}; Hinton, Osindero and Teh 2006, Neural Computation 18(7)",
+        published=Published(
+            parameters=85_002,
+            top1=0.978,
+            top1_data="digits",
+            notes=("the source prints no number of parameters; this one follows from the layers of its program",),
         ),
     ),
 )
