@@ -57,7 +57,8 @@ def test_entries_cannot_be_changed() -> None:
             "There is no model 'xyz' in the zoo; choose one of: mlp, cnn, dfn, lenet5, cifar_cnn, alexnet, "
             "vgg16, vgg19, inception_v1, resnet18, resnet34, resnet50, mobilenet_v1, mobilenet_v2, "
             "ssdlite_mobilenet_v2, ssdlite_mobilenet_v1, ssd300_vgg16, yolo_v1, faster_rcnn, rcnn, char_rnn, "
-            "char_lstm, gru_forecast, bilstm_sentiment, seq2seq, vec2seq, gan, dcgan, cgan, infogan.",
+            "char_lstm, gru_forecast, bilstm_sentiment, seq2seq, vec2seq, gan, dcgan, cgan, infogan, bayes_dense, "
+            "bayes_conv, mc_dropout.",
         ),
     ],
 )
