@@ -17,7 +17,7 @@ from edgekit.data.series_table import chosen_columns
 from edgekit.errors import DataError, InputError
 from edgekit.files import write_atomic
 from edgekit.measure.metrics import require_finite
-from edgekit.measure.passes import Told, in_passes, takes_noise
+from edgekit.measure.passes import Told, in_passes, item_inputs, takes_noise
 from edgekit.measure.predict_sequences import called, is_sequence, next_tokens, said_of, sequence_sources, text_item
 from edgekit.measure.subjects import Subject, open_subjects, run_subjects
 from edgekit.tasks import text_generation
@@ -184,7 +184,7 @@ def _sources(given: Path, subject: Subject) -> Iterator[tuple[str, Path | Item]]
         raise InputError(f"{subject.given} takes the columns that its card names; leave :{','.join(columns)} out.")
     if subject.artifact.card.sequences is not None and is_sequence(given):
         return sequence_sources(given, subject)
-    return input_sources(given, subject.runtime.inputs)
+    return input_sources(given, item_inputs(subject))
 
 
 def input_sources(given: Path, inputs: tuple[TensorSpec, ...]) -> Iterator[tuple[str, Path | Item]]:
