@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import InputError
-from edgekit.measure.passes import Told, in_passes, passes_of, require_passes, takes_noise
+from edgekit.measure.passes import Told, in_passes, item_inputs, passes_of, require_passes, takes_noise
 from edgekit.measure.predict import Guess, input_sources, load_source, top_guesses
 from edgekit.measure.subjects import Subject, open_subjects
 from edgekit.tasks.classification import as_probabilities, entropy_of
@@ -146,7 +146,7 @@ def doubts(
         raise InputError(
             f"The card of {file} does not say above which entropy it does not know; give one in nats with --threshold."
         )
-    sources = [source for given in inputs for source in input_sources(given, subject.runtime.inputs)]
+    sources = [source for given in inputs for source in input_sources(given, item_inputs(subject))]
     names, seen, told = [name for name, _ in sources], [], Told()
 
     def items() -> Iterator[Array]:

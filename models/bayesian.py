@@ -94,7 +94,8 @@ class Noises:
         self.inputs.append(noise)
         variance = _of_variances(layer)(layers.Multiply(name=f"{layer.name}_square")([x, x]))
         change = layers.Multiply(name=f"{layer.name}_change")([ops.sqrt(variance), noise])
-        return layers.Add(name=f"{layer.name}_drawn")([mean, change])
+        # Noise less or more is the same. What TensorFlow fuses of a sum and its ReLU, it cannot read again itself.
+        return layers.Subtract(name=f"{layer.name}_drawn")([mean, change])
 
 
 def _of_variances(layer: Any) -> Any:

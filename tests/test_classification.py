@@ -83,7 +83,43 @@ def test_constant_scores_are_right_only_for_the_first_classes() -> None:
 def test_top5_says_nothing_of_five_classes() -> None:
     result = evaluate_classification(np.eye(5), np.arange(5))
     assert result.top5 is None
-    assert sorted(result.metrics()) == ["ece", "top1", "top1_high", "top1_low"]
+    assert sorted(result.metrics()) == ["ece", "entropy", "nll", "top1", "top1_high", "top1_low"]
+
+
+def test_loss_and_entropy_are_in_nats() -> None:
+    result = evaluate_classification(np.log([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]]), np.array([0, 1]))
+    assert result.nll == pytest.approx(-(np.log(0.7) + np.log(0.25)) / 2)
+    by_hand = [-sum(p * np.log(p) for p in row) for row in ((0.7, 0.2, 0.1), (0.25, 0.25, 0.5))]
+    assert result.entropies.tolist() == pytest.approx(by_hand)
+    assert result.entropy == pytest.approx(np.mean(by_hand))
+    assert result.mutual_information is None
+
+
+def test_a_softmax_that_says_zero_costs_no_more_than_can_be_averaged() -> None:
+    result = evaluate_classification(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1]))
+    assert result.losses.tolist() == [0, pytest.approx(-np.log(1e-12))]
+    assert result.entropies.tolist() == [0, 0]
+
+
+def test_passes_that_disagree_have_mutual_information() -> None:
+    sure = np.array([[1.0, 0.0], [0.0, 1.0]])  # two passes over one item
+    split = evaluate_classification(sure.mean(axis=0)[None], np.array([0]), pass_entropies=np.zeros(1))
+    assert split.mutual_information == pytest.approx(np.log(2))
+    alike = evaluate_classification(np.full((1, 2), 0.5), np.array([0]), pass_entropies=np.full(1, np.log(2)))
+    assert alike.mutual_information == pytest.approx(0)
+    assert "mutual_information" in alike.metrics()
+
+
+def test_a_damaged_classifier_shows_in_loss_and_entropy() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 10, 500)
+    logits = random.normal(0, 1, (500, 10)) + 6 * np.eye(10)[labels]
+    good, swapped, mute = (
+        evaluate_classification(scores, labels) for scores in (logits, np.roll(logits, 1, axis=1), 0.0 * logits)
+    )
+    assert swapped.nll > good.nll + 3
+    assert mute.entropy == pytest.approx(np.log(10))
+    assert mute.entropy > good.entropy + 1
 
 
 @pytest.mark.parametrize(

@@ -162,10 +162,14 @@ def test_the_command_writes_the_agreed_json(colour_model: Make, colour_photos: P
     assert len(first["sha256"]) == 64
     assert first["confusion_matrix"] == [[8, 0, 0], [0, 8, 0], [0, 0, 8]]
     assert first["metrics"]["top1"] == 1.0
-    assert sorted(first["metrics"]) == ["ece", "top1", "top1_high", "top1_low"]
+    assert sorted(first["metrics"]) == ["ece", "entropy", "nll", "top1", "top1_high", "top1_low"]
     assert sorted(set(second["metrics"]) - set(first["metrics"])) == [
         "agreement",
+        "ece_difference",
         "mcnemar_p",
+        "nll_difference",
+        "nll_difference_high",
+        "nll_difference_low",
         "top1_difference",
         "top1_difference_high",
         "top1_difference_low",

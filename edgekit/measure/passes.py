@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.card import TensorSpec
 from edgekit.data.base import Item
 from edgekit.errors import InputError
 from edgekit.measure.metrics import require_finite
@@ -31,6 +32,13 @@ class Told:
     def stacked(self) -> tuple[Array, Floats | None]:
         """(count, classes) scores, and the entropies (count,) where there are any."""
         return np.stack(self.scores), np.array(self.pass_entropies, np.float64) if self.pass_entropies else None
+
+
+def item_inputs(subject: Subject) -> tuple[TensorSpec, ...]:
+    """The inputs of the file that items are for: those that are not drawn."""
+    stated = subject.artifact.card.uncertainty
+    drawn = {noise.name for noise in stated.noises} if stated is not None else set()
+    return tuple(spec for spec in subject.runtime.inputs if spec.name not in drawn)
 
 
 def takes_noise(subject: Subject) -> bool:

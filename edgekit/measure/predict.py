@@ -19,7 +19,7 @@ from edgekit.data.series_table import chosen_columns
 from edgekit.errors import DataError, InputError
 from edgekit.files import write_atomic
 from edgekit.measure.metrics import require_finite
-from edgekit.measure.passes import Told, in_passes, takes_noise
+from edgekit.measure.passes import Told, in_passes, item_inputs, takes_noise
 from edgekit.measure.predict_sequences import called, is_sequence, next_tokens, said_of, sequence_sources, text_item
 from edgekit.measure.predict_tables import is_table, table_sources, verdict_of
 from edgekit.measure.subjects import Subject, open_subjects, run_subjects
@@ -195,7 +195,7 @@ def _sources(given: Path, subject: Subject) -> Iterator[tuple[str, Path | Item]]
     how = subject.artifact.card.ratings
     if how is not None and kind_of(given) == ".csv":
         return ((f"{given}[{user}]" if user else str(given), ratings) for user, ratings in own_ratings(given, how))
-    return input_sources(given, subject.runtime.inputs)
+    return input_sources(given, item_inputs(subject))
 
 
 def input_sources(given: Path, inputs: tuple[TensorSpec, ...]) -> Iterator[tuple[str, Path | Item]]:

@@ -60,7 +60,7 @@ SPECS: tuple[ModelSpec, ...] = (
         resize=Resize.STRETCH,
         presets={"small": _small(epochs=12), "book": _book(epochs=40)},
         source=f"{_BLUNDELL}; {_KINGMA}",
-        published=Published(parameters=47_082, notes=(_COUNTED,)),
+        published=Published(parameters=80_202, notes=(_COUNTED,)),
     ),
     ModelSpec(
         name="mc_dropout",
@@ -80,6 +80,6 @@ SPECS: tuple[ModelSpec, ...] = (
         resize=Resize.STRETCH,
         presets={"small": _small(epochs=12), "book": _book(epochs=40)},
         source="Gal and Ghahramani 2016, arXiv:1506.02142; of convolutions the same 2015, arXiv:1506.02158",
-        published=Published(parameters=47_082, notes=(_COUNTED,)),
+        published=Published(parameters=80_202, notes=(_COUNTED,)),
     ),
 )  # fmt: skip

@@ -1,0 +1,258 @@
+"""Bayesian classifiers in files: evaluated in passes, told from strangers, predicted, converted and shown."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command import edgekit
+from PIL import Image
+from tiny_bayes import SPREAD, blots, classifier, learned, request, stripes
+
+from edgekit.artifact import open_artifact
+from edgekit.converters import Request, convert
+from edgekit.data import Dataset, Part, open_data
+from edgekit.data.pass_noise import pass_noise
+from edgekit.demos.uncertain import doubts, told_of_mean
+from edgekit.errors import DataError, InputError
+from edgekit.measure.compare import compare
+from edgekit.measure.evaluate import EvaluationReport, evaluate
+from edgekit.measure.evaluate_by_task import evaluate_by_task
+from edgekit.measure.predict import predict
+from edgekit.models.passes import sample_path
+from edgekit.recipe import Precision, Recipe
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """stripes.npz, blots.npz, and sample.onnx, a classifier of the stripes."""
+    made = tmp_path_factory.mktemp("bayes")
+    blots(made)
+    data = stripes(made)
+    classifier(made / "sample.onnx", data)
+    return made
+
+
+def evaluated(folder: Path, *paths: Path, **options: Any) -> EvaluationReport:
+    return evaluate(paths, known(folder), **options)
+
+
+def known(folder: Path) -> Dataset:
+    return open_data(str(folder / "stripes.npz"), part=Part.EVALUATION, data_dir=None)
+
+
+def strangers(folder: Path) -> Dataset:
+    return open_data(str(folder / "blots.npz"), part=Part.EVALUATION, data_dir=None)
+
+
+def by_hand(folder: Path, passes: int) -> tuple[Any, Any]:
+    """Mean probabilities and mean entropies of passes of sample.onnx, by numpy."""
+    weights, bias = learned(folder / "stripes.npz")
+    card = open_artifact(folder / "sample.onnx").card
+    assert card.uncertainty is not None
+    each = []
+    for number in range(passes):
+        rows = []
+        for item in known(folder):
+            assert isinstance(item, np.ndarray)
+            x = item.reshape(784) / 255
+            noise = pass_noise(card.uncertainty.noises, card.inputs, item, number)["logits_noise"]
+            logits = x @ weights + bias - np.sqrt(SPREAD * (x**2).sum()) * noise
+            rows.append(np.exp(logits) / np.exp(logits).sum())
+        each.append(rows)
+    entropies = -(np.array(each) * np.log(each)).sum(axis=2)
+    return np.mean(each, axis=0), entropies.mean(axis=0)
+
+
+def test_the_probabilities_of_passes_are_averaged(folder: Path) -> None:
+    expected, of_passes = by_hand(folder, 4)
+    (entry,) = evaluated(folder, folder / "sample.onnx", passes=4).entries
+    labels = known(folder).labels
+    assert labels is not None
+    total = -(expected * np.log(expected)).sum(axis=1)
+    assert entry.passes == 4
+    assert entry.result.nll == pytest.approx(-np.log(expected[np.arange(len(labels)), labels]).mean(), rel=1e-4)
+    assert entry.result.entropy == pytest.approx(total.mean(), rel=1e-4)
+    assert entry.result.mutual_information == pytest.approx((total - of_passes).mean(), rel=1e-3)
+    assert (total - of_passes).mean() > 0.01
+
+
+def test_a_pass_alone_has_no_mutual_information_and_more_passes_are_less_sure(folder: Path) -> None:
+    path = folder / "sample.onnx"
+    alone, several = (evaluated(folder, path, passes=n).entries[0].result for n in (1, 20))
+    assert alone.mutual_information is None
+    assert several.entropy > alone.entropy
+    assert evaluated(folder, path).entries[0].passes == 20
+
+
+def test_strangers_have_the_higher_entropy_and_a_damaged_file_does_not_know_it(folder: Path) -> None:
+    damaged = classifier(folder / "damaged.onnx", folder / "stripes.npz", shuffled=True)
+    report = evaluated(folder, folder / "sample.onnx", damaged, ood=strangers(folder))
+    good, bad = (entry.metrics() for entry in report.entries)
+    assert (report.strange_count, report.strange) == (40, strangers(folder).name)
+    assert good["ood_auroc"] > 0.9
+    assert good["ood_entropy"] > good["entropy"] + 0.3
+    assert good["ood_auroc_low"] <= good["ood_auroc"] <= good["ood_auroc_high"]
+    assert bad["ood_auroc"] < good["ood_auroc"] - 0.1
+    assert bad["ood_auroc_difference_high"] < 0
+    assert bad["nll_difference_low"] > 0
+    title, columns, rows = report.table()
+    assert title.startswith("Accuracy on 60 items of ")
+    assert columns[-4:] == ["OOD AUROC %", "95 %", "difference, points", "95 %"]
+    assert {len(row) for row in rows} == {len(columns)}
+    assert report.results()[0]["ood_n"] == 40
+
+
+def test_a_swapped_pair_of_classes_costs_loss_and_calibration(folder: Path) -> None:
+    swapped = classifier(folder / "swapped.onnx", folder / "stripes.npz", swapped=True)
+    good, bad = (entry.metrics() for entry in evaluated(folder, folder / "sample.onnx", swapped).entries)
+    assert bad["nll"] > good["nll"] + 0.5
+    assert bad["nll_difference_low"] > 0.5
+    assert bad["ece"] > good["ece"] + 0.2
+    assert bad["ece_difference"] == pytest.approx(bad["ece"] - good["ece"])
+    assert bad["entropy"] == pytest.approx(good["entropy"], rel=0.05)  # it is as sure as before
+
+
+def test_what_does_not_go_together_is_refused(folder: Path, colour_model: Any) -> None:
+    plain = colour_model(np.eye(3))
+    sample, data = folder / "sample.onnx", known(folder)
+    with pytest.raises(InputError) as caught:
+        evaluated(folder, plain, passes=3)
+    assert str(caught.value) == (
+        f"--passes is for files that take noise; {plain} takes none: give the file .sample of a Bayesian network, or "
+        "leave it out."
+    )
+    with pytest.raises(InputError, match=r"^A Bayesian classifier is run 1 to 1,000 times; got 0 passes\.$"):
+        evaluated(folder, sample, passes=0)
+    with pytest.raises(DataError) as same:
+        evaluate([sample], data, ood=data)
+    assert str(same.value) == (f"--ood takes data of another kind than --data; got {data.name} for both: name another.")
+    with pytest.raises(InputError, match=r"^--passes and --ood are for classifiers; leave them out for detection\.$"):
+        evaluate_by_task([sample], data, decoder="yolov8", ood=data)
+
+
+def test_a_prediction_is_that_of_all_passes(folder: Path) -> None:
+    np.save(folder / "one.npy", known(folder).items[0])
+    (found,) = predict(folder / "sample.onnx", [folder / "one.npy"]).predictions
+    expected = by_hand(folder, 20)[0][0]
+    assert [guess.class_id for guess in found.top] == np.argsort(-expected).tolist()
+    np.testing.assert_allclose(found.outputs["logits"], expected, atol=1e-5)
+
+
+def test_a_file_beside_itself_is_the_same(folder: Path) -> None:
+    sample = folder / "sample.onnx"
+    (entry,) = compare(sample, [sample], known(folder), samples=10).entries
+    assert entry.metrics()["max_abs"] == 0
+
+
+def photos(folder: Path) -> Path:
+    """Two stripes and a blot as PNGs."""
+    kept = folder / "photos"
+    kept.mkdir(exist_ok=True)
+    stripe, blot = (np.load(folder / name) for name in ("stripes.npz", "blots.npz"))
+    for name, pixels in (("a", stripe["x_test"][0]), ("b", stripe["x_test"][1]), ("c", blot["x"][0])):
+        Image.fromarray(pixels).save(kept / f"{name}.png")
+    return kept
+
+
+def test_the_demo_tells_what_it_does_not_know(folder: Path, tmp_path: Path) -> None:
+    sheet, out = tmp_path / "sheet.png", tmp_path / "out.json"
+    done = edgekit("demo", "uncertain", folder / "sample.onnx", photos(folder), "--json", out, "--save", sheet)
+    assert done.returncode == 0, done.stderr
+    assert "I don't know" in done.stdout
+    assert "It knows 2 of 3 pictures; " in done.stderr
+    assert "ms a picture in 20 passes." in done.stderr
+    rows = json.loads(out.read_text())["results"]
+    assert [row["known"] for row in rows] == [True, True, False]
+    assert [row["top"][0]["class_id"] for row in rows[:2]] == [0, 1]
+    assert all(row["entropy"] > row["mutual_information"] >= 0 for row in rows)
+    assert {row["passes"] for row in rows} == {20}
+    pixels = np.asarray(Image.open(sheet))
+    red = np.flatnonzero((pixels == (255, 0, 0)).all(axis=2).any(axis=0))
+    assert pixels.shape == (146, 3 * 112, 3)
+    assert red.min() >= 2 * 112  # the last, least sure one alone has a red frame
+
+
+def test_thresholds_decide_and_a_file_without_noise_says_that_it_sees_less(folder: Path, colour_model: Any) -> None:
+    sample = folder / "sample.onnx"
+    none, every = (doubts(sample, [photos(folder)], threshold=limit, passes=2) for limit in (0.0, 9.0))
+    assert [any(a.known for a in none.answers), all(a.known for a in every.answers)] == [False, True]
+    assert told_of_mean(every) == ""
+    plain = colour_model(np.eye(3))
+    assert told_of_mean(doubts(plain, [photos(folder)], threshold=1.0)) == (
+        f"{plain} takes no noise, so that it sees less: how unsure its weights are shows in the passes of a file "
+        ".sample alone."
+    )
+
+
+def test_a_stranger_to_thresholds_is_asked_for_one(colour_model: Any, folder: Path) -> None:
+    path = colour_model(np.eye(3))
+    with pytest.raises(InputError) as caught:
+        doubts(path, [photos(folder)])
+    assert str(caught.value) == (
+        f"The card of {path} does not say above which entropy it does not know; give one in nats with --threshold."
+    )
+    np.save(folder / "numbers.npy", np.zeros((4, 6, 3), np.float32))
+    with pytest.raises(InputError, match=r"numbers\.npy is no image; give images or folders of images\.$"):
+        doubts(path, [folder / "numbers.npy"], threshold=1.0)
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Path:
+    """The folder of a trained classifier of stripes."""
+    from edgekit.models.train import train  # which loads TensorFlow
+
+    return train(request("bayes_dense", folder / "stripes.npz"), folder / "run").parent
+
+
+@pytest.fixture(scope="module")
+def files(run: Path) -> Mapping[str, Path]:
+    """What the run folder becomes in fp32 and int8, by the end of the name."""
+    recipes = tuple(Recipe(precision=p, calibration_samples=60) for p in (Precision.FP32, Precision.INT8))
+    report = convert(Request(source=run, recipes=recipes, output_dir=run.parent / "files"))
+    return {row.path.name.removeprefix("run."): row.path for row in report.artifacts}
+
+
+@pytest.mark.slow
+def test_files_of_both_networks_keep_what_they_tell(folder: Path, run: Path, files: Mapping[str, Path]) -> None:
+    kinds = [f"{code}.{fmt}" for fmt in ("tflite", "onnx") for code in ("fp32", "int8")]
+    assert sorted(files) == sorted([*kinds, *(f"sample.{kind}" for kind in kinds)])
+    assert len(list((folder / "files").iterdir())) == 9  # and one manifest
+    mean = run / "model.keras"
+    for prefix, source in (("", mean), ("sample.", sample_path(mean))):
+        paths = [files[f"{prefix}{kind}"] for kind in kinds]
+        for path in paths:
+            assert open_artifact(path).card.uncertainty == open_artifact(source).card.uncertainty
+        report = evaluated(folder, source, *paths, ood=strangers(folder))
+        first, *others = (entry.metrics() for entry in report.entries)
+        for kind, found in zip(kinds, others, strict=True):
+            exact = kind.startswith("fp32")
+            for name in ("nll", "entropy", "ood_auroc", "ood_entropy"):
+                assert found[name] == pytest.approx(first[name], rel=1e-4 if exact else 0.02), (kind, name)
+            assert found["agreement"] == 1
+        outputs = compare(source, paths, known(folder), samples=20).entries
+        assert min(entry.metrics()["sqnr_db"] for entry in outputs) > 25
+
+
+@pytest.mark.slow
+def test_the_manifest_of_both_repeats_them(folder: Path, files: Mapping[str, Path], tmp_path: Path) -> None:
+    (manifest,) = (folder / "files").glob("*.manifest.json")
+    done = edgekit("convert", manifest, "-o", tmp_path / "again")
+    assert done.returncode == 0, done.stderr
+    for path in files.values():
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.slow
+def test_files_are_timed_bundled_and_checked(folder: Path, files: Mapping[str, Path], tmp_path: Path) -> None:
+    path = files["sample.int8.tflite"]
+    timed = edgekit("benchmark", path, "--runs", 5, "--warmup", 1, "--min-secs", 0)
+    assert timed.returncode == 0, timed.stderr
+    packed = edgekit("bundle", path, "--data", folder / "stripes.npz", "-o", tmp_path / "b.zip")
+    assert packed.returncode == 0, packed.stderr
+    begun = edgekit("check", "init", path, "--data", folder / "stripes.npz", cwd=tmp_path)
+    assert begun.returncode == 0, begun.stderr
+    again = edgekit("check", cwd=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
