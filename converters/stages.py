@@ -19,7 +19,7 @@ from edgekit.data.base import Dataset
 from edgekit.files import Staging, refuse_existing, scratch_folder
 from edgekit.formats import keras
 from edgekit.models.stages import Second, second_of
-from edgekit.recipe import Precision, Recipe
+from edgekit.recipe import Batch, Precision, Recipe
 from edgekit.two_files import has_second_file, second_file
 from edgekit.workers import Progress
 
@@ -82,7 +82,7 @@ def _convert_two(
         of_second = replace(
             request,
             source=copy,
-            recipes=_recipes_of_second(request.recipes, kind, theirs, ours),
+            recipes=_recipes_of_second(request.recipes, kind, theirs, ours, free=second.suffix == ".keras"),
             calibration=items,
             preprocess=None,
             output_dir=made,
@@ -107,11 +107,12 @@ def _second_code(recipe: Recipe, kind: Second) -> str:
 
 
 def _recipes_of_second(
-    recipes: Collection[Recipe], kind: Second, own: Collection[str], others: Collection[str]
+    recipes: Collection[Recipe], kind: Second, own: Collection[str], others: Collection[str], *, free: bool
 ) -> tuple[Recipe, ...]:
     if not kind.in_float:
         return tuple(own_patterns(recipe, own, others) for recipe in recipes)
-    return (Recipe(precision=Precision.FP32, batch=next(iter(recipes)).batch),)  # the same file every time
+    # The same file every time, and one that takes many pairs at once.
+    return (Recipe(precision=Precision.FP32, batch=Batch.DYNAMIC if free else Batch.STATIC),)
 
 
 def layer_names(path: Path) -> tuple[str, ...]:

@@ -86,13 +86,13 @@ def embedded(model: Twins, images: Images, preprocessing: Preprocessing) -> Arra
     """What the tower makes of ``images``, (count, size) float32."""
     starts = range(0, len(images), _BATCH)
     batches = (normalize(images.at(slice(i, i + _BATCH)), preprocessing) for i in starts)
-    return np.concatenate([np.asarray(model.tower.predict_on_batch(batch)) for batch in batches])
+    return np.concatenate([np.asarray(model.tower(batch, training=False)) for batch in batches])
 
 
 def likeness(model: Twins, embeddings: Array, pairs: Pairs, loss_name: str) -> Floats:
     """How alike the pictures of ``pairs`` are by ``embeddings`` (count, size), (pairs,): more is more."""
     told = [
-        np.asarray(model.head.predict_on_batch([embeddings[pairs.first[own]], embeddings[pairs.second[own]]]))[:, 0]
+        np.asarray(model.head([embeddings[pairs.first[own]], embeddings[pairs.second[own]]]))[:, 0]
         for own in (slice(i, i + 4096) for i in range(0, len(pairs), 4096))
     ]
     sign = 1 if loss_name == "logistic" else -1
