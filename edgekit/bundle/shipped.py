@@ -22,6 +22,7 @@ SHARED = (
     "edgekit.tabular",
     "edgekit.anomaly",
     "edgekit.ratings",
+    "edgekit.uncertainty",
     "edgekit.identities",
     "edgekit.data.images",
     "edgekit.data.npy",
