@@ -114,7 +114,7 @@ def train(
 ) -> Path:
     """Train, test and write ``run_dir``: ``model.keras`` with its card, ``history.json``, ``settings.json``.
 
-    The path of the model. A run that was stopped goes on after its last finished epoch when the same request comes
+    Second networks are in files beside it. The path of the model. A run that was stopped goes on after its last finished epoch when the same request comes
     again, and one that is finished stays as it is; other settings in the same folder are an `InputError` unless
     ``force``, which starts anew. The validation
     images are a seeded, stratified share of the training part. The test metric is measured once, at the end, on the
