@@ -1,5 +1,6 @@
 """Conversion of a run folder that holds a Bayesian classifier: the files of its mean network and those of a pass."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,22 +30,14 @@ def convert_both(request: Request, source: Source, second: Path, convert_one: Co
     ours, theirs = layer_names(source.path), layer_names(second)
     with Staging(target) as stage:
         made = stage.path / "made"  # a conversion has its folder for itself, and the stage is in use
-        last, first = (
-            convert_one(
-                replace(
-                    request,
-                    recipes=tuple(own_patterns(recipe, own, other) for recipe in request.recipes),
-                    output_dir=made,
-                ),
-                each,
-                asked=asked,
-            )
-            for each, own, other, asked in (
-                (of_pass, theirs, ours, replace(request, source=second)),
-                (source, ours, theirs, request),
-            )
-        )
+
+        def made_of(each: Source, own: Collection[str], other: Collection[str], asked: Request) -> ConversionReport:
+            recipes = tuple(own_patterns(recipe, own, other) for recipe in request.recipes)
+            return convert_one(replace(request, recipes=recipes, output_dir=made), each, asked=asked)
+
+        passes = made_of(of_pass, theirs, ours, replace(request, source=second))
+        means = made_of(source, ours, theirs, request)
         for name in names:
             (made / name).rename(stage.path / name)
         stage.publish(*names, force=request.force)
-    return together(last, first, target, called=SAMPLE)
+    return together(passes, means, target, called=SAMPLE)

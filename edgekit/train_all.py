@@ -18,6 +18,7 @@ from edgekit.entry_verbs import UNREADABLE, Announce, Verb, call, is_done
 from edgekit.errors import InputError
 from edgekit.files import write_atomic
 from edgekit.measure.host import host_facts
+from edgekit.models.passes import SAMPLE, sample_path
 from edgekit.models.registry import find_spec
 from edgekit.models.run_folder import HISTORY, MODEL
 from edgekit.models.spec import GENERATION, VERIFICATION
@@ -181,13 +182,14 @@ class Plan:
         convert = self._verb("convert", run, *recipes, *calibration, *seeded, *portable, "-o", run, "--force")
         yield convert
         made = {Path(row["artifact"]).name for row in json.loads(convert.results.read_bytes())["results"]}
-        files, *seconds = (
+        files, passes, *seconds = (
             [str(self.run / name) for fmt, recipe in _KINDS if (name := f"{stem}.{recipe}.{fmt}") in made]
-            for stem in (spec.name, *(f"{spec.name}.{second.name}" for second in SECONDS))
+            for stem in (spec.name, f"{spec.name}.{SAMPLE}", *(f"{spec.name}.{second.name}" for second in SECONDS))
         )
         judged = ("--judge", str(self.judge.run)) if self.judge is not None else ()
-        yield self._verb("evaluate", str(self.run / MODEL), *files, "--data", data, *judged, *given, *seeded)
-        yield self._verb("benchmark", *files, *chain(*seconds))
+        looked = [str(sample_path(self.run / MODEL)), *passes] if spec.sampler else []
+        yield self._verb("evaluate", str(self.run / MODEL), *files, *looked, "--data", data, *judged, *given, *seeded)
+        yield self._verb("benchmark", *files, *passes, *chain(*seconds))
 
     def _verb(self, name: str, *arguments: str) -> Verb:
         return Verb(
@@ -240,7 +242,14 @@ def _row(plan: Plan) -> dict[str, Any]:
     told = {verb.name: json.loads(verb.results.read_bytes()) for verb in verbs}
     (trained,) = told["train"]["results"]
     card = trained["card"]
-    kinds = {name: by_kind(told[name]["results"]) for name in ("convert", "evaluate", "benchmark")}
+    own, of_passes = {}, {}
+    for name in ("convert", "evaluate", "benchmark"):
+        parts = [_is_pass(row) for row in told[name]["results"]]
+        own[name], of_passes[name] = (
+            [row for row, part in zip(told[name]["results"], parts, strict=True) if part is wanted]
+            for wanted in (False, True)
+        )
+    kinds = {name: by_kind(rows) for name, rows in own.items()}
     told_of = TASK_FIGURES[spec.task]
     source = next(row for (fmt, _), (row,) in kinds["evaluate"].items() if fmt == Format.KERAS.value)
     p50_ms = {kind: image_p50_ms(rows, card["detection"]) for kind, rows in kinds["benchmark"].items()}
@@ -291,11 +300,30 @@ def _row(plan: Plan) -> dict[str, Any]:
         "n": source["n"],
         **({"judge": {**source["judge"], "artifact": f"{JUDGE}/{MODEL}"}} if plan.judge is not None else {}),
         "files": files,
+        **({"passes": _passes(of_passes)} if spec.sampler else {}),
         "left_out": left_out,
         "train_seconds": train_seconds,
         "train_peak_rss_bytes": told["train"]["peak_rss_bytes"],
         "seconds": round(train_seconds + sum(told[verb.name]["seconds"] for verb in verbs[1:]), 1),
     }
+
+
+def _is_pass(row: Mapping[str, Any]) -> bool:
+    """Whether ``row`` is of the second network of a Bayesian classifier, or of a file of it."""
+    return f".{SAMPLE}." in Path(row["artifact"]).name
+
+
+def _passes(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The figures of the second network of a Bayesian classifier, and of its files, from the rows of each verb."""
+    found = []
+    for evaluated in rows["evaluate"]:
+        same = {name: [row for row in rows[name] if row["sha256"] == evaluated["sha256"]] for name in rows}
+        names = ("artifact", "sha256", "format", "recipe", "metrics", "n", "passes")
+        converted = ({"model_bytes": row["model_bytes"], "ratio": row["ratio"]} for row in same["convert"])
+        timed = ({"p50_ms": row["latency_ms"]["p50"], "valid": row["valid"]} for row in same["benchmark"])
+        told = {name: evaluated[name] for name in names} | {"artifact": Path(evaluated["artifact"]).name}
+        found.append({**told, **next(converted, {}), **next(timed, {})})
+    return found
 
 
 def _skipped(fmt: str, recipe: str, notes: Sequence[str]) -> str:

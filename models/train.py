@@ -128,11 +128,11 @@ def train(
 ) -> Path:
     """Train, test and write ``run_dir``: ``model.keras`` with its card, ``history.json``, ``settings.json``.
 
-    The path of the model. A run that was stopped goes on after its last finished epoch when the same request comes
-    again, and one that is finished stays as it is; other settings in the same folder are an `InputError` unless
-    ``force``, which starts anew. The validation
-    images are a seeded, stratified share of the training part. The test metric is measured once, at the end, on the
-    evaluation part, or where the data has none, on a fifth of every class that training never saw.
+    Second networks are in files beside it. The path of the model. A run that was stopped goes on after its last
+    finished epoch when the same request comes again, and one that is finished stays as it is; other settings in the
+    same folder are an `InputError` unless ``force``, which starts anew. The validation images are a seeded, stratified
+    share of the training part. The test metric is measured once, at the end, on the evaluation part, or where the data
+    has none, on a fifth of every class that training never saw.
     """
     require_address_space(TRAINING_BYTES, "training")
     spec, preset = request.spec, request.settings()

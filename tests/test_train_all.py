@@ -155,6 +155,20 @@ def test_files_that_were_made_are_evaluated_and_timed(tmp_path: Path) -> None:
     assert evaluate.judge is None
 
 
+def test_a_bayesian_classifier_is_measured_as_its_mean_and_in_passes(tmp_path: Path) -> None:
+    planned = plan("bayes_dense", tmp_path)
+    converted(planned, "fp32.onnx", "sample.fp32.onnx", "sample.int8.tflite", "int8.tflite")
+    _, _, evaluate, timed = planned.verbs()
+    run = tmp_path / "bayes_dense"
+    means, passes = (
+        [str(run / f"bayes_dense.{kind}") for kind in kinds]
+        for kinds in (("int8.tflite", "fp32.onnx"), ("sample.int8.tflite", "sample.fp32.onnx"))
+    )
+    sources = [str(run / "model.keras"), str(run / "model.sample.keras")]
+    assert list(evaluate.arguments[1:-4]) == [sources[0], *means, sources[1], *passes]
+    assert list(timed.arguments) == ["benchmark", *means, *passes]
+
+
 def test_a_generator_is_judged_by_what_the_judges_own_entry_trains(tmp_path: Path) -> None:
     planned = plan("cgan", tmp_path, epochs=3, seed=2)
     converted(planned, "fp32.onnx")

@@ -32,7 +32,7 @@ def drawn(noise: Noise, shape: tuple[int, ...], seed: int | Sequence[int]) -> Ar
     """Numbers (``shape``) float32 for the input ``noise`` by ``seed``.
 
     >>> drawn(Noise(name="mask", distribution=Distribution.MASK, keep=0.5), (4,), seed=0).tolist()
-    [0.0, 2.0, 2.0, 2.0]
+    [0.0, 0.0, 0.0, 2.0]
     """
     random = np.random.default_rng(seed)
     if noise.distribution is Distribution.NORMAL:
