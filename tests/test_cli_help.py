@@ -25,6 +25,7 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
         "--data-dir",
         "--epochs",
         "--seed",
+        "--loss",
         "--weights",
         "--judge",
         "-o",

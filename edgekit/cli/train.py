@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 @click.option("--batch-size", type=click.IntRange(min=2), help="Images, texts or windows of one step.")
 @click.option("--alpha", type=float, help="Width multiplier, where the architecture has one.")
 @click.option("--size", type=int, help="Side of the square input image, in pixels.")
+@click.option("--loss", metavar="NAME", help="logistic, contrastive or triplet, of networks that compare pictures.")
 @click.option("--weights", type=EXISTING, metavar="FILE", help="Start from trained weights: .npz, .keras, .weights.h5.")
 @click.option("--judge", type=EXISTING, metavar="RUN_DIR|FILE", help="The classifier that judges a trained generator.")
 @click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard into RUN_DIR/tensorboard.")
@@ -63,6 +64,7 @@ def command(
     batch_size: int | None,
     alpha: float | None,
     size: int | None,
+    loss: str | None,
     weights: Path | None,
     judge: Path | None,
     tensorboard: bool,
@@ -79,7 +81,7 @@ def command(
     if every:
         others: dict[str, object] = {
             "NAME": name, "--data": data, "--batch-size": batch_size, "--alpha": alpha, "--size": size,
-            "--weights": weights, "--judge": judge, "--tensorboard": tensorboard or None,
+            "--loss": loss, "--weights": weights, "--judge": judge, "--tensorboard": tensorboard or None,
         }  # fmt: skip
         _all(output, task, preset or DEFAULT_PRESET, data_dir, epochs, seed, force, json_file, others)
         return
@@ -101,7 +103,7 @@ def command(
         seed=seed,
         weights=weights,
         judge=judge,
-        arguments={k: v for k, v in (("alpha", alpha), ("size", size)) if v is not None},
+        arguments={k: v for k, v in (("alpha", alpha), ("size", size), ("loss", loss)) if v is not None},
     )
     for sentence in phase_words(request.settings()):
         say(sentence)

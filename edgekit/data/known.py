@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.data.affine_digits import affine_digits
 from edgekit.data.arrays import dataset_of, load_npz
 from edgekit.data.base import Dataset, Part
 from edgekit.data.digit_scenes import scenes_of
@@ -37,7 +38,8 @@ class KnownSet:
     """A data set known by ``name``. ``location`` is its path inside a data folder, none for data inside a package.
 
     ``keras`` is its path inside Keras' cache, none where Keras has no copy that can be read without unpickling.
-    ``class_names`` is none where the file itself names them. ``digits`` names the set whose digits are in its scenes.
+    ``class_names`` is none where the file itself names them. ``digits`` names the set whose digits it shows, in scenes
+    or as ``shown`` makes of them.
     ``read`` makes a part of the file at ``location``, or ``drawn`` of nothing, and gives it the name that comes last.
     """
 
@@ -47,6 +49,7 @@ class KnownSet:
     class_names: tuple[str, ...] | None
     keras: str | None = None
     digits: str | None = None
+    shown: Callable[[Dataset, Part, str], Dataset] | None = None
     read: Callable[[Path, Part, str], Dataset] | None = None
     drawn: Callable[[Part, str], Dataset] | None = None
 
@@ -113,6 +116,14 @@ _SETS = (
         location=None,
         class_names=_DIGITS,
         digits="mnist",
+    ),
+    KnownSet(
+        name="affine_mnist",
+        title="MNIST's digits moved on 40 x 40, those of the test turned and stretched too",
+        location=None,
+        class_names=_DIGITS,
+        digits="mnist",
+        shown=affine_digits,
     ),
     KnownSet(
         name="warpeace",
@@ -195,7 +206,10 @@ KNOWN: Mapping[str, KnownSet] = MappingProxyType({s.name: s for s in _SETS})
 def open_known(known: KnownSet, *, part: Part, data_dir: Path | None) -> Dataset:
     """The ``part`` of a known set; `DataError` says where it was looked for."""
     if known.digits is not None:
-        return scenes_of(open_known(KNOWN[known.digits], part=part, data_dir=data_dir), part, name=known.name)
+        digits = open_known(KNOWN[known.digits], part=part, data_dir=data_dir)
+        return (
+            scenes_of(digits, part, name=known.name) if known.shown is None else known.shown(digits, part, known.name)
+        )
     if known.drawn is not None:
         return known.drawn(part, known.name)
     if known.location is None:
