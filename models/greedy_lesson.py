@@ -8,7 +8,7 @@ import numpy as np
 
 from edgekit.errors import InputError
 from edgekit.models.batches import Share
-from edgekit.models.boltzmann import HIDDEN
+from edgekit.models.boltzmann_parts import HIDDEN
 from edgekit.models.classification_lesson import ClassificationLesson, classification_course
 from edgekit.models.cluster import Together
 from edgekit.models.contrastive import Machine, divergence
