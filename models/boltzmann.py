@@ -5,10 +5,8 @@ from typing import Any
 import keras
 from keras import layers
 
-STANDARDIZED, HIDDEN, VISIBLE = "standardized", "hidden", "visible"
-"""Layers of `rbm` whose values a training sets by itself."""
-SIX = 6.0
-"""What the layer `VISIBLE` multiplies ratings by."""
+from edgekit.models.contrastive import HIDDEN, SIX, STANDARDIZED, VISIBLE
+
 _FAR = 40.0
 """Nothing is left of e to the power of this many below."""
 _FIRST_WEIGHT = 0.01

@@ -201,7 +201,7 @@ def test_training_on_one_batch_of_objects_lowers_its_loss(spec: ModelSpec) -> No
     assert min(losses[1:]) < losses[0]
 
 
-INPUTS = {"forecasting": "window", "classification": "image", "detection": "image"}
+INPUTS = {"forecasting": "window", "classification": "image", "detection": "image", "recommendation": "ratings"}
 """What a file of a task takes, others a text."""
 OUTPUTS = {
     "classification": ["logits"],
@@ -214,6 +214,7 @@ OUTPUTS = {
     "text-classification": ["logits"],
     "forecasting": ["forecast"],
     "sequence-to-sequence": ["logits"],
+    "recommendation": ["hidden", "reconstruction", "score"],
 }
 """What a file of an entry, or else of its task, gives."""
 
