@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import CardError, DataError
+
+if TYPE_CHECKING:
+    from typing import TypeGuard  # which Python 3.9 lacks, where bundles carry this file
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -93,7 +96,7 @@ def user_of(items: Array, ratings: Array, hidden: Array | None = None) -> Array:
     return user
 
 
-def is_user(item: Any) -> TypeGuard[Array]:
+def is_user(item: Any) -> "TypeGuard[Array]":
     """Whether ``item`` is what `user_of` gives."""
     return isinstance(item, np.ndarray) and item.dtype.names == FIELDS
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from edgekit.models.boltzmann_parts import HIDDEN, SIX, STANDARDIZED, VISIBLE
+from edgekit.models.contrastive import HIDDEN, SIX, STANDARDIZED, VISIBLE
 
 _FAR = 40.0
 """Nothing is left of e to the power of this many below."""

@@ -9,6 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+STANDARDIZED, HIDDEN, VISIBLE = "standardized", "hidden", "visible"
+"""Layers of a machine of ratings whose values its training sets; a stack has "hidden_1" and so on."""
+SIX = 6.0
+"""What the layer `VISIBLE` multiplies ratings by."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:

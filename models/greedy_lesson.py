@@ -8,10 +8,9 @@ import numpy as np
 
 from edgekit.errors import InputError
 from edgekit.models.batches import Share
-from edgekit.models.boltzmann_parts import HIDDEN
 from edgekit.models.classification_lesson import ClassificationLesson, classification_course
 from edgekit.models.cluster import Together
-from edgekit.models.contrastive import Machine, divergence
+from edgekit.models.contrastive import HIDDEN, Machine, divergence
 from edgekit.models.fitting import training_step
 from edgekit.models.lesson import Course, Setting, Teaching
 from edgekit.models.phases import HEAD, Phase, optimizer_for

@@ -12,8 +12,7 @@ from edgekit.card import Metric, ModelCard
 from edgekit.data import Dataset, item_digest
 from edgekit.data.ratings_table import hidden_rows
 from edgekit.errors import DataError, InputError
-from edgekit.models.boltzmann_parts import HIDDEN, SIX, STANDARDIZED, VISIBLE
-from edgekit.models.contrastive import Machine, divergence
+from edgekit.models.contrastive import HIDDEN, SIX, STANDARDIZED, VISIBLE, Machine, divergence
 from edgekit.models.fitting import batch_signature
 from edgekit.models.images import drawing, split
 from edgekit.models.lesson import Course, Teaching, Terms

@@ -223,6 +223,7 @@ INPUTS = {
     "classification": "image",
     "detection": "image",
     "verification": "image",
+    "recommendation": "ratings",
 }
 """What a file of a task takes, others a text."""
 OUTPUTS = {
@@ -239,6 +240,7 @@ OUTPUTS = {
     "sequence-to-sequence": ["logits"],
     "anomaly-detection": ["code", "reconstruction", "score"],
     "verification": ["embedding"],
+    "recommendation": ["hidden", "reconstruction", "score"],
 }
 """What a file of an entry, or else of its task, gives."""
 

@@ -19,11 +19,12 @@ _RATINGS = TrainingPreset(
 
 _DIGITS = TrainingPreset(
     data="digits",
-    epochs=80,
+    epochs=100,
     batch_size=32,
     optimizer=Optimizer.ADAM,
     learning_rate=3e-3,
     schedule=Schedule.COSINE,
+    weight_decay=0.1,
 )
 
 SPECS: tuple[ModelSpec, ...] = (
@@ -66,14 +67,14 @@ SPECS: tuple[ModelSpec, ...] = (
             Argument(name="classes", default=10, low=2),
             Argument(name="units", default=256),
             Argument(name="depth", default=2, high=20),
-            Argument(name="pretraining", default=20),
-            Argument(name="rate", default=0.05, low=1e-9, high=10),
+            Argument(name="pretraining", default=30),
+            Argument(name="rate", default=0.5, low=1e-9, high=10),
             Argument(name="steps", default=1, high=100),
             Argument(name="tuned", default="all", choices=("all", "logits")),
         ),
         preprocess="unit",
         resize=Resize.STRETCH,
-        presets={"small": _DIGITS, "book": replace(_DIGITS, epochs=140)},
+        presets={"small": _DIGITS, "book": replace(_DIGITS, epochs=160)},
         source=f"{_BOOK}; Hinton, Osindero and Teh 2006, Neural Computation 18(7)",
         published=Published(
             parameters=85_002,
