@@ -18,6 +18,7 @@ SHARED = (
     "edgekit.regions",
     "edgekit.sequences",
     "edgekit.generation",
+    "edgekit.uncertainty",
     "edgekit.data.images",
     "edgekit.data.npy",
     "edgekit.runtimes.base",
