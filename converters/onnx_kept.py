@@ -9,6 +9,8 @@ KEEPER = "/kept"
 """Ends the name of what stands between a kept operator and the integers that follow it."""
 _REQUANTIZED = frozenset(("Conv", "ConvTranspose", "Gemm"))
 _PASSED = frozenset(("Relu", "Clip"))
+_MOVED = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
+"""Operators that change no value."""
 
 
 def stay_float(model: Any, kept: Collection[str]) -> None:
@@ -36,8 +38,14 @@ def stay_float(model: Any, kept: Collection[str]) -> None:
 
 
 def read_unrounded(model: Any, kept: Collection[str]) -> None:
-    """Let the nodes ``kept`` in float read float inputs of the model as they come: not rounded, nor cut to a range."""
+    """Let the nodes ``kept`` in float read float inputs of the model as they come: not rounded, nor cut to a range.
+
+    So they do where the values were only put in another order or shape, as convolutions take images.
+    """
     inputs = {value.name for value in model.graph.input}
+    for node in model.graph.node:
+        if node.op_type in _MOVED and node.input[0] in inputs:
+            inputs.add(node.output[0])
     rounded = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
     known = {
         node.output[0]: rounded[node.input[0]]

@@ -125,7 +125,13 @@ def test_labels_are_0_and_1() -> None:
     assert require_binary(data) is data.labels
     assert len(normal_items(data)) == 48
     assert len(normal_items(replace(data, labels=None))) == 60
+    folders = replace(data, labels=np.arange(60) % 3, class_names=("broken", "normal", "odd"))
+    np.testing.assert_array_equal(require_binary(folders), np.arange(60) % 3 != 1)
     for wrong, sentence in (
+        (
+            replace(data, class_names=("cats", "dogs")),
+            "machines has the classes cats, dogs; expected one called normal, beside which all others are anomalies.",
+        ),
         (replace(data, labels=None), "machines has no labels; expected 0 for a normal item and 1 for an anomaly."),
         (
             replace(data, labels=np.full(60, 3)),

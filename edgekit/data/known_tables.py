@@ -11,7 +11,7 @@ from edgekit.data.csv_table import parse_table, require_columns
 from edgekit.data.packed import unpacked
 from edgekit.errors import DataError
 
-NORMAL, ANOMALY = NAMES = ("normal", "anomaly")
+NAMES = ("normal", "anomaly")
 """What the class ids 0 and 1 are called."""
 TEST_FRACTION = 0.4
 """Of the normal and of the anomalous rows of a table, drawn once and for all."""

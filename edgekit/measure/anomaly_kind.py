@@ -21,7 +21,8 @@ def score_of(outputs: Mapping[str, Array]) -> float:
 
 
 def _score(outputs: Mapping[str, Array], data: Dataset, place: int, _how: Anomaly) -> tuple[float, ...]:
-    return score_of(outputs), float(anomalies.require_binary(data)[place])
+    (label,) = anomalies.require_binary(data.subset([place]))
+    return score_of(outputs), float(label)
 
 
 def _result(scores: Floats, how: Anomaly, seed: int) -> AnomalyResult:

@@ -8,13 +8,13 @@ import numpy as np
 from edgekit.anomaly import SCORE
 from edgekit.card import ModelCard
 from edgekit.data.base import Item
-from edgekit.data.known_tables import ANOMALY, NORMAL
 from edgekit.data.packed import kind_of
 from edgekit.data.table_rows import rows_for
 from edgekit.data.tables import read_csv
 from edgekit.errors import DataError
 from edgekit.measure.anomaly_kind import score_of
 from edgekit.measure.kind import Array
+from edgekit.tasks.anomalies import ANOMALY, NORMAL
 
 
 def is_table(path: Path, card: ModelCard) -> bool:

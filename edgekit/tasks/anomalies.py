@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.data.base import Dataset
+from edgekit.data.known_tables import NAMES
 from edgekit.errors import DataError
 from edgekit.measure.metrics import require_finite
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 TASK = "anomaly-detection"
+NORMAL, ANOMALY = NAMES
 QUANTILE = 0.99
 """Of the scores of normal items, the threshold where no anomaly is known."""
 
@@ -133,9 +135,20 @@ def curve(scores: Floats, anomalous: Flags) -> tuple[Floats, Floats]:
 
 
 def require_binary(data: Dataset) -> npt.NDArray[np.int64]:
-    """The labels of ``data``; `DataError` unless all are 0, normal, or 1, anomaly."""
+    """0 for each normal item of ``data`` and 1 for each anomaly, (count,); `DataError` where its labels do not say so.
+
+    They are these numbers; of data with named classes, as folders are, normal is the one called so.
+    """
     if data.labels is None:
         raise DataError(f"{data.name} has no labels; expected 0 for a normal item and 1 for an anomaly.")
+    if data.class_names is not None:
+        if NORMAL not in data.class_names:
+            raise DataError(
+                f"{data.name} has the classes {', '.join(data.class_names)}; expected one called {NORMAL}, beside "
+                "which all others are anomalies."
+            )
+        anomalous: Flags = data.labels != data.class_names.index(NORMAL)
+        return anomalous.astype(np.int64)
     others = np.unique(data.labels[data.labels > 1])
     if len(others):
         raise DataError(f"{data.name} has the label {others[0]}; expected 0 for a normal item and 1 for an anomaly.")
