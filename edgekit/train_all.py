@@ -63,6 +63,8 @@ WAYS: Mapping[str, Ways] = {
     GENERATION: Ways(calibrated=False, judged=True),
 }
 """Every task of the zoo."""
+UNPORTABLE = frozenset({"dbn"})
+"""Entries with sigmoids, which have no form in 8 bits that gives the same bits everywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +176,7 @@ class Plan:
         yield self._verb("train", spec.name, "--preset", self.preset, *given, *shorter, *seeded, "-o", run)
         recipes = tuple(word for precision in PRECISIONS for word in ("-p", precision.value))
         calibration = ("--calibration", data, *given) if ways.calibrated else ()
-        portable = ("--portable",) if ways.portable else ()
+        portable = ("--portable",) if ways.portable and spec.name not in UNPORTABLE else ()
         convert = self._verb("convert", run, *recipes, *calibration, *seeded, *portable, "-o", run, "--force")
         yield convert
         made = {Path(row["artifact"]).name for row in json.loads(convert.results.read_bytes())["results"]}
