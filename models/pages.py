@@ -48,7 +48,7 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         "  against the Keras model; int8 is "
         + ", ".join(f"*{name}* from {100 * least:g} %" for name, least in PARITY[:-1])
         + f" of held-out items in the same class on, else *{PARITY[-1][0]}*.",
-        "- **Training**: minutes and the largest memory of the process. Converted with `--portable`.",
+        "- **Training**: minutes and the largest memory of the process. Converted with `--portable`, but for sigmoids.",
         "",
         *(detector_table(detectors, rows, results["prediction_layers"]) if detectors else []),
         *(sequence_table(others, rows) if others else []),

@@ -55,7 +55,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def _export(spec: ModelSpec, folder: Path) -> None:
-    wanted = {"alpha": 0.25, "size": 32, "momentum": 0.9, "units": 64}
+    wanted = {"alpha": 0.25, "size": 32, "momentum": 0.9, "units": 64, "pretraining": 1}
     arguments = {**spec.presets["small"].arguments, **{n: v for n, v in wanted.items() if n in spec.defaults}}
     model = train(
         TrainRequest(
