@@ -101,7 +101,7 @@ def held_out_inputs(path: Path, paths: list[Path], data: Dataset, items: int) ->
     if card.generator is not None:
         noise = draws(card.generator, items, seed=0)
         return {s.name: quantize(noise[s.name], s) if s.quantized else noise[s.name] for s in specs}
-    feeder = Feeder(specs, card.preprocessing, card.sequences)
+    feeder = Feeder(specs, card.preprocessing, card.sequences, card.tabular)
     fed = [feeder.feed(item) for item in held_out_items(paths, data, items)]
     return {name: np.stack([feed[name] for feed in fed]) for name in fed[0]}
 
