@@ -52,7 +52,8 @@ def test_what_is_shown_can_be_attached(model: Path, tmp_path: Path) -> None:
     ("card", "message"),
     [
         ({"lables": LABELS}, "{file} has an unknown key 'lables'; known keys: schema_version, name, task, inputs, "
-         "outputs, preprocessing, labels, detection, sequences, generator, provenance, metrics."),
+         "outputs, preprocessing, labels, detection, sequences, generator, tabular, anomaly, signatures, "
+         "keep_float, provenance, metrics."),
         ({"task": "classification", "labels": ["a"]}, "The card has 1 labels; the model has 5 classes."),
         ({"preprocessing": {"size_hw": [9, 9], "resize": "stretch"}},
          "The card's preprocessing makes images of 9 x 9 x 3 (nhwc); the model's input 'image' is "
