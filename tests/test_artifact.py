@@ -142,7 +142,7 @@ def test_a_card_of_another_edgekit_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(CardError) as caught:
         open_artifact(path)
     known = ", ".join(field.name for field in fields(ModelCard))
-    assert str(caught.value) == (f"the card in {path} has an unknown key 'colour'; known keys: {known}.")
+    assert str(caught.value) == f"the card in {path} has an unknown key 'colour'; known keys: {known}."
 
 
 def test_what_takes_no_pictures_needs_no_preprocessing() -> None:

@@ -187,7 +187,7 @@ def test_the_task_is_that_of_the_cards_else_that_of_the_data(tmp_path: Path) -> 
     assert set(METRICS) == {
         *("classification", "text-classification", "detection"),
         *("text-generation", "forecasting", "sequence-to-sequence", "image-generation"),
-        "anomaly-detection",
+        *("anomaly-detection", "recommendation", "verification"),
     }
 
 
@@ -264,7 +264,7 @@ def test_two_outputs_are_refused(tmp_path: Path) -> None:
     model.graph.output.append(more)
     card = dataclasses.replace(card, outputs=(*card.outputs, dataclasses.replace(card.outputs[0], name="more")))
     path.write_bytes(with_card(model.SerializeToString(), card, Format.ONNX))
-    assert refused([path], BOOK) == f"{path} has 2 outputs (logits, more); expected one."
+    assert refused([path], BOOK) == f"{path}: The file has 2 outputs (logits, more); expected one."
 
 
 def test_a_name_of_data_is_opened(tmp_path: Path) -> None:
