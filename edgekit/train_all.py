@@ -44,8 +44,9 @@ _KINDS = tuple((fmt.value, p.value) for fmt in Format if fmt is not Format.KERAS
 class Ways:
     """How the verbs of a task differ.
 
-    With ``portable`` int8 gives the same bits on all machines, which no recurrent layer has an operator for;
-    ``calibrated`` takes the data to measure ranges on, where a generator draws noise; ``judged`` asks `JUDGE`.
+    With ``portable`` int8 gives the same bits on all machines, but for Bayesian classifiers, which have layers in
+    float; no recurrent layer has an operator for it. ``calibrated`` takes the data to measure ranges on, where a
+    generator draws noise; ``judged`` asks `JUDGE`.
     """
 
     portable: bool = False
@@ -174,7 +175,7 @@ class Plan:
         yield self._verb("train", spec.name, "--preset", self.preset, *given, *shorter, *seeded, "-o", run)
         recipes = tuple(word for precision in PRECISIONS for word in ("-p", precision.value))
         calibration = ("--calibration", data, *given) if ways.calibrated else ()
-        portable = ("--portable",) if ways.portable else ()
+        portable = ("--portable",) if ways.portable and not spec.sampler else ()
         convert = self._verb("convert", run, *recipes, *calibration, *seeded, *portable, "-o", run, "--force")
         yield convert
         made = {Path(row["artifact"]).name for row in json.loads(convert.results.read_bytes())["results"]}
