@@ -45,8 +45,9 @@ _KINDS = tuple((fmt.value, p.value) for fmt in Format if fmt is not Format.KERAS
 class Ways:
     """How the verbs of a task differ.
 
-    With ``portable`` int8 gives the same bits on all machines, which no recurrent layer has an operator for;
-    ``calibrated`` takes the data to measure ranges on, where a generator draws noise; ``judged`` asks `JUDGE`.
+    With ``portable`` int8 gives the same bits on all machines, but for Bayesian classifiers, which have layers in
+    float; no recurrent layer has an operator for it. ``calibrated`` takes the data to measure ranges on, where a
+    generator draws noise; ``judged`` asks `JUDGE`.
     """
 
     portable: bool = False
@@ -180,8 +181,7 @@ class Plan:
         yield self._verb("train", spec.name, "--preset", self.preset, *given, *shorter, *seeded, "-o", run)
         recipes = tuple(word for precision in PRECISIONS for word in ("-p", precision.value))
         calibration = ("--calibration", data, *given) if ways.calibrated else ()
-        # Float differs between CPUs.
-        portable = ("--portable",) if ways.portable and not spec.keep_float and spec.name not in UNPORTABLE else ()
+        portable = ("--portable",) if ways.portable and _is_portable(spec) else ()
         convert = self._verb("convert", run, *recipes, *calibration, *seeded, *portable, "-o", run, "--force")
         yield convert
         made = {Path(row["artifact"]).name for row in json.loads(convert.results.read_bytes())["results"]}
@@ -202,6 +202,11 @@ class Plan:
             results=self.folder / f"{self.spec.name}.{name}.json",
             judge=self.judge.run / MODEL if name == "evaluate" and self.judge is not None else None,
         )
+
+
+def _is_portable(spec: "ModelSpec") -> bool:
+    """Whether all of its files can be integers of the same bits: those with layers in float, or square roots, cannot."""
+    return not spec.keep_float and not spec.sampler and spec.name not in UNPORTABLE
 
 
 def _run(plan: Plan, announce: Announce, *, force: bool) -> str:

@@ -1,7 +1,7 @@
 """The second network of a Bayesian classifier, that of one pass with noise: building it, running it, keeping it."""
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,10 @@ FIRST_DEVIATION = 0.05
 """Of all random weights before training."""
 PASSES = 20
 """Whose answers are averaged, unless a user asks for others."""
+KEPT_FLOAT = ("^logits", "^sqrt")
+"""Layers of a pass through random weights that stay in float: how unsure such a network is of what it has never seen
+shows in deviations beyond all that ranges are measured on, where integers end.
+"""
 _BATCH = 256
 
 
@@ -86,15 +90,28 @@ def sample_path(path: Path) -> Path:
 
 def cards(card: ModelCard, sampled: Sampled) -> tuple[ModelCard, ModelCard]:
     """The cards of both networks, from that of the mean network."""
-    inputs = tuple(TensorSpec(name=t.name, shape=tuple(t.shape), dtype=str(t.dtype)) for t in sampled.model.inputs)
+    model = sampled.model
     second = replace(
         card,
         name=f"{card.name}_{SAMPLE}",
-        inputs=inputs,
+        inputs=_specs([tensor.name for tensor in model.inputs], model.inputs),
+        outputs=_specs(model.output_names, model.outputs),
         uncertainty=sampled.uncertainty,
+        keep_float=KEPT_FLOAT if _random_weights(sampled.uncertainty) else (),
         metrics=sampled.metrics,
     )
     return replace(card, uncertainty=sampled.mean), second
+
+
+def _specs(names: Sequence[str], tensors: Sequence[Any]) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(name=name, shape=tuple(tensor.shape), dtype=str(tensor.dtype))
+        for name, tensor in zip(names, tensors, strict=True)
+    )
+
+
+def _random_weights(uncertainty: Uncertainty) -> bool:
+    return any(noise.distribution is Distribution.NORMAL for noise in uncertainty.noises)
 
 
 def draw(noises: tuple[Noise, ...], model: Any, count: Any, seed: Any) -> list[Any]:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from tiny_bayes import NARROW, request, stripes
 
-from edgekit.artifact import open_artifact
+from edgekit.artifact import attach_card, open_artifact
 from edgekit.data.pass_noise import drawn
 from edgekit.errors import InputError
 from edgekit.models import image_material
 from edgekit.models.build import build, build_file
-from edgekit.models.passes import FIRST_DEVIATION, PASSES, VARIANCE, build_sample, noises_of, sample_path
+from edgekit.models.passes import FIRST_DEVIATION, KEPT_FLOAT, PASSES, VARIANCE, build_sample, noises_of, sample_path
 from edgekit.models.registry import find_spec
 from edgekit.models.train import TrainingInterruptedError, train
 from edgekit.models.variational import begin, settle
@@ -93,10 +93,13 @@ def test_both_files_of_each_load_in_stock_keras(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [*["keras image"] * 6, "[]"]
     for first in firsts:
+        assert attach_card(sample_path(first), open_artifact(sample_path(first)).card)  # which the model must fit
         card = open_artifact(sample_path(first)).card
         assert card.uncertainty is not None
         assert [noise.name for noise in card.uncertainty.noises] == [spec.name for spec in card.inputs[1:]]
         assert (card.uncertainty.passes, card.task) == (PASSES, "classification")
+        normal = card.uncertainty.noises[0].distribution is Distribution.NORMAL
+        assert card.keep_float == (KEPT_FLOAT if normal else ())
         mean = open_artifact(first).card.uncertainty
         assert mean is not None
         assert mean.noises == ()

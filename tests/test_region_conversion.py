@@ -15,7 +15,7 @@ from edgekit.card import DataRef
 from edgekit.companion import Companion
 from edgekit.converters import Request, convert, region_items
 from edgekit.converters.regions_worker import spread
-from edgekit.converters.stages import _own
+from edgekit.converters.stages import own_patterns
 from edgekit.data import Dataset, item_digest
 from edgekit.errors import InputError
 from edgekit.files import sha256_file
@@ -166,6 +166,9 @@ def test_more_of_the_best_regions_calibrate(count: int, expected: Any) -> None:
 def test_an_expression_reaches_the_file_whose_layers_it_names() -> None:
     first, second = ("conv", "proposals"), ("hidden", "scores")
     recipe = Recipe(precision=Precision.INT8, keep_float=("conv", "hidden", "o", "nowhere"), exclude=("scores",))
-    assert _own(recipe, first, second).keep_float == ("conv", "o", "nowhere")
-    assert _own(recipe, second, first).keep_float == ("hidden", "o", "nowhere")
-    assert (_own(recipe, first, second).exclude, _own(recipe, second, first).exclude) == ((), ("scores",))
+    assert own_patterns(recipe, first, second).keep_float == ("conv", "o", "nowhere")
+    assert own_patterns(recipe, second, first).keep_float == ("hidden", "o", "nowhere")
+    assert (own_patterns(recipe, first, second).exclude, own_patterns(recipe, second, first).exclude) == (
+        (),
+        ("scores",),
+    )

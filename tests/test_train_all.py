@@ -133,6 +133,7 @@ def converted(planned: Plan, *kinds: str, notes: tuple[str, ...] = ()) -> None:
         ("ssd300_vgg16", "--calibration digit_scenes --seed 0 --portable"),
         ("dbn", "--calibration digits --seed 0"),
         ("rbm", "--calibration movielens --seed 0"),
+        ("bayes_conv", "--calibration mnist --seed 0"),
         ("char_lstm", "--calibration warpeace --seed 0"),
         ("gru_forecast", "--calibration dow_jones --seed 0"),
         ("dcgan", "--seed 0"),
