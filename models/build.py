@@ -169,7 +169,8 @@ def build_file(
         preprocessing = spec.preprocessing(
             arguments, affine=imported.preprocess, like=imported.preprocessing, resize=resize
         )
-        labels = _with_background(labels, int(arguments["classes"]), imported)
+        if labels is not None and "classes" in arguments:
+            labels = _with_background(labels, int(arguments["classes"]), imported)
     if labels is not None and "classes" not in arguments:
         raise InputError(f"{spec.name} has no classes that labels could name; leave --labels out.")
     if labels is not None and len(labels) != arguments["classes"]:
@@ -181,8 +182,8 @@ def build_file(
     return save(model, card, path, force=force, sampled=sampled)
 
 
-def _with_background(labels: tuple[str, ...] | None, classes: int, imported: ImportedWeights) -> tuple[str, ...] | None:
+def _with_background(labels: tuple[str, ...], classes: int, imported: ImportedWeights) -> tuple[str, ...]:
     """Labels of the classes alone, completed with the background class that some weights have as number 0."""
-    if labels is not None and imported.background and len(labels) == classes - 1:
+    if imported.background and len(labels) == classes - 1:
         return (BACKGROUND, *labels)
     return labels

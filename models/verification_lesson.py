@@ -19,7 +19,8 @@ from edgekit.models.parts import Parts, read_parts
 from edgekit.models.spec import ModelSpec, TrainingPreset, Value
 from edgekit.models.twins import Twins, all_pairs, kinds_of, pair_up
 from edgekit.preprocessing import Preprocessing, normalize
-from edgekit.tasks.verification import Pairs, draw_pairs, eer_interval, equal_error_rate, roc_auc
+from edgekit.tasks.trials import Pairs, draw_pairs
+from edgekit.tasks.verification import eer_interval, equal_error_rate, roc_auc
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

@@ -15,7 +15,7 @@ from edgekit.errors import DataError, InputError
 from edgekit.identities import Measure
 from edgekit.measure.evaluate_verification import evaluate_verification
 from edgekit.measure.held_out import HeldOut
-from edgekit.models.build import build, build_file, save
+from edgekit.models.build import build, build_file, build_with_weights, save
 from edgekit.models.pair_losses import MARGIN, TRIPLET_MARGIN, contrastive, logistic, triplet
 from edgekit.models.parts import Parts
 from edgekit.models.registry import find_spec
@@ -197,6 +197,15 @@ def test_a_network_that_was_not_trained_has_no_threshold(tmp_path: Path) -> None
     with pytest.raises(InputError) as caught:
         save(model, artifact.card, tmp_path / "m.keras")
     assert str(caught.value).startswith(f"{tmp_path / 'm.keras'} exists; use --force")
+
+
+def test_both_networks_start_from_the_files_of_a_training(run: Path, tmp_path: Path) -> None:
+    built = build_file(SPEC, tmp_path / "m.keras", overrides={}, weights=run)
+    again, _, arguments = build_with_weights(SPEC, built.path, arguments={})
+    earlier, _, _ = build_with_weights(SPEC, run, arguments={})
+    assert arguments["units"] == TINY["units"]
+    assert all(map(np.array_equal, again.get_weights(), earlier.get_weights()))
+    assert not all(map(np.array_equal, again.get_weights(), build(SPEC, seed=0, **TINY).get_weights()))
 
 
 @pytest.mark.parametrize("held_out", [True, False])

@@ -21,15 +21,12 @@ from edgekit.measure.evaluate_by_task import evaluate_by_task
 from edgekit.measure.evaluate_verification import VerificationReport, evaluate_verification
 from edgekit.measure.verifiers import open_verifiers
 from edgekit.tasks import verification
+from edgekit.tasks.trials import MOST_PAIRS, Pairs, draw_pairs, draw_trials, pixels_likeness
 from edgekit.tasks.verification import (
-    Pairs,
     VerificationResult,
-    draw_pairs,
-    draw_trials,
     eer_difference,
     eer_interval,
     equal_error_rate,
-    pixels_likeness,
     right_answers,
     roc_auc,
 )
@@ -123,7 +120,7 @@ def test_all_pairs_are_taken_where_they_are_few() -> None:
 def test_of_many_pairs_as_many_of_each_kind_are_drawn() -> None:
     people = np.repeat(np.arange(120), 30)
     pairs = draw_pairs(people, 0)
-    assert (len(pairs), pairs.whole) == (verification.MOST_PAIRS // 2 + int(pairs.same.sum()), False)
+    assert (len(pairs), pairs.whole) == (MOST_PAIRS // 2 + int(pairs.same.sum()), False)
     assert int(pairs.same.sum()) == 120 * 190  # twenty pictures of each
     assert len({(a, b) for a, b in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)}) == len(pairs)
     assert (pairs.first != pairs.second).all()

@@ -16,17 +16,8 @@ from edgekit.measure.held_out import HeldOut
 from edgekit.measure.subjects import Subject, on_device, run_subjects
 from edgekit.measure.verifiers import Verifier, open_verifiers
 from edgekit.tasks.labels import require_labels
-from edgekit.tasks.verification import (
-    WAYS,
-    Pairs,
-    Trials,
-    VerificationResult,
-    draw_pairs,
-    draw_trials,
-    eer_difference,
-    embedding_of,
-    pixels_likeness,
-)
+from edgekit.tasks.trials import WAYS, Pairs, Trials, draw_pairs, draw_trials, pixels_likeness
+from edgekit.tasks.verification import VerificationResult, eer_difference, embedding_of
 from edgekit.tasks.verification import evaluate_verification as figures_of
 from edgekit.workers import Progress, silent
 
