@@ -205,7 +205,7 @@ class Plan:
 
 
 def _is_portable(spec: "ModelSpec") -> bool:
-    """Whether all of its files can be integers of the same bits: those with layers in float, or square roots, cannot."""
+    """Whether all of its files can be integers of the same bits, which layers in float and square roots rule out."""
     return not spec.keep_float and not spec.sampler and spec.name not in UNPORTABLE
 
 

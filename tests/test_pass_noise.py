@@ -28,7 +28,7 @@ PHOTO = np.arange(4, dtype=np.uint8).reshape(2, 2, 1)
 
 
 def feeder(number: int = 0, inputs: tuple[TensorSpec, ...] = INPUTS) -> Feeder:
-    return Feeder(inputs, HOW, None, STATED, number)
+    return Feeder(inputs, HOW, uncertainty=STATED, number=number)
 
 
 def test_normal_numbers_and_masks_are_what_they_are_called() -> None:

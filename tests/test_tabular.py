@@ -33,10 +33,10 @@ def test_a_row_is_standardized_by_its_column() -> None:
     np.testing.assert_array_equal(standardized(row, SCALED), np.array([2, 2, 2], np.float32))
     assert standardized(row, SCALED).dtype == np.float32
     spec = TensorSpec(name="features", shape=(None, 3), dtype="float32")
-    fed = Feeder((spec,), None, None, SCALED).feed(row.astype(np.float32))
+    fed = Feeder((spec,), None, tabular=SCALED).feed(row.astype(np.float32))
     np.testing.assert_array_equal(fed["features"], [2, 2, 2])
     named = {"features": np.array([2, 2, 2], np.float32)}
-    np.testing.assert_array_equal(Feeder((spec,), None, None, SCALED).feed(named)["features"], [2, 2, 2])
+    np.testing.assert_array_equal(Feeder((spec,), None, tabular=SCALED).feed(named)["features"], [2, 2, 2])
 
 
 @pytest.mark.parametrize(
