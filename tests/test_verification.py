@@ -28,7 +28,6 @@ from edgekit.tasks.verification import (
     eer_interval,
     equal_error_rate,
     right_answers,
-    roc_auc,
 )
 
 PEOPLE = np.repeat(np.arange(6), 5)
@@ -58,10 +57,10 @@ def test_the_rate_is_where_both_mistakes_are_as_frequent(noise: float) -> None:
 def test_what_tells_nothing_or_the_contrary_is_seen() -> None:
     pairs = draw_pairs(PEOPLE, 0)
     assert equal_error_rate(np.zeros(len(pairs)), pairs.same)[0] == 0.5
-    assert roc_auc(np.zeros(len(pairs)), pairs.same) == 0.5
+    assert figures(np.zeros(len(pairs)), pairs).auc == 0.5
     good = scores(pairs, 0.1)
     assert equal_error_rate(-good, pairs.same)[0] == pytest.approx(1.0)
-    assert (roc_auc(good, pairs.same), roc_auc(-good, pairs.same)) == (1.0, 0.0)
+    assert (figures(good, pairs).auc, figures(-good, pairs).auc) == (1.0, 0.0)
     with pytest.raises(DataError) as caught:
         figures(np.where(np.arange(len(pairs)) == 3, np.nan, good), pairs)
     assert str(caught.value) == (
@@ -74,7 +73,7 @@ def test_the_area_is_that_of_scikit_learn() -> None:
 
     pairs = draw_pairs(PEOPLE, 0)
     likeness = np.round(scores(pairs, 0.7), 1)  # with ties
-    assert roc_auc(likeness, pairs.same) == pytest.approx(roc_auc_score(pairs.same, likeness), abs=1e-12)
+    assert figures(likeness, pairs).auc == pytest.approx(roc_auc_score(pairs.same, likeness), abs=1e-12)
 
 
 def test_the_interval_holds_the_rate_and_narrows_with_more_people() -> None:

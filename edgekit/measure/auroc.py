@@ -27,6 +27,18 @@ class Auroc:
     lower: Floats
 
 
+def roc_auc(low_scores: Floats, high_scores: Floats) -> float:
+    """The probability that one of ``high_scores`` (m,) is above one of ``low_scores`` (n,), ties counting half.
+
+    Both have one score or more (Mann and Whitney 1947).
+
+    >>> roc_auc(np.array([1.0]), np.array([2.0, 1.0]))
+    0.75
+    """
+    ranks = _midranks(np.concatenate([low_scores, high_scores]))
+    return float((ranks[len(low_scores) :] - _midranks(high_scores)).mean() / len(low_scores))
+
+
 def auroc(low_scores: Floats, high_scores: Floats) -> Auroc:
     """How much higher ``high_scores`` (m,) are than ``low_scores`` (n,), with the 95 % interval of DeLong et al. 1988.
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import DataError
+from edgekit.measure.auroc import roc_auc
 from edgekit.measure.metrics import require_finite, wilson_interval
 from edgekit.tasks.trials import Pairs
 
@@ -97,19 +98,6 @@ def equal_error_rate(likeness: Array, same: Flags) -> tuple[float, float]:
     return float(rates[0]), float(low + (at[0] % 1) * (high - low))
 
 
-def roc_auc(likeness: Array, same: Flags) -> float:
-    """The probability that a same pair is more alike than a different one, ties counting half (Mann and Whitney 1947).
-
-    >>> roc_auc(np.array([1.0, 2.0, 3.0]), np.array([False, True, True]))
-    1.0
-    """
-    _require_pairs(likeness, same)
-    values, place = np.unique(likeness, return_inverse=True)
-    different, alike = (np.bincount(place[kind], minlength=len(values)) for kind in (~same, same))
-    below = np.cumsum(different) - different / 2
-    return float((alike * below).sum() / (alike.sum() * different.sum()))
-
-
 def eer_interval(likeness: Array, pairs: Pairs, *, seed: int) -> tuple[float, float]:
     """The 95 % interval of the equal error rate when people are drawn with replacement; see `_weights`."""
     low, high = np.quantile(_resampled(likeness, pairs, seed), [0.025, 0.975])
@@ -155,7 +143,7 @@ def evaluate_verification(
         eer=eer,
         eer_low=low,
         eer_high=high,
-        auc=roc_auc(scores, same),
+        auc=roc_auc(scores[~same], scores[same]),
         accepted=None if threshold is None else float((scores[~same] >= threshold).mean()),
         rejected=None if threshold is None else float((scores[same] < threshold).mean()),
         one_shot=tuple(one_shot),
