@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edgekit.card import Metric, ModelCard
 from edgekit.errors import DataError, InputError
+from edgekit.measure.auroc import roc_auc
 from edgekit.models.augmentation import Augmentation
 from edgekit.models.batches import ALONE, Share
 from edgekit.models.images import Images, split
@@ -20,7 +21,7 @@ from edgekit.models.spec import ModelSpec, TrainingPreset, Value
 from edgekit.models.twins import Twins, all_pairs, kinds_of, pair_up
 from edgekit.preprocessing import Preprocessing, normalize
 from edgekit.tasks.trials import Pairs, draw_pairs
-from edgekit.tasks.verification import eer_interval, equal_error_rate, roc_auc
+from edgekit.tasks.verification import eer_interval, equal_error_rate
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -141,7 +142,7 @@ def verification_course(spec: ModelSpec, parts: Parts, terms: Terms) -> Course:
         data, count = parts.test_name, len(test)
         return (
             Metric(name="eer", value=rate, data=data, count=count, low=low, high=high),
-            Metric(name="auc", value=roc_auc(told, pairs.same), data=data, count=count),
+            Metric(name="auc", value=roc_auc(told[~pairs.same], told[pairs.same]), data=data, count=count),
         )
 
     def stated(model: Any, card: ModelCard) -> ModelCard:
