@@ -5,7 +5,6 @@ when the machine has run by itself for some steps: from the data (CD-k), or from
 makes chains persistent (Tieleman 2008, ICML).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +68,9 @@ def divergence(machine: Machine, seen: Any, rated: Any, *, steps: int, seed: Any
     """
     import tensorflow as tf
 
-    seeds: Callable[[int], Any] = lambda number: seed + tf.constant([0, number])  # noqa: E731 - one line
+    def seeds(number: int) -> Any:
+        return seed + tf.constant([0, number])
+
     positive = machine.hidden(seen)
     states = drawn(positive, seeds(0)) if chains is None else chains
     for step in range(steps):

@@ -25,9 +25,6 @@ from edgekit.ratings import RECONSTRUCTION, Ratings, encode_user, is_user, user_
 from edgekit.tasks.recommendation import RecommendationResult, errors_of, evaluate_recommendations
 
 Array = npt.NDArray[Any]
-KEEP_FLOAT = ("^score",)
-"""Layers that stay in float: an error is a difference of numbers that are much alike."""
-SIGNATURES = {"encode": (HIDDEN,), "reconstruct": (RECONSTRUCTION,), "score": ("score",)}
 _BATCH = 256
 _LARGEST_SEED = 1 << 31
 
@@ -192,10 +189,10 @@ class RatingsMaterial:
         )
 
     def completed(self, card: ModelCard) -> ModelCard:
-        """``card`` with the items, the uses of the outputs, and how much of the data was left out."""
+        """``card`` with the items, and how much of the data was left out."""
         note = f"{self.left_out:,} ratings of the training part are of items with too few ratings, and were left out"
         provenance = replace(card.provenance, notes=(*card.provenance.notes, note))
-        return replace(card, ratings=self.how, signatures=SIGNATURES, keep_float=KEEP_FLOAT, provenance=provenance)
+        return replace(card, ratings=self.how, provenance=provenance)
 
     def _standardized(self, model: Any, training: Array) -> Any:
         """``model`` that expects the items' means of everybody until it learns."""
