@@ -20,6 +20,7 @@ from edgekit.errors import InputError
 @click.option(
     "--samples", type=click.IntRange(min=1), metavar="N", help="Compare on N items. [default: all; with --layers 32]"
 )
+@click.option("--ood", metavar="DATA", help="Data of another kind that classifiers should be unsure of, labels or not.")
 @click.option("--layers", is_flag=True, help="Show the error of every layer. REFERENCE: .keras or an fp32 file.")
 @common.data_dir_option
 @common.preprocess_option
@@ -33,6 +34,7 @@ def command(
     files: tuple[Path, ...],
     data: str,
     samples: int | None,
+    ood: str | None,
     layers: bool,
     data_dir: Path | None,
     preprocess: str | None,
@@ -42,41 +44,53 @@ def command(
     seed: int,
     json_file: str | None,
 ) -> None:
-    """Compare the outputs of models on the same inputs.
+    """Compare the outputs of models on the same inputs, and what their task loses.
 
     REFERENCE is the model that the others should equal, usually the one that they were converted from. It runs here,
     the others on --device: a file beside itself shows what another machine makes of it.
+
+    Where the data has what the metric of the task needs, that is told too: of anomalies, ratings, pairs of pictures,
+    texts and series, and of Bayesian classifiers, with --ood of others too. On another device, `evaluate` tells it.
     """
+    from edgekit.data import Part, open_data
     from edgekit.measure.compare import compare
+    from edgekit.measure.compare_task import compare_task
     from edgekit.results import envelope
 
     options: dict[str, Any] = {"data_dir": data_dir, "preprocess": preprocess, "seed": seed}
     if layers:
-        if engines or device != "local":
-            raise InputError("--layers looks into files here by their own engines; leave --engine and --device out.")
+        if engines or device != "local" or ood is not None:
+            raise InputError(
+                "--layers looks into files here by their own engines; leave --engine, --device and --ood out."
+            )
         _layers(reference, files, data, samples, threads or 1, json_file, options)
         return
+    if ood is not None and (engines or device != "local"):
+        raise InputError("--ood looks at files here by their own engines; leave --engine and --device out.")
+    dataset, strange = (
+        None if name is None else open_data(name, part=Part.EVALUATION, data_dir=data_dir) for name in (data, ood)
+    )
+    assert dataset is not None  # noqa: S101 - --data is required
+    chosen: dict[str, Any] = {"preprocess": preprocess, "seed": seed, "samples": samples, "threads": threads or 1}
     with common.progress_bar() as progress:
-        report = compare(
-            reference,
-            files,
-            data,
-            samples=samples,
-            threads=threads or 1,
-            engines=engines,
-            device=device,
-            progress=progress,
-            **options,
-        )
+        report = compare(reference, files, dataset, engines=engines, device=device, progress=progress, **chosen)
+        lost = None
+        if not engines and device == "local":
+            lost = compare_task(reference, files, dataset, ood=strange, progress=progress, **chosen)
     common.say_left_out(report.left_out, report.count + report.left_out)
     for entry in report.entries:
         if entry.by_position and len(entry.outputs) > 1:
             _say_by_position(entry.subject.given)
-    common.emit(
-        envelope("compare", report.results(), host=dict(report.host)),
-        json_file,
-        lambda: print_table(*report.table()),
-    )
+    results = report.results()
+    for row, told in zip(results, () if lost is None else lost.results()[1:], strict=lost is not None):
+        row["metrics"] |= told["metrics"]
+
+    def show() -> None:
+        print_table(*report.table())
+        if lost is not None:
+            print_table(*lost.table())
+
+    common.emit(envelope("compare", results, host=dict(report.host)), json_file, show)
 
 
 def _say_by_position(path: Path) -> None:
