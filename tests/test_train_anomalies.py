@@ -26,7 +26,7 @@ from edgekit.models.lesson import Terms
 from edgekit.models.reconstruction_lesson import ReconstructionLesson, Rows, errors_of
 from edgekit.models.registry import find_spec
 from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
-from edgekit.models.variational import variational
+from edgekit.models.variational_autoencoder import variational
 from edgekit.recipe import CALIBRATION_SAMPLES, Precision, Recipe
 from edgekit.runtimes import open_runtime
 from edgekit.tasks.anomalies import best_threshold
