@@ -123,9 +123,10 @@ class Findings:
         ]
         if self.result is not None:
             r = self.result
+            precision, recall = (f"{100 * figure:.1f} %" for figure in (r.precision, r.recall))
             told.append(
-                f"{r.anomalies:,} are anomalies: precision {r.precision:.1%}, recall {r.recall:.1%}; PR-AUC "
-                f"{r.pr_auc:.4f} (95 %: {r.pr_auc_low:.4f} to {r.pr_auc_high:.4f}), ROC-AUC {r.roc_auc:.4f}."
+                f"{r.anomalies:,} are anomalies: precision {precision}, recall {recall}; PR-AUC {r.pr_auc:.4f} (95 %: "
+                f"{r.pr_auc_low:.4f} to {r.pr_auc_high:.4f}), ROC-AUC {r.roc_auc:.4f}."
             )
         return told
 

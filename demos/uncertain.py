@@ -14,7 +14,7 @@ from edgekit.errors import InputError
 from edgekit.measure.passes import Told, in_passes, item_inputs, passes_of, require_passes, takes_noise
 from edgekit.measure.predict import Guess, input_sources, load_source, top_guesses
 from edgekit.measure.subjects import Subject, open_subjects
-from edgekit.tasks.classification import as_probabilities, entropy_of
+from edgekit.tasks.classification import TASK, as_probabilities, entropy_of
 from edgekit.uncertainty import Uncertainty
 from edgekit.workers import Progress, silent
 
@@ -140,7 +140,10 @@ def doubts(
     engines = () if engine is None else (engine,)
     (subject,) = open_subjects([file], preprocess=preprocess, labels=labels, threads=threads, engines=engines)
     require_passes([subject], passes)
-    stated = subject.artifact.card.uncertainty or Uncertainty()
+    card = subject.artifact.card
+    if card.task not in (None, TASK):
+        raise InputError(f"{file} is for {card.task}; expected a classifier of images.")
+    stated = card.uncertainty or Uncertainty()
     limit = stated.threshold if threshold is None else threshold
     if limit is None:
         raise InputError(

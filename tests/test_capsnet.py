@@ -129,7 +129,7 @@ def test_int8_files_keep_capsules_in_float_and_choose_as_the_model_does(run: Pat
     report = convert(Request(source=run, recipes=recipes, output_dir=tmp_path / "out"))
     for row in report.artifacts:
         if row.recipe.precision is Precision.INT8:
-            assert {f.reason for f in row.float_ops} == {"kept by --keep-float", "its input is float"} - (
+            assert {f.reason for f in row.float_ops} == {"its card keeps it in float", "its input is float"} - (
                 {"its input is float"} if row.format is Format.TFLITE else set()
             )
             assert row.recipe.interface is InterfaceType.FLOAT

@@ -339,4 +339,4 @@ def test_the_score_stays_exact_in_int8(name: str, tmp_path: Path) -> None:
         made = open_artifact(row.path).card
         assert (made.anomaly, made.tabular, made.signatures) == (card.anomaly, card.tabular, card.signatures)
         # The image comes in float, and ONNX puts it in another layout.
-        assert {op.reason for op in row.float_ops} <= {"kept by --keep-float", "its input is float"}
+        assert {op.reason for op in row.float_ops} <= {"its card keeps it in float", "its input is float"}

@@ -90,11 +90,11 @@ def test_every_recipe_gives_a_file_of_built_in_operators_that_chooses_the_same(s
         assert artifact.card.provenance.architecture == spec.name
     floats = {(op["op"], op["reason"]) for row in rows if row["recipe"] == "int8" for op in row["float_ops"]}
     # Where channels come first, before the input is quantized; and what the entry keeps in float, no convolution.
-    kept = {op for op, reason in floats if reason == "kept by --keep-float"}
+    kept = {op for op, reason in floats if reason == "its card keeps it in float"}
     assert bool(kept) == bool(spec.keep_float)
     assert not kept & {"CONV_2D", "Conv"}
     others = ("Transpose", "Reshape", *(("Unsqueeze",) if spec.keep_float else ()))
-    assert floats - {(op, "kept by --keep-float") for op in kept} <= {(op, "its input is float") for op in others}
+    assert floats - {(op, "its card keeps it in float") for op in kept} <= {(op, "its input is float") for op in others}
     outputs = compare(folder / "model.keras", paths, "digits", samples=100)
     for row, found in zip(rows, outputs.results(), strict=True):
         assert found["metrics"]["agreement"] >= LEAST_AGREEMENT[row["recipe"]], row["artifact"]
