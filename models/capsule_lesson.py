@@ -1,5 +1,6 @@
 """Learning to name what is in an image by the lengths of capsules, which must also show what it looks like."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,8 +104,8 @@ class Capsules:
 def with_decoder(model: Any, decoder: Any) -> Capsules:
     """``model`` with the ``decoder`` that learns beside it."""
     keras = load_keras()
-    last = max(layer.name for layer in model.layers if layer.name.endswith("_capsules") and "routing" in layer.name)
-    looking = keras.Model(model.inputs[0], [model.outputs[0], model.get_layer(last).output])
+    *_, last = (layer for layer in model.layers if re.fullmatch(r"routing_\d+_capsules", layer.name))
+    looking = keras.Model(model.inputs[0], [model.outputs[0], last.output])
     return Capsules(kept=model, looking=looking, decoder=decoder)
 
 
