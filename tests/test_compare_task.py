@@ -79,3 +79,12 @@ def test_other_data_are_looked_at_here(options: tuple[str, ...], tmp_path: Path)
     assert done.returncode == 2
     assert "--ood" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_loss_that_cannot_be_told_takes_no_comparison_away(tmp_path: Path) -> None:
+    path, data = detector(tmp_path / "d.onnx", [0, 1, 1]), tmp_path / "t.csv"
+    data.write_text("heat,noise,speed,label\n" + "1,2,3,0\n" * 5)
+    done = edgekit("compare", path, path, "--data", data, "--json", "-")
+    assert done.returncode == 0
+    assert done.stderr.startswith("What the task loses is not told: All 5 items are normal; ")
+    assert json.loads(done.stdout)["results"][0]["metrics"]["max_abs"] == 0

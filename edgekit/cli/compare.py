@@ -8,7 +8,7 @@ import click
 
 from edgekit.cli import common
 from edgekit.cli.tables import print_table
-from edgekit.errors import InputError
+from edgekit.errors import DataError, InputError
 
 
 @click.command("compare")
@@ -74,16 +74,23 @@ def command(
     chosen: dict[str, Any] = {"preprocess": preprocess, "seed": seed, "samples": samples, "threads": threads or 1}
     with common.progress_bar() as progress:
         report = compare(reference, files, dataset, engines=engines, device=device, progress=progress, **chosen)
-        lost = None
+        lost, untold = None, ""
         if not engines and device == "local":
-            lost = compare_task(reference, files, dataset, ood=strange, progress=progress, **chosen)
+            try:
+                lost = compare_task(reference, files, dataset, ood=strange, progress=progress, **chosen)
+            except (DataError, InputError) as error:
+                if ood is not None:
+                    raise
+                untold = f"What the task loses is not told: {error}"
     common.say_left_out(report.left_out, report.count + report.left_out)
+    if untold:
+        common.say(untold)
     for entry in report.entries:
         if entry.by_position and len(entry.outputs) > 1:
             _say_by_position(entry.subject.given)
     results = report.results()
     for row, told in zip(results, () if lost is None else lost.results()[1:], strict=lost is not None):
-        row["metrics"] |= told["metrics"]
+        row["metrics"] = told["metrics"] | row["metrics"]
 
     def show() -> None:
         print_table(*report.table())

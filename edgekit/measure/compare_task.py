@@ -32,6 +32,9 @@ def compare_task(
     None where `tells_task` says so of a file and there is no ``ood``; options are those of `evaluate_by_task`.
     """
     files = [reference, *paths]
-    if ood is None and not all(tells_task(open_artifact(path).card, data) for path in files):
+    cards = [open_artifact(path).card for path in files]
+    if ood is None and not all(tells_task(card, data) for card in cards):
         return None
+    if any(card.task in KINDS for card in cards):
+        options.pop("preprocess", None)  # of pictures, which a kind takes by the card alone
     return evaluate_by_task(files, data, ood=ood, **options)
