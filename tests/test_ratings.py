@@ -213,6 +213,14 @@ def test_own_ratings_that_are_wrong_are_refused(tmp_path: Path, text: str, messa
     assert refused(path, None) == message.format(path)
 
 
+def test_a_title_that_is_a_number_is_no_id(tmp_path: Path) -> None:
+    how = replace(HOW, titles=("Quiz Show (1994)", "1 (2007)", *HOW.titles[2:]))
+    ((_, ratings),) = own_ratings(table(tmp_path, "title,rating\n1,5\n"), how)
+    assert ratings["item"].tolist() == ["2"]
+    ((_, ratings),) = own_ratings(table(tmp_path, "item,rating\n1,5\n"), how)
+    assert ratings["item"].tolist() == ["1"]
+
+
 def test_a_title_of_two_items_is_refused(tmp_path: Path) -> None:
     how = replace(HOW, titles=("Emma (1932)", "Emma (1996)", "X", "Y"))
     path = table(tmp_path, "title,rating\nemma,3\n")

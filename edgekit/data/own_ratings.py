@@ -46,15 +46,17 @@ def own_ratings(path: Path, how: Ratings) -> list[tuple[str, Array]]:
 
 
 def _place(table: Table, line: int, column: str, item: str, how: Ratings) -> int:
-    """The place in ``how`` of what the cell ``item`` means."""
-    if item in (known := places_of(how.items)):
+    """The place in ``how`` of what the cell ``item`` means: in a column of titles a title before an id."""
+    known, exact = places_of(how.items), places_of(how.titles)
+    if column != TITLE and item in known:
         return known[item]
-    exact = places_of(how.titles)
     if item in exact and how.titles.count(item) == 1:
         return exact[item]
     means = _by_words(how.titles).get(_words(item), ()) or _by_words(how.titles, dated=False).get(_words(item), ())
     if len(means) == 1:
         return means[0]
+    if not means and item in known:
+        return known[item]
     close = [how.titles[place] for place in means[:_CLOSE]] or _close(item, how.titles)
     mend = f"did you mean {' or '.join(map(repr, close))}?" if close else "leave the line out."
     several = len(means) > 1
