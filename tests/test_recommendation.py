@@ -54,6 +54,8 @@ def test_figures_are_those_of_the_hidden_ratings_alone(tmp_path: Path) -> None:
     assert means["offset_mse"] == pytest.approx(expected)
     assert means["mse_difference"] == pytest.approx(by_means)
     assert "mse_difference" not in true
+    assert means["mse_low"] < means["mse"] < means["mse_high"]  # though nothing of one user counts
+    assert means["mse_difference_low"] < by_means < means["mse_difference_high"]
 
 
 def test_a_damaged_file_is_worse_and_one_of_nan_is_refused(tmp_path: Path) -> None:

@@ -26,10 +26,11 @@ def _difference(first: Any, second: Any, _how: Ratings, seed: int) -> dict[str, 
             "The files know different items, so that they foretell different ratings; expected files of one model: "
             "evaluate them apart."
         )
-    gaps = second.errors.model - first.errors.model
-    interval = recommendation.ratio_interval(gaps, first.errors.ratings, seed=seed)
-    low, high = interval if interval is not None else (0.0, 0.0)
-    return {"mse_difference": second.mse - first.mse, "mse_difference_low": low, "mse_difference_high": high}
+    gaps, difference = second.errors.model - first.errors.model, second.mse - first.mse
+    counted = first.errors.ratings > 0
+    interval = recommendation.ratio_interval(gaps[counted], first.errors.ratings[counted], seed=seed)
+    low, high = interval or (difference, difference)
+    return {"mse_difference": difference, "mse_difference_low": low, "mse_difference_high": high}
 
 
 def _cells(m: Mapping[str, float]) -> list[str]:

@@ -136,8 +136,9 @@ def evaluate_recommendations(rows: Floats, *, seed: int = 0) -> RecommendationRe
     mse, item_mean, mean, offset = (
         float(sums.sum()) / total for sums in (errors.model, errors.item_mean, errors.mean, errors.offset)
     )
-    low, high = ratio_interval(errors.model, errors.ratings, seed=seed) or (mse, mse)
-    ratio = ratio_interval(errors.model, errors.item_mean, seed=seed)
+    counted = errors.ratings > 0
+    low, high = ratio_interval(errors.model[counted], errors.ratings[counted], seed=seed) or (mse, mse)
+    ratio = ratio_interval(errors.model[counted], errors.item_mean[counted], seed=seed)
     return RecommendationResult(
         mse=mse,
         mse_low=low,
