@@ -54,11 +54,6 @@ class AnomalyMaterial:
         """Whether there is no test part."""
         return self.held_out
 
-    @property
-    def knows_anomalies(self) -> bool:
-        """Whether there are some to choose a threshold by."""
-        return bool((_labels(self.train) == 1).any())
-
     def course(self, terms: Terms) -> Course:
         """A share of all items validates, the normal ones of the others are learned."""
         test = self._rows(self.test, terms.preprocessing, terms.progress)
@@ -92,6 +87,12 @@ class AnomalyMaterial:
                 ),
             )  # fmt: skip
 
+        def stated(_model: Any, card: ModelCard) -> ModelCard:
+            (threshold,) = (metric.value for metric in card.metrics if metric.name == THRESHOLD)
+            by_percentile = f"the {100 * QUANTILE:.0f}th percentile of the scores"
+            how = "best F1" if validation.anomalous.any() else by_percentile
+            return replace(card, anomaly=Anomaly(threshold=threshold, chosen=f"{how} on the validation part"))
+
         # Anomalies of the training part that validate nothing count as learned from, so that a table which is evaluated
         # whole is judged on its test share, where anomalies are as frequent as in all of it.
         return Course(
@@ -100,22 +101,19 @@ class AnomalyMaterial:
             test=tested,
             learner=variational if draws else itself,
             teacher=reconstruct,
+            stated=stated,
         )
 
     def completed(self, card: ModelCard) -> ModelCard:
-        """``card`` with the columns and the threshold."""
-        (threshold,) = (metric.value for metric in card.metrics if metric.name == THRESHOLD)
-        how = "best F1" if self.knows_anomalies else f"the {100 * QUANTILE:.0f}th percentile of the scores"
-        return replace(
-            card, tabular=self.tabular, anomaly=Anomaly(threshold=threshold, chosen=f"{how} on the validation part")
-        )
+        """``card`` with the columns."""
+        return replace(card, tabular=self.tabular)
 
     @property
     def _test_name(self) -> str:
         return f"{self.train.name}, {TEST_FRACTION:.0%} held out" if self.held_out else self.train.name
 
     def _threshold(self, errors: npt.NDArray[np.float64], rows: Rows) -> float:
-        if self.knows_anomalies:
+        if rows.anomalous.any():
             return best_threshold(errors, rows.anomalous)
         return float(np.quantile(errors, QUANTILE))
 

@@ -135,6 +135,18 @@ def test_rows_that_were_learned_from_are_left_out(trained: Any) -> None:
     assert metrics["pr_auc"].count == 24
 
 
+def test_anomalies_that_all_test_choose_no_threshold(tmp_path: Path) -> None:
+    """Copies of a row of the test are not learned from, and nothing is left to choose by."""
+    values, _ = rows(120)
+    broken, labels = np.full((8, 3), 9, np.float32), np.repeat([0, 1], [100, 8])
+    learned = np.concatenate([values[:100] / 3, broken])
+    test = {"x_test": np.concatenate([values[100:] / 3, broken[:1]]), "y_test": np.repeat([0, 1], [20, 1])}
+    np.savez(tmp_path / "d.npz", x_train=learned, y_train=labels, **test)
+    card = open_artifact(train(request("ae_vanilla", tmp_path / "d.npz"), tmp_path / "run")).card
+    assert card.anomaly is not None
+    assert card.anomaly.chosen == "the 99th percentile of the scores on the validation part"
+
+
 def test_without_anomalies_the_threshold_is_a_percentile(tmp_path: Path) -> None:
     data = write_csv(tmp_path / "t.csv", count=120, labelled=False)
     card = open_artifact(train(request("ae_vanilla", data), tmp_path / "run")).card
