@@ -108,8 +108,7 @@ class Doubts:
             answer, values = self.answers[place], self.pixels[place]
             left, top = number % columns * cell_hw[1], number // columns * cell_hw[0]
             colour = "black" if answer.known else "red"
-            image = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values).convert("RGB")
-            whole.paste(image.resize((_SIDE - 8, _SIDE - 8), Image.Resampling.NEAREST), (left + 4, top + 4))
+            whole.paste(Image.fromarray(values), (left + 4, top + 4))
             pen.rectangle((left + 2, top + 2, left + _SIDE - 3, top + _SIDE - 3), outline=colour, width=2)
             lines = (answer.words, f"{answer.guess.probability:.2f}, {answer.entropy:.2f} nats")
             for row, line in enumerate(lines):
@@ -157,7 +156,7 @@ def doubts(
             item = load_source(source)
             if not isinstance(item, np.ndarray) or item.dtype != np.uint8 or item.ndim != 3:
                 raise InputError(f"{name} is no image; give images or folders of images.")
-            seen.append(item)
+            seen.append(_small(item))
             yield item
 
     start_s = time.perf_counter()
@@ -185,6 +184,14 @@ def doubts(
         pixels=tuple(seen),
         seconds=time.perf_counter() - start_s,
     )
+
+
+def _small(image: Array) -> npt.NDArray[np.uint8]:
+    """``image`` (height, width, 1 or 3) as the sheet shows it, (side, side, 3): whole photos would fill the memory."""
+    from PIL import Image
+
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).convert("RGB")
+    return np.asarray(picture.resize((_SIDE - 8, _SIDE - 8), Image.Resampling.NEAREST))
 
 
 def told_of_mean(found: Doubts) -> str:

@@ -60,7 +60,7 @@ class VariationalLesson:
     def batches(self, epoch: int) -> Iterator[tuple[Any, ...]]:
         """Those of the plain lesson, each with the seed of its noise before the number of its images."""
         for step, (*arrays, size) in enumerate(self.known.batches(epoch)):
-            yield (*arrays, np.array([self.known.seed, epoch * self.steps + step], np.int32), size)
+            yield (*arrays, np.array([self.known.seed % _JUDGED, epoch * self.steps + step], np.int32), size)
 
     def targets(self, model: Posterior) -> tuple[tuple[tuple[int | None, ...], type[np.generic]], ...]:
         """One-hot targets, weights, and a seed."""
