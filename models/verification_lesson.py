@@ -121,6 +121,8 @@ def verification_course(spec: ModelSpec, parts: Parts, terms: Terms) -> Course:
         least=LEAST,
     )
     validation = learn.subset(held)
+    for images in (validation, test):
+        draw_pairs(images.labels, terms.seed)  # told before the training where there are none
     loss_name = str(terms.arguments["loss"])
     lesson = VerificationLesson(
         training=learn.subset(kept).apart_from(validation),
