@@ -21,6 +21,7 @@ from edgekit.measure.compare import compare
 from edgekit.measure.evaluate import EvaluationReport, evaluate
 from edgekit.measure.evaluate_by_task import evaluate_by_task
 from edgekit.measure.predict import predict
+from edgekit.measure.strangers import told_apart
 from edgekit.models.passes import sample_path
 from edgekit.recipe import Precision, Recipe
 
@@ -103,6 +104,13 @@ def test_strangers_have_the_higher_entropy_and_a_damaged_file_does_not_know_it(f
     assert columns[-4:] == ["OOD AUROC %", "95 %", "difference, points", "95 %"]
     assert {len(row) for row in rows} == {len(columns)}
     assert report.results()[0]["ood_n"] == 40
+
+
+def test_entropies_of_one_file_are_on_one_scale() -> None:
+    """Scores that look like probabilities in one set alone are taken for the same as in the other."""
+    known, strange = np.full((6, 4), 0.9), np.full((4, 4), 0.25)
+    (told,) = told_apart([known], [strange])
+    assert told.apart.value == 0.5
 
 
 def test_a_swapped_pair_of_classes_costs_loss_and_calibration(folder: Path) -> None:

@@ -16,7 +16,7 @@ from edgekit.errors import InputError
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.paired import difference_interval, mcnemar_p, mean_difference_interval
 from edgekit.measure.passes import Told, in_passes, passes_of, require_passes, takes_noise
-from edgekit.measure.strangers import Strangers, strange_entropies, told_apart
+from edgekit.measure.strangers import Strangers, strange_scores, told_apart
 from edgekit.measure.subjects import Subject, on_device, open_subjects
 from edgekit.tasks.classification import TASK, TASKS, ClassificationResult, evaluate_classification
 from edgekit.tasks.labels import LabelMap, match_labels, require_labels
@@ -193,10 +193,10 @@ def evaluate_subjects(
     entries = tuple(replace(e, passes=passes_of(e.subject, passes)) for e in entries)
     strange_count = 0
     if ood is not None:
-        entropies, strange_count = strange_entropies(
+        scores, strange_count = strange_scores(
             subjects, ood, known=dataset, samples=samples, seed=seed, passes=passes, progress=progress
         )
-        strangers = told_apart([e.result.entropies for e in entries], entropies)
+        strangers = told_apart([each.stacked()[0] for each in told], scores)
         entries = tuple(replace(e, strangers=s) for e, s in zip(entries, strangers, strict=True))
     return EvaluationReport(
         data=dataset.name,

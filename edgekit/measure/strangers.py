@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.data.base import Dataset
+from edgekit.data.base import Dataset, item_digest
 from edgekit.errors import DataError
 from edgekit.measure.auroc import Auroc, auroc, auroc_difference
 from edgekit.measure.held_out import HeldOut
@@ -15,7 +16,7 @@ from edgekit.measure.subjects import Subject
 from edgekit.tasks.classification import as_probabilities, entropy_of
 from edgekit.workers import Progress, silent
 
-Floats = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class Strangers:
         return figures | dict(zip(names, self.difference, strict=True))
 
 
-def strange_entropies(
+def strange_scores(
     subjects: Sequence[Subject],
     ood: Dataset,
     *,
@@ -52,29 +53,36 @@ def strange_entropies(
     seed: int,
     passes: int | None,
     progress: Progress = silent,
-) -> tuple[list[Floats], int]:
-    """The predictive entropies of the items of ``ood`` for each file, (count,) in nats, and the number of items.
+) -> tuple[list[Array], int]:
+    """What each file tells of the items of ``ood``, (count, classes), and the number of items.
 
     Items are chosen as those of ``known`` are; `DataError` where both are the same data.
     """
-    if ood.name == known.name:
+    if len(ood) == len(known) and item_digest(ood.items[0]) == item_digest(known.items[0]):
         raise DataError(f"--ood takes data of another kind than --data; got {ood.name} for both: name another.")
     chosen = HeldOut(ood, [s.artifact for s in subjects], samples=samples, seed=seed)
-    told = [Told() for _ in subjects]
+    told, before = [Told() for _ in subjects], [subject.seconds for subject in subjects]
     progress(f"looking at {ood.name}", 0, chosen.wanted)
     for done in in_passes(subjects, chosen, told, passes=passes):
         progress(f"looking at {ood.name}", done, chosen.wanted)
-    return [entropy_of(as_probabilities(each.stacked()[0])) for each in told], len(chosen.indices)
+    for subject, seconds in zip(subjects, before, strict=True):
+        subject.seconds = seconds  # they are told of the other items
+    return [each.stacked()[0] for each in told], len(chosen.indices)
 
 
-def told_apart(known: Sequence[Floats], strange: Sequence[Floats]) -> list[Strangers]:
-    """For each file how its entropies of ``known`` and of ``strange`` items differ, all beside the first."""
-    areas = [auroc(low, high) for low, high in zip(known, strange, strict=True)]
+def told_apart(known: Sequence[Array], strange: Sequence[Array]) -> list[Strangers]:
+    """For each file how its entropies of ``known`` and of ``strange`` items differ, all beside the first.
+
+    Both are scores (count, classes). Whether these are probabilities is decided for both together, so that all
+    entropies of a file are on one scale.
+    """
+    every = [entropy_of(as_probabilities(np.concatenate(both))) for both in zip(known, strange, strict=True)]
+    areas = [auroc(found[: len(low)], found[len(low) :]) for found, low in zip(every, known, strict=True)]
     return [
         Strangers(
             apart=area,
-            entropy=float(entropies.mean()),
+            entropy=float(found[len(low) :].mean()),
             difference=auroc_difference(areas[0], area) if number else None,
         )
-        for number, (area, entropies) in enumerate(zip(areas, strange, strict=True))
+        for number, (area, found, low) in enumerate(zip(areas, every, known, strict=True))
     ]

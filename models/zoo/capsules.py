@@ -56,7 +56,7 @@ SPECS: tuple[ModelSpec, ...] = (
             notes=(
                 "the paper counts 8.2 million with the 1,411,344 of the decoder, which learns beside and is in no file",
                 "outputs are lengths of capsules from 0 to 1, one for each class; they are no probabilities, so that "
-                "the calibration error says nothing of them",
+                "calibration error, negative log-likelihood and entropy say nothing of them",
                 "all capsules stay in float in every conversion: the convolutions before them become int8",
             ),
         ),
