@@ -211,16 +211,18 @@ class RatingsMaterial:
 
 def metrics_of(found: RecommendationResult, data: str) -> tuple[Metric, ...]:
     """The figures of a card."""
-    figures: dict[str, tuple[float, dict[str, float]]] = {
-        "mse": (found.mse, {"low": found.mse_low, "high": found.mse_high}),
-        "item_mean_mse": (found.item_mean_mse, {}),
-        "offset_mse": (found.offset_mse, {}),
-    }
-    if found.mse_ratio is not None and found.mse_ratio_low is not None and found.mse_ratio_high is not None:
-        figures["mse_ratio"] = (found.mse_ratio, {"low": found.mse_ratio_low, "high": found.mse_ratio_high})
+    figures = found.metrics()
     return tuple(
-        Metric(name=name, value=value, data=data, count=found.ratings, **ends)
-        for name, (value, ends) in figures.items()
+        Metric(
+            name=name,
+            value=figures[name],
+            data=data,
+            count=found.ratings,
+            low=figures.get(f"{name}_low"),
+            high=figures.get(f"{name}_high"),
+        )
+        for name in ("mse", "item_mean_mse", "offset_mse", "mse_ratio")
+        if name in figures
     )
 
 

@@ -82,6 +82,17 @@ def test_intervals_are_over_users_and_hold_what_they_promise() -> None:
     assert ratio_interval(np.ones(2), np.array([0.0, 1.0]), seed=0) is None
 
 
+def test_one_user_gives_no_interval(tmp_path: Path) -> None:
+    alone = data_of((["1", "2", "4"], [5, 5, 1], [False, True, True]))
+    files = [recommender(tmp_path / f"{name}.onnx", values) for name, values in (("t", TRUE), ("m", MEANS))]
+    report = evaluate_by_task(files, alone)
+    figures = report.results()[1]["metrics"]
+    assert figures["mse"] > 0
+    assert not [name for name in figures if name.endswith(("_low", "_high"))]
+    _, columns, cells = report.table()
+    assert [cell for name, cell in zip(columns, cells[1], strict=True) if name == "95 %"] == ["-", "-", "-"]
+
+
 def test_a_pair_of_files_is_told_apart_where_each_alone_is_unsure(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     users = data_of(*([["1", "2"], [3, float(rating)], [False, True]] for rating in random.integers(1, 6, 200)))

@@ -29,17 +29,21 @@ def _difference(first: Any, second: Any, _how: Ratings, seed: int) -> dict[str, 
     gaps, difference = second.errors.model - first.errors.model, second.mse - first.mse
     counted = first.errors.ratings > 0
     interval = recommendation.ratio_interval(gaps[counted], first.errors.ratings[counted], seed=seed)
-    low, high = interval or (difference, difference)
-    return {"mse_difference": difference, "mse_difference_low": low, "mse_difference_high": high}
+    ends = {} if interval is None else dict(zip(("mse_difference_low", "mse_difference_high"), interval, strict=True))
+    return {"mse_difference": difference, **ends}
+
+
+def _interval(figures: Mapping[str, float], name: str, form: str, between: str) -> str:
+    """The ends of the interval of ``name`` for people; a dash where there is none."""
+    ends = [figures.get(f"{name}_{end}") for end in ("low", "high")]
+    return "-" if None in ends else between.join(format(end, form) for end in ends)
 
 
 def _cells(m: Mapping[str, float]) -> list[str]:
-    ratio = ("-", "-")
-    if "mse_ratio_low" in m:
-        ratio = (f"{m['mse_ratio']:.4f}", f"{m['mse_ratio_low']:.4f}-{m['mse_ratio_high']:.4f}")
+    ratio = f"{m['mse_ratio']:.4f}" if "mse_ratio" in m else "-"
     return [
-        *(f"{m['mse']:.5f}", f"{m['mse_low']:.5f}-{m['mse_high']:.5f}"),
-        *(f"{m['item_mean_mse']:.5f}", f"{m['offset_mse']:.5f}", *ratio),
+        *(f"{m['mse']:.5f}", _interval(m, "mse", ".5f", "-")),
+        *(f"{m['item_mean_mse']:.5f}", f"{m['offset_mse']:.5f}", ratio, _interval(m, "mse_ratio", ".4f", "-")),
         f"{m['ratings']:,.0f}",
     ]
 
@@ -59,7 +63,7 @@ RATING_KINDS: tuple[Kind, ...] = (
         difference_columns=["difference, MSE", "95 %"],
         difference_cells=lambda d: [
             f"{d['mse_difference']:+.3g}",
-            f"{d['mse_difference_low']:+.3g} to {d['mse_difference_high']:+.3g}",
+            _interval(d, "mse_difference", "+.3g", " to "),
         ],
     ),
 )

@@ -45,13 +45,13 @@ class RecommendationResult:
 
     ``mse`` is the mean squared error over all ``ratings``; ``item_mean_mse``, ``mean_mse`` and ``offset_mse`` are those
     of three forecasts without a model, see `Errors`. ``mse_ratio`` is ``mse`` over ``item_mean_mse``: less than 1 is
-    better than a list of mean ratings; none where that list is never wrong. Intervals are at 95 %, over users.
-    ``known`` is the share of the hidden ratings whose items the model knows.
+    better than a list of mean ratings; none where that list is never wrong. Intervals are at 95 %, over users; none
+    where ratings of fewer than two count. ``known`` is the share of the hidden ratings whose items the model knows.
     """
 
     mse: float
-    mse_low: float
-    mse_high: float
+    mse_low: float | None
+    mse_high: float | None
     item_mean_mse: float
     mean_mse: float
     offset_mse: float
@@ -137,12 +137,12 @@ def evaluate_recommendations(rows: Floats, *, seed: int = 0) -> RecommendationRe
         float(sums.sum()) / total for sums in (errors.model, errors.item_mean, errors.mean, errors.offset)
     )
     counted = errors.ratings > 0
-    low, high = ratio_interval(errors.model[counted], errors.ratings[counted], seed=seed) or (mse, mse)
+    interval = ratio_interval(errors.model[counted], errors.ratings[counted], seed=seed)
     ratio = ratio_interval(errors.model[counted], errors.item_mean[counted], seed=seed)
     return RecommendationResult(
         mse=mse,
-        mse_low=low,
-        mse_high=high,
+        mse_low=None if interval is None else interval[0],
+        mse_high=None if interval is None else interval[1],
         item_mean_mse=item_mean,
         mean_mse=mean,
         offset_mse=offset,
@@ -157,12 +157,14 @@ def evaluate_recommendations(rows: Floats, *, seed: int = 0) -> RecommendationRe
 
 
 def ratio_interval(numerators: Floats, denominators: Floats, *, seed: int) -> tuple[float, float] | None:
-    """The 95 % interval of sum(numerators) / sum(denominators), (count,) each; none where a sum below is 0.
+    """The 95 % interval of sum(numerators) / sum(denominators), (count,) each; none of one, or where a sum below is 0.
 
     Users are drawn with replacement, 10,000 times: ratings of one user depend on each other, users do not (percentile
     bootstrap of clusters, Efron and Tibshirani 1993, chapters 8 and 13).
     """
     count, generator = len(numerators), np.random.default_rng(seed)
+    if count < 2:
+        return None
     sums: list[Floats] = []
     step = max(1, _AT_ONCE // count)
     for start in range(0, _RESAMPLES, step):
