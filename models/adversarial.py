@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.models.framework import load_keras
+from edgekit.models.learner import Learner
 from edgekit.models.lesson import Teaching
 from edgekit.models.phases import Phase, rate_for
 from edgekit.models.spec import ModelSpec, Value
@@ -26,25 +27,11 @@ CODE_WEIGHT = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Adversaries:
-    """A ``generator`` that learns against a ``discriminator``, and ``kept``, the average of its weights over the steps.
+class Adversaries(Learner):
+    """A ``generator`` learns against a ``discriminator``; ``kept`` is the average of its weights over the steps."""
 
-    The other attributes are those of a Keras model that a training needs.
-    """
-
-    kept: Any
     generator: Any
     discriminator: Any
-
-    @property
-    def name(self) -> str:
-        """The name of the generator."""
-        return str(self.kept.name)
-
-    @property
-    def layers(self) -> Sequence[Any]:
-        """None: no layer is ever frozen."""
-        return ()
 
     @property
     def inputs(self) -> Sequence[Any]:

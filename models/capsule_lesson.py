@@ -11,6 +11,7 @@ from edgekit.errors import InputError
 from edgekit.models.batches import Share, one_hot
 from edgekit.models.classification_lesson import ClassificationLesson, classification_course, predict
 from edgekit.models.framework import load_keras
+from edgekit.models.learner import Learner
 from edgekit.models.lesson import Course, Setting, Teaching
 from edgekit.models.phases import Phase, optimizer_for
 from edgekit.models.spec import TrainingPreset
@@ -60,25 +61,11 @@ class CapsuleLesson:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Capsules:
-    """The network that is ``kept``, with ``looking``, its layers up to the capsules too, and the ``decoder`` of these.
+class Capsules(Learner):
+    """The network that is ``kept``, ``looking``, its layers up to the capsules too, and the ``decoder`` of these."""
 
-    The other attributes are those of a Keras model that a training needs.
-    """
-
-    kept: Any
     looking: Any
     decoder: Any
-
-    @property
-    def name(self) -> str:
-        """The name of the network."""
-        return str(self.kept.name)
-
-    @property
-    def layers(self) -> Sequence[Any]:
-        """None: no layer is ever frozen."""
-        return ()
 
     @property
     def inputs(self) -> Sequence[Any]:

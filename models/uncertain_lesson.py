@@ -64,7 +64,7 @@ class VariationalLesson:
 
     def targets(self, model: Posterior) -> tuple[tuple[tuple[int | None, ...], type[np.generic]], ...]:
         """One-hot targets, weights, and a seed."""
-        return (*self.known.targets(model.sample), ((2,), np.int32))
+        return (*self.known.targets(model.kept), ((2,), np.int32))
 
     def loss(self, outputs: Any, *targets: Any) -> tuple[Any, Any]:
         """The weighted cross-entropies' sum, and how many images are classified right."""
@@ -114,7 +114,7 @@ def uncertain_course(setting: Setting, spec: ModelSpec, arguments: Mapping[str, 
         return begin(sample, noises)
 
     def finish(model: Any) -> Any:
-        settle(Posterior(sample=sample, noises=noises))
+        settle(Posterior(kept=sample, noises=noises))
         copy_weights(sample, model)
         return model
 

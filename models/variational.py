@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.models.learner import Learner
 from edgekit.models.lesson import Teaching
 from edgekit.models.passes import FIRST_DEVIATION, VARIANCE, draw
 from edgekit.models.phases import Phase, optimizer_for
@@ -14,35 +15,24 @@ from edgekit.uncertainty import Noise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Posterior:
-    """What learns: the network ``sample`` of one pass, which is fed with ``noises``.
+class Posterior(Learner):
+    """What learns: the network ``kept`` of one pass, which is fed with ``noises``.
 
     Until `settle` its layers of variances hold numbers rho, of which softplus makes the deviations of the weights, so
-    that none is ever negative (section 3.2). The other attributes are those of a Keras model that a training needs.
+    that none is ever negative (section 3.2).
     """
 
-    sample: Any
     noises: tuple[Noise, ...]
-
-    @property
-    def name(self) -> str:
-        """The name of the network."""
-        return str(self.sample.name)
-
-    @property
-    def layers(self) -> Sequence[Any]:
-        """None: no layer is ever frozen."""
-        return ()
 
     @property
     def inputs(self) -> Sequence[Any]:
         """Images; noise is drawn where they are looked at."""
-        return list(self.sample.inputs[:1])
+        return list(self.kept.inputs[:1])
 
     @property
     def variables(self) -> Sequence[Any]:
         """Means and rhos, a list of Keras' variables."""
-        return list(self.sample.trainable_variables)
+        return list(self.kept.trainable_variables)
 
     def weights(self) -> list[Any]:
         """What `variables` stand for: means and variances, as tensors."""
@@ -54,8 +44,8 @@ class Posterior:
         """What one pass with noise of ``seed`` (2,) int32 tells of ``images``."""
         import tensorflow as tf
 
-        inputs = [images, *draw(self.noises, self.sample, tf.shape(images)[0], seed)]
-        outputs, _ = self.sample.stateless_call(self.weights(), [], inputs)
+        inputs = [images, *draw(self.noises, self.kept, tf.shape(images)[0], seed)]
+        outputs, _ = self.kept.stateless_call(self.weights(), [], inputs)
         return outputs
 
     def divergence(self, prior: float) -> Any:
@@ -83,7 +73,7 @@ def of_variances(variable: Any) -> bool:
 
 def begin(sample: Any, noises: tuple[Noise, ...]) -> Posterior:
     """``sample`` ready to learn, all weights with the deviation `FIRST_DEVIATION`."""
-    posterior = Posterior(sample=sample, noises=noises)
+    posterior = Posterior(kept=sample, noises=noises)
     for variable in posterior.variables:
         if of_variances(variable):
             variable.assign(np.full(variable.shape, math.log(math.expm1(FIRST_DEVIATION)), np.float32))
