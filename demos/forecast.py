@@ -16,7 +16,9 @@ from edgekit.data.windows import cut_for
 from edgekit.demos.line_plot import Line, Panel
 from edgekit.errors import InputError
 from edgekit.files import refuse_existing, require_writable
-from edgekit.measure.evaluate_kinds import KindEvaluation, KindReport, evaluate_kind_subjects
+from edgekit.measure.evaluate_kinds import KindReport, evaluate_kind_subjects
+from edgekit.measure.judged import Judged
+from edgekit.measure.kind import Result
 from edgekit.measure.predict_sequences import require_sequences
 from edgekit.measure.subjects import Subject, open_subjects, run_one
 from edgekit.sequences import Series
@@ -45,7 +47,7 @@ class Forecasts:
     coming: float
 
     @property
-    def _entry(self) -> KindEvaluation:
+    def _entry(self) -> Judged[Result]:
         return self.report.entries[0]
 
     def results(self) -> list[dict[str, Any]]:

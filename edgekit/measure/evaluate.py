@@ -14,6 +14,7 @@ from edgekit.devices import open_device
 from edgekit.devices.engines import LOCAL
 from edgekit.errors import InputError
 from edgekit.measure.held_out import HeldOut
+from edgekit.measure.judged import row_of
 from edgekit.measure.paired import difference_interval, mcnemar_p, mean_difference_interval
 from edgekit.measure.passes import Told, in_passes, passes_of, require_passes, takes_noise
 from edgekit.measure.strangers import Strangers, strange_scores, told_apart
@@ -94,21 +95,20 @@ class EvaluationReport:
     def results(self) -> list[dict[str, Any]]:
         """One JSON object for each file."""
         return [
-            {
-                **entry.subject.describe(),
-                "data": self.data,
-                "n": self.count,
-                "left_out": self.left_out,
-                "seed": self.seed,
-                "seconds": entry.subject.seconds,
-                "metrics": entry.metrics(),
+            row_of(
+                entry.subject,
+                entry.metrics(),
+                data=self.data,
+                count=self.count,
+                left_out=self.left_out,
+                seed=self.seed,
                 **({"passes": entry.passes} if takes_noise(entry.subject) else {}),
                 **({"ood": self.strange, "ood_n": self.strange_count} if self.strange is not None else {}),
-            }
-            | (
-                {"confusion_matrix": entry.result.confusion.tolist()}
-                if len(entry.result.confusion) <= _MATRIX_LIMIT
-                else {}
+                **(
+                    {"confusion_matrix": entry.result.confusion.tolist()}
+                    if len(entry.result.confusion) <= _MATRIX_LIMIT
+                    else {}
+                ),
             )
             for entry in self.entries
         ]

@@ -12,6 +12,7 @@ from edgekit.devices.engines import LOCAL
 from edgekit.errors import DataError, InputError
 from edgekit.measure.detectors import Detector, open_detectors
 from edgekit.measure.held_out import HeldOut
+from edgekit.measure.judged import row_of
 from edgekit.measure.subjects import on_device, run_subjects
 from edgekit.runtimes import Array
 from edgekit.tasks.coco_metrics import DetectionResult, evaluate_detections
@@ -47,17 +48,16 @@ class DetectionReport:
     def results(self) -> list[dict[str, Any]]:
         """One JSON object for each file."""
         return [
-            {
-                **entry.detector.subject.describe(),
-                "data": self.data,
-                "n": self.count,
-                "objects": entry.result.objects,
-                "left_out": self.left_out,
-                "seed": self.seed,
-                "seconds": entry.detector.subject.seconds,
-                "metrics": entry.result.metrics(),
-                "map_by_class": dict(entry.result.per_class),
-            }
+            row_of(
+                entry.detector.subject,
+                entry.result.metrics(),
+                data=self.data,
+                count=self.count,
+                left_out=self.left_out,
+                seed=self.seed,
+                objects=entry.result.objects,
+                map_by_class=dict(entry.result.per_class),
+            )
             for entry in self.entries
         ]
 

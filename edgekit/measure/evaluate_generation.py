@@ -17,6 +17,7 @@ from edgekit.errors import InputError
 from edgekit.generation import Generator
 from edgekit.measure.generated import SAMPLES, GenerationResult, Judging, Reality, look_at_real
 from edgekit.measure.held_out import HeldOut
+from edgekit.measure.judged import row_of
 from edgekit.measure.picture_judge import PictureJudge, open_judge
 from edgekit.measure.subjects import Subject, on_device, open_subjects, run_subjects
 from edgekit.runtimes import Array
@@ -89,17 +90,16 @@ class GenerationReport:
             "n": self.count,
         }
         return [
-            {
-                **entry.subject.describe(),
-                "data": self.data,
-                "n": self.made,
-                "left_out": self.left_out,
-                "seed": self.seed,
-                "seconds": entry.subject.seconds,
-                "judge": judge,
-                "metrics": entry.metrics(),
-                "sheet_png": base64.b64encode(entry.sheet).decode(),
-            }
+            row_of(
+                entry.subject,
+                entry.metrics(),
+                data=self.data,
+                count=self.made,
+                left_out=self.left_out,
+                seed=self.seed,
+                judge=judge,
+                sheet_png=base64.b64encode(entry.sheet).decode(),
+            )
             for entry in self.entries
         ]
 

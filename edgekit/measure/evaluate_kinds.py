@@ -13,25 +13,13 @@ from edgekit.devices import open_device
 from edgekit.devices.engines import LOCAL
 from edgekit.errors import DataError, InputError
 from edgekit.measure.held_out import HeldOut
+from edgekit.measure.judged import Judged, row_of
 from edgekit.measure.kind import Kind, Result
 from edgekit.measure.kinds import KINDS
 from edgekit.measure.subjects import Subject, on_device, open_subjects, run_subjects
 from edgekit.workers import Progress, silent
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KindEvaluation:
-    """One file's result, and its ``difference`` from the first file by JSON names; the first has none."""
-
-    subject: Subject
-    result: Result
-    difference: Mapping[str, float] | None
-
-    def metrics(self) -> dict[str, float]:
-        """All figures by their JSON names."""
-        return {**self.result.metrics(), **(self.difference or {})}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,22 +35,21 @@ class KindReport:
     indices: tuple[int, ...]
     left_out: int
     seed: int
-    entries: tuple[KindEvaluation, ...]
+    entries: tuple[Judged[Result], ...]
     host: Mapping[str, Any] = field(default_factory=dict)
 
     def results(self) -> list[dict[str, Any]]:
         """One JSON object for each file."""
         return [
-            {
-                **entry.subject.describe(),
-                "task": self.kind.task,
-                "data": self.data,
-                "n": self.count,
-                "left_out": self.left_out,
-                "seed": self.seed,
-                "seconds": entry.subject.seconds,
-                "metrics": entry.metrics(),
-            }
+            row_of(
+                entry.subject,
+                entry.metrics(),
+                data=self.data,
+                count=self.count,
+                left_out=self.left_out,
+                seed=self.seed,
+                task=self.kind.task,
+            )
             for entry in self.entries
         ]
 
@@ -148,7 +135,7 @@ def evaluate_kind_subjects(
         left_out=chosen.left_out,
         seed=seed,
         entries=tuple(
-            KindEvaluation(
+            Judged(
                 subject=subject,
                 result=result,
                 difference=kind.difference(results[0], result, hows[0], seed) if number else None,

@@ -13,7 +13,8 @@ from edgekit.devices import open_device
 from edgekit.devices.engines import LOCAL
 from edgekit.errors import InputError
 from edgekit.measure.held_out import HeldOut
-from edgekit.measure.subjects import Subject, on_device, run_subjects
+from edgekit.measure.judged import Judged, row_of
+from edgekit.measure.subjects import on_device, run_subjects
 from edgekit.measure.verifiers import Verifier, open_verifiers
 from edgekit.tasks.labels import require_labels
 from edgekit.tasks.trials import WAYS, Pairs, Trials, draw_pairs, draw_trials, pixels_likeness
@@ -22,19 +23,6 @@ from edgekit.tasks.verification import evaluate_verification as figures_of
 from edgekit.workers import Progress, silent
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerificationEvaluation:
-    """One file's result, and its ``difference`` from the first file by JSON names; the first has none."""
-
-    subject: Subject
-    result: VerificationResult
-    difference: Mapping[str, float] | None
-
-    def metrics(self) -> dict[str, float]:
-        """All figures by their JSON names."""
-        return {**self.result.metrics(), **(self.difference or {})}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,24 +40,23 @@ class VerificationReport:
     indices: tuple[int, ...]
     left_out: int
     seed: int
-    entries: tuple[VerificationEvaluation, ...]
+    entries: tuple[Judged[VerificationResult], ...]
     host: Mapping[str, Any] = field(default_factory=dict)
 
     def results(self) -> list[dict[str, Any]]:
         """One JSON object for each file."""
         return [
-            {
-                **entry.subject.describe(),
-                "data": self.data,
-                "n": self.count,
-                "people": self.people,
-                "pairs": len(self.pairs),
-                "all_pairs": self.pairs.whole,
-                "left_out": self.left_out,
-                "seed": self.seed,
-                "seconds": entry.subject.seconds,
-                "metrics": entry.metrics(),
-            }
+            row_of(
+                entry.subject,
+                entry.metrics(),
+                data=self.data,
+                count=self.count,
+                left_out=self.left_out,
+                seed=self.seed,
+                people=self.people,
+                pairs=len(self.pairs),
+                all_pairs=self.pairs.whole,
+            )
             for entry in self.entries
         ]
 
@@ -166,7 +153,7 @@ def evaluate_verifiers(
         left_out=chosen.left_out,
         seed=seed,
         entries=tuple(
-            VerificationEvaluation(
+            Judged(
                 subject=subject,
                 result=result,
                 difference=eer_difference(results[0], result, seed=seed) if number else None,
