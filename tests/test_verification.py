@@ -196,6 +196,21 @@ def test_files_are_measured_and_compared_on_the_same_pairs(tmp_path: Path) -> No
     assert first.metrics()["false_accepts"] == accepted
 
 
+def test_the_interval_of_trials_counts_people() -> None:
+    """Of draws of people with easy and hard ones, nineteen in twenty intervals hold the share of all people."""
+    people, random, held = np.repeat(np.arange(30), 2), np.random.default_rng(0), 0
+    pairs, trials = draw_pairs(people, 0), draw_trials(people, 9, 0)
+    for _ in range(100):
+        easy = random.random(30) < 0.7
+        told = np.zeros(trials.offered.shape)
+        told[:, 0] = np.where(easy[people[trials.asked]], 1, -1)
+        likeness = pairs.same.astype(float)
+        result = verification.evaluate_verification(likeness, pairs, [(trials, told, told)], threshold=None, seed=0)
+        (found,) = result.one_shot
+        held += found.low <= 0.7 <= found.high
+    assert held >= 90
+
+
 def test_evaluate_tells_it_on_the_command_line(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "people", people=4)
     done = edgekit("evaluate", verifier(tmp_path), "--data", folder, "--json", "-")

@@ -190,7 +190,7 @@ def judged(
     return figures_of(
         of_pairs,
         pairs,
-        [(t.offered.shape[1], own, near) for t, own, near in zip(trials, of_trials, by_pixels, strict=True)],
+        list(zip(trials, of_trials, by_pixels, strict=True)),
         threshold=None if threshold is None else verifier.how.likeness(threshold),
         seed=seed,
     )

@@ -130,8 +130,10 @@ def agreement(reference: Array, other: Array) -> float:
     return float(np.mean(reference.argmax(axis=-1) == other.argmax(axis=-1)))
 
 
-def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+def wilson_interval(successes: float, n: int) -> tuple[float, float]:
     """The 95 % interval (low, high) of the proportion ``successes`` / ``n`` (Wilson 1927; Brown et al. 2001, eq. 4).
+
+    Where ``n`` counts groups that go together, ``successes`` is their number times the share of what succeeds.
 
     >>> low, high = wilson_interval(8, 10)
     >>> round(low, 4), round(high, 4)

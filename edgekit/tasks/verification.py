@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edgekit.errors import DataError
 from edgekit.measure.auroc import roc_auc
 from edgekit.measure.metrics import require_finite, wilson_interval
-from edgekit.tasks.trials import Pairs
+from edgekit.tasks.trials import Pairs, Trials
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -123,22 +123,32 @@ def eer_difference(first: VerificationResult, second: VerificationResult, *, see
 def evaluate_verification(
     likeness: Array,
     pairs: Pairs,
-    answers: Sequence[tuple[int, Array, Array]],
+    answers: Sequence[tuple[Trials, Array, Array]],
     *,
     threshold: float | None,
     seed: int,
 ) -> VerificationResult:
-    """The figures of ``likeness`` (pairs,); ``answers`` are ways, likeness by the files and by pixels, of trials."""
+    """The figures of ``likeness`` (pairs,); ``answers`` are trials with the likeness by the files and by pixels.
+
+    Trials of one person are of the same few pictures, so that the interval of a share counts people, not trials.
+    """
     require_finite(likeness, "What the files tell of pairs")
     same, scores = pairs.same, np.asarray(likeness, np.float64)
     eer, _ = equal_error_rate(scores, same)
     low, high = eer_interval(scores, pairs, seed=seed)
     one_shot = []
-    for ways, told, by_pixels in answers:
-        right = right_answers(told)
-        ends = wilson_interval(int(right.sum()), len(right))
-        pixels = float(right_answers(by_pixels).mean())
-        one_shot.append(OneShot(ways=ways, accuracy=float(right.mean()), low=ends[0], high=ends[1], pixels=pixels))
+    for trials, told, by_pixels in answers:
+        accuracy, people = float(right_answers(told).mean()), len(np.unique(pairs.people[trials.asked]))
+        low_share, high_share = wilson_interval(accuracy * people, people)
+        one_shot.append(
+            OneShot(
+                ways=trials.offered.shape[1],
+                accuracy=accuracy,
+                low=low_share,
+                high=high_share,
+                pixels=float(right_answers(by_pixels).mean()),
+            )
+        )
     return VerificationResult(
         eer=eer,
         eer_low=low,
