@@ -150,7 +150,7 @@ def test_it_learns_tastes_that_means_know_nothing_of(trained: tuple[Path, ModelC
     assert figures["mse"].value < figures["offset_mse"].value
     assert figures["mse"].low is not None
     assert figures["mse"].low < figures["mse"].value < (figures["mse"].high or 0)
-    assert figures["mse"].count == 12 * 2
+    assert figures["mse"].count == 7 * 2
 
 
 def test_the_card_says_all_that_others_need(trained: tuple[Path, ModelCard]) -> None:

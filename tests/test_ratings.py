@@ -37,17 +37,32 @@ def test_users_are_divided_and_a_fifth_of_each_held_out_one_is_hidden(tmp_path: 
     path = tastes(tmp_path / "stars.csv")
     parts = {part: open_data(str(path), part=part, data_dir=None) for part in Part}
     train, test = parts[Part.TRAIN], parts[Part.EVALUATION]
-    assert [len(parts[part]) for part in Part] == [48, 48, 12]
+    assert [len(parts[part]) for part in Part] == [53, 53, 7]
     assert [item_digest(user) for user in train] == [item_digest(user) for user in parts[Part.CALIBRATION]]
     users = [user for user in (*train, *test) if is_user(user)]
     assert len({tuple(user.tolist()) for user in users}) == 60  # nobody is in both
     assert sum(len(user) for user in users) == 60 * 9
-    assert [int(user["hidden"].sum()) for user in users] == 48 * [0] + 12 * [2]
+    assert [int(user["hidden"].sum()) for user in users] == 53 * [0] + 7 * [2]
     assert train.catalogue is not None
     assert (train.catalogue.lowest, train.catalogue.highest) == (1, 5)
     assert train.catalogue.titles["i3"] == "Film 3"
     again = open_data(str(path), part=Part.EVALUATION, data_dir=None)
     assert [item_digest(user) for user in test] == [item_digest(user) for user in again]
+
+
+def test_users_who_come_later_move_nobody_to_another_part(tmp_path: Path) -> None:
+    few, many = (open_users(tmp_path, count) for count in (40, 60))
+    assert few[Part.EVALUATION] < many[Part.EVALUATION]
+    assert few[Part.TRAIN] < many[Part.TRAIN]
+    assert not many[Part.TRAIN] & many[Part.EVALUATION]
+
+
+def open_users(folder: Path, count: int) -> dict[Part, set[bytes]]:
+    """Which of ``count`` users are in each part, by what they rated."""
+    rows = "".join(f"u{user},i{item},{1 + (user + item) % 5}\n" for user in range(count) for item in (user, user + 1))
+    (tmp := folder / f"{count}.csv").write_text(f"user,item,rating\n{rows}")
+    parts = {part: open_data(str(tmp), part=part, data_dir=None) for part in (Part.TRAIN, Part.EVALUATION)}
+    return {part: {np.asarray(user)["item"].tobytes() for user in data} for part, data in parts.items()}
 
 
 def test_movielens_columns_and_titles_beside_the_table_are_read_from_gzip(tmp_path: Path) -> None:
@@ -63,7 +78,7 @@ def test_movielens_columns_and_titles_beside_the_table_are_read_from_gzip(tmp_pa
 def test_movielens_is_known(shared_data: Path) -> None:
     train, test = (open_data("movielens", part=part, data_dir=shared_data) for part in (Part.TRAIN, Part.EVALUATION))
     assert train.catalogue is not None
-    assert (len(train), len(test), len(train.catalogue.titles)) == (488, 122, 9724)
+    assert (len(train), len(test), len(train.catalogue.titles)) == (477, 133, 9724)
     assert sum(len(np.asarray(user)) for data in (train, test) for user in data) == 100_836
     assert train.catalogue.titles["1"] == "Toy Story (1995)"
 

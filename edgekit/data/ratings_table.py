@@ -1,5 +1,6 @@
 """Tables of ratings: a user, an item and a rating in each row."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +59,9 @@ def is_ratings(table: Table) -> bool:
 def ratings_of(table: Table, part: Part | None, *, name: str, folder: Path) -> Dataset:
     """The users of ``table`` with their ratings, and of a ``part`` its own.
 
-    A fifth of the users, drawn once and for all, is for evaluation, and a fifth of the ratings of each of these is
-    hidden, at least one; users with a single rating are left out there. Titles are a column ``title``, or in a file
-    beside the table in ``folder``, see `TITLE_FILES`; else items are called by their ids.
+    About a fifth of the users, by digests of their names, is for evaluation, and a fifth of the ratings of each of
+    these is hidden, at least one; users with a single rating are left out there. Titles are a column ``title``, or in
+    a file beside the table in ``folder``, see `TITLE_FILES`; else items are called by their ids.
     """
     columns = [str(column_of(table, names)) for names in (USER, ITEM)]
     users, items = (_filled(table, column) for column in columns)
@@ -82,7 +83,7 @@ def ratings_of(table: Table, part: Part | None, *, name: str, folder: Path) -> D
     order = np.argsort(numbers, kind="stable")
     rows = np.split(order, np.cumsum(np.bincount(numbers))[:-1])
     found = []
-    for number in _users_of(part, len(names)):
+    for number in _users_of(part, names.tolist()):
         own = rows[number][np.argsort(places[rows[number]])]
         hidden = np.zeros(len(own), np.bool_)
         if part is Part.EVALUATION:
@@ -112,12 +113,15 @@ def hidden_rows(count: int, user: str, seed: int) -> Array:
     return np.sort(order[: max(1, round(TEST_FRACTION * count))])
 
 
-def _users_of(part: Part | None, count: int) -> Sequence[int]:
+def _users_of(part: Part | None, users: Sequence[str]) -> Sequence[int]:
+    """The places of the ``users`` of a part. By names alone, so that those who come later move nobody to another."""
     if part is None:
-        return range(count)
-    order = np.random.default_rng(_SEED).permutation(count)
-    held = round(TEST_FRACTION * count)
-    return sorted((order[:held] if part is Part.EVALUATION else order[held:]).tolist())
+        return range(len(users))
+    ranks = [int.from_bytes(hashlib.sha256(user.encode()).digest()[:8]) / 2**64 for user in users]
+    held = {place for place, rank in enumerate(ranks) if rank < TEST_FRACTION}
+    if not held or len(held) == len(users):  # of few users
+        held = {int(np.argmin(ranks))}
+    return [place for place in range(len(users)) if (place in held) == (part is Part.EVALUATION)]
 
 
 def column_of(table: Table, names: Sequence[str]) -> str | None:
