@@ -84,6 +84,14 @@ def test_columns_of_a_table_are_found_by_name(tmp_path: Path) -> None:
     assert (out[0]["task"], out[0]["n"]) == ("anomaly-detection", 60)
 
 
+def test_a_table_with_dates_is_no_table_of_rows(tmp_path: Path) -> None:
+    dated = tmp_path / "d.csv"
+    dated.write_text("time,heat,noise,speed\n" + "".join(f"2026-01-0{day},1,2,3\n" for day in range(1, 6)))
+    done = edgekit("demo", "anomaly", detector(tmp_path / "d.onnx", HEAT), dated)
+    assert done.returncode == 2
+    assert "has no item for these files" in done.stderr
+
+
 def test_only_a_card_makes_a_detector_of_anomalies(tmp_path: Path) -> None:
     """Items with the labels 0 and 1 are classified too."""
     stranger = detector(tmp_path / "s.onnx", HEAT, task=None, anomaly=None)

@@ -37,6 +37,11 @@ class HeldOut:
                 continue
             self.indices.append(index)
             yield item
+        if not self.indices and not self.left_out:
+            raise DataError(
+                f"{self.data.name} has no item for these files; expected what they take: a table with dates is a "
+                "series, so leave its dates out for models of rows."
+            )
         if not self.indices:
             raise DataError(
                 f"All {self.left_out} items of {self.data.name} were used to calibrate or train these files: "
