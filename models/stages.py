@@ -6,6 +6,7 @@ from typing import Any
 
 from edgekit.card import ModelCard
 from edgekit.models.framework import load_keras
+from edgekit.two_files import has_second_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +34,9 @@ SECONDS = (HEADS, HEAD)
 
 def second_of(card: ModelCard) -> Second | None:
     """The second network of the model with this ``card``, none of one network."""
-    if card.verification is not None:
-        return HEAD
-    return HEADS if card.detection is not None and card.detection.proposals is not None else None
+    if not has_second_file(card):
+        return None
+    return HEAD if card.verification is not None else HEADS
 
 
 def split(model: Any, second: Second) -> tuple[Any, Any]:

@@ -67,10 +67,8 @@ def command(
         return
     if ood is not None and (engines or device != "local"):
         raise InputError("--ood looks at files here by their own engines; leave --engine and --device out.")
-    dataset, strange = (
-        None if name is None else open_data(name, part=Part.EVALUATION, data_dir=data_dir) for name in (data, ood)
-    )
-    assert dataset is not None  # noqa: S101 - --data is required
+    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir)
+    strange = None if ood is None else open_data(ood, part=Part.EVALUATION, data_dir=data_dir)
     chosen: dict[str, Any] = {"preprocess": preprocess, "seed": seed, "samples": samples, "threads": threads or 1}
     with common.progress_bar() as progress:
         report = compare(reference, files, dataset, engines=engines, device=device, progress=progress, **chosen)
