@@ -60,7 +60,8 @@ def edgekit(
             if value is not None:
                 resource.setrlimit(kind, (value, value))
 
-    env = os.environ if tmp is None else {**os.environ, "TMPDIR": str(tmp)}
+    # Python writes byte code that is cut off by such a limit, and fails at it ever after.
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **({} if tmp is None else {"TMPDIR": str(tmp)})}
     return subprocess.run(
         [sys.executable, "-m", "edgekit", *map(str, arguments)],
         capture_output=True, text=True, env=env, preexec_fn=limit, timeout=300, check=False,
