@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.anomaly import SCORE
 from edgekit.artifact import Artifact, Format
 from edgekit.bundle.limits import limits_of
 from edgekit.card import ModelCard
@@ -21,11 +22,17 @@ Outputs = Mapping[str, Array]
 def sameness(artifact: Artifact, here: Outputs, there: Outputs) -> tuple[Sameness, dict[str, float]]:
     """How the answers (count, ...) differ, of which tokens count one by one, and that as figures.
 
-    Those of a file that chooses nothing, a forecast or a picture, have ``within_limits``, 1 or 0, for ``agreement``.
+    Those of a file that chooses nothing, such as a forecast or a picture, have ``within_limits``, 1 or 0, for
+    ``agreement``. Of anomalies that is the fraction of items that both places put on one side of the card's threshold.
     """
-    same = same_answers(*(answers(artifact.card, outputs) for outputs in (here, there)))
+    card = artifact.card
+    same = same_answers(*(answers(card, outputs) for outputs in (here, there)))
     metrics = same.metrics()
-    if same.agreement is None:
+    if card.anomaly is not None:
+        flagged = [real(artifact, run)[SCORE].reshape(-1) > card.anomaly.threshold for run in (here, there)]
+        metrics["agreement"] = float(np.mean(flagged[0] == flagged[1]))
+    elif same.agreement is None or not _largest_is_chosen(card):
+        metrics.pop("agreement", None)
         metrics["within_limits"] = float(same.identical or _within(artifact, here, there))
     return same, metrics
 
@@ -52,11 +59,18 @@ def told(metrics: Mapping[str, float]) -> str:
     return "within limits" if metrics["within_limits"] else "beyond limits"
 
 
-def _within(artifact: Artifact, here: Outputs, there: Outputs) -> bool:
+def real(artifact: Artifact, outputs: Outputs) -> dict[str, Array]:
+    """``outputs`` of the file as real numbers."""
     specs = {spec.name: spec for spec in open_runtime(artifact.path).outputs}
-    real = [
-        {name: np.asarray(dequantize(v, specs[name]) if specs[name].quantized else v) for name, v in outputs.items()}
-        for outputs in (answers(artifact.card, here), answers(artifact.card, there))
-    ]
+    return {n: np.asarray(dequantize(v, specs[n]) if specs[n].quantized else v) for n, v in outputs.items()}
+
+
+def _largest_is_chosen(card: ModelCard) -> bool:
+    """Whether the largest value of an output is its answer, which it is not of ratings and embeddings."""
+    return card.ratings is None and card.verification is None
+
+
+def _within(artifact: Artifact, here: Outputs, there: Outputs) -> bool:
+    both = (real(artifact, answers(artifact.card, outputs)) for outputs in (here, there))
     graph = (tflite if artifact.format is Format.TFLITE else onnx).read_graph(artifact.path)
-    return exceeded(limits_of(artifact, graph), *real) is None
+    return exceeded(limits_of(artifact, graph), *both) is None

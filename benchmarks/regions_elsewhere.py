@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from aarch64.places import Place, run
+from alike import real
+from elsewhere import Found
 from material import held_out_inputs, held_out_items
 
 from edgekit.artifact import Artifact, open_artifact
@@ -17,25 +19,13 @@ from edgekit.feeding import Feeder
 from edgekit.measure.two_stage import FIRST_OUTPUTS, Looked, found_in, proposed, whole_image
 from edgekit.preprocessing import Preprocessing
 from edgekit.runtimes import open_runtime
-from edgekit.runtimes.base import dequantize, quantize
+from edgekit.runtimes.base import quantize
 from edgekit.tasks.detection import REGION_OUTPUTS, Decoder
-from edgekit.tasks.heads import Detections
 from edgekit.two_files import second_file
 
 Array = npt.NDArray[Any]
 MOST_REGIONS = 300
 """Of all images together: an emulated Cortex-A72 takes a fifth of a second for one of the zoo's R-CNN."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """Outputs of all files by name, (images, ...), filled up with zeros to as many regions as the card asks for.
-
-    And what a detector has found.
-    """
-
-    outputs: Mapping[str, Array]
-    objects: Sequence[Detections] | None
 
 
 def most_images(detection: Detection) -> int:
@@ -74,10 +64,10 @@ class RegionFiles:
         given = np.concatenate(shown)
         answers = run(place, last, {taken.name: quantize(given, taken) if taken.quantized else given}).outputs
         ends = np.cumsum([len(each) for each in regions])[:-1]
-        real = {name: np.split(values, ends) for name, values in _real(last, answers).items()}
+        by_image = {name: np.split(values, ends) for name, values in real(open_artifact(last), answers).items()}
         decoder = Decoder(spec=detection, names=REGION_OUTPUTS, preprocessing=how, model=self.artifact.path.name)
         objects = [
-            decoder({"regions": r, "scores": real["scores"][i], "offsets": real["offsets"][i]}, how.size_hw)
+            decoder({"regions": r, "scores": by_image["scores"][i], "offsets": by_image["offsets"][i]}, how.size_hw)
             for i, r in enumerate(regions)
         ]
         source = detection.proposals or detection.search
@@ -94,8 +84,8 @@ class RegionFiles:
         assert second is not None  # noqa: S101 - it proposes regions
         (taken,) = self.artifact.card.inputs
         first = run(place, path, {taken.name: self.images}).outputs
-        real = _real(path, first)
-        each = [{name: real[name][i : i + 1] for name in FIRST_OUTPUTS} for i in range(len(self.images))]
+        told = real(self.artifact, first)
+        each = [{name: told[name][i : i + 1] for name in FIRST_OUTPUTS} for i in range(len(self.images))]
         return second, first, [proposed(one, detection, path) for one in each]
 
     @property
@@ -104,11 +94,6 @@ class RegionFiles:
         assert detection is not None  # noqa: S101 - the card of a detector of the zoo
         assert how is not None  # noqa: S101
         return detection, how
-
-
-def _real(path: Path, outputs: Mapping[str, Array]) -> dict[str, Array]:
-    specs = {spec.name: spec for spec in open_runtime(path).outputs}
-    return {n: dequantize(v, specs[n]) if specs[n].quantized else v for n, v in outputs.items()}
 
 
 def filled(rows: Iterable[Array], most: int) -> Array:

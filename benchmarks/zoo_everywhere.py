@@ -1,12 +1,13 @@
-"""Claim: the zoo's files hold built-in operators alone, run where their engine is all there is, and choose the same
-class or token, or find the same objects, on an ARM CPU; forecasts and pictures keep within their recipe's limits.
+"""Claim: the zoo's files hold built-in operators alone, run where their engine is all there is, and decide the same on
+an ARM CPU: on a class, a token, objects, an anomaly, whether two pictures show the same. What decides nothing, as
+forecasts, pictures and ratings, keeps within its recipe's limits.
 
     python benchmarks/zoo_everywhere.py RUNS [--data-dir DIR] [--items N]
 
 RUNS is what `edgekit train --all` left. Each file runs on N held-out items here, in an environment that has one engine,
 and on an emulated Cortex-A72, the core of a Raspberry Pi 4; `RUNS/everywhere.json` gets a row for each, and what it has
-of the very same files stays. Detectors that look at regions are asked about so many items as have 300 regions, and
-generators for pictures of drawn noise. Needs `make aarch64`.
+of the very same files stays. Detectors that look at regions are asked about so many items as have 300 regions,
+generators for pictures of drawn noise, and files of one pass for the first. Needs `make aarch64`.
 """
 
 import argparse
@@ -20,10 +21,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import alike
+import numpy as np
 from aarch64.places import Place, arm, here, run
 from alone import alone
+from elsewhere import Found
 from material import held_out_inputs
-from regions_elsewhere import Found, RegionFiles, most_images
+from pairs_elsewhere import PairFiles
+from regions_elsewhere import RegionFiles, most_images
 
 from edgekit.artifact import Artifact, Format, open_artifact
 from edgekit.data import Dataset, Part, open_data
@@ -33,7 +37,7 @@ from edgekit.files import write_atomic
 from edgekit.measure.host import host_facts
 from edgekit.measure.inspect import inspect
 from edgekit.measure.same_objects import objects_in, share_of_same_objects
-from edgekit.models.pages import ARM
+from edgekit.models.everywhere_words import ARM, files_of
 from edgekit.results import envelope
 from edgekit.tasks.detection import is_detector
 from edgekit.train_all import RESULTS
@@ -50,6 +54,8 @@ def asked(path: Path, paths: list[Path], data: Dataset, items: int) -> Callable[
     if detection is not None and detection.head is Head.REGIONS:
         return RegionFiles.of(path, paths, data, items).run
     inputs = held_out_inputs(path, paths, data, items)
+    if artifact.card.verification is not None:
+        return PairFiles(artifact=artifact, inputs=inputs).run
 
     def answers(place: Place) -> Found:
         outputs = run(place, path, inputs).outputs
@@ -65,11 +71,15 @@ def row(path: Path, places: list[Place], answers: Callable[[Place], Found]) -> d
     for place in places:
         there = answers(place)
         same, metrics = alike.sameness(artifact, reference.outputs, there.outputs)
+        count = same.count
         if reference.objects is not None and there.objects is not None:
             metrics["agreement"] = share_of_same_objects(reference.objects, there.objects)
             metrics["objects"] = sum(len(found) for found in reference.objects)
+        if reference.decisions is not None and there.decisions is not None:
+            count = len(reference.decisions)
+            metrics["agreement"] = float(np.mean(reference.decisions == there.decisions))
         items = len(next(iter(reference.outputs.values())))
-        elsewhere[place.name] = {"n": same.count, "items": items, "metrics": metrics}
+        elsewhere[place.name] = {"n": count, "items": items, "metrics": metrics}
     second = second_file(path, artifact.card)
     files = [path] if second is None else [path, second]
     return {
@@ -114,7 +124,7 @@ def main() -> None:
         devices = {fmt: stack.enter_context(alone(extra)) for fmt, extra in EXTRAS.items()}
         for entry in entries:
             data = open_data(entry["data"], part=Part.EVALUATION, data_dir=given.data_dir)
-            paths = [given.runs / entry["name"] / file["artifact"] for file in entry["files"]]
+            paths = [given.runs / entry["name"] / file["artifact"] for file in files_of(entry)]
             for path in paths:
                 artifact = open_artifact(path)
                 places = [devices[artifact.format], pi]

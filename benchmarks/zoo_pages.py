@@ -19,6 +19,7 @@ from edgekit.codec import to_jsonable
 from edgekit.files import write_atomic
 from edgekit.models.build import build
 from edgekit.models.complexity import complexity
+from edgekit.models.everywhere_words import files_of
 from edgekit.models.pages import entry_page, index_page, measured
 from edgekit.models.prediction_layers import prediction_layers
 from edgekit.models.registry import ZOO
@@ -34,7 +35,7 @@ def taken_from(runs: Path, host: dict[str, Any]) -> dict[str, dict[str, Any]]:
         sys.exit(f"{runs / RESULTS} was measured on {there}, the other rows on {here}; expected one machine.")
     everywhere = {file["sha256"]: file for file in json.loads((runs / EVERYWHERE).read_bytes())["results"]}
     rows = {row["name"]: row for row in told["results"]}
-    for file in (file for row in rows.values() for file in row["files"]):
+    for file in (file for row in rows.values() for file in files_of(row)):
         if file["sha256"] not in everywhere:
             sys.exit(f"{runs / EVERYWHERE} knows nothing of {file['artifact']}; run zoo_everywhere.py again.")
         file |= {key: everywhere[file["sha256"]][key] for key in ("custom_operators", "elsewhere")}

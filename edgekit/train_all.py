@@ -191,7 +191,9 @@ class Plan:
         )
         judged = ("--judge", str(self.judge.run)) if self.judge is not None else ()
         looked = [str(sample_path(self.run / MODEL)), *passes] if spec.sampler else []
-        yield self._verb("evaluate", str(self.run / MODEL), *files, *looked, "--data", data, *judged, *given, *seeded)
+        ood = spec.preset(self.preset).ood
+        beside = (*judged, *(("--ood", ood) if ood is not None else ()))
+        yield self._verb("evaluate", str(self.run / MODEL), *files, *looked, "--data", data, *beside, *given, *seeded)
         yield self._verb("benchmark", *files, *passes, *chain(*seconds))
 
     def _verb(self, name: str, *arguments: str) -> Verb:

@@ -5,16 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgekit.models.detector_table import detector_table
-from edgekit.models.other_tables import FORMATS, each, generator_table, int8_files, sequence_table, times, training
+from edgekit.models.everywhere_words import everywhere, same_there
+from edgekit.models.other_tables import FORMATS, OTHERS, Table, each, int8_files, published_figure, times, training
 from edgekit.models.spec import GENERATION, ModelSpec
 from edgekit.models.task_figures import TASK_FIGURES, TaskFigures
+from edgekit.models.uncertain_table import pass_table, uncertain_table
 from edgekit.report.words import percent
 
 Json = Mapping[str, Any]
 
 PARITY = (("close", 0.99), ("near", 0.95), ("apart", 0.0))
 """Classes of int8 files by the least fraction of held-out items that they put where the float model does."""
-ARM = "cortex-a72"
 
 
 def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
@@ -23,8 +24,7 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
     unmeasured = [spec for spec in specs if spec.name not in rows]
     specs = measured(specs, results)
     detectors = [spec for spec in specs if spec.task == "detection"]
-    generators = [spec for spec in specs if spec.task == GENERATION]
-    others = [spec for spec in specs if spec.task not in ("classification", "detection", GENERATION)]
+    unsure = [spec for spec in specs if spec.sampler]
     lines = [
         "# The zoo",
         "",
@@ -48,15 +48,16 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         "  against the Keras model; int8 is "
         + ", ".join(f"*{name}* from {100 * least:g} %" for name, least in PARITY[:-1])
         + f" of held-out items in the same class on, else *{PARITY[-1][0]}*.",
-        "- **Training**: minutes and the largest memory of the process. Converted with `--portable`, but for sigmoids.",
+        "- **Training**: minutes and the largest memory of the process. Converted with `--portable`, but for sigmoids",
+        "  and layers that stay in float.",
         "",
+        *(uncertain_table(unsure, rows) if unsure else []),
         *(detector_table(detectors, rows, results["prediction_layers"]) if detectors else []),
-        *(sequence_table(others, rows) if others else []),
-        *(generator_table(generators, rows) if generators else []),
+        *(line for tasks, table in OTHERS for line in _section(specs, rows, tasks, table)),
         *(_unmeasured(unmeasured) if unmeasured else []),
         "## All files",
         "",
-        _everywhere(results),
+        _prose(everywhere(results)),
         "",
         _prose(f"Measured on {_host(results)}. Repeat it there, in about so many minutes: {_minutes(rows.values())}."),
         "",
@@ -70,6 +71,11 @@ def index_page(specs: Sequence[ModelSpec], results: Json) -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _section(specs: Iterable[ModelSpec], rows: Mapping[str, Json], tasks: Sequence[str], table: Table) -> list[str]:
+    chosen = [spec for spec in specs if spec.task in tasks]
+    return table(chosen, rows) if chosen else []
 
 
 def measured(specs: Iterable[ModelSpec], results: Json) -> list[ModelSpec]:
@@ -112,8 +118,19 @@ def entry_page(spec: ModelSpec, results: Json) -> str:
     lines.append(f"| model.keras | {' | '.join(figures)} | | | | | | |")
     lines += [_file_row(file, columns, told) for file in row["files"]]
     lines += [f"| {file['artifact']} {'| - ' * len(heads)}|" for file in _left_out(row)]
-    lines += ["", *_losses(row, told)]
+    lines += ["", *_losses(row, told), "", *pass_table(row), *_beside_published(spec, row, told)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _beside_published(spec: ModelSpec, row: Json, told: TaskFigures) -> list[str]:
+    """The figures of the source that the float model has too, one by one."""
+    metrics = row["metrics"]
+    both = [name for name in spec.published.figures if name in metrics]
+    if not both:
+        return []
+    titles = {**dict(zip(told.of_files, told.columns, strict=True)), **told.where_there, **told.beside}
+    lines = [f"| {titles[name]} | {told.written(metrics[name])} | {published_figure(spec, name)} |" for name in both]
+    return ["## Beside the source", "", "| figure | here, float | published |", "|---|---|---|", *lines]
 
 
 def _extras(row: Json, told: TaskFigures) -> dict[str, str]:
@@ -162,41 +179,8 @@ def _parity(files: Iterable[Json]) -> str:
     return next(name for name, least in PARITY if agreement >= least)
 
 
-def _everywhere(results: Json) -> str:
-    """What was found of all files where one engine is installed, and on ARM."""
-    files = [file for row in results["results"] for file in row["files"]]
-    custom = sorted({name for file in files for name in file["custom_operators"]})
-    alone = sum(e["metrics"]["identical"] == 1 for f in files for name, e in f["elsewhere"].items() if name != ARM)
-    there = [file["elsewhere"][ARM] for file in files]
-    counted = [e for e in there if "agreement" in e["metrics"]]
-    items, same = sum(e["n"] for e in counted), sum(_same_class(e) for e in counted)
-    bits = sum(e["metrics"]["identical"] == 1 for e in there)
-    limited = [e["metrics"]["within_limits"] for e in there if "agreement" not in e["metrics"]]
-    within = f" Of {len(limited)} files that forecast or make pictures {sum(limited):.0f} answer within the limits of"
-    held = f"custom operators: {', '.join(custom)}" if custom else "no custom operator"
-    return _prose(
-        f"The {len(files)} files hold {held}. With `[litert]` or `[onnx]` alone installed, {alone} of them give the "
-        f"same bits as here. On an emulated Cortex-A72, the core of a Raspberry Pi 4, {same:,} of {items:,} items get "
-        f"the same class, token or objects, and {bits} files give the same bits."
-        + (f"{within} their recipe there." if limited else "")
-    )
-
-
 def _prose(text: str, *, hanging: str = "") -> str:
     return textwrap.fill(text, 140, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
-
-
-def _same_class(elsewhere: Json) -> int:
-    return round(float(elsewhere["metrics"]["agreement"]) * int(elsewhere["n"]))
-
-
-def _same(elsewhere: Json) -> str:
-    """How many answers are the same there, or for those that are no choice whether they differ too much."""
-    metrics = elsewhere["metrics"]
-    bits = ", same bits" if metrics["identical"] else ""
-    if "agreement" in metrics:
-        return f"{_same_class(elsewhere)} of {elsewhere['n']}{bits}"
-    return f"{'within' if metrics['within_limits'] else 'beyond'} the limits{bits}"
 
 
 def _published(spec: ModelSpec) -> str:
@@ -229,7 +213,7 @@ def _file_row(file: Json, columns: Iterable[str], told: TaskFigures) -> str:
     return (
         f"| {file['artifact']} | {figures} | {file['model_bytes']:,} | "
         f"{file['ratio']:.2f} | {file['p50_ms']:.3f}{doubt} | {file['max_abs']:.1e} | {file['sqnr_db']:.1f} | "
-        f"{_same(file['elsewhere'][ARM])} |"
+        f"{same_there(file)} |"
     )
 
 

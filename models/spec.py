@@ -64,7 +64,8 @@ class Argument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPreset:
-    """Settings of one training. ``data`` of ``None`` means that the user must name a data set.
+    """Settings of one training. ``data`` of ``None`` means that the user must name a data set. ``ood`` is one of
+    another kind, which a Bayesian classifier should be unsure of.
 
     ``arguments`` override the builder's defaults. ``shift_pixels`` is the largest random shift of a training image in
     each direction, ``flip`` mirrors it left to right with probability 1/2, ``zoom`` and ``brightness`` are the largest
@@ -106,6 +107,7 @@ class TrainingPreset:
     boxes: BoxAugmentation | None = None
     patience: int = 0
     validation_fraction: float = 0.1
+    ood: str | None = None
     resize: Resize | None = None
     arguments: Mapping[str, Value] = field(default_factory=dict)
 
@@ -126,7 +128,8 @@ class Published:
 
     ``macs`` are multiply-accumulate operations of one image. The tolerances, ``tolerance`` of the parameters, are
     relative; 0 means exactly. `ModelSpec.source` tells the reason of wide ones. ``widest`` is the largest number of
-    channels between blocks by side of the activation in pixels. ``notes`` say why ours differ.
+    channels between blocks by side of the activation in pixels. ``figures`` are measured ones by their names in JSON,
+    on ``figures_data``. ``notes`` say why ours differ.
     """
 
     parameters: int
@@ -139,6 +142,8 @@ class Published:
     macs_tolerance: float = 0.005
     variants: tuple[Variant, ...] = ()
     widest: Mapping[int, int] = field(default_factory=dict)
+    figures: Mapping[str, float] = field(default_factory=dict)
+    figures_data: str | None = None
     notes: tuple[str, ...] = ()
 
 

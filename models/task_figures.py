@@ -1,21 +1,24 @@
 """Which measured figures tell of each task, and how they are written. Loads no framework."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from edgekit.models.spec import GENERATION, VERIFICATION
 from edgekit.report.words import percent
+from edgekit.tasks.trials import WAYS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFigures:
     """The figures of a task in tables, of which the first tells most.
 
-    ``measured`` are the names of those of the Keras model, ``of_files`` those of its files, under ``columns``; of
-    ``where_there``, names and columns of fractions, a model and its files have those that their kind is measured by. A
-    file loses too much where the first is worse by more than ``loss``: lower, or with ``lower_is_better`` higher, with
-    ``relative`` as a part of the model's. ``fractions`` are written as percentages.
+    ``measured`` are the names of those of the Keras model, ``of_files`` those of its files, under ``columns``. A model
+    and its files have those of ``where_there``, names and columns of fractions, and of ``beside``, names and what they
+    are called outside of these columns, that their kind is measured by. A file loses too much where the first is worse
+    by more than ``loss``: lower, or with ``lower_is_better`` higher, with ``relative`` as a part of the model's.
+    ``fractions`` are written as percentages.
     """
 
     title: str
@@ -27,10 +30,12 @@ class TaskFigures:
     relative: bool = False
     fractions: bool = True
     where_there: Mapping[str, str] = field(default_factory=dict)
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, metrics: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-        """The figures called ``names`` among ``metrics``, and those of ``where_there`` that are."""
-        return {name: metrics[name] for name in (*names, *(n for n in self.where_there if n in metrics))}
+        """The figures called ``names`` among ``metrics``, and those of ``where_there`` and ``beside`` that are."""
+        more = (name for name in (*self.where_there, *self.beside) if name in metrics)
+        return {name: metrics[name] for name in (*names, *more)}
 
     def written(self, value: float) -> str:
         """``value`` for people."""
@@ -52,7 +57,9 @@ class TaskFigures:
     def lost(self, model: float, file: float) -> float:
         """By how much ``file`` is worse than ``model``."""
         lost = file - model if self.lower_is_better else model - file
-        return lost / model if self.relative else lost
+        if not self.relative or not lost:
+            return lost
+        return lost / model if model else math.copysign(math.inf, lost)
 
     def written_loss(self, lost: float) -> str:
         """What `lost` found, for people."""
@@ -67,6 +74,14 @@ TASK_FIGURES: Mapping[str, TaskFigures] = {
         measured=("top1", "top1_low", "top1_high"),
         of_files=("top1", "agreement"),
         columns=("top-1, %", "agreement, %"),
+        where_there={"ood_auroc": "OOD AUROC, %"},
+        beside={
+            "nll": "NLL, nats",
+            "ece": "calibration error",
+            "entropy": "entropy, nats",
+            "ood_auroc_low": "OOD AUROC from, %",
+            "ood_auroc_high": "OOD AUROC to, %",
+        },
     ),
     "detection": TaskFigures(
         title="mAP at .50",
@@ -139,7 +154,10 @@ TASK_FIGURES: Mapping[str, TaskFigures] = {
         measured=("eer", "eer_low", "eer_high", "auc"),
         of_files=("eer", "auc"),
         columns=("equal error rate, %", "area under the curve, %"),
+        loss=0.02,
         lower_is_better=True,
-        where_there={f"one_shot_{ways}": f"{ways}-way, %" for ways in (4, 9, 16, 25, 36, 40)},
+        relative=True,
+        where_there={f"one_shot_{ways}": f"{ways}-way, %" for ways in WAYS},
+        beside={f"pixels_{ways}": f"nearest pixels, {ways}-way, %" for ways in WAYS},
     ),
 }

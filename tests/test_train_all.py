@@ -10,7 +10,8 @@ from command import edgekit
 
 from edgekit.entry_verbs import Verb, call, is_done
 from edgekit.files import sha256_file
-from edgekit.models.pages import ARM, entry_page, index_page
+from edgekit.models.everywhere_words import ARM
+from edgekit.models.pages import entry_page, index_page
 from edgekit.models.registry import ZOO, find_spec
 from edgekit.models.spec import ModelSpec
 from edgekit.report import read_results
@@ -168,7 +169,8 @@ def test_a_bayesian_classifier_is_measured_as_its_mean_and_in_passes(tmp_path: P
         for kinds in (("int8.tflite", "fp32.onnx"), ("sample.int8.tflite", "sample.fp32.onnx"))
     )
     sources = [str(run / "model.keras"), str(run / "model.sample.keras")]
-    assert list(evaluate.arguments[1:-4]) == [sources[0], *means, sources[1], *passes]
+    options = ["--data", "mnist", "--ood", "notmnist", "--seed", "0"]
+    assert list(evaluate.arguments[1:]) == [sources[0], *means, sources[1], *passes, *options]
     assert list(timed.arguments) == ["benchmark", *means, *passes]
 
 

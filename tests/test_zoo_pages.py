@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tiny_detector import detector
+from tiny_verifier import SIZE, verifier
 
 from edgekit.artifact import open_artifact
 from edgekit.measure.same_objects import objects_in
-from edgekit.models.pages import ARM, entry_page, index_page, measured
+from edgekit.models.everywhere_words import ARM
+from edgekit.models.pages import entry_page, index_page, measured
 from edgekit.models.registry import ZOO, find_spec
 from edgekit.models.task_figures import TASK_FIGURES
 from edgekit.models.train import MATERIALS
@@ -22,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import zoo_everywhere
 import zoo_pages
 from aarch64.places import here
-from regions_elsewhere import Found
+from elsewhere import Found
 
 FOLDER = Path(__file__).parent.parent / "docs/zoo"
 EVERY_FORM = "recurrent.md"
@@ -108,6 +111,16 @@ def test_what_is_told_of_a_detector_counts_its_objects(tmp_path: Path) -> None:
     assert (metrics["agreement"], metrics["objects"]) == (1, 2)
 
 
+def test_what_is_told_of_pictures_that_are_compared_counts_pairs(tmp_path: Path) -> None:
+    path = verifier(tmp_path)
+    outputs = {"embedding": np.ones((3, SIZE), np.float32)}
+    found = iter(Found(outputs=outputs, decisions=np.array(told)) for told in ([True, False, True], [True, True, True]))
+    row = zoo_everywhere.row(path, [here()], lambda _: next(found))
+    ((told),) = row["elsewhere"].values()
+    assert (told["n"], told["items"], told["metrics"]["agreement"]) == (3, 3, 2 / 3)
+    assert not zoo_everywhere.holds(row)
+
+
 def test_runs_take_the_place_of_their_rows_and_no_others(
     results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,7 +195,7 @@ def test_a_file_that_could_not_be_made_is_told_with_the_reason(results: dict[str
     assert "| 0.9876 (0.9–1.1) | 0.9876 | - | 0.27 / - |" in line
     assert "held-out items: 0.9876 (0.9–1.1)." in " ".join(page.split())
     told = " ".join(index.split())
-    assert "Of 3 files that forecast or make pictures 2 answer within the limits of their recipe there." in told
+    assert "Of 3 files that forecast, rate or make pictures 2 answer within the limits of their recipe there." in told
 
 
 def test_a_generator_is_told_with_its_judge_and_loses_by_parts_of_its_distance(results: dict[str, Any]) -> None:
@@ -220,3 +233,72 @@ def test_a_writer_is_judged_by_nats_of_which_fewer_are_better(results: dict[str,
     assert "| model.keras | 1.235 |" in page
     assert "| [char_lstm](char_lstm.md) | mnist | Nats per token | 1.235 | 1.235 | 1.265 |" in index
     assert "`char_lstm`" not in index.split("## Not measured yet")[1]
+
+
+def test_detectors_of_anomalies_and_recommenders_stand_beside_what_is_published(results: dict[str, Any]) -> None:
+    areas = {"pr_auc": 0.8123, "roc_auc": 0.9456}
+    changed = with_row(results, "ae_vanilla", {**areas, "pr_auc_low": 0.78, "pr_auc_high": 0.85}, **areas)
+    (worse,) = (f for f in changed["results"][-1]["files"] if f["artifact"] == "ae_vanilla.int8.onnx")
+    worse["pr_auc"] = 0.78
+    page, index = entry_page(find_spec("ae_vanilla"), changed), index_page(ZOO, changed)
+    assert "- **ae_vanilla.int8.onnx loses 3.98 %.**\n" in page
+    assert "| PR-AUC | 0.8123 | 0.82 on all 284,807 payments |" in page
+    (line,) = (line for line in index.splitlines() if line.startswith("| [ae_vanilla]"))
+    assert "| 0.8123 (0.78–0.85) | 0.8123 | 0.78 | 0.9456 | 0.82 on all 284,807 payments | 0.27 / 0.27 |" in line
+    _same_cells(index, "## Detectors of anomalies")
+    ratings = {"mse_ratio": 0.85, "mse": 0.0335, "item_mean_mse": 0.0391, "offset_mse": 0.0324}
+    index = index_page(ZOO, with_row(results, "rbm", ratings, mse_ratio=0.86, mse=0.0336))
+    assert "| 0.85 | 0.86 | 0.86 | 0.0335 | 0.0391 | 0.0324 | 0.038 on MovieLens 1M |" in index
+    _same_cells(index, "## Recommenders")
+
+
+def test_one_shot_trials_stand_beside_the_published_ones(results: dict[str, Any]) -> None:
+    told = {"eer": 0.0071, "auc": 0.9998, "one_shot_4": 0.999}
+    changed = with_row(results, "siamese", {**told, "pixels_4": 0.888}, **told)
+    (worse,) = (f for f in changed["results"][-1]["files"] if f["artifact"] == "siamese.int8.onnx")
+    worse["eer"] = 0.0074
+    page, index = entry_page(find_spec("siamese"), changed), index_page(ZOO, changed)
+    assert "- **siamese.int8.onnx loses 4.23 %.**\n" in page
+    assert re.search(r"\| 4-way, % \| 99\.90 \| 0\.963 on ORL, Y\. Liu", page)
+    assert re.search(r"\| nearest pixels, 4-way, % \| 88\.80 \| 0\.876 on ORL", page)
+    assert "9-way" not in page
+    assert "| 0.71 | 0.71 | 0.74 | 99.98 |" in index
+    _same_cells(index, "## Comparing pictures")
+
+
+@pytest.mark.parametrize(("model", "file", "lost"), [(0.0, 0.01, float("inf")), (0.0, 0.0, 0), (0.01, 0.02, 1)])
+def test_a_part_of_an_error_of_nothing_is_endless(model: float, file: float, lost: float) -> None:
+    assert TASK_FIGURES["verification"].lost(model, file) == lost
+
+
+def test_passes_stand_beside_the_mean_network(results: dict[str, Any]) -> None:
+    told = {"top1": 0.967, "nll": 0.11, "ece": 0.018, "entropy": 0.12, "ood_auroc": 0.862}
+    told |= {"ood_auroc_low": 0.845, "ood_auroc_high": 0.878}
+    metrics = {**told, "top1_low": 0.96, "top1_high": 0.97}
+    changed = with_row(results, "bayes_dense", metrics, **told)
+    row = changed["results"][-1]
+    files = [{**f, "artifact": f["artifact"].replace("dense.", "dense.sample."), "passes": 20} for f in row["files"]]
+    for file in files:
+        file |= {"metrics": {**told, "ood_auroc": 0.971}, "n": 8000}
+    keras = {"artifact": "model.sample.keras", "format": "keras", "recipe": "source", "n": 8000, "passes": 20}
+    row["passes"] = [{**keras, "metrics": {**told, "ood_auroc": 0.972}}, *files]
+    page, index = entry_page(find_spec("bayes_dense"), changed), index_page(ZOO, changed)
+    figures = "96.70 | 0.110 | 0.018 | 0.120"
+    lines = [line for line in index.split("### Classifiers that know")[1].splitlines() if "[bayes_dense]" in line]
+    assert lines == [
+        f"| [bayes_dense](bayes_dense.md) | {network} | {file} | {figures} | {apart} (84.50–87.80) |"
+        for network, aparts in (("mean", (86.2, 86.2, 86.2)), ("20 passes", (97.2, 97.1, 97.1)))
+        for file, apart in zip(("float", "int8 TFLite", "int8 ONNX"), (f"{a:.2f}" for a in aparts), strict=True)
+    ]
+    _same_cells(index, "### Classifiers that know when they do not know")
+    assert "on 8,000 held-out items, 20 passes:" in page
+    assert f"| bayes_dense.sample.int8.onnx | {figures} | 97.10 (84.50–87.80) |" in page
+    assert "| model.keras | 96.70 |  | 86.20 |" in page
+    (counted,) = re.findall(r"The (\d+) files hold", index)
+    assert int(counted) == 4 * len(changed["results"]) + 4
+
+
+def _same_cells(page: str, heading: str) -> None:
+    """Of the first table under ``heading``."""
+    rows = page.split(f"{heading}\n")[1].split("\n\n")[1].splitlines()
+    assert len({row.count("|") for row in rows}) == 1

@@ -20,6 +20,7 @@ def _small(*, epochs: int, **arguments: Value) -> TrainingPreset:
         learning_rate=2e-3,
         schedule=Schedule.COSINE,
         validation_fraction=0.05,
+        ood="notmnist",
         arguments=arguments,
     )
 
@@ -27,7 +28,7 @@ def _small(*, epochs: int, **arguments: Value) -> TrainingPreset:
 def _book(*, epochs: int) -> TrainingPreset:
     return TrainingPreset(
         data="mnist", epochs=epochs, batch_size=128, optimizer=Optimizer.ADAM, learning_rate=1e-3,
-        validation_fraction=0.05,
+        validation_fraction=0.05, ood="notmnist",
     )  # fmt: skip
 
 
