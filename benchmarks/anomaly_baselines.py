@@ -8,6 +8,7 @@ each column, and of images their mean brightness. All are judged on the same tes
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,9 +56,9 @@ def main() -> None:
     print(f"Wrote {save('anomaly_baselines', rows)}.")
 
 
-def baselines(name: str) -> list[dict[str, Any]]:
+def baselines(name: str, data_dir: Path | None = None) -> list[dict[str, Any]]:
     """The figures of each score on the data set ``name``; there is no threshold to judge one by."""
-    train, test = (open_data(name, part=part, data_dir=None) for part in (Part.TRAIN, Part.EVALUATION))
+    train, test = (open_data(name, part=part, data_dir=data_dir) for part in (Part.TRAIN, Part.EVALUATION))
     normal, others = (
         np.stack([np.asarray(item, np.float64).ravel() for item in data]) for data in (normal_items(train), test)
     )
