@@ -221,8 +221,12 @@ def _losses(row: Json, told: TaskFigures) -> list[str]:
     """What the int8 files lose beyond what they should, what computes in float in them, and what there is not."""
     int8 = [file for file in row["files"] if file["recipe"] == "int8"]
     metric = told.of_files[0]
-    lost = {file["artifact"]: told.lost(row["metrics"][metric], file[metric]) for file in int8}
-    losing = [f"- **{n} loses {told.written_loss(much)}.**" for n, much in lost.items() if much > told.loss]
+    lost = [(file, told.lost(row["metrics"][metric], file[metric])) for file in int8]
+    losing = [
+        f"- **{file['artifact']} loses {told.written_loss(much)}.**{told.chance(file)}"
+        for file, much in lost
+        if much > told.loss
+    ]
     floats = [
         f"- {file['artifact']}: {op['name']} ({op['op']}) computes in float, since {op['reason']}."
         for file in int8

@@ -33,9 +33,14 @@ class TaskFigures:
     beside: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, metrics: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-        """The figures called ``names`` among ``metrics``, and those of ``where_there`` and ``beside`` that are."""
-        more = (name for name in (*self.where_there, *self.beside) if name in metrics)
+        """The figures called ``names`` among ``metrics``, and those that only some have."""
+        more = (name for name in (*self.where_there, *self.beside, *self._gap) if name in metrics)
         return {name: metrics[name] for name in (*names, *more)}
+
+    @property
+    def _gap(self) -> tuple[str, str]:
+        """The ends of the 95 % interval of how much a file's first figure is above the model's."""
+        return f"{self.of_files[0]}_difference_low", f"{self.of_files[0]}_difference_high"
 
     def written(self, value: float) -> str:
         """``value`` for people."""
@@ -60,6 +65,14 @@ class TaskFigures:
         if not self.relative or not lost:
             return lost
         return lost / model if model else math.copysign(math.inf, lost)
+
+    def chance(self, file: Mapping[str, Any]) -> str:
+        """What the loss of ``file`` owes to the choice of items, for people; nothing where that is not known."""
+        if not file.keys() >= set(self._gap):
+            return ""
+        scale, unit = (100, " points") if self.fractions else (1, "")
+        low, high = (f"{scale * file[name]:+.4g}" for name in self._gap)
+        return f" For other items like these the difference would be {low} to {high}{unit} (95 %)."
 
     def written_loss(self, lost: float) -> str:
         """What `lost` found, for people."""
