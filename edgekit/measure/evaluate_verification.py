@@ -184,7 +184,8 @@ def judged(
     both = [(pairs.first, pairs.second), *((a, trial.offered) for a, trial in zip(asked, trials, strict=True))]
     keys = [np.minimum(a, b) * count + np.maximum(a, b) for a, b in both]
     unique = np.unique(np.concatenate([key.reshape(-1) for key in keys]))
-    told = verifier.likeness(embeddings[unique // count], embeddings[unique % count])
+    # Row by row, since those of all pairs would be many times the embeddings.
+    told = verifier.likeness(*((embeddings[place] for place in places) for places in (unique // count, unique % count)))
     of_pairs, *of_trials = (told[np.searchsorted(unique, key)] for key in keys)
     threshold = verifier.how.threshold
     return figures_of(
