@@ -16,11 +16,12 @@ from edgekit.identities import Measure
 from edgekit.measure.evaluate_verification import evaluate_verification
 from edgekit.measure.held_out import HeldOut
 from edgekit.models.build import build, build_file, build_with_weights, save
+from edgekit.models.checkpoint import EpochRecord
 from edgekit.models.pair_losses import MARGIN, TRIPLET_MARGIN, contrastive, logistic, triplet
 from edgekit.models.parts import Parts
 from edgekit.models.registry import find_spec
-from edgekit.models.stages import HEAD, split
-from edgekit.models.train import TrainRequest, train
+from edgekit.models.stages import HEAD, second_path, split
+from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
 from edgekit.models.twins import all_pairs, kinds_of
 from edgekit.models.verification_lesson import LEAST, PICTURES, VerificationLesson, _require_pictures
 from edgekit.recipe import Precision, Recipe
@@ -154,6 +155,36 @@ def test_a_training_leaves_a_tower_that_names_its_head_and_a_threshold(run: Path
     report = evaluate_verification([run], "digits", samples=150)
     assert report.entries[0].result.eer == pytest.approx(eer.value, abs=0.03)  # of all 360
     assert report.entries[0].result.one_shot[0].accuracy > 0.5  # of four
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["triplet", "logistic"])
+def test_a_stopped_training_goes_on_to_the_same_bits(loss: str, tmp_path: Path) -> None:
+    spec = replace(SPEC, presets={"small": replace(SPEC.presets["small"], epoch_steps=4)})
+    wanted = TrainRequest(spec=spec, data="digits", epochs=3, arguments={**TINY, "loss": loss})
+    whole = train(wanted, tmp_path / "whole")
+    with pytest.raises(TrainingInterruptedError):
+        train(wanted, tmp_path / "stopped", on_epoch=stop_after_two)
+    stopped = train(wanted, tmp_path / "stopped")
+    for one, other in zip(weights_of(whole), weights_of(stopped), strict=True):
+        np.testing.assert_array_equal(one, other)
+    cards = [open_artifact(path).card for path in (whole, stopped)]
+    assert cards[0].metrics == cards[1].metrics
+    assert cards[0].verification.threshold == cards[1].verification.threshold  # type: ignore[union-attr]
+    other_seed = train(replace(wanted, seed=1), tmp_path / "seed")
+    assert any(not np.array_equal(a, b) for a, b in zip(weights_of(whole), weights_of(other_seed), strict=True))
+
+
+def stop_after_two(record: EpochRecord, _epochs: int) -> None:
+    if record.epoch == 2:
+        raise KeyboardInterrupt
+
+
+def weights_of(path: Path) -> list[Any]:
+    """Those of the tower, and of its head."""
+    import keras
+
+    return [w for p in (path, second_path(path, HEAD)) for w in keras.saving.load_model(p).get_weights()]
 
 
 @pytest.mark.slow
