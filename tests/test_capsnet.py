@@ -125,6 +125,8 @@ def test_a_training_leaves_lengths_and_no_decoder(run: Path) -> None:
     assert top1.value > 0.8
     report = evaluate([run], "digits")
     assert report.entries[0].result.top1 == pytest.approx(top1.value)
+    assert sorted(report.entries[0].metrics()) == ["top1", "top1_high", "top1_low", "top5"]  # nothing of probabilities
+    assert card.independent_scores
 
 
 @pytest.mark.slow
@@ -166,6 +168,7 @@ def test_int8_files_keep_capsules_in_float_and_choose_as_the_model_does(run: Pat
             )
             assert row.recipe.interface is InterfaceType.FLOAT
             assert not {f.op for f in row.float_ops} & {"CONV_2D", "Conv"}
+        assert open_artifact(row.path).card.independent_scores
     found = evaluate([run, *(row.path for row in report.artifacts)], "digits")
     reference, *files = found.entries
     for entry in files:
