@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgekit.artifact import open_artifact
 from edgekit.companion import Companion
@@ -248,3 +249,30 @@ def test_a_person_of_few_pictures_is_refused(held_out: bool) -> None:
         _require_pictures(parts)
     uses = "2 to learn from, 2 to validate" + ("" if held_out else ", 2 to test")
     assert str(caught.value) == (f"people has {needed - 1} pictures of bob; expected {needed} or more of each: {uses}.")
+
+
+@pytest.mark.parametrize(
+    ("tested", "copied", "told"),
+    [
+        (1, 0, "The 3 pictures of the test part of people have no two of the same person"),
+        (2, 1, "The 3 pictures to learn from have no two of the same person"),
+    ],
+)
+def test_parts_without_pairs_are_refused_before_the_training(
+    tested: int, copied: int, told: str, tmp_path: Path
+) -> None:
+    """The second test part holds a copy of a picture of each person to learn from, which is left out there."""
+    random = np.random.default_rng(0)
+    for person in range(3):
+        pictures = random.integers(0, 255, (4 + tested, 32, 32), dtype=np.uint8)
+        parts = {"train": pictures[:4], "test": pictures[4 - copied : 4 - copied + tested]}
+        for part, own in parts.items():
+            folder = tmp_path / "people" / part / f"p{person}"
+            folder.mkdir(parents=True)
+            for number, pixels in enumerate(own):
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    request = TrainRequest(spec=SPEC, data=str(tmp_path / "people"), epochs=1, arguments=TINY)
+    with pytest.raises(DataError) as caught:
+        train(request, tmp_path / "run")
+    assert str(caught.value) == f"{told}; expected two or more people, and one with two or more."
+    assert not (tmp_path / "run").exists()

@@ -138,6 +138,21 @@ def test_pairs_of_both_kinds_are_needed(people: list[int], lacking: str) -> None
     )
 
 
+def test_pictures_without_pairs_are_refused_before_one_is_looked_at(tmp_path: Path) -> None:
+    class Unseen:
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int, /) -> Any:
+            raise AssertionError(index)
+
+    with pytest.raises(DataError) as caught:
+        evaluate_verification([verifier(tmp_path)], Dataset(name="d", items=Unseen(), labels=np.arange(3)))
+    assert str(caught.value) == (
+        "The 3 pictures of d have no two of the same person; expected two or more people, and one with two or more."
+    )
+
+
 def test_a_trial_offers_another_picture_of_one_person_and_one_of_each_other() -> None:
     people = np.array([0, 0, 0, 1, 1, 2, 3])  # of the last two there is one picture, which is never asked about
     trials = draw_trials(people, 4, 0, count=200)

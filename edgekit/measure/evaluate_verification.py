@@ -17,7 +17,7 @@ from edgekit.measure.judged import Judged, row_of
 from edgekit.measure.subjects import on_device, run_subjects
 from edgekit.measure.verifiers import Verifier, open_verifiers
 from edgekit.tasks.labels import require_labels
-from edgekit.tasks.trials import WAYS, Pairs, Trials, draw_pairs, draw_trials, pixels_likeness
+from edgekit.tasks.trials import WAYS, Pairs, Trials, draw_pairs, draw_trials, pixels_likeness, require_pairs
 from edgekit.tasks.verification import VerificationResult, eer_difference, embedding_of
 from edgekit.tasks.verification import evaluate_verification as figures_of
 from edgekit.workers import Progress, silent
@@ -127,6 +127,7 @@ def evaluate_verifiers(
     progress: Progress = silent,
 ) -> VerificationReport:
     """As `evaluate_verification`, for files that are open; ``people`` (count,) tells whom each picture shows."""
+    require_pairs(people, f"of {dataset.name}")  # told before the work where there are none
     subjects = [verifier.subject for verifier in verifiers]
     chosen = HeldOut(dataset, [s.artifact for s in subjects], samples=samples, seed=seed)
     embeddings: list[list[Array]] = [[] for _ in subjects]
