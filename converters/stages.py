@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from edgekit.artifact import open_artifact
 from edgekit.card import ModelCard
 from edgekit.companion import Companion
 from edgekit.converters import calibration as calibrating
@@ -16,7 +17,8 @@ from edgekit.converters.report import ConversionReport, Converted
 from edgekit.converters.request import Request
 from edgekit.converters.source import Source, open_source
 from edgekit.data.base import Dataset
-from edgekit.files import Staging, refuse_existing, scratch_folder
+from edgekit.errors import InputError
+from edgekit.files import Staging, refuse_existing, scratch_folder, sha256_file
 from edgekit.formats import keras
 from edgekit.models.stages import Second, second_of
 from edgekit.recipe import Batch, Precision, Recipe
@@ -69,7 +71,9 @@ def _convert_two(
     todo = plan(source, request.recipes, request.formats)
     beside = {job.file_name: f"{prefix}.{_second_code(job.recipe, kind)}.{job.format.value}" for job in todo.jobs}
     seconds = tuple(dict.fromkeys(beside.values()))
-    refuse_existing((target / name for name in (*todo.names, *seconds)), force=request.force)
+    shared = seconds if kind.in_float else ()
+    strange = [name for name in seconds if name not in shared or not _is_made_of(second, target / name)]
+    refuse_existing((target / name for name in (*todo.names, *strange)), force=request.force)
     ours, theirs = layer_names(source.path), layer_names(second)
     with Staging(target) as stage, scratch_folder() as scratch:
         made = stage.path / "made"  # a conversion has its folder for itself, and the stage is in use
@@ -98,8 +102,16 @@ def _convert_two(
         first = convert_one(of_first, source, asked=request)
         for name in (*seconds, *todo.names):
             (made / name).rename(stage.path / name)
-        stage.publish(*seconds, *todo.names, force=request.force)
+        stage.publish(*seconds, *todo.names, force=request.force, shared=shared)
     return together(last, first, target, called=kind.name)
+
+
+def _is_made_of(source: Path, path: Path) -> bool:
+    """Whether the card in the file ``path`` says that it was made of ``source``."""
+    try:
+        return open_artifact(path).card.provenance.source_sha256 == sha256_file(source)
+    except InputError:  # no file, or none of ours
+        return False
 
 
 def _second_code(recipe: Recipe, kind: Second) -> str:

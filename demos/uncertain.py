@@ -11,7 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import InputError
-from edgekit.measure.passes import Told, in_passes, item_inputs, passes_of, require_passes, takes_noise
+from edgekit.measure.passes import (
+    Told,
+    in_passes,
+    item_inputs,
+    passes_of,
+    require_passes,
+    require_probabilities,
+    takes_noise,
+)
 from edgekit.measure.predict import Guess, input_sources, load_source, top_guesses
 from edgekit.measure.subjects import Subject, open_subjects
 from edgekit.tasks.classification import TASK, as_probabilities, entropy_of
@@ -139,6 +147,7 @@ def doubts(
     engines = () if engine is None else (engine,)
     (subject,) = open_subjects([file], preprocess=preprocess, labels=labels, threads=threads, engines=engines)
     require_passes([subject], passes)
+    require_probabilities([subject], "demo uncertain")
     card = subject.artifact.card
     if card.task not in (None, TASK):
         raise InputError(f"{file} is for {card.task}; expected a classifier of images.")

@@ -142,6 +142,8 @@ class ModelCard:
     are uses of the file by name, each with the
     outputs that it gives; a TFLite file has them as signatures too. ``keep_float`` are regular expressions on the names
     of layers that stay in float in every conversion, since what the model is for would be lost in them.
+    ``independent_scores`` of a classifier, from 0 to 1, tell of each class for itself: they are neither probabilities,
+    which sum to 1, nor logits of some.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -161,6 +163,7 @@ class ModelCard:
     verification: Verification | None = None
     signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keep_float: tuple[str, ...] = ()
+    independent_scores: bool = False
     provenance: Provenance = field(default_factory=Provenance)
     metrics: tuple[Metric, ...] = ()
 

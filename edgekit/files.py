@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -123,18 +123,20 @@ class Staging:
             raise
         return self
 
-    def publish(self, *names: str, force: bool = True) -> tuple[Path, ...]:
+    def publish(self, *names: str, force: bool = True, shared: Collection[str] = ()) -> tuple[Path, ...]:
         """Move the staged files or folders of these names to the target, replacing what is there; their final paths.
 
         A file never takes the place of a folder, nor without ``force`` that of a file: that is an `InputError`, and
-        nothing is moved. Of two processes that publish the same names, one comes after the other.
+        nothing is moved. Files called one of ``shared`` stay where they are there already with the same bytes. Of two
+        processes that publish the same names, one comes after the other.
         """
         with sole_use(self.target, wait_s=_PUBLISH_S) if len(names) > 1 or not force else contextlib.nullcontext():
-            refuse_existing((self.target / name for name in names), force=force)
-            for name in names:
+            moved = [name for name in names if name not in shared or not self._is_there(name)]
+            refuse_existing((self.target / name for name in moved), force=force)
+            for name in moved:
                 if (self.target / name).is_dir() and not (self.path / name).is_dir():
                     raise InputError(f"{self.target / name} is a folder; give the name of a file to write.")
-            for name in names:
+            for name in moved:
                 final = self.target / name
                 _to_disk(self.path / name)
                 if final.is_dir() and not final.is_symlink():
@@ -142,6 +144,10 @@ class Staging:
                 os.replace(self.path / name, final)
             _to_disk(self.target)
         return tuple(self.target / n for n in names)
+
+    def _is_there(self, name: str) -> bool:
+        final = self.target / name
+        return final.is_file() and sha256_file(final) == sha256_file(self.path / name)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,13 +1,14 @@
-"""One row of figures for the files that make a detector together, from the rows of each."""
+"""One row of figures for the files that make a model together, from the rows of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 Json = Mapping[str, Any]
 
 
 def as_one(rows: Sequence[Json]) -> dict[str, Any]:
-    """What `convert` told of the files of one format and recipe, the first file of a detector last, as of one file.
+    """What `convert` told of the files of one format and recipe, the first file of a model last, as of one file.
 
     Sizes are added, and of other figures the worst is taken.
     """
@@ -46,9 +47,15 @@ def _regions(detection: Json | None) -> Json | None:
     return found
 
 
-def by_kind(rows: Sequence[Json]) -> dict[tuple[str, str], list[Json]]:
-    """The rows of each format and recipe, in their order."""
+def by_kind(rows: Sequence[Json], *, shared: Collection[str] = ()) -> dict[tuple[str, str], list[Json]]:
+    """The rows of each format and recipe, in their order.
+
+    Before them are those of files called one of ``shared``, which serve all recipes of their format.
+    """
     found: dict[tuple[str, str], list[Json]] = {}
+    serving = [row for row in rows if PurePath(row["artifact"]).name in shared]
     for row in rows:
-        found.setdefault((row["format"], row["recipe"]), []).append(row)
+        if row not in serving:
+            kind = row["format"], row["recipe"]
+            found.setdefault(kind, [s for s in serving if s["format"] == row["format"]]).append(row)
     return found

@@ -259,7 +259,8 @@ def _row(plan: Plan) -> dict[str, Any]:
             [row for row, part in zip(told[name]["results"], parts, strict=True) if part is wanted]
             for wanted in (False, True)
         )
-    kinds = {name: by_kind(rows) for name, rows in own.items()}
+    shared = {f"{spec.name}.{s.name}.{Precision.FP32}.{fmt}" for s in SECONDS if s.in_float for fmt in Format}
+    kinds = {name: by_kind(rows, shared=shared if name == "convert" else ()) for name, rows in own.items()}
     told_of = TASK_FIGURES[spec.task]
     source = next(row for (fmt, _), (row,) in kinds["evaluate"].items() if fmt == Format.KERAS.value)
     p50_ms = {kind: image_p50_ms(rows, card["detection"]) for kind, rows in kinds["benchmark"].items()}

@@ -95,6 +95,7 @@ def card_for(
         verification=spec.verification(arguments),
         signatures=spec.signatures,
         keep_float=spec.keep_float,
+        independent_scores=spec.independent_scores,
         provenance=replace(known, architecture=spec.name, arguments=dict(arguments), tools=tool_versions()),
         metrics=metrics,
     )

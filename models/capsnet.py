@@ -16,7 +16,7 @@ def build(*, size: int, classes: int, filters: int, types: int, primary: int, di
 
     Two convolutions of 9 x 9 make ``types`` kinds of capsules of ``primary`` numbers at each place; each votes for each
     of the classes' capsules of ``digit`` numbers (section 4), and ``routings`` iterations choose the votes that agree
-    (section 2, procedure 1). Lengths are no logits: they need not sum to anything.
+    (section 2, procedure 1). Lengths are neither logits nor probabilities: they need not sum to anything.
     """
     image = keras.Input((size, size, 1), name="image")
     x = layers.Conv2D(filters, 9, activation="relu", name="conv_1")(image)

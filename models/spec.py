@@ -161,9 +161,9 @@ class ModelSpec:
     says.
     An argument "channels" overrides ``channels``. ``inner`` is a pattern of the names of layers inside blocks, whose
     outputs need not be in memory as a whole. ``backbone`` is the entry whose weights a detector can start from, and
-    ``head`` a pattern of the layers that start anew for other classes. ``signatures`` and ``keep_float`` are those of
-    the card. A Bayesian classifier's network is that of the mean weights; ``sampler`` builds the one of a pass with
-    noise from the same arguments.
+    ``head`` a pattern of the layers that start anew for other classes. ``signatures``, ``keep_float`` and
+    ``independent_scores`` are those of the card. A Bayesian classifier's network is that of the mean weights;
+    ``sampler`` builds the one of a pass with noise from the same arguments.
     """
 
     name: str
@@ -184,6 +184,7 @@ class ModelSpec:
     opponent: str = ""
     signatures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keep_float: tuple[str, ...] = ()
+    independent_scores: bool = False
     sampler: str = ""
 
     @property

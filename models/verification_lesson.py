@@ -20,7 +20,7 @@ from edgekit.models.parts import Parts, read_parts
 from edgekit.models.spec import ModelSpec, TrainingPreset, Value
 from edgekit.models.twins import Twins, all_pairs, kinds_of, pair_up
 from edgekit.preprocessing import Preprocessing, normalize
-from edgekit.tasks.trials import Pairs, draw_pairs
+from edgekit.tasks.trials import Pairs, draw_pairs, require_pairs
 from edgekit.tasks.verification import eer_interval, equal_error_rate
 
 Array = npt.NDArray[Any]
@@ -121,11 +121,13 @@ def verification_course(spec: ModelSpec, parts: Parts, terms: Terms) -> Course:
         least=LEAST,
     )
     validation = learn.subset(held)
-    for images in (validation, test):
-        draw_pairs(images.labels, terms.seed)  # told before the training where there are none
+    training = learn.subset(kept).apart_from(validation)
+    # Copies of others are left out by now; told before the training where too few are left.
+    for images, what in ((training, "to learn from"), (validation, "to validate"), (test, "to test")):
+        require_pairs(images.labels, what)
     loss_name = str(terms.arguments["loss"])
     lesson = VerificationLesson(
-        training=learn.subset(kept).apart_from(validation),
+        training=training,
         validation=validation,
         preprocessing=preprocessing,
         loss_name=loss_name,
@@ -166,10 +168,12 @@ def verification_course(spec: ModelSpec, parts: Parts, terms: Terms) -> Course:
 
 
 def _require_pictures(parts: Parts) -> None:
-    """`DataError` where a person has too few pictures to be in every part."""
+    """`DataError` where a person has too few pictures to be in every part, or the test part makes no pairs."""
     labels = parts.train.labels
     if labels is None:
         return  # `Parts.images` tells that
+    if parts.test is not None and parts.test.labels is not None:
+        require_pairs(parts.test.labels, f"of the test part of {parts.test.name}")
     uses = ("to learn from", "to validate", *(() if parts.test is not None else ("to test",)))
     needed = LEAST * len(uses)
     for person, count in zip(*np.unique(labels, return_counts=True), strict=True):

@@ -21,6 +21,7 @@ from pythons import interpreter, make_venv
 from edgekit.bundle import make_bundle
 from edgekit.bundle.runner import old_python
 from edgekit.bundle.runner.engines import load
+from edgekit.bundle.runner.main import _top
 from edgekit.bundle.runner.manifest import Entry, Golden
 from edgekit.bundle.runner.pictures import frames, read_photo, require_pillow
 from edgekit.bundle.shipped import EMPTY, MODULES, sources
@@ -288,6 +289,14 @@ def test_predict_goes_on_without_one_of_two_engines(one_engine: Path, colour_pho
     done = run(one_engine, "predict", next(colour_photos.rglob("*.png")))
     assert (done.returncode, done.stderr, done.stdout.splitlines()[-1]) == (2, LEFT_OUT, NOT_RUN)
     assert done.stdout.startswith("convnet_int8.tflite: ")
+
+
+@pytest.mark.parametrize("independent", [True, False])
+def test_scores_of_each_class_for_itself_are_told_as_they_are(independent: bool) -> None:
+    card = ModelCard(name="m", inputs=(), outputs=(), independent_scores=independent)
+    told = _top(dataclasses.replace(entry("onnx"), card=card), {"lengths": np.array([[0.5, 0.75]])})
+    assert [row["class_id"] for row in told] == [1, 0]
+    assert ([row["probability"] for row in told] == [0.75, 0.5]) is independent
 
 
 def test_a_failed_proof_outweighs_a_missing_engine(one_engine: Path) -> None:

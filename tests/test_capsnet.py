@@ -1,5 +1,6 @@
 """Capsules: what they compute, what they learn by, and that their files say the same."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from edgekit.measure.evaluate import evaluate
 from edgekit.models import capsnet
 from edgekit.models.build import build
 from edgekit.models.capsule_lesson import ABSENT_WEIGHT, descend, margin_loss, with_decoder
+from edgekit.models.checkpoint import EpochRecord
 from edgekit.models.complexity import complexity
 from edgekit.models.phases import phases
 from edgekit.models.registry import find_spec
-from edgekit.models.train import TrainRequest, train
+from edgekit.models.run_folder import HISTORY
+from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
 from edgekit.recipe import InterfaceType, Precision, Recipe
 
 SPEC = find_spec("capsnet")
@@ -122,6 +125,36 @@ def test_a_training_leaves_lengths_and_no_decoder(run: Path) -> None:
     assert top1.value > 0.8
     report = evaluate([run], "digits")
     assert report.entries[0].result.top1 == pytest.approx(top1.value)
+    assert sorted(report.entries[0].metrics()) == ["top1", "top1_high", "top1_low", "top5"]  # nothing of probabilities
+    assert card.independent_scores
+
+
+@pytest.mark.slow
+def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    import keras
+
+    def stop(record: EpochRecord, _epochs: int) -> None:
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+
+    def weights_of(path: Path) -> list[Any]:
+        return list(keras.saving.load_model(path).get_weights())
+
+    wanted = TrainRequest(spec=SPEC, data="digits", epochs=3, batch_size=64, arguments={**TINY, "filters": 8})
+    whole = train(wanted, tmp_path / "whole")
+    with pytest.raises(TrainingInterruptedError):
+        train(wanted, tmp_path / "stopped", on_epoch=stop)
+    stopped = train(wanted, tmp_path / "stopped")
+    # What the decoder learned before the stop is in what the capsules learn after it.
+    for one, other in zip(weights_of(whole), weights_of(stopped), strict=True):
+        np.testing.assert_array_equal(one, other)
+    losses = [
+        [{**epoch, "seconds": None} for epoch in json.loads((path.parent / HISTORY).read_bytes())["epochs"]]
+        for path in (whole, stopped)
+    ]
+    assert losses[0] == losses[1]
+    other_seed = train(replace(wanted, seed=1), tmp_path / "seed")
+    assert any(not np.array_equal(a, b) for a, b in zip(weights_of(whole), weights_of(other_seed), strict=True))
 
 
 @pytest.mark.slow
@@ -135,6 +168,7 @@ def test_int8_files_keep_capsules_in_float_and_choose_as_the_model_does(run: Pat
             )
             assert row.recipe.interface is InterfaceType.FLOAT
             assert not {f.op for f in row.float_ops} & {"CONV_2D", "Conv"}
+        assert open_artifact(row.path).card.independent_scores
     found = evaluate([run, *(row.path for row in report.artifacts)], "digits")
     reference, *files = found.entries
     for entry in files:

@@ -15,7 +15,7 @@ from edgekit.data import Dataset
 from edgekit.data.arrays import ArrayItems
 from edgekit.errors import DataError, InputError
 from edgekit.tasks import evaluate_classification, match_labels, read_labels
-from edgekit.tasks.classification import as_probabilities, class_scores, expected_calibration_error, rank_of
+from edgekit.tasks.classification import Certainty, as_probabilities, class_scores, expected_calibration_error, rank_of
 
 CASES = st.integers(1, 40).flatmap(
     lambda n: st.tuples(
@@ -86,8 +86,24 @@ def test_top5_says_nothing_of_five_classes() -> None:
     assert sorted(result.metrics()) == ["ece", "entropy", "nll", "top1", "top1_high", "top1_low"]
 
 
+def certainty(scores: Any, labels: Any, **options: Any) -> Certainty:
+    found = evaluate_classification(scores, labels, **options).certainty
+    assert found is not None
+    return found
+
+
+def test_scores_of_each_class_for_itself_tell_nothing_of_certainty() -> None:
+    lengths, labels = np.array([[0.97, 0.03], [0.4, 0.9], [0.6, 0.5]]), np.array([0, 1, 1])
+    result, taken = (evaluate_classification(lengths, labels, independent=told) for told in (True, False))
+    assert (result.certainty, sorted(result.metrics())) == (None, ["top1", "top1_high", "top1_low"])
+    assert taken.certainty is not None
+    assert {**taken.metrics(), **result.metrics()} == taken.metrics()  # accuracies are the same
+    with pytest.raises(DataError, match=r"^The model's output has 6 of 6 values that are NaN or infinite; "):
+        evaluate_classification(np.nan * lengths, labels, independent=True)
+
+
 def test_loss_and_entropy_are_in_nats() -> None:
-    result = evaluate_classification(np.log([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]]), np.array([0, 1]))
+    result = certainty(np.log([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]]), np.array([0, 1]))
     assert result.nll == pytest.approx(-(np.log(0.7) + np.log(0.25)) / 2)
     by_hand = [-sum(p * np.log(p) for p in row) for row in ((0.7, 0.2, 0.1), (0.25, 0.25, 0.5))]
     assert result.entropies.tolist() == pytest.approx(by_hand)
@@ -96,16 +112,16 @@ def test_loss_and_entropy_are_in_nats() -> None:
 
 
 def test_a_softmax_that_says_zero_costs_no_more_than_can_be_averaged() -> None:
-    result = evaluate_classification(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1]))
+    result = certainty(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1]))
     assert result.losses.tolist() == [0, pytest.approx(-np.log(1e-12))]
     assert result.entropies.tolist() == [0, 0]
 
 
 def test_passes_that_disagree_have_mutual_information() -> None:
     sure = np.array([[1.0, 0.0], [0.0, 1.0]])  # two passes over one item
-    split = evaluate_classification(sure.mean(axis=0)[None], np.array([0]), pass_entropies=np.zeros(1))
+    split = certainty(sure.mean(axis=0)[None], np.array([0]), pass_entropies=np.zeros(1))
     assert split.mutual_information == pytest.approx(np.log(2))
-    alike = evaluate_classification(np.full((1, 2), 0.5), np.array([0]), pass_entropies=np.full(1, np.log(2)))
+    alike = certainty(np.full((1, 2), 0.5), np.array([0]), pass_entropies=np.full(1, np.log(2)))
     assert alike.mutual_information == pytest.approx(0)
     assert "mutual_information" in alike.metrics()
 
@@ -114,9 +130,7 @@ def test_a_damaged_classifier_shows_in_loss_and_entropy() -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 10, 500)
     logits = random.normal(0, 1, (500, 10)) + 6 * np.eye(10)[labels]
-    good, swapped, mute = (
-        evaluate_classification(scores, labels) for scores in (logits, np.roll(logits, 1, axis=1), 0.0 * logits)
-    )
+    good, swapped, mute = (certainty(scores, labels) for scores in (logits, np.roll(logits, 1, axis=1), 0.0 * logits))
     assert swapped.nll > good.nll + 3
     assert mute.entropy == pytest.approx(np.log(10))
     assert mute.entropy > good.entropy + 1

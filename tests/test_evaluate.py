@@ -56,6 +56,21 @@ def test_a_zeroed_layer_shows_and_nan_is_refused(colour_model: Make, colour_phot
     )
 
 
+def test_nothing_is_told_of_probabilities_that_there_are_not(colour_model: Make, colour_photos: Path) -> None:
+    paths = [colour_model(), colour_model(np.eye(3), independent_scores=True)]
+    report = evaluate(paths, str(colour_photos))
+    logits, apart = (entry.metrics() for entry in report.entries)
+    assert {"ece", "nll", "entropy"} < set(logits)
+    assert sorted(apart) == [
+        "agreement", "mcnemar_p", "top1", "top1_difference", "top1_difference_high", "top1_difference_low", "top1_high",
+        "top1_low",
+    ]  # fmt: skip
+    _, columns, rows = report.table()
+    told = [dict(zip(columns, row, strict=False)) for row in rows]
+    assert [row["ECE"] == row["NLL"] == row["entropy"] == "-" for row in told] == [False, True]
+    assert told[1]["top-1 %"] == "100.00"
+
+
 def test_items_that_calibrated_or_trained_are_left_out_for_all(colour_model: Make, colour_photos: Path) -> None:
     digests = [item_digest(item) for item in open_data(str(colour_photos), part=Part.EVALUATION, data_dir=None)]
 

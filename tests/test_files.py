@@ -142,6 +142,27 @@ def _publish(target: Path, name: str) -> None:
         stage.publish("other", name)
 
 
+def test_a_shared_file_stays_where_its_bytes_are_there(tmp_path: Path) -> None:
+    def publish() -> None:
+        with Staging(tmp_path) as stage:
+            for name in ("own", "shared"):
+                (stage.path / name).write_bytes(b"new")
+            stage.publish("own", "shared", force=False, shared=("shared",))
+
+    (tmp_path / "shared").write_bytes(b"new")
+    before = (tmp_path / "shared").stat().st_ino
+    publish()
+    assert (tmp_path / "own").read_bytes() == b"new"
+    assert (tmp_path / "shared").stat().st_ino == before
+    with pytest.raises(InputError, match=f"^{tmp_path / 'own'} exists; "):
+        publish()
+    (tmp_path / "own").unlink()
+    (tmp_path / "shared").write_bytes(b"other")
+    with pytest.raises(InputError, match=f"^{tmp_path / 'shared'} exists; "):
+        publish()
+    assert not (tmp_path / "own").exists()
+
+
 def test_a_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     target, link = tmp_path / "there" / "model", tmp_path / "link"

@@ -74,15 +74,19 @@ def test_the_probabilities_of_passes_are_averaged(folder: Path) -> None:
     assert labels is not None
     total = -(expected * np.log(expected)).sum(axis=1)
     assert entry.passes == 4
-    assert entry.result.nll == pytest.approx(-np.log(expected[np.arange(len(labels)), labels]).mean(), rel=1e-4)
-    assert entry.result.entropy == pytest.approx(total.mean(), rel=1e-4)
-    assert entry.result.mutual_information == pytest.approx((total - of_passes).mean(), rel=1e-3)
+    sure = entry.result.certainty
+    assert sure is not None
+    assert sure.nll == pytest.approx(-np.log(expected[np.arange(len(labels)), labels]).mean(), rel=1e-4)
+    assert sure.entropy == pytest.approx(total.mean(), rel=1e-4)
+    assert sure.mutual_information == pytest.approx((total - of_passes).mean(), rel=1e-3)
     assert (total - of_passes).mean() > 0.01
 
 
 def test_a_pass_alone_has_no_mutual_information_and_more_passes_are_less_sure(folder: Path) -> None:
     path = folder / "sample.onnx"
-    alone, several = (evaluated(folder, path, passes=n).entries[0].result for n in (1, 20))
+    alone, several = (evaluated(folder, path, passes=n).entries[0].result.certainty for n in (1, 20))
+    assert alone is not None
+    assert several is not None
     assert alone.mutual_information is None
     assert several.entropy > alone.entropy
     assert evaluated(folder, path).entries[0].passes == 20
@@ -139,6 +143,17 @@ def test_what_does_not_go_together_is_refused(folder: Path, colour_model: Any) -
     assert str(same.value) == (f"--ood takes data of another kind than --data; got {data.name} for both: name another.")
     with pytest.raises(InputError, match=r"^--passes and --ood are for classifiers; leave them out for detection\.$"):
         evaluate_by_task([sample], data, decoder="yolov8", ood=data)
+    apart = colour_model(np.eye(3), independent_scores=True)
+    words = (
+        f"looks at the entropy of probabilities, and the scores of {apart} tell of each class for itself, as its card "
+        "says; give classifiers with logits or probabilities."
+    )
+    with pytest.raises(InputError) as caught:
+        evaluate([sample, apart], data, ood=strangers(folder))
+    assert str(caught.value) == f"--ood {words}"
+    with pytest.raises(InputError) as caught:
+        doubts(apart, [photos(folder)], threshold=1.0)
+    assert str(caught.value) == f"demo uncertain {words}"
 
 
 def test_a_prediction_is_that_of_all_passes(folder: Path) -> None:

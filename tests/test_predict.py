@@ -34,6 +34,14 @@ def test_images_and_folders_get_named_classes_in_order(colour_model: Make, colou
     assert report.arrays()["scores"].shape == (9, 3)
 
 
+def test_scores_of_each_class_for_itself_stay_as_they_are(colour_model: Make, colour_photos: Path) -> None:
+    model = colour_model(np.eye(3) / 2, independent_scores=True)
+    (found,) = predict(model, [colour_photos / "red" / "0.png"]).predictions
+    chances = [guess.probability for guess in found.top]
+    assert sorted(chances) == sorted(found.outputs["scores"].tolist())
+    assert sum(chances) < 0.6
+
+
 def test_arrays_are_one_item_or_many(colour_model: Make, tmp_path: Path) -> None:
     x = np.zeros((3, 4, 6, 3), np.float32)
     x[np.arange(3), :, :, [2, 1, 0]] = 1

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgekit.artifact import open_artifact
 from edgekit.companion import Companion
@@ -16,11 +17,12 @@ from edgekit.identities import Measure
 from edgekit.measure.evaluate_verification import evaluate_verification
 from edgekit.measure.held_out import HeldOut
 from edgekit.models.build import build, build_file, build_with_weights, save
+from edgekit.models.checkpoint import EpochRecord
 from edgekit.models.pair_losses import MARGIN, TRIPLET_MARGIN, contrastive, logistic, triplet
 from edgekit.models.parts import Parts
 from edgekit.models.registry import find_spec
-from edgekit.models.stages import HEAD, split
-from edgekit.models.train import TrainRequest, train
+from edgekit.models.stages import HEAD, second_path, split
+from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
 from edgekit.models.twins import all_pairs, kinds_of
 from edgekit.models.verification_lesson import LEAST, PICTURES, VerificationLesson, _require_pictures
 from edgekit.recipe import Precision, Recipe
@@ -157,6 +159,36 @@ def test_a_training_leaves_a_tower_that_names_its_head_and_a_threshold(run: Path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("loss", ["triplet", "logistic"])
+def test_a_stopped_training_goes_on_to_the_same_bits(loss: str, tmp_path: Path) -> None:
+    spec = replace(SPEC, presets={"small": replace(SPEC.presets["small"], epoch_steps=4)})
+    wanted = TrainRequest(spec=spec, data="digits", epochs=3, arguments={**TINY, "loss": loss})
+    whole = train(wanted, tmp_path / "whole")
+    with pytest.raises(TrainingInterruptedError):
+        train(wanted, tmp_path / "stopped", on_epoch=stop_after_two)
+    stopped = train(wanted, tmp_path / "stopped")
+    for one, other in zip(weights_of(whole), weights_of(stopped), strict=True):
+        np.testing.assert_array_equal(one, other)
+    cards = [open_artifact(path).card for path in (whole, stopped)]
+    assert cards[0].metrics == cards[1].metrics
+    assert cards[0].verification.threshold == cards[1].verification.threshold  # type: ignore[union-attr]
+    other_seed = train(replace(wanted, seed=1), tmp_path / "seed")
+    assert any(not np.array_equal(a, b) for a, b in zip(weights_of(whole), weights_of(other_seed), strict=True))
+
+
+def stop_after_two(record: EpochRecord, _epochs: int) -> None:
+    if record.epoch == 2:
+        raise KeyboardInterrupt
+
+
+def weights_of(path: Path) -> list[Any]:
+    """Those of the tower, and of its head."""
+    import keras
+
+    return [w for p in (path, second_path(path, HEAD)) for w in keras.saving.load_model(p).get_weights()]
+
+
+@pytest.mark.slow
 def test_both_files_of_all_recipes_recognise_as_the_model_does(run: Path, tmp_path: Path) -> None:
     recipes = tuple(Recipe(precision=p, calibration_samples=64) for p in (Precision.FP32, Precision.INT8))
     report = convert(Request(source=run, recipes=recipes, output_dir=tmp_path / "out"))
@@ -217,3 +249,30 @@ def test_a_person_of_few_pictures_is_refused(held_out: bool) -> None:
         _require_pictures(parts)
     uses = "2 to learn from, 2 to validate" + ("" if held_out else ", 2 to test")
     assert str(caught.value) == (f"people has {needed - 1} pictures of bob; expected {needed} or more of each: {uses}.")
+
+
+@pytest.mark.parametrize(
+    ("tested", "copied", "told"),
+    [
+        (1, 0, "The 3 pictures of the test part of people have no two of the same person"),
+        (2, 1, "The 3 pictures to learn from have no two of the same person"),
+    ],
+)
+def test_parts_without_pairs_are_refused_before_the_training(
+    tested: int, copied: int, told: str, tmp_path: Path
+) -> None:
+    """The second test part holds a copy of a picture of each person to learn from, which is left out there."""
+    random = np.random.default_rng(0)
+    for person in range(3):
+        pictures = random.integers(0, 255, (4 + tested, 32, 32), dtype=np.uint8)
+        parts = {"train": pictures[:4], "test": pictures[4 - copied : 4 - copied + tested]}
+        for part, own in parts.items():
+            folder = tmp_path / "people" / part / f"p{person}"
+            folder.mkdir(parents=True)
+            for number, pixels in enumerate(own):
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    request = TrainRequest(spec=SPEC, data=str(tmp_path / "people"), epochs=1, arguments=TINY)
+    with pytest.raises(DataError) as caught:
+        train(request, tmp_path / "run")
+    assert str(caught.value) == f"{told}; expected two or more people, and one with two or more."
+    assert not (tmp_path / "run").exists()

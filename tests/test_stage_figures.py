@@ -1,4 +1,4 @@
-"""Figures of the files that make one detector."""
+"""Figures of the files that make one model."""
 
 from typing import Any
 
@@ -54,3 +54,20 @@ def test_rows_of_a_kind_keep_their_order() -> None:
     found = by_kind(rows)
     assert [row["artifact"] for row in found["onnx", "int8"]] == ["a.heads", "a"]
     assert list(found) == [("onnx", "int8"), ("onnx", "fp32")]
+
+
+def test_a_file_that_serves_all_recipes_is_with_each_of_its_format() -> None:
+    int8 = converted("out/a.int8", 100, 3.0, 0.1, 10.0)
+    rows = [
+        {**converted("out/a.head", 60, 1.0, 0.0, 90.0), "recipe": "fp32"},
+        {**converted("out/a.fp32", 300, 1.0, 0.0, 80.0), "recipe": "fp32"},
+        int8,
+        {**int8, "format": "tflite"},
+    ]
+    found = by_kind(rows, shared={"a.head"})
+    assert {kind: [row["artifact"] for row in of_kind] for kind, of_kind in found.items()} == {
+        ("onnx", "fp32"): ["out/a.head", "out/a.fp32"],
+        ("onnx", "int8"): ["out/a.head", "out/a.int8"],
+        ("tflite", "int8"): ["out/a.int8"],
+    }
+    assert (as_one(found["onnx", "int8"])["model_bytes"], as_one(found["onnx", "int8"])["ratio"]) == (160, 2.25)

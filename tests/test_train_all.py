@@ -15,7 +15,7 @@ from edgekit.models.pages import entry_page, index_page
 from edgekit.models.registry import ZOO, find_spec
 from edgekit.models.spec import ModelSpec
 from edgekit.report import read_results
-from edgekit.train_all import JUDGE, RESULTS, WAYS, Plan, results_table, train_all
+from edgekit.train_all import JUDGE, RESULTS, WAYS, Plan, _row, results_table, train_all
 
 
 @pytest.mark.slow
@@ -195,6 +195,38 @@ def test_an_evaluation_before_another_judge_is_not_done(tmp_path: Path) -> None:
     results.write_text(json.dumps({"verb": ["evaluate", "x"], "results": [{**row, "judge": {"sha256": "another"}}]}))
     assert not is_done(verb)
     assert is_done(replace(verb, judge=None))
+
+
+def test_the_size_of_what_compares_pictures_counts_its_head_in_every_recipe(tmp_path: Path) -> None:
+    planned = plan("siamese", tmp_path)
+    digest = {"digest": "d"}
+    card = {"detection": None, "provenance": {"training": digest, "training_settings": {}}}
+    figures = {"eer": 0.01, "eer_low": 0.0, "eer_high": 0.02, "auc": 0.99}
+    kept = {"artifact": "siamese/model.keras", "sha256": "k", "format": "keras", "recipe": "fp32"}
+
+    def file(name: str, size: int, ratio: float) -> dict[str, Any]:
+        recipe = name.split(".")[-2]
+        told = {"format": "onnx", "recipe": recipe, "model_bytes": size, "ratio": ratio, "float_ops": []}
+        parity = {"max_abs": 0.1, "sqnr_db": 30.0}
+        return {"artifact": f"siamese/{name}", "sha256": name, "metrics": parity, **told}
+
+    head = file("siamese.head.fp32.onnx", 60, 1.0)
+    towers = [file("siamese.fp32.onnx", 300, 1.0), file("siamese.int8.onnx", 100, 3.0)]
+    lacking = [f"Skipped {recipe} for tflite: none." for recipe in ("fp32", "int8")]
+    results: dict[str, dict[str, Any]] = {
+        "train": {"results": [{**kept, "card": card, "data": "orl_faces"}], "peak_rss_bytes": 1},
+        "convert": {"results": [head, *towers], "notes": lacking},
+        "evaluate": {"results": [{**row, "metrics": figures, "n": 80} for row in (kept, *towers)]},
+        "benchmark": {"results": [{**row, "latency_ms": {"p50": 2.0}, "valid": True} for row in (*towers, head)]},
+    }
+    for verb, told in results.items():
+        (tmp_path / f"siamese.{verb}.json").write_text(json.dumps({**told, "seconds": 1.0}))
+    planned.run.mkdir()
+    (planned.run / "history.json").write_text('{"epochs": []}')
+    files = {row["recipe"]: row for row in _row(planned)["files"]}
+    assert (files["fp32"]["model_bytes"], files["fp32"]["ratio"]) == (360, 1.0)
+    assert (files["int8"]["model_bytes"], files["int8"]["ratio"]) == (160, 2.25)  # (300 + 60) / 160
+    assert [row["artifact"] for row in files.values()] == ["siamese.fp32.onnx", "siamese.int8.onnx"]
 
 
 def test_a_file_that_could_not_be_made_is_a_dash() -> None:

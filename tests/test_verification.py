@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from edgekit.data.base import Part
 from edgekit.errors import DataError, InputError
 from edgekit.identities import Measure, Verification
 from edgekit.measure.evaluate_by_task import evaluate_by_task
-from edgekit.measure.evaluate_verification import VerificationReport, evaluate_verification
-from edgekit.measure.verifiers import open_verifiers
+from edgekit.measure.evaluate_verification import VerificationReport, evaluate_verification, judged, trials_of
+from edgekit.measure.verifiers import Verifier, open_verifiers
+from edgekit.runtimes import open_runtime
 from edgekit.tasks import verification
 from edgekit.tasks.trials import MOST_PAIRS, Pairs, draw_pairs, draw_trials, pixels_likeness
 from edgekit.tasks.verification import (
@@ -136,6 +138,21 @@ def test_pairs_of_both_kinds_are_needed(people: list[int], lacking: str) -> None
     )
 
 
+def test_pictures_without_pairs_are_refused_before_one_is_looked_at(tmp_path: Path) -> None:
+    class Unseen:
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int, /) -> Any:
+            raise AssertionError(index)
+
+    with pytest.raises(DataError) as caught:
+        evaluate_verification([verifier(tmp_path)], Dataset(name="d", items=Unseen(), labels=np.arange(3)))
+    assert str(caught.value) == (
+        "The 3 pictures of d have no two of the same person; expected two or more people, and one with two or more."
+    )
+
+
 def test_a_trial_offers_another_picture_of_one_person_and_one_of_each_other() -> None:
     people = np.array([0, 0, 0, 1, 1, 2, 3])  # of the last two there is one picture, which is never asked about
     trials = draw_trials(people, 4, 0, count=200)
@@ -194,6 +211,41 @@ def test_files_are_measured_and_compared_on_the_same_pairs(tmp_path: Path) -> No
     np.testing.assert_allclose(first.result.likeness, gaps, atol=1e-5)
     accepted = float(np.mean(np.array(gaps)[~report.pairs.same] >= -0.1))
     assert first.metrics()["false_accepts"] == accepted
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Verifier:
+    """One whose head compares embeddings of 4,096 numbers, any number of pairs at a time."""
+    folder = tmp_path_factory.mktemp("wide")
+    (small,) = open_verifiers([verifier(folder)], preprocess=None, threads=1)
+    return replace(small, head=open_runtime(head(folder / "wide.onnx", size=4096, batch=None), threads=1))
+
+
+def test_pairs_compared_in_several_batches_are_compared_as_in_one(wide: Verifier) -> None:
+    people, random = np.repeat(np.arange(16), 5), np.random.default_rng(0)
+    embeddings = random.normal(0, 1, (80, 4096)).astype(np.float32)
+    pairs, trials = draw_pairs(people, 0), trials_of(people, 0)
+    found = judged(wide, embeddings, pairs, trials, [random.random(trial.offered.shape) for trial in trials], seed=0)
+    assert len(pairs) == 3160  # three whole batches and a part
+    (told,) = wide.head.run({"first": embeddings[pairs.first], "second": embeddings[pairs.second]}).values()
+    np.testing.assert_array_equal(found.likeness, -told[:, 0].astype(np.float64))
+    for trial, told_of in zip(trials, found.one_shot, strict=True):
+        gaps = np.square(embeddings[trial.offered] - embeddings[trial.asked][:, None]).sum(axis=2)
+        assert told_of.accuracy == right_answers(-gaps).mean()
+
+
+def test_comparing_all_pairs_takes_memory_for_a_batch_of_them_alone(wide: Verifier) -> None:
+    people = np.repeat(np.arange(40), 5)
+    embeddings = np.random.default_rng(0).normal(0, 1, (200, 4096)).astype(np.float32)
+    pairs = draw_pairs(people, 0)
+    assert len(pairs) * embeddings[0].nbytes * 2 > 650e6
+    tracemalloc.start()
+    try:
+        judged(wide, embeddings, pairs, (), (), seed=0)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 350e6  # 200 of them for the interval
 
 
 def test_the_interval_of_trials_counts_people() -> None:

@@ -52,15 +52,15 @@ def verifier(folder: Path, *, name: str = "v", gain: float = 1.0, **fields: Any)
     return path
 
 
-def head(path: Path, *, size: int = SIZE) -> Path:
-    """A file that tells the squared distance of two embeddings."""
+def head(path: Path, *, size: int = SIZE, batch: int | None = 1) -> Path:
+    """A file that tells the squared distance of two embeddings, of ``batch`` pairs at a time, or of any number."""
     nodes = [
         helper.make_node("Sub", ["first", "second"], ["gap"]),
         helper.make_node("Mul", ["gap", "gap"], ["square"]),
         helper.make_node("ReduceSum", ["square", "last"], ["distance"], keepdims=1),
     ]
-    inputs = {"first": (1, size), "second": (1, size)}
-    path.write_bytes(_model(inputs, {"distance": (1, 1)}, nodes, {"last": np.array([1], np.int64)}))
+    inputs = {"first": (batch, size), "second": (batch, size)}
+    path.write_bytes(_model(inputs, {"distance": (batch, 1)}, nodes, {"last": np.array([1], np.int64)}))
     onnx.checker.check_model(str(path))
     return path
 

@@ -16,10 +16,10 @@ from edgekit.errors import InputError
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.judged import row_of
 from edgekit.measure.paired import difference_interval, mcnemar_p, mean_difference_interval
-from edgekit.measure.passes import Told, in_passes, passes_of, require_passes, takes_noise
+from edgekit.measure.passes import Told, in_passes, passes_of, require_passes, require_probabilities, takes_noise
 from edgekit.measure.strangers import Strangers, strange_scores, told_apart
 from edgekit.measure.subjects import Subject, on_device, open_subjects
-from edgekit.tasks.classification import TASK, TASKS, ClassificationResult, evaluate_classification
+from edgekit.tasks.classification import TASK, TASKS, Certainty, ClassificationResult, evaluate_classification
 from edgekit.tasks.labels import LabelMap, match_labels, require_labels
 from edgekit.workers import Progress, silent
 
@@ -32,6 +32,7 @@ class Difference:
 
     ``agreement`` of the predicted classes (a fraction), the differences in top-1 accuracy and in negative
     log-likelihood with their 95 % intervals (paired bootstrap), that in calibration error, and McNemar's exact p.
+    Those of log-likelihood and calibration are none where one of the files tells no probabilities.
     """
 
     agreement: float
@@ -39,10 +40,15 @@ class Difference:
     top1_difference_low: float
     top1_difference_high: float
     mcnemar_p: float
-    nll_difference: float
-    nll_difference_low: float
-    nll_difference_high: float
-    ece_difference: float
+    nll_difference: float | None = None
+    nll_difference_low: float | None = None
+    nll_difference_high: float | None = None
+    ece_difference: float | None = None
+
+    def metrics(self) -> dict[str, float]:
+        """The figures by their JSON names."""
+        figures = {name: getattr(self, name) for name in Difference.__slots__}
+        return {name: value for name, value in figures.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +76,7 @@ class Evaluation:
         """All figures by their JSON names."""
         figures = self.result.metrics()
         if self.difference is not None:
-            figures |= {name: getattr(self.difference, name) for name in Difference.__slots__}
+            figures |= self.difference.metrics()
         return figures if self.strangers is None else figures | self.strangers.metrics()
 
 
@@ -150,8 +156,9 @@ def evaluate(
     records in their cards, are left out for all of them. ``samples`` items are drawn with ``seed``, all are used
     without it. A Bayesian classifier that takes noise sees an item in ``passes`` passes, or as many as its card says,
     whose probabilities are averaged. With ``ood``, data of another kind, it is told too how well the predictive entropy
-    knows its items from those of ``data``. ``preprocess`` is as in `edgekit.feeding.resolve_preprocessing`.
-    `InputError` or `DataError` when data and models do not fit each other.
+    knows its items from those of ``data``. ``preprocess`` is as in `edgekit.feeding.resolve_preprocessing`. Where a
+    card says that scores are independent, nothing is told of probabilities, and ``ood`` is refused. `InputError` or
+    `DataError` when data and models do not fit each other.
     """
     dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
     require_labels(dataset)
@@ -180,6 +187,8 @@ def evaluate_subjects(
     for subject in subjects:
         _require_classifier(subject)
     require_passes(subjects, passes)
+    if ood is not None:
+        require_probabilities(subjects, "--ood")
     chosen = HeldOut(dataset, [s.artifact for s in subjects], samples=samples, seed=seed)
     told = [Told() for _ in subjects]
     maps: list[LabelMap] = []
@@ -212,6 +221,7 @@ def evaluate_subjects(
 
 def _row(entry: Evaluation) -> list[str]:
     result, difference = entry.result, entry.difference
+    sure = result.certainty
     row = [
         str(entry.subject.given),
         entry.artifact.recipe,
@@ -219,9 +229,7 @@ def _row(entry: Evaluation) -> list[str]:
         f"{100 * result.top1:.2f}",
         f"{100 * result.top1_low:.1f}-{100 * result.top1_high:.1f}",
         "-" if result.top5 is None else f"{100 * result.top5:.2f}",
-        f"{result.ece:.3f}",
-        f"{result.nll:.4f}",
-        f"{result.entropy:.4f}",
+        *(["-"] * 3 if sure is None else (f"{sure.ece:.3f}", f"{sure.nll:.4f}", f"{sure.entropy:.4f}")),
         f"{entry.subject.seconds:.1f}",
     ]
     if difference is None:
@@ -265,8 +273,10 @@ def _entries(
 ) -> tuple[Evaluation, ...]:
     stacked = [each.stacked() for each in told]
     results = [
-        evaluate_classification(scores, m.outputs(labels), pass_entropies=entropies)
-        for (scores, entropies), m in zip(stacked, maps, strict=True)
+        evaluate_classification(
+            scores, m.outputs(labels), pass_entropies=entropies, independent=s.artifact.card.independent_scores
+        )
+        for s, (scores, entropies), m in zip(subjects, stacked, maps, strict=True)
     ]
     classes = [m.class_ids(scores.argmax(axis=1)) for (scores, _), m in zip(stacked, maps, strict=True)]
     entries = []
@@ -274,17 +284,25 @@ def _entries(
         difference = None
         if index:
             low, high = difference_interval(results[0].correct, result.correct, seed=seed)
-            nll_low, nll_high = mean_difference_interval(results[0].losses, result.losses, seed=seed)
             difference = Difference(
                 agreement=float(np.mean(classes[0] == classes[index])),
                 top1_difference=result.top1 - results[0].top1,
                 top1_difference_low=low,
                 top1_difference_high=high,
                 mcnemar_p=mcnemar_p(results[0].correct, result.correct),
-                nll_difference=result.nll - results[0].nll,
-                nll_difference_low=nll_low,
-                nll_difference_high=nll_high,
-                ece_difference=result.ece - results[0].ece,
+                **_certainty_differences(results[0].certainty, result.certainty, seed),
             )
         entries.append(Evaluation(subject=subject, result=result, classes=classes[index], difference=difference))
     return tuple(entries)
+
+
+def _certainty_differences(first: Certainty | None, other: Certainty | None, seed: int) -> dict[str, float]:
+    if first is None or other is None:
+        return {}
+    low, high = mean_difference_interval(first.losses, other.losses, seed=seed)
+    return {
+        "nll_difference": other.nll - first.nll,
+        "nll_difference_low": low,
+        "nll_difference_high": high,
+        "ece_difference": other.ece - first.ece,
+    }

@@ -17,7 +17,7 @@ from edgekit.measure.judged import Judged, row_of
 from edgekit.measure.subjects import on_device, run_subjects
 from edgekit.measure.verifiers import Verifier, open_verifiers
 from edgekit.tasks.labels import require_labels
-from edgekit.tasks.trials import WAYS, Pairs, Trials, draw_pairs, draw_trials, pixels_likeness
+from edgekit.tasks.trials import WAYS, Pairs, Trials, draw_pairs, draw_trials, pixels_likeness, require_pairs
 from edgekit.tasks.verification import VerificationResult, eer_difference, embedding_of
 from edgekit.tasks.verification import evaluate_verification as figures_of
 from edgekit.workers import Progress, silent
@@ -127,6 +127,7 @@ def evaluate_verifiers(
     progress: Progress = silent,
 ) -> VerificationReport:
     """As `evaluate_verification`, for files that are open; ``people`` (count,) tells whom each picture shows."""
+    require_pairs(people, f"of {dataset.name}")  # told before the work where there are none
     subjects = [verifier.subject for verifier in verifiers]
     chosen = HeldOut(dataset, [s.artifact for s in subjects], samples=samples, seed=seed)
     embeddings: list[list[Array]] = [[] for _ in subjects]
@@ -184,7 +185,8 @@ def judged(
     both = [(pairs.first, pairs.second), *((a, trial.offered) for a, trial in zip(asked, trials, strict=True))]
     keys = [np.minimum(a, b) * count + np.maximum(a, b) for a, b in both]
     unique = np.unique(np.concatenate([key.reshape(-1) for key in keys]))
-    told = verifier.likeness(embeddings[unique // count], embeddings[unique % count])
+    # Row by row, since those of all pairs would be many times the embeddings.
+    told = verifier.likeness(*((embeddings[place] for place in places) for places in (unique // count, unique % count)))
     of_pairs, *of_trials = (told[np.searchsorted(unique, key)] for key in keys)
     threshold = verifier.how.threshold
     return figures_of(

@@ -68,6 +68,16 @@ def require_passes(subjects: Sequence[Subject], wanted: int | None) -> None:
         )
 
 
+def require_probabilities(subjects: Sequence[Subject], what: str) -> None:
+    """`InputError` where ``what`` needs the entropy of all classes and a file has none."""
+    for subject in subjects:
+        if subject.artifact.card.independent_scores:
+            raise InputError(
+                f"{what} looks at the entropy of probabilities, and the scores of {subject.given} tell of each class "
+                "for itself, as its card says; give classifiers with logits or probabilities."
+            )
+
+
 def in_passes(
     subjects: Sequence[Subject], items: Iterable[Item], told: Sequence[Told], *, passes: int | None = None
 ) -> Iterator[int]:

@@ -255,7 +255,7 @@ def top_guesses(subject: Subject, outputs: dict[str, Array], top: int) -> tuple[
         raise InputError(
             f"{subject.given} has {len(vector)} outputs and {len(card.labels)} labels; give as many with --labels."
         )
-    probabilities = as_probabilities(vector[None])[0]
+    probabilities = vector if card.independent_scores else as_probabilities(vector[None])[0]
     if card.task is None and card.labels is None and not np.array_equal(probabilities, vector):
         return ()
     return _best(probabilities, card.labels, top)

@@ -1,7 +1,7 @@
 """Files that compare pictures, ready to be run: a tower that embeds each, and a head that compares two embeddings."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from edgekit.tasks.verification import FIRST, SECOND, embedding_of
 from edgekit.two_files import second_file
 
 Floats = npt.NDArray[np.float64]
+_AT_ONCE = 1024  # pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +37,15 @@ class Verifier:
         feed = {name: values[None] for name, values in self.subject.feeder.feed(image).items()}
         return embedding_of(without_batch(self.subject.runtime.run(feed, as_float=True)), model=str(self.subject.given))
 
-    def likeness(self, first: Array, second: Array) -> Floats:
-        """How alike the embeddings in rows of ``first`` and ``second`` (count, size) are, (count,): more is alike."""
+    def likeness(self, first: Iterable[Array], second: Iterable[Array]) -> Floats:
+        """How alike the embeddings ``first`` and ``second``, (size,) each, are, (count,): more is alike.
+
+        They are taken as they are needed, so that those of all pairs need not be in memory.
+        """
         start = time.perf_counter()
         (output,) = self.head.outputs
         rows = ({FIRST: a, SECOND: b} for a, b in zip(first, second, strict=True))
-        found = [float(answer[output.name].reshape(-1)[0]) for answer in run_items(self.head, rows, batch=1024)]
+        found = [float(answer[output.name].reshape(-1)[0]) for answer in run_items(self.head, rows, batch=_AT_ONCE)]
         self.subject.seconds += time.perf_counter() - start
         told = np.array([self.how.likeness(value) for value in found], np.float64)
         require_finite(told, f"What the second file of {self.subject.given} tells")

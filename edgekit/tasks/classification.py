@@ -24,47 +24,63 @@ _TOP = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassificationResult:
-    """How well ``count`` items were classified.
+class Certainty:
+    """How sure a classifier was of its answers, by the probabilities of all classes.
 
-    ``top1``, ``top5`` and ``ece`` are fractions; ``top5`` is none for models of five classes or fewer, where it says
-    nothing. ``nll`` is the mean negative log-likelihood of the labels and ``entropy`` the mean of the predictive
-    entropies, both in nats; ``mutual_information``, none for a single pass, is how much of the entropy comes from the
-    passes of a Bayesian classifier that disagree. ``confusion[true, predicted]`` counts items by output index. By item,
-    (count,), are ``correct`` (bool), the probability ``confidence`` of the predicted class, ``losses`` and
-    ``entropies``, whose means are ``nll`` and ``entropy``.
+    ``ece``, the calibration error, is a fraction; ``nll`` is the mean negative log-likelihood of the labels and
+    ``entropy`` the mean of the predictive entropies, both in nats; ``mutual_information``, none for a single pass, is
+    how much of the entropy comes from the passes of a Bayesian classifier that disagree. By item, (count,), are the
+    probability ``confidence`` of the predicted class, ``losses`` and ``entropies``, whose means are ``nll`` and
+    ``entropy``.
     """
 
-    top1: float
-    top1_low: float
-    top1_high: float
-    top5: float | None
     ece: float
     nll: float
     entropy: float
     mutual_information: float | None
-    confusion: npt.NDArray[np.int64]
-    count: int
-    correct: npt.NDArray[np.bool_]
     confidence: Floats
     losses: Floats
     entropies: Floats
 
     def metrics(self) -> dict[str, float]:
         """The figures by the names they have in JSON."""
-        named = {"top1": self.top1, "top1_low": self.top1_low, "top1_high": self.top1_high, "ece": self.ece}
-        named |= {"nll": self.nll, "entropy": self.entropy}
-        optional = {"mutual_information": self.mutual_information, "top5": self.top5}
-        return named | {name: value for name, value in optional.items() if value is not None}
+        named = {"ece": self.ece, "nll": self.nll, "entropy": self.entropy}
+        return named if self.mutual_information is None else named | {"mutual_information": self.mutual_information}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassificationResult:
+    """How well ``count`` items were classified.
+
+    ``top1`` and ``top5`` are fractions; ``top5`` is none for models of five classes or fewer, where it says nothing.
+    ``certainty`` is none where scores are no probabilities. ``confusion[true, predicted]`` counts items by output
+    index; ``correct`` (count,) tells of each whether it was.
+    """
+
+    top1: float
+    top1_low: float
+    top1_high: float
+    top5: float | None
+    certainty: Certainty | None
+    confusion: npt.NDArray[np.int64]
+    count: int
+    correct: npt.NDArray[np.bool_]
+
+    def metrics(self) -> dict[str, float]:
+        """The figures by the names they have in JSON."""
+        named = {"top1": self.top1, "top1_low": self.top1_low, "top1_high": self.top1_high}
+        if self.certainty is not None:
+            named |= self.certainty.metrics()
+        return named if self.top5 is None else named | {"top5": self.top5}
 
 
 def evaluate_classification(
-    scores: Array, labels: Array, *, pass_entropies: Floats | None = None
+    scores: Array, labels: Array, *, pass_entropies: Floats | None = None, independent: bool = False
 ) -> ClassificationResult:
     """Accuracy of ``scores`` (count, classes), logits or probabilities, for ``labels`` (count,) of output indexes.
 
     Where ``scores`` are the mean probabilities of several passes, ``pass_entropies`` (count,) are the means of the
-    entropies of each.
+    entropies of each. ``independent`` ones tell of each class for itself, and nothing of certainty.
 
     The first of equal scores wins, so the k-th best is well defined for constant outputs too. `DataError` for other
     shapes, non-finite scores, and labels outside 0..classes-1.
@@ -77,11 +93,9 @@ def evaluate_classification(
     count, classes = scores.shape
     if labels.min() < 0 or labels.max() >= classes:
         raise DataError(f"A label is {labels.max()}; the model has {classes} outputs, so expected 0..{classes - 1}.")
-    probabilities = as_probabilities(scores)
+    require_finite(scores, "The model's output")
     predicted = scores.argmax(axis=1)
     correct = predicted == labels
-    confidence = probabilities.max(axis=1)
-    losses, entropies = negative_log_likelihood(probabilities, labels), entropy_of(probabilities)
     low, high = wilson_interval(int(correct.sum()), count)
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
@@ -90,13 +104,23 @@ def evaluate_classification(
         top1_low=low,
         top1_high=high,
         top5=float((rank_of(scores, labels) < _TOP).mean()) if classes > _TOP else None,
+        certainty=None if independent else _certainty(as_probabilities(scores), labels, correct, pass_entropies),
+        confusion=confusion,
+        count=count,
+        correct=correct,
+    )
+
+
+def _certainty(
+    probabilities: Floats, labels: Array, correct: npt.NDArray[np.bool_], pass_entropies: Floats | None
+) -> Certainty:
+    confidence = probabilities.max(axis=1)
+    losses, entropies = negative_log_likelihood(probabilities, labels), entropy_of(probabilities)
+    return Certainty(
         ece=expected_calibration_error(confidence, correct),
         nll=float(losses.mean()),
         entropy=float(entropies.mean()),
         mutual_information=None if pass_entropies is None else float((entropies - pass_entropies).mean()),
-        confusion=confusion,
-        count=count,
-        correct=correct,
         confidence=confidence,
         losses=losses,
         entropies=entropies,

@@ -57,21 +57,24 @@ def draw_pairs(people: Indices, seed: int) -> Pairs:
 
     `DataError` without both kinds.
     """
+    require_pairs(people)
     count = len(people)
     if count * (count - 1) // 2 <= MOST_PAIRS:
         first, second = np.triu_indices(count, 1)
-        pairs = Pairs(first=first.astype(np.int64), second=second.astype(np.int64), people=people, whole=True)
-    else:
-        random = np.random.default_rng(seed)
-        chosen = [*_same_pairs(people, random), *_different_pairs(people, random)]
-        first, second = np.array(chosen, np.int64).T
-        pairs = Pairs(first=first, second=second, people=people, whole=False)
-    if pairs.same.all() or not pairs.same.any():
-        lacking = "of different people" if len(pairs) and pairs.same.all() else "of the same person"
-        raise DataError(
-            f"The {count} pictures have no two {lacking}; expected two or more people, and one with two or more."
-        )
-    return pairs
+        return Pairs(first=first.astype(np.int64), second=second.astype(np.int64), people=people, whole=True)
+    random = np.random.default_rng(seed)
+    chosen = [*_same_pairs(people, random), *_different_pairs(people, random)]
+    first, second = np.array(chosen, np.int64).T
+    return Pairs(first=first, second=second, people=people, whole=False)
+
+
+def require_pairs(people: Indices, what: str = "") -> None:
+    """`DataError` unless pictures of ``people`` (count,) make pairs of both kinds; ``what`` tells which they are."""
+    counts = np.unique(people, return_counts=True)[1]
+    if len(counts) < 2 or counts.max() < 2:
+        lacking = "of the same person" if counts.max(initial=0) < 2 else "of different people"
+        called = " ".join(filter(None, (f"The {len(people)} pictures", what)))
+        raise DataError(f"{called} have no two {lacking}; expected two or more people, and one with two or more.")
 
 
 def _same_pairs(people: Indices, random: np.random.Generator) -> list[tuple[int, int]]:

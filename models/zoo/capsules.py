@@ -24,6 +24,7 @@ SPECS: tuple[ModelSpec, ...] = (
         resize=Resize.STRETCH,
         # Squares, roots and quotients span more than 8 bits tell apart, and engines have no int8 forms of some.
         keep_float=("primary_", "votes", "routing_", "lengths"),
+        independent_scores=True,
         presets={
             "small": TrainingPreset(
                 data="mnist",
@@ -55,8 +56,8 @@ SPECS: tuple[ModelSpec, ...] = (
             tolerance=0.001,
             notes=(
                 "the paper counts 8.2 million with the 1,411,344 of the decoder, which learns beside and is in no file",
-                "outputs are lengths of capsules from 0 to 1, one for each class; they are no probabilities, so that "
-                "calibration error, negative log-likelihood and entropy say nothing of them",
+                "outputs are lengths of capsules from 0 to 1, one for each class; they are no probabilities, and have "
+                "no calibration error, negative log-likelihood or entropy",
                 "all capsules stay in float in every conversion: the convolutions before them become int8",
             ),
         ),

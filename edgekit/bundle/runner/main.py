@@ -186,7 +186,8 @@ def _predict(contents: Contents, options: argparse.Namespace) -> Result:
 
 def _top(entry: Entry, outputs: Mapping[str, Any]) -> list[dict[str, Any]]:
     scores = class_scores({name: values[0] for name, values in outputs.items()}, model=entry.name)
-    probabilities, labels = as_probabilities(scores[None])[0], entry.card.labels
+    probabilities = scores if entry.card.independent_scores else as_probabilities(scores[None])[0]
+    labels = entry.card.labels
     best = (-probabilities).argsort(kind="stable")[:TOP]
     return [
         {
