@@ -165,8 +165,10 @@ def test_without_anomalies_the_threshold_is_a_percentile(tmp_path: Path) -> None
         ("heat,label\n1,1\n2,1\n3,1\n4,1\n", "All 3 items of t are anomalies; expected normal ones, with label 0."),
         ("text,label\ngood,0\nbad,1\n", "{data} is no data for ae_vanilla; expected columns of numbers: a .csv or an "
          ".npz with an item a row, or fraud, with the labels 0, normal, and 1, anomaly, or all normal."),
-        ("heat,label\n1,0\n,0\n", "{data}, line 3, has the heat ''; expected a number, a column 'file' with image "
-         "paths, or dates such as 2017-05-25."),
+        ("heat,label\n1,0\n,0\n", "{data}, line 3, has the heat ''; expected a number: fill it in or leave the line "
+         "out."),
+        ("heat,maker,label\n1,us,0\n2,you,0\n", "{data}, line 2, has the maker 'us'; expected a number: leave out a "
+         "column of words, call one of image paths 'file', or begin with dates such as 2017-05-25."),
         ("heat,label\n1,zero\n2,0\n", "{data}, line 2, has the label 'zero'; expected a whole number, zero or more."),
     ],
 )  # fmt: skip

@@ -13,10 +13,11 @@ from edgekit.check.baseline import FIRST_ITEMS, Calibration, DataRecord, Figure,
 from edgekit.check.budgets import Config, data_source, preprocess_option
 from edgekit.check.items import record_data, same_items
 from edgekit.check.latency import Ratios, time_against
-from edgekit.data import Dataset, Item, Part, item_digest, open_data
+from edgekit.data import Dataset, Item, item_digest
 from edgekit.devices import Device, open_device
 from edgekit.devices.engines import LOCAL
 from edgekit.errors import InputError
+from edgekit.measure.data_for import data_for
 from edgekit.measure.detectors import open_detectors
 from edgekit.measure.evaluate import Evaluation, evaluate_subjects
 from edgekit.measure.evaluate_detection import DetectionEvaluation, evaluate_detectors, require_boxes
@@ -69,7 +70,8 @@ def observe(
     """
     timed = [model.file for model in config.models if config.timed(model.file)]
     reference = open_artifact(folder / config.latency.reference) if config.latency is not None and timed else None
-    dataset = open_data(data_source(config.data, folder), part=Part.EVALUATION, data_dir=data_dir)
+    files = [folder / model.file for model in config.models]
+    dataset = data_for(files, data_source(config.data, folder), data_dir=data_dir)
     with open_device(device) as where:  # what runs the files there is gone before anything is timed
         host = where.host()
         seen = _look(config, folder, dataset, known, where, progress)

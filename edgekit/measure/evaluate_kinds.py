@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.data import Dataset, Part, open_data
+from edgekit.data import Dataset
 from edgekit.devices import open_device
 from edgekit.devices.engines import LOCAL
 from edgekit.errors import DataError, InputError
+from edgekit.measure.data_for import data_for
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.judged import Judged, row_of
 from edgekit.measure.kind import Kind, Result
@@ -91,7 +92,7 @@ def evaluate_kind(
     As `edgekit.measure.evaluate.evaluate` with files, items and the device. A long text or a series is cut into the
     windows that the files take.
     """
-    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
+    dataset = data_for(paths, data, data_dir=data_dir)
     with open_device(device) as where:
         subjects = open_subjects(paths, preprocess=None, labels=None, threads=threads, engines=engines, device=where)
         report = evaluate_kind_subjects(subjects, dataset, task=task, samples=samples, seed=seed, progress=progress)
