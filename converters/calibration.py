@@ -85,12 +85,14 @@ def _opened(spec: str, card: ModelCard | None, data_dir: Path | None) -> Dataset
 
 
 def _cut(data: Dataset, card: ModelCard | None) -> Dataset:
-    """``data`` as items for the model of ``card``, for one that tells anomalies the normal ones alone.
+    """``data`` as items for the model of ``card``, for one that tells anomalies the normal ones alone where labels do.
 
     `DataError` for one long text where it takes texts by themselves.
     """
     if card is not None and card.task == anomalies.TASK:
-        data = anomalies.normal_items(rows_for(data, card.tabular))
+        data = rows_for(data, card.tabular)
+        if card.tabular is not None or anomalies.tells_normal(data):  # classes of images may be those of another task
+            data = anomalies.normal_items(data)
     if card is None or card.sequences is None:
         return data
     if (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny_tables import NAMES, rows, write_csv
 
-from edgekit.artifact import open_artifact
+from edgekit.artifact import Format, open_artifact
 from edgekit.card import ModelCard
 from edgekit.converters import Request, convert
 from edgekit.converters.calibration import ROWS, default_samples, find_data
@@ -343,6 +343,27 @@ def test_batches_are_a_function_of_seed_and_epoch_and_ask_for_the_whole() -> Non
     assert not np.array_equal(given, whole)
     seen = np.concatenate([batch[1] for batch in first])
     np.testing.assert_array_equal(np.sort(seen, axis=0), np.sort(values, axis=0))
+
+
+def test_images_with_classes_of_another_task_calibrate(trained: Any, tmp_path: Path) -> None:
+    """All of them: their labels do not tell normal ones from anomalies. Of a table such labels are a mistake."""
+    _, model, card = trained("ae_conv")
+    with np.load(images(tmp_path / "own.npz")) as own:
+        x = own["x"]
+    np.savez(tmp_path / "classes.npz", x=x, y=np.arange(40) % 10)
+    np.savez(tmp_path / "named.npz", x=x, y=np.arange(40) % 2, class_names=np.array(["cat", "dog"]))
+    for name, count in (("classes", 40), ("named", 40), ("own", 32)):
+        found = find_data(str(tmp_path / f"{name}.npz"), card, required=True, data_dir=None)
+        assert found is not None
+        assert len(found) == count
+    recipe = Recipe(precision=Precision.FP32)
+    request_of = Request(source=model, recipes=(recipe,), calibration=str(tmp_path / "classes.npz"))
+    made = convert(replace(request_of, output_dir=tmp_path, formats=(Format.ONNX,)))
+    assert [row.format for row in made.artifacts] == [Format.ONNX]
+    (tmp_path / "t.csv").write_text("heat,noise,speed,label\n1,2,3,0\n1,2,3,2\n")
+    with pytest.raises(DataError) as caught:
+        find_data(str(tmp_path / "t.csv"), trained("ae_vanilla")[2], required=True, data_dir=None)
+    assert str(caught.value) == "t has the label 2; expected 0 for a normal item and 1 for an anomaly."
 
 
 def test_normal_rows_alone_calibrate(trained: Any) -> None:

@@ -155,6 +155,13 @@ def require_binary(data: Dataset) -> npt.NDArray[np.int64]:
     return data.labels
 
 
+def tells_normal(data: Dataset) -> bool:
+    """Whether the labels of ``data`` can say which items are normal, as `require_binary` takes them."""
+    if data.labels is None:
+        return False
+    return NORMAL in data.class_names if data.class_names is not None else bool((data.labels <= 1).all())
+
+
 def normal_items(data: Dataset) -> Dataset:
     """The normal items of ``data``, all where it has no labels; `DataError` where all are anomalies."""
     if data.labels is None:
