@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edgekit.artifact import open_artifact
 from edgekit.data import Dataset, Part, open_data
+from edgekit.data.table_rows import rows_for
 
 
 def data_for(paths: Sequence[Path], data: Dataset | str, *, data_dir: Path | None) -> Dataset:
@@ -15,5 +16,6 @@ def data_for(paths: Sequence[Path], data: Dataset | str, *, data_dir: Path | Non
     if not isinstance(data, str):
         return data
     tables = (open_artifact(path).card.tabular for path in paths)
-    taken = next((table.names for table in tables if table is not None), ())
-    return open_data(data, part=Part.EVALUATION, data_dir=data_dir, columns=taken)
+    how = next((table for table in tables if table is not None), None)
+    columns = () if how is None else how.names
+    return rows_for(open_data(data, part=Part.EVALUATION, data_dir=data_dir, columns=columns), how)

@@ -27,7 +27,8 @@ Floats = npt.NDArray[np.float64]
 class KindReport:
     """Results of files of one ``kind`` on ``count`` items of the data set ``data``, those at ``indices``.
 
-    ``left_out`` ones had calibrated or trained a file. ``host`` are the facts of the device, by `evaluate_kind`.
+    ``left_out`` ones had calibrated or trained a file; ``scores`` are the rows of each file, (count, scores). ``host``
+    are the facts of the device, by `evaluate_kind`.
     """
 
     kind: Kind
@@ -37,6 +38,7 @@ class KindReport:
     left_out: int
     seed: int
     entries: tuple[Judged[Result], ...]
+    scores: tuple[Floats, ...] = field(repr=False)
     host: Mapping[str, Any] = field(default_factory=dict)
 
     def results(self) -> list[dict[str, Any]]:
@@ -135,6 +137,7 @@ def evaluate_kind_subjects(
         indices=tuple(chosen.indices[place] for place in order),
         left_out=chosen.left_out,
         seed=seed,
+        scores=tuple(rows),
         entries=tuple(
             Judged(
                 subject=subject,

@@ -113,6 +113,19 @@ def difference_interval(first: AnomalyResult, second: AnomalyResult) -> tuple[fl
     return float(low), float(high)
 
 
+def precisions(scores: Floats, anomalous: Flags) -> Floats:
+    """The precision at the score of each anomaly, in the order of the items; their mean is the average precision.
+
+    >>> precisions(np.array([1.0, 2.0, 4.0, 3.0]), np.array([True, False, True, False]))
+    array([0.5, 1. ])
+    """
+    ranking = _Ranking.of(scores, anomalous)
+    last = ranking.ends[np.searchsorted(ranking.ends, np.arange(len(scores)))]  # of items with the score of this one
+    found = np.empty(len(scores))
+    found[ranking.order] = ranking.anomalous.cumsum()[last] / (1.0 + last)
+    return found[anomalous]
+
+
 def best_threshold(scores: Floats, anomalous: Flags) -> float:
     """The threshold of the best F1: between the lowest score that then counts as an anomaly and the next lower one.
 
