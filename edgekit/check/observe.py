@@ -75,11 +75,11 @@ def observe(
     """
     timed = [model.file for model in config.models if config.timed(model.file)]
     reference = open_artifact(folder / config.latency.reference) if config.latency is not None and timed else None
-    files = [folder / model.file for model in config.models]
-    dataset = data_for(files, data_source(config.data, folder), data_dir=data_dir)
+    paths = [folder / model.file for model in config.models]
+    dataset = data_for(paths, data_source(config.data, folder), data_dir=data_dir)
     with open_device(device) as where:  # what runs the files there is gone before anything is timed
         host = where.host()
-        seen = _look(config, folder, dataset, known, where, progress)
+        seen = _look(config, paths, folder, dataset, known, where, progress)
     ratios = _latencies(config, folder, timed, device=device, progress=progress)
     records = {model.file: record for model, record in zip(config.models, seen.records, strict=True)}
     if ratios.comparable:
@@ -110,14 +110,19 @@ class _Seen:
 
 
 def _look(
-    config: Config, folder: Path, dataset: Dataset, known: DataRecord | None, where: Device, progress: Progress
+    config: Config,
+    paths: Sequence[Path],
+    folder: Path,
+    dataset: Dataset,
+    known: DataRecord | None,
+    where: Device,
+    progress: Progress,
 ) -> _Seen:
     asked = config.data
     chosen = dataset if known is None else same_items(dataset, asked, known)
     samples = asked.samples if known is None else None
     preprocess = preprocess_option(asked, folder)
     labels = None if asked.labels is None else read_labels(folder / asked.labels)
-    paths = [folder / model.file for model in config.models]
     task = task_of(paths, dataset, decoder=asked.decoder)
     metric = _metric(task, dataset)
     if metric in BY_METRIC:
