@@ -54,12 +54,10 @@ def find_data(
     wanted: Dataset | str | None, card: ModelCard | None, *, required: bool, data_dir: Path | None
 ) -> Dataset | None:
     """The data asked for, else the card's training data; ``None`` when there is none and none is ``required``."""
-    from edgekit.data import open_data
-
     if isinstance(wanted, Dataset):
         return _not_empty(_cut(wanted, card))
     if wanted is not None:
-        return _not_empty(_cut(open_data(wanted, part=Part.CALIBRATION, data_dir=data_dir), card))
+        return _not_empty(_cut(_opened(wanted, card, data_dir), card))
     training = card.provenance.training if card is not None else None
     if training is None:
         if required:
@@ -69,7 +67,7 @@ def find_data(
             )
         return None
     try:
-        return _not_empty(_cut(open_data(training.name, part=Part.CALIBRATION, data_dir=data_dir), card))
+        return _not_empty(_cut(_opened(training.name, card, data_dir), card))
     except InputError as error:
         if required:
             raise InputError(
@@ -79,13 +77,22 @@ def find_data(
         return None
 
 
+def _opened(spec: str, card: ModelCard | None, data_dir: Path | None) -> Dataset:
+    from edgekit.data import open_data
+
+    columns = () if card is None or card.tabular is None else card.tabular.names
+    return open_data(spec, part=Part.CALIBRATION, data_dir=data_dir, columns=columns)
+
+
 def _cut(data: Dataset, card: ModelCard | None) -> Dataset:
-    """``data`` as items for the model of ``card``, for one that tells anomalies the normal ones alone.
+    """``data`` as items for the model of ``card``, for one that tells anomalies the normal ones alone where labels do.
 
     `DataError` for one long text where it takes texts by themselves.
     """
     if card is not None and card.task == anomalies.TASK:
-        data = anomalies.normal_items(rows_for(data, card.tabular))
+        data = rows_for(data, card.tabular)
+        if card.tabular is not None or anomalies.tells_normal(data):  # classes of images may be those of another task
+            data = anomalies.normal_items(data)
     if card is None or card.sequences is None:
         return data
     if (

@@ -11,11 +11,11 @@ from edgekit.converters.lower import load, lower
 from edgekit.converters.prepare import name_layers, outline
 from edgekit.converters.source import open_source
 from edgekit.converters.workshop import Workshop
-from edgekit.data import Part, open_data
 from edgekit.data.table_rows import rows_for
 from edgekit.data.windows import cut_for
 from edgekit.feeding import resolve_preprocessing
 from edgekit.files import scratch_folder
+from edgekit.measure.data_for import data_for
 from edgekit.recipe import Batch
 from edgekit.workers import Progress, silent
 
@@ -37,7 +37,7 @@ def write_float_file(
         loaded = load(source, shop)
         card = base_card(source, loaded, preprocessing=None, labels=None)
         items = write_calibration(
-            rows_for(cut_for(open_data(data, part=Part.EVALUATION, data_dir=data_dir), card.sequences), card.tabular),
+            rows_for(cut_for(data_for([model], data, data_dir=data_dir), card.sequences), card.tabular),
             loaded.inputs,
             resolve_preprocessing(card, preprocess),
             count=PROBED_ITEMS,

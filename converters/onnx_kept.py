@@ -57,6 +57,31 @@ def read_unrounded(model: Any, kept: Collection[str]) -> None:
             node.input[:] = [known.get(name, name) for name in node.input]
 
 
+def pass_unhalved(model: Any) -> None:
+    """Let float32 nodes give each other what they computed, where it was put into float16 and back in between.
+
+    So ONNX Runtime's converter leaves the nodes that it is told to keep, and float16 ends at 65,504.
+    """
+    from onnx import TensorProto
+
+    graph = model.graph
+    halved = {node.output[0]: node.input[0] for node in graph.node if _casts(node, TensorProto.FLOAT16)}
+    whole: dict[str, str] = {}
+    for node in graph.node:
+        if _casts(node, TensorProto.FLOAT) and node.input[0] in halved:
+            node.input[0] = whole[node.output[0]] = halved[node.input[0]]
+    for node in graph.node:
+        node.input[:] = [whole.get(name, name) for name in node.input]
+    read = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
+    unread = [node for node in graph.node if node.op_type == "Cast" and node.output[0] not in read]
+    for node in unread:
+        graph.node.remove(node)
+
+
+def _casts(node: Any, kind: int) -> bool:
+    return node.op_type == "Cast" and any(own.name == "to" and own.i == kind for own in node.attribute)
+
+
 def _quantized(node: Any, readers: dict[str, list[Any]]) -> Any:
     """The one QuantizeLinear that reads ``node``, behind rectifiers too; ``None`` where there is no such one."""
     following = readers.get(node.output[0], [])

@@ -11,7 +11,7 @@ from edgekit.codec import from_jsonable
 from edgekit.converters import nms_onnx, onnx_edit
 from edgekit.converters.accuracy.probe import Probe, name_tensors
 from edgekit.converters.layers import layer_values, match_weights, require_values
-from edgekit.converters.onnx_kept import read_unrounded, stay_float
+from edgekit.converters.onnx_kept import pass_unhalved, read_unrounded, stay_float
 from edgekit.converters.onnx_names import canonical
 from edgekit.converters.onnx_rnn import narrow, recurrent_names
 from edgekit.converters.portable import portable_overrides, require_portable
@@ -90,7 +90,10 @@ def _float16(request: Json, _path: Path, _progress: Progress) -> Any:
     onnx = need("onnx", extra="convert")
     float16 = need("onnxruntime.transformers.float16", extra="convert")
     model = onnx.load(request["source"])
-    return float16.convert_float_to_float16(model, keep_io_types=True, node_block_list=request["keep_float"])
+    made = float16.convert_float_to_float16(model, keep_io_types=True, node_block_list=request["keep_float"])
+    if request["keep_float"]:
+        pass_unhalved(made)
+    return made
 
 
 def _dynamic(request: Json, path: Path, _progress: Progress) -> Any:

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.artifact import open_artifact
-from edgekit.data import Dataset, Part, open_data
+from edgekit.data import Dataset
 from edgekit.data.table_rows import rows_for
 from edgekit.demos.line_plot import Line, Panel
 from edgekit.errors import InputError
 from edgekit.measure.anomaly_kind import score_of
+from edgekit.measure.data_for import data_for
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.predict_tables import verdict
 from edgekit.measure.subjects import Subject, open_subjects, run_one, run_subjects
@@ -167,7 +168,7 @@ def find(
             f"The card of {path} does not say which scores are those of anomalies; expected a model for "
             f"{anomalies.TASK} that edgekit trained."
         )
-    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir)
+    dataset = data_for([path], data, data_dir=data_dir)
     labels = None if dataset.labels is None else anomalies.require_binary(dataset)
     known = labels is not None and 0 < int(labels.sum()) < len(labels)
     if drawn and not known:

@@ -14,6 +14,12 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 MOST_COLUMNS = 100_000
+FARTHEST = 1e4
+"""So many deviations from the mean is as far as a value is taken to be.
+
+What is as far is an anomaly for certain, and how far beyond says no more. Squared and summed over all columns it is far
+within float32, and a layer of a half-precision file may make six times as much of it below the largest float16, 65,504.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,23 +57,25 @@ class Tabular:
 
 
 def standardized(row: Array, how: Tabular) -> npt.NDArray[np.float32]:
-    """A ``row`` (columns,) of real numbers as the model takes it, (columns,) float32; `DataError` where it is none."""
+    """A ``row`` (columns,) of real numbers as the model takes it, (columns,) float32; `DataError` where it is none.
+
+    It is worked out in float64, which tells values apart that are close to each other and far from 0, and clipped to
+    `FARTHEST` deviations on both sides.
+    """
     if row.shape != (len(how.columns),) or row.dtype.kind not in "iuf":
         got = " x ".join(map(str, row.shape)) or "a scalar"
         raise DataError(
             f"A row of the table is {got} {row.dtype}; the model takes {len(how.columns)} numbers: "
             f"{', '.join(how.names)}."
         )
-    means, scales = _moments(how)
-    with np.errstate(over="ignore", invalid="ignore"):  # judged below
-        values = ((row - means) / scales).astype(np.float32)
+    values = row.astype(np.float64)
     if not np.all(np.isfinite(values)):
-        worst = how.names[int(np.argmin(np.isfinite(values)))]
-        raise DataError(
-            f"A row of the table has {worst} {row[how.names.index(worst)]}; expected a finite number that fits into "
-            "float32 once it is standardized."
-        )
-    return values
+        worst = int(np.argmin(np.isfinite(values)))
+        raise DataError(f"A row of the table has {how.names[worst]} {row[worst]}; expected a finite number.")
+    means, scales = _moments(how)
+    with np.errstate(over="ignore"):  # clipped
+        deviations = (values - means) / scales
+    return np.clip(deviations, -FARTHEST, FARTHEST).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=16)

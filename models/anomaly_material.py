@@ -59,7 +59,9 @@ class AnomalyMaterial:
         test = self._rows(self.test, terms.preprocessing, terms.progress)
         learn = self._rows(self.train, terms.preprocessing, terms.progress).apart_from(test)
         labels = learn.anomalous.astype(np.int64)
-        kept, held = split(labels, terms.preset.validation_fraction, terms.seed, purpose="validation")
+        kept, held = _split(
+            labels, terms.preset.validation_fraction, terms.seed, purpose="validation", name=self.train.name
+        )
         validation = learn.subset(held)
         draws = "beta" in terms.arguments
         lesson = ReconstructionLesson(
@@ -156,14 +158,37 @@ def anomaly_material(spec: ModelSpec, data: str, data_dir: Path | None) -> Anoma
             raise DataError(
                 f"{data} is no data for {spec.name}; expected "
                 + ("images" if images else "columns of numbers: a .csv or an .npz with an item a row, or fraud")
-                + ", with the labels 0, normal, and 1, anomaly, or all normal."
+                + ", with the labels 0, normal, and 1, anomaly, or all normal"
+                + (": a table with dates is a series, so leave its dates out." if part.whole is not None else ".")
             )
     train, test = parts.train, parts.test
+    normal_items(train)  # says so where there is none
     if test is None:
-        kept, held = split(_labels(train), TEST_FRACTION, 0, purpose="test")
+        kept, held = _split(_labels(train), TEST_FRACTION, 0, purpose="test", name=train.name, least=3)
         train, test = train.subset(kept.tolist()), train.subset(held.tolist())
     tabular = None if images else _tabular(train)
     return AnomalyMaterial(train=train, test=test, held_out=parts.test is None, tabular=tabular)
+
+
+def _split(
+    labels: Labels, fraction: float, seed: int, *, purpose: str, name: str, least: int = 2
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """As `split`; an anomaly that is the only one is set aside, since nothing is learned from it.
+
+    So of two anomalies one tests and one validates, and a single one tests. `DataError` where fewer than ``least``
+    items are normal.
+    """
+    normal = np.flatnonzero(labels == 0)
+    if len(normal) < least:
+        raise DataError(
+            f"{name} has {len(normal)} normal item{'' if len(normal) == 1 else 's'} for training and {purpose}; "
+            f"expected {least} or more: add some."
+        )
+    alone = np.flatnonzero(labels == 1)
+    if len(alone) != 1:
+        return split(labels, fraction, seed, purpose=purpose)
+    kept, held = split(labels[normal], fraction, seed, purpose=purpose)
+    return normal[kept], np.union1d(normal[held], alone)
 
 
 def _fits(item: Any, *, images: bool) -> bool:
@@ -176,9 +201,15 @@ def _tabular(data: Dataset) -> Tabular:
     """Mean and deviation of every column over the normal rows of ``data``; `DataError` for a column without any."""
     rows = np.stack([np.asarray(item, np.float64) for item in normal_items(data)])
     names = data.columns or tuple(f"x{number}" for number in range(1, rows.shape[1] + 1))
-    means, scales = rows.mean(axis=0), rows.std(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # judged below
+        means, scales = rows.mean(axis=0), rows.std(axis=0)
     for name, column, scale in zip(names, rows.T, scales, strict=True):
-        if np.ptp(column) == 0 or not scale > 0:
+        if not np.isfinite(scale):
+            raise DataError(
+                f"{data.name} has {name} up to {np.abs(column).max():g}, whose squares are beyond float64; expected "
+                "smaller numbers: give the column in another unit, or leave it out."
+            )
+        if column.min() == column.max() or not scale > 0:
             raise DataError(
                 f"{data.name} has {name} {column[0]:g} in all {len(rows):,} normal rows to learn from; expected a "
                 "column that varies: leave it out."

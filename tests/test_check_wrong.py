@@ -81,8 +81,8 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "an unknown key": (
         text_of("edgekit.toml", "max_drop", "max_dorp"),
-        f"{TOML}.budgets has an unknown key 'max_dorp'; known keys: max_drop, min_agreement, min_sqnr_db, "
-        "max_size_growth, min_calibration_share, max_p50_ratio.",
+        f"{TOML}.budgets has an unknown key 'max_dorp'; known keys: max_drop, max_relative_loss, "
+        "min_agreement, min_sqnr_db, max_size_growth, min_calibration_share, max_p50_ratio.",
     ),
     "a missing key": (text_of("edgekit.toml", "source", "#source"), f"{TOML}.data lacks the key 'source'."),
     "another schema of the configuration": (
@@ -97,6 +97,10 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     "a size that shrinks": (
         text_of("edgekit.toml", "max_size_growth = 0.1", "max_size_growth = -0.1"),
         "The budget max_size_growth is -0.1; expected 0 or more.",
+    ),
+    "a loss that is none": (
+        text_of("edgekit.toml", "max_size_growth = 0.1", "max_relative_loss = -0.1"),
+        "The budget max_relative_loss is -0.1; expected 0 or more.",
     ),
     "a ratio of nothing": (
         text_of("edgekit.toml", "max_drop = 0.01", "max_p50_ratio = 0.0"),

@@ -227,8 +227,10 @@ def test_a_csv_of_numbers_gives_rows_and_labels(tmp_path: Path) -> None:
     path.write_text("length,label,width\n1.5,2,3\n-1,0,4e1\n")
     data = read(path)
     assert data.labels.tolist() == [2, 0]
-    assert data.items[1].dtype == np.float32
+    assert data.items[1].dtype == np.float64
     assert [item.tolist() for item in data] == [[1.5, 3.0], [-1.0, 40.0]]
+    path.write_text("seconds\n1600000005\n")
+    assert read(path).items[0].tolist() == [1_600_000_005]  # which float32 does not have
 
 
 @pytest.mark.parametrize(
@@ -241,14 +243,15 @@ def test_a_csv_of_numbers_gives_rows_and_labels(tmp_path: Path) -> None:
         ("label\n1\n", "{} has the one column 'label'; expected columns of numbers beside it."),
         (
             "a,label\n1,0\nred,1\n",
-            "{}, line 3, has the a 'red'; expected a number, a column 'file' with image paths, or dates such as "
-            "2017-05-25.",
+            "{}, line 3, has the a 'red'; expected a number: leave out a column of words, call one of image paths "
+            "'file', or begin with dates such as 2017-05-25.",
         ),
         (
             "a,label\n1_0,0\n",
-            "{}, line 2, has the a '1_0'; expected a number, a column 'file' with image paths, or dates such as "
-            "2017-05-25.",
+            "{}, line 2, has the a '1_0'; expected a number: leave out a column of words, call one of image paths "
+            "'file', or begin with dates such as 2017-05-25.",
         ),
+        ("a,label\n1,0\n,0\n", "{}, line 3, has the a ''; expected a number: fill it in or leave the line out."),
         (
             f"text\n{'x' * 140_000}\n",
             "{} is not a CSV file: a cell has more than 131,072 characters, or a quote is missing.",

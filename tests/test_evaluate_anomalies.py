@@ -20,6 +20,7 @@ from edgekit.measure.evaluate_kinds import KindReport
 from edgekit.measure.predict import predict
 from edgekit.report.read import read_results
 from edgekit.sweep.ranking import METRICS as METRICS_OF_SWEEPS
+from edgekit.tabular import FARTHEST
 
 HEAT, NONE = [0, 1, 1], [1, 1, 1]
 """What a detector makes again: all but the heat, a third of whose square is the score, or all, which says nothing."""
@@ -84,12 +85,50 @@ def test_columns_of_a_table_are_found_by_name(tmp_path: Path) -> None:
     assert (out[0]["task"], out[0]["n"]) == ("anomaly-detection", 60)
 
 
-def test_a_table_with_dates_is_no_table_of_rows(tmp_path: Path) -> None:
-    dated = tmp_path / "d.csv"
-    dated.write_text("time,heat,noise,speed\n" + "".join(f"2026-01-0{day},1,2,3\n" for day in range(1, 6)))
-    done = edgekit("demo", "anomaly", detector(tmp_path / "d.onnx", HEAT), dated)
-    assert done.returncode == 2
-    assert "has no item for these files" in done.stderr
+def with_others(path: Path, *, labelled: bool = True) -> Path:
+    """The table of `write_csv` between columns that no model of numbers takes, dates in no order first."""
+    path.parent.mkdir()
+    head, *lines = write_csv(path, labelled=labelled).read_text().splitlines()
+    others = (f"2026-01-{1 + 7 * number % 28:02},{line},pump {number}" for number, line in enumerate(lines))
+    path.write_text("\n".join([f"file,{head},text", *others]) + "\n")
+    return path
+
+
+def test_columns_that_the_model_does_not_take_may_hold_anything(tmp_path: Path) -> None:
+    path, plain = detector(tmp_path / "d.onnx", HEAT), write_csv(tmp_path / "t.csv")
+    mixed = with_others(tmp_path / "mixed" / "t.csv")
+    unlabelled = with_others(tmp_path / "unlabelled" / "t.csv", labelled=False)
+    evaluated, compared, shown = (
+        [edgekit(*verb, "--json", "-") for verb in verbs]
+        for verbs in (
+            [("evaluate", path, "--data", data) for data in (plain, mixed)],
+            [("compare", path, path, "--data", data) for data in (plain, mixed)],
+            [("demo", "anomaly", path, data) for data in (plain, mixed, unlabelled)],
+        )
+    )
+    for done in (*evaluated, *compared, *shown):
+        assert done.returncode == 0, done.stderr
+    first, second = (json.loads(done.stdout)["results"][0]["metrics"] for done in evaluated)
+    assert first == second
+    for name in ("score", "columns"):
+        told = [[top[name] for top in json.loads(done.stdout)["results"][0]["top"]] for done in shown]
+        assert told[0] == told[1] == told[2]
+    scores = [[p.said["score"] for p in predict(path, [data]).predictions] for data in (plain, mixed, unlabelled)]
+    assert len(scores[0]) == 60
+    assert scores[0] == scores[1] == scores[2]
+
+
+def test_a_value_beyond_all_others_is_an_anomaly_and_no_end(tmp_path: Path) -> None:
+    path, data = detector(tmp_path / "d.onnx", HEAT), tmp_path / "t.csv"
+    data.write_text("heat,noise,speed,label\n0.5,0,0,0\n1e30,0,0,1\n-1e300,0,0,1\n0.1,0,0,0\n")
+    said = [p.said for p in predict(path, [data]).predictions]
+    assert [s["verdict"] for s in said] == ["normal", "anomaly", "anomaly", "normal"]
+    assert said[1]["score"] == said[2]["score"] == pytest.approx(FARTHEST**2 / 3)
+    done = edgekit("evaluate", path, "--data", data, "--json", "-")
+    assert json.loads(done.stdout)["results"][0]["metrics"]["pr_auc"] == 1
+    done = edgekit("demo", "anomaly", path, data, "--json", "-")
+    (first, *_) = json.loads(done.stdout)["results"][0]["top"]
+    assert (first["item"], first["columns"][0]["value"]) == (2, 1e30)
 
 
 def test_only_a_card_makes_a_detector_of_anomalies(tmp_path: Path) -> None:
@@ -150,11 +189,14 @@ def test_inputs_that_are_no_rows_are_refused(tmp_path: Path) -> None:
     path = detector(tmp_path / "d.onnx", HEAT)
     (tmp_path / "texts.csv").write_text("text\nhot\n")
     (tmp_path / "hole.csv").write_text("heat,noise,speed\n1,,3\n")
+    (tmp_path / "words.csv").write_text("heat,noise,speed\n1,loud,3\n")
     for name, sentence in (
         ("none.csv", f"There is no file {tmp_path / 'none.csv'}."),
-        ("texts.csv", f"{tmp_path / 'texts.csv'} holds texts; expected columns of numbers."),
-        ("hole.csv", f"{tmp_path / 'hole.csv'}, line 2, has the noise ''; expected a number, a column 'file' with "
-         "image paths, or dates such as 2017-05-25."),
+        ("texts.csv", "texts lacks the column 'heat', which the model takes; it has: text."),
+        ("hole.csv", f"{tmp_path / 'hole.csv'}, line 2, has the noise ''; expected a number: fill it in or leave the "
+         "line out."),
+        ("words.csv", f"{tmp_path / 'words.csv'}, line 2, has the noise 'loud'; expected a number, since the model "
+         "takes this column."),
     ):  # fmt: skip
         with pytest.raises(DataError) as caught:
             predict(path, [tmp_path / name])

@@ -119,8 +119,8 @@ def test_a_check_of_texts_is_refused_or_of_classes(tmp_path: Path, book: Path) -
     done = edgekit("check", "init", str(generator(tmp_path / "g.onnx", NEXT)), "--data", str(book), "-o", str(tmp_path))
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         2,
-        "edgekit: edgekit check watches classifiers and detectors; book is for other models: measure these with "
-        "`edgekit evaluate` and `edgekit compare`.",
+        "edgekit: edgekit check watches classifiers, detectors and recommenders; book is for other models: measure "
+        "these with `edgekit evaluate` and `edgekit compare`.",
     )
     data = tmp_path / "opinions.csv"
     data.write_text("text,label\n" + "Good!,positive\na bad film,negative\n" * 5)

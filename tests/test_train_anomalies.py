@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from tiny_tables import NAMES, rows, write_csv
 
-from edgekit.artifact import open_artifact
+from edgekit.artifact import Format, open_artifact
 from edgekit.card import ModelCard
 from edgekit.converters import Request, convert
 from edgekit.converters.calibration import ROWS, default_samples, find_data
-from edgekit.data import Part, item_digest, open_data
+from edgekit.data import Dataset, Part, item_digest, open_data
 from edgekit.errors import DataError, InputError
 from edgekit.measure.evaluate_by_task import evaluate_by_task
 from edgekit.models.anomaly_material import anomaly_material
@@ -49,6 +49,10 @@ def images(path: Path, count: int = 40) -> Path:
         x[number, 4 * label : 4 * label + 4] += np.uint8(random.integers(60, 195))
     np.savez(path, x=x, y=labels)
     return path
+
+
+def open_npz(path: Path) -> Dataset:
+    return open_data(str(path), part=Part.EVALUATION, data_dir=None)
 
 
 def interrupt(record: EpochRecord, _epochs: int) -> None:
@@ -156,17 +160,41 @@ def test_without_anomalies_the_threshold_is_a_percentile(tmp_path: Path) -> None
     assert card.anomaly.threshold == card.metrics[1].value > 0
 
 
+@pytest.mark.parametrize(("anomalous", "chosen"), [(1, "the 99th percentile of the scores"), (2, "best F1")])
+def test_few_anomalies_test_first_and_then_validate(anomalous: int, chosen: str, tmp_path: Path) -> None:
+    values, _ = rows(60)
+    values[:anomalous] += 40
+    np.savez(tmp_path / "d.npz", x=values, y=(np.arange(60) < anomalous).astype(np.int64))
+    card = open_artifact(train(request("ae_vanilla", tmp_path / "d.npz"), tmp_path / "run")).card
+    metrics = {metric.name: metric.value for metric in card.metrics}
+    assert metrics["pr_auc"] == metrics["roc_auc"] == 1
+    assert card.anomaly is not None
+    assert card.anomaly.chosen == f"{chosen} on the validation part"
+    report = evaluate_by_task([tmp_path / "run" / "model.keras"], open_npz(tmp_path / "d.npz"))
+    (row,) = report.results()
+    assert (row["n"], row["metrics"]["anomalies"]) == (13, 1)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("heat,noise,label\n1,2,0\n" * 1 + "1,3,0\n1,4,0\n1,5,0\n",
          "t has heat 1 in all 3 normal rows to learn from; expected a column that varies: leave it out."),
         ("heat,label\n1,0\n2,0\n3,2\n4,2\n", "t has the label 2; expected 0 for a normal item and 1 for an anomaly."),
-        ("heat,label\n1,1\n2,1\n3,1\n4,1\n", "All 3 items of t are anomalies; expected normal ones, with label 0."),
+        ("heat,label\n1,1\n2,1\n3,1\n4,1\n", "All 4 items of t are anomalies; expected normal ones, with label 0."),
         ("text,label\ngood,0\nbad,1\n", "{data} is no data for ae_vanilla; expected columns of numbers: a .csv or an "
          ".npz with an item a row, or fraud, with the labels 0, normal, and 1, anomaly, or all normal."),
-        ("heat,label\n1,0\n,0\n", "{data}, line 3, has the heat ''; expected a number, a column 'file' with image "
-         "paths, or dates such as 2017-05-25."),
+        ("heat,label\n1,0\n,0\n", "{data}, line 3, has the heat ''; expected a number: fill it in or leave the line "
+         "out."),
+        ("heat,maker,label\n1,us,0\n2,you,0\n", "{data}, line 2, has the maker 'us'; expected a number: leave out a "
+         "column of words, call one of image paths 'file', or begin with dates such as 2017-05-25."),
+        ("heat,label\n1,0\n2,0\n3,1\n", "t has 2 normal items for training and test; expected 3 or more: add some."),
+        ("heat,label\n1,0\n2,1\n3,1\n", "t has 1 normal item for training and test; expected 3 or more: add some."),
+        ("heat\n1e200\n2\n3\n4\n", "t has heat up to 1e+200, whose squares are beyond float64; expected smaller "
+         "numbers: give the column in another unit, or leave it out."),
+        ("day,heat\n2026-01-01,1\n2026-01-02,2\n2026-01-03,4\n", "{data} is no data for ae_vanilla; expected columns "
+         "of numbers: a .csv or an .npz with an item a row, or fraud, with the labels 0, normal, and 1, anomaly, or "
+         "all normal: a table with dates is a series, so leave its dates out."),
         ("heat,label\n1,zero\n2,0\n", "{data}, line 2, has the label 'zero'; expected a whole number, zero or more."),
     ],
 )  # fmt: skip
@@ -315,6 +343,27 @@ def test_batches_are_a_function_of_seed_and_epoch_and_ask_for_the_whole() -> Non
     assert not np.array_equal(given, whole)
     seen = np.concatenate([batch[1] for batch in first])
     np.testing.assert_array_equal(np.sort(seen, axis=0), np.sort(values, axis=0))
+
+
+def test_images_with_classes_of_another_task_calibrate(trained: Any, tmp_path: Path) -> None:
+    """All of them: their labels do not tell normal ones from anomalies. Of a table such labels are a mistake."""
+    _, model, card = trained("ae_conv")
+    with np.load(images(tmp_path / "own.npz")) as own:
+        x = own["x"]
+    np.savez(tmp_path / "classes.npz", x=x, y=np.arange(40) % 10)
+    np.savez(tmp_path / "named.npz", x=x, y=np.arange(40) % 2, class_names=np.array(["cat", "dog"]))
+    for name, count in (("classes", 40), ("named", 40), ("own", 32)):
+        found = find_data(str(tmp_path / f"{name}.npz"), card, required=True, data_dir=None)
+        assert found is not None
+        assert len(found) == count
+    recipe = Recipe(precision=Precision.FP32)
+    request_of = Request(source=model, recipes=(recipe,), calibration=str(tmp_path / "classes.npz"))
+    made = convert(replace(request_of, output_dir=tmp_path, formats=(Format.ONNX,)))
+    assert [row.format for row in made.artifacts] == [Format.ONNX]
+    (tmp_path / "t.csv").write_text("heat,noise,speed,label\n1,2,3,0\n1,2,3,2\n")
+    with pytest.raises(DataError) as caught:
+        find_data(str(tmp_path / "t.csv"), trained("ae_vanilla")[2], required=True, data_dir=None)
+    assert str(caught.value) == "t has the label 2; expected 0 for a normal item and 1 for an anomaly."
 
 
 def test_normal_rows_alone_calibrate(trained: Any) -> None:

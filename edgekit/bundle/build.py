@@ -17,10 +17,11 @@ from edgekit.bundle.readme import readme
 from edgekit.bundle.runner.manifest import MANIFEST, Entry, Manifest
 from edgekit.bundle.shipped import sources
 from edgekit.codec import to_jsonable
-from edgekit.data import Dataset, Part, open_data
+from edgekit.data import Dataset
 from edgekit.detection import Head
 from edgekit.errors import CheckFailedError, InputError
 from edgekit.files import Staging, refuse_existing, require_writable
+from edgekit.measure.data_for import data_for
 from edgekit.measure.predict import input_sources, load_source
 from edgekit.runtimes.probe import patience_s
 from edgekit.workers import Progress, silent
@@ -147,8 +148,9 @@ def _items(
     seed: int,
 ) -> Items:
     if data is not None:
-        dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
-        return held_out_items(dataset, [model.artifact for model in models], samples=samples, seed=seed)
+        artifacts = [model.artifact for model in models]
+        dataset = data_for([artifact.path for artifact in artifacts], data, data_dir=data_dir)
+        return held_out_items(dataset, artifacts, samples=samples, seed=seed)
     if inputs:
         named = [source for given in inputs for source in input_sources(given, models[0].runtime.inputs)]
         return given_items([load_source(source) for _, source in named[:samples]])

@@ -1,7 +1,7 @@
 """``baseline.json``: what was measured when all was well, item by item, so that a later measurement can be paired."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -28,15 +28,24 @@ Found = tuple[float, float, float, float, float, float]
 
 
 class Metric(StrEnum):
-    """What ``max_drop`` is about: of classifiers, and of detectors."""
+    """What is watched of classifiers, of detectors of objects and of anomalies, and of recommenders."""
 
     TOP1 = "top1"
     MAP = "map"
+    PR_AUC = "pr_auc"
+    MSE = "mse"
+
+    def text(self, value: float) -> str:
+        """``value`` for people."""
+        return f"{100 * value:.2f} %" if self in (Metric.TOP1, Metric.MAP) else f"{value:.5g}"
+
+
+_SCORES = {Metric.PR_AUC: 2, Metric.MSE: 6}  # of each item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A fraction with its 95 % interval."""
+    """A figure with its 95 % interval."""
 
     value: float
     low: float
@@ -79,8 +88,10 @@ class ModelRecord:
 
     Of a classifier ``classes`` are the answers by item, class ids of the data, and ``correct`` has a 1 for each right
     one; of a detector ``contributions`` are those of each image to its mAP, and ``objects`` what it found with half of
-    ``sure``, the score from which it shows objects, or more. ``inputs`` are digests of what was fed for the first
-    items, ``outputs`` what a classifier gave for each of them. ``latency`` is a ratio to the reference's.
+    ``sure``, the score from which it shows objects, or more. Where each item gets scores, ``scores`` are its columns
+    (see `edgekit.check.scored`), and ``classes`` of a detector of anomalies a 1 for each one. ``inputs`` are digests of
+    what was fed for the first items, ``outputs`` what a classifier gave for each of them. ``latency`` is a ratio to the
+    reference's.
     """
 
     sha256: str
@@ -94,6 +105,7 @@ class ModelRecord:
     contributions: tuple[float, ...] = ()
     objects: tuple[tuple[Found, ...], ...] = ()
     sure: float | None = None
+    scores: tuple[tuple[float, ...], ...] = ()
     preprocessing: Preprocessing | None
     inputs: tuple[str, ...]
     outputs: tuple[Scores, ...] = ()
@@ -126,7 +138,7 @@ class DataRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a baseline's history keeps of a model file; ``metric`` is a fraction."""
+    """What a baseline's history keeps of a model file."""
 
     sha256: str
     model_bytes: int
@@ -166,15 +178,26 @@ class Baseline:
         if any(not 0 <= index < self.data.total for index in self.data.indices):
             raise InputError("The baseline names items that its data does not have; make it anew.")
         for file, record in self.models.items():
-            by_item = (
-                (record.classes, record.correct)
-                if self.metric is Metric.TOP1
-                else (record.contributions, record.objects)
-            )
+            by_item = _by_item(self.metric, record)
             first = min(count, FIRST_ITEMS)
-            complete = all(len(values) == count for values in by_item) and not set(record.correct) - {"0", "1"}
+            complete = (
+                by_item and all(len(values) == count for values in by_item) and not set(record.correct) - {"0", "1"}
+            )
             if not complete or len(record.inputs) != first or len(record.outputs) not in (0, first):
                 raise InputError(f"The baseline's answers of {file} are not one for each of its items; make it anew.")
+
+
+def _by_item(metric: Metric, record: ModelRecord) -> tuple[Sized, ...]:
+    """What ``record`` must have of each item."""
+    match metric:
+        case Metric.TOP1:
+            return record.classes, record.correct
+        case Metric.MAP:
+            return record.contributions, record.objects
+        case Metric.PR_AUC:
+            return (record.classes, *record.scores) if len(record.scores) == _SCORES[metric] else ()
+        case Metric.MSE:
+            return record.scores if len(record.scores) == _SCORES[metric] else ()
 
 
 def read_baseline(path: Path) -> Baseline:

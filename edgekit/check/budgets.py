@@ -23,12 +23,14 @@ _FRACTIONS = ("max_drop", "min_agreement", "min_calibration_share")
 class Budgets:
     """The limits of one model, or of all. What is ``None`` is not limited, and not looked at.
 
-    ``max_drop`` is of top-1 or mAP, a fraction; ``min_agreement`` the share of the baseline's answers that stay the
-    same; ``min_sqnr_db`` of the outputs against the baseline's; ``max_size_growth`` a fraction of the baseline's bytes;
-    ``min_calibration_share`` of the baseline's calibration items; ``max_p50_ratio`` to the reference model's p50.
+    ``max_drop`` is of top-1 or mAP, a fraction; ``max_relative_loss`` of other metrics, a fraction of the baseline's;
+    ``min_agreement`` the share of the baseline's answers that stay the same; ``min_sqnr_db`` of the outputs against the
+    baseline's; ``max_size_growth`` a fraction of the baseline's bytes; ``min_calibration_share`` of the baseline's
+    calibration items; ``max_p50_ratio`` to the reference model's p50.
     """
 
     max_drop: float | None = None
+    max_relative_loss: float | None = None
     min_agreement: float | None = None
     min_sqnr_db: float | None = None
     max_size_growth: float | None = None
@@ -40,8 +42,10 @@ class Budgets:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise InputError(f"The budget {name} is {value:g}; expected a fraction, such as 0.01 for a hundredth.")
-        if self.max_size_growth is not None and self.max_size_growth < 0:
-            raise InputError(f"The budget max_size_growth is {self.max_size_growth:g}; expected 0 or more.")
+        for name in ("max_relative_loss", "max_size_growth"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise InputError(f"The budget {name} is {value:g}; expected 0 or more.")
         if self.max_p50_ratio is not None and self.max_p50_ratio <= 0:
             raise InputError(f"The budget max_p50_ratio is {self.max_p50_ratio:g}; expected more than 0.")
 

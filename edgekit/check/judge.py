@@ -42,6 +42,8 @@ class Line:
 _LIMITED: Mapping[str, tuple[str, Callable[[Case, float], Finding]]] = {
     Metric.TOP1.value: ("max_drop", verdicts.top1),
     Metric.MAP.value: ("max_drop", verdicts.mean_average_precision),
+    Metric.PR_AUC.value: ("max_relative_loss", verdicts.by_scores),
+    Metric.MSE.value: ("max_relative_loss", verdicts.by_scores),
     "agreement": ("min_agreement", verdicts.agreement),
     "outputs": ("min_sqnr_db", verdicts.outputs),
     "size": ("max_size_growth", verdicts.size),
@@ -79,6 +81,7 @@ def _names(config: Config, baseline: Baseline, file: str) -> Sequence[str]:
     without = {
         *(metric.value for metric in Metric if metric is not baseline.metric),
         *([] if base.outputs else ["outputs"]),
+        *([] if base.classes or base.objects else ["agreement"]),
         *([] if base.calibration else ["calibration"]),
         *([] if base.labels else ["labels"]),
         *([] if config.timed(file) else ["latency"]),

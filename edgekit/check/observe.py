@@ -13,18 +13,24 @@ from edgekit.check.baseline import FIRST_ITEMS, Calibration, DataRecord, Figure,
 from edgekit.check.budgets import Config, data_source, preprocess_option
 from edgekit.check.items import record_data, same_items
 from edgekit.check.latency import Ratios, time_against
-from edgekit.data import Dataset, Item, Part, item_digest, open_data
+from edgekit.check.scored import BY_METRIC, SCORED
+from edgekit.data import Dataset, Item, item_digest
 from edgekit.devices import Device, open_device
 from edgekit.devices.engines import LOCAL
 from edgekit.errors import InputError
+from edgekit.measure.data_for import data_for
 from edgekit.measure.detectors import open_detectors
 from edgekit.measure.evaluate import Evaluation, evaluate_subjects
+from edgekit.measure.evaluate_by_task import task_of
 from edgekit.measure.evaluate_detection import DetectionEvaluation, evaluate_detectors, require_boxes
+from edgekit.measure.evaluate_kinds import evaluate_kind_subjects
+from edgekit.measure.judged import Judged
+from edgekit.measure.kind import Result
 from edgekit.measure.metrics import require_finite, wilson_interval
 from edgekit.measure.paired import mean_difference_interval
 from edgekit.measure.subjects import Subject, open_subjects
 from edgekit.runtimes import run_items
-from edgekit.tasks import read_labels
+from edgekit.tasks import classification, detection, read_labels
 from edgekit.tasks.classification import class_scores
 from edgekit.tasks.coco_contributions import image_contributions
 from edgekit.tasks.heads import Detections
@@ -69,10 +75,11 @@ def observe(
     """
     timed = [model.file for model in config.models if config.timed(model.file)]
     reference = open_artifact(folder / config.latency.reference) if config.latency is not None and timed else None
-    dataset = open_data(data_source(config.data, folder), part=Part.EVALUATION, data_dir=data_dir)
+    paths = [folder / model.file for model in config.models]
+    dataset = data_for(paths, data_source(config.data, folder), data_dir=data_dir)
     with open_device(device) as where:  # what runs the files there is gone before anything is timed
         host = where.host()
-        seen = _look(config, folder, dataset, known, where, progress)
+        seen = _look(config, paths, folder, dataset, known, where, progress)
     ratios = _latencies(config, folder, timed, device=device, progress=progress)
     records = {model.file: record for model, record in zip(config.models, seen.records, strict=True)}
     if ratios.comparable:
@@ -103,21 +110,31 @@ class _Seen:
 
 
 def _look(
-    config: Config, folder: Path, dataset: Dataset, known: DataRecord | None, where: Device, progress: Progress
+    config: Config,
+    paths: Sequence[Path],
+    folder: Path,
+    dataset: Dataset,
+    known: DataRecord | None,
+    where: Device,
+    progress: Progress,
 ) -> _Seen:
     asked = config.data
-    metric = Metric.TOP1 if dataset.boxes is None and asked.decoder is None else Metric.MAP
     chosen = dataset if known is None else same_items(dataset, asked, known)
     samples = asked.samples if known is None else None
     preprocess = preprocess_option(asked, folder)
     labels = None if asked.labels is None else read_labels(folder / asked.labels)
-    paths = [folder / model.file for model in config.models]
-    if metric is Metric.TOP1:
-        if dataset.whole is not None or dataset.answers is not None:
-            raise InputError(
-                f"edgekit check watches classifiers and detectors; {dataset.name} is for other models: measure these "
-                "with `edgekit evaluate` and `edgekit compare`."
-            )
+    task = task_of(paths, dataset, decoder=asked.decoder)
+    metric = _metric(task, dataset)
+    if metric in BY_METRIC:
+        if preprocess is not None or labels is not None:
+            raise InputError(f"preprocess and labels are of images and classes; leave them out for {task}.")
+        subjects = open_subjects(paths, preprocess=None, labels=None, threads=1, device=where)
+        report = evaluate_kind_subjects(
+            subjects, chosen, task=task, samples=samples, seed=asked.seed, progress=progress
+        )
+        indices, left_out = report.indices, report.left_out
+        records = [_of_scored(e, rows, metric) for e, rows in zip(report.entries, report.scores, strict=True)]
+    elif metric is Metric.TOP1:
         require_labels(dataset)
         subjects = open_subjects(paths, preprocess=preprocess, labels=labels, threads=1, device=where)
         answers = evaluate_subjects(subjects, chosen, samples=samples, seed=asked.seed, progress=progress)
@@ -141,6 +158,34 @@ def _look(
     ]
     places = indices if known is not None else tuple(range(len(indices)))
     return _Seen(metric=metric, data=data, places=places, left_out=left_out, records=tuple(complete))
+
+
+def _metric(task: str, dataset: Dataset) -> Metric:
+    """What is watched of models for ``task``; `InputError` for one that is not watched, or judged on other data."""
+    if task in SCORED:
+        return SCORED[task].metric
+    if task == detection.TASK:
+        return Metric.MAP
+    if task not in classification.TASKS or dataset.whole is not None or dataset.answers is not None:
+        raise InputError(
+            f"edgekit check watches classifiers, detectors and recommenders; {dataset.name} is for other models: "
+            "measure these with `edgekit evaluate` and `edgekit compare`."
+        )
+    return Metric.TOP1
+
+
+def _of_scored(entry: Judged[Result], rows: npt.NDArray[np.float64], metric: Metric) -> ModelRecord:
+    figures, name, anomaly = entry.metrics(), metric.value, entry.subject.artifact.card.anomaly
+    ends = [figures[end] if end in figures else figures[name] for end in (f"{name}_low", f"{name}_high")]
+    # As many digits as a float32 has, so that scores that were told apart still are.
+    columns = tuple(tuple(float(f"{value:.9g}") for value in column) for column in rows.T.tolist())
+    told = () if anomaly is None or metric is not Metric.PR_AUC else rows[:, 0] > anomaly.threshold
+    return _record(
+        entry.subject,
+        Figure(value=figures[name], low=ends[0], high=ends[1]),
+        classes=tuple(int(answer) for answer in told),
+        scores=columns,
+    )
 
 
 def _of_classifier(entry: Evaluation) -> ModelRecord:

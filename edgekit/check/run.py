@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.check.baseline import Baseline, Change, read_baseline, write_baseline
+from edgekit.check.baseline import Baseline, Change, Metric, read_baseline, write_baseline
 from edgekit.check.budgets import CONFIG, Config, read_config
 from edgekit.check.judge import Line, judge
 from edgekit.check.observe import Observation, observe
@@ -33,9 +33,11 @@ class CheckReport:
 class Renewal:
     """A new baseline as its history tells of it, and the lines that are ``beyond`` their budgets all the same.
 
-    A ratio of latencies has its budget in the configuration, which nobody but the user changes.
+    ``metric`` is what is watched. A ratio of latencies has its budget in the configuration, which nobody but the user
+    changes.
     """
 
+    metric: Metric
     change: Change
     beyond: tuple[Line, ...]
 
@@ -92,7 +94,7 @@ def update(
     made = recorded(seen, reason, history)
     write_baseline(path, made)
     beyond = tuple(line for line in judge(config, made, seen) if line.regressed)
-    return Renewal(change=made.history[-1], beyond=beyond)
+    return Renewal(metric=made.metric, change=made.history[-1], beyond=beyond)
 
 
 def opened(config_path: Path) -> tuple[Config, Baseline]:

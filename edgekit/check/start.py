@@ -29,6 +29,7 @@ DEFAULTS = Budgets(
     max_size_growth=0.1,
     min_calibration_share=1.0,
 )
+_MAX_RELATIVE_LOSS = 0.02
 _SLACK, _SLACK_OF_HIGH = 1.25, 1.1  # by how much a ratio of latencies may exceed what was measured, and its interval
 
 
@@ -109,10 +110,20 @@ def _with_limits(config: Config, seen: Observation, least: str) -> tuple[Config,
     config = _limited(config, {file: _allowed(ratio) for file, ratio in ratios.items()})
     if not seen.comparable:
         config = replace(config, latency=None)
-    if seen.metric is Metric.MAP:  # whose outputs are not compared
-        config = replace(config, budgets=replace(DEFAULTS, min_sqnr_db=None))
+    config = replace(config, budgets=_budgets(seen.metric))
     measured = {file: f"measured: {r.value:.3g} ({r.low:.3g} to {r.high:.3g})" for file, r in ratios.items()}
     return config, render(config, measured, least=least)
+
+
+def _budgets(metric: Metric) -> Budgets:
+    """`DEFAULTS` that are about what is watched of models with this ``metric``; outputs are compared of classifiers."""
+    if metric is Metric.TOP1:
+        return DEFAULTS
+    without = replace(DEFAULTS, min_sqnr_db=None)
+    if metric is Metric.MAP:
+        return without
+    answers = without.min_agreement if metric is Metric.PR_AUC else None
+    return replace(without, max_drop=None, max_relative_loss=_MAX_RELATIVE_LOSS, min_agreement=answers)
 
 
 def least_drop(count: int, metric: Metric) -> str:
@@ -121,11 +132,13 @@ def least_drop(count: int, metric: Metric) -> str:
     >>> least_drop(360, Metric.TOP1)
     'With 360 items a drop of less than 1.7 points is not told from chance.'
     """
-    what = "items" if metric is Metric.TOP1 else "images"
+    what = {Metric.TOP1: "items", Metric.MAP: "images", Metric.PR_AUC: "items", Metric.MSE: "users"}[metric]
     if count < LEAST_DIFFERING:
         return f"With {count} {what} no drop is told from chance; take more of them."
-    if metric is Metric.MAP:
-        return f"A drop in fewer than {LEAST_DIFFERING} of the {count} images is not told from chance."
+    if metric is Metric.PR_AUC:
+        return f"A loss that fewer than {LEAST_DIFFERING} of the anomalies show is not told from chance."
+    if metric is not Metric.TOP1:
+        return f"A drop in fewer than {LEAST_DIFFERING} of the {count} {what} is not told from chance."
     least = float(f"{100 * LEAST_DIFFERING / count:.2g}")
     return f"With {count} items a drop of less than {least:g} points is not told from chance."
 

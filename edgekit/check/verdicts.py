@@ -9,6 +9,7 @@ import numpy as np
 
 from edgekit.check.baseline import MOST_SCORES, Metric, ModelRecord
 from edgekit.check.objects import same_sure_objects
+from edgekit.check.scored import BY_METRIC
 from edgekit.measure.metrics import sqnr_db
 from edgekit.measure.paired import at_most_p, difference_interval, mcnemar_p, mean_difference_interval, sign_flip_p
 from edgekit.preprocessing import Preprocessing
@@ -20,6 +21,7 @@ LEAST_DIFFERING = 6
 64."""
 _ROUNDING = 1e-9  # 0.02 - 0.01 is a little more than 0.01
 _SHOWN = 3
+_UNTOLD = "; beyond the budget, and not to be told from chance"
 
 
 class Verdict(StrEnum):
@@ -80,6 +82,35 @@ def mean_average_precision(case: Case, limit: float) -> Finding:
     return _dropped(limit, (float(before.mean()), float(now.mean())), (low, high), certain=certain, why=why)
 
 
+def by_scores(case: Case, limit: float) -> Finding:
+    """A loss beyond the fraction ``limit`` of the baseline's figure is a regression where it is told from chance.
+
+    The interval of the paired bootstrap must leave out 0 and the randomization test agree, as for detectors of objects.
+    """
+    scored = BY_METRIC[case.metric]
+    before, now = np.array(case.base.scores).T[list(case.places)], np.array(case.now.scores).T
+    change = scored.change(before, now)
+    loss, low, high = scored.loss(change)
+    certain, beyond = change.p < ALPHA and not low <= 0 <= high, loss > limit + _ROUNDING
+    why = f"loss of {100 * low:.2f} to {100 * high:.2f} % (95 %); randomization p {change.p:.2g}"
+    verdict = Verdict.PASS
+    if certain and beyond:
+        verdict = Verdict.REGRESS
+    elif certain and loss < 0:
+        verdict = Verdict.IMPROVE
+    elif beyond:
+        why += _UNTOLD
+    allowed = change.before * (1 + limit if scored.smaller_is_better else 1 - limit)
+    return Finding(
+        verdict=verdict,
+        baseline=case.metric.text(change.before),
+        now=case.metric.text(change.now),
+        limit=f"{case.metric.text(allowed)} or {'less' if scored.smaller_is_better else 'more'}",
+        why=why,
+        figures={"baseline": change.before, "now": change.now, "loss": loss, "loss_low": low, "loss_high": high},
+    )
+
+
 def _dropped(
     limit: float, means: tuple[float, float], interval: tuple[float, float], *, certain: bool, why: str
 ) -> Finding:
@@ -92,7 +123,7 @@ def _dropped(
     elif certain and drop < 0:
         verdict = Verdict.IMPROVE
     elif beyond:
-        why += "; beyond the budget, and not to be told from chance"
+        why += _UNTOLD
     return Finding(
         verdict=verdict,
         baseline=f"{100 * before:.2f} %",
@@ -105,7 +136,7 @@ def _dropped(
 
 def agreement(case: Case, limit: float) -> Finding:
     """Fewer of the baseline's answers than ``limit``, so few that chance seldom leaves no more, are a regression."""
-    if case.metric is Metric.TOP1:
+    if case.base.classes:
         same = [case.base.classes[place] == answer for place, answer in zip(case.places, case.now.classes, strict=True)]
     else:
         sure = (case.base.sure or 0.0, case.now.sure or 0.0)

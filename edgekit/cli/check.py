@@ -164,7 +164,7 @@ def _renew(config: Path, reason: str, data_dir: Path | None, device: str) -> Non
     with common.progress_bar() as progress:
         made = update(config, reason=reason, data_dir=data_dir, device=device, progress=progress)
     for file, model in made.change.models.items():
-        common.say(f"{file}: {100 * model.metric:.2f} %, {model.model_bytes:,} bytes")
+        common.say(f"{file}: {made.metric.text(model.metric)}, {model.model_bytes:,} bytes")
     common.say(f"Recorded a new baseline: {made.change.reason}")
     for line in made.beyond:
         common.say(f"The next check will fail unless its budget in {config} is changed: {line.sentence()}")

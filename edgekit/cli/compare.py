@@ -55,6 +55,7 @@ def command(
     from edgekit.data import Part, open_data
     from edgekit.measure.compare import compare
     from edgekit.measure.compare_task import compare_task
+    from edgekit.measure.data_for import data_for
     from edgekit.results import envelope
 
     options: dict[str, Any] = {"data_dir": data_dir, "preprocess": preprocess, "seed": seed}
@@ -67,7 +68,7 @@ def command(
         return
     if ood is not None and (engines or device != "local"):
         raise InputError("--ood looks at files here by their own engines; leave --engine and --device out.")
-    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir)
+    dataset = data_for([reference, *files], data, data_dir=data_dir)
     strange = None if ood is None else open_data(ood, part=Part.EVALUATION, data_dir=data_dir)
     chosen: dict[str, Any] = {"preprocess": preprocess, "seed": seed, "samples": samples, "threads": threads or 1}
     with common.progress_bar() as progress:

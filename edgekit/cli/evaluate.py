@@ -61,6 +61,7 @@ def command(
     calibrated or trained one of them are left out for all. On another device items are prepared here and sent.
     """
     from edgekit.data import Part, open_data
+    from edgekit.measure.data_for import data_for
     from edgekit.measure.evaluate_by_task import evaluate_by_task
     from edgekit.results import envelope
     from edgekit.tasks import read_labels
@@ -75,7 +76,7 @@ def command(
         "seed": seed,
         "passes": passes,
     }
-    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir)
+    dataset = data_for(files, data, data_dir=data_dir)
     strange = None if ood is None else open_data(ood, part=Part.EVALUATION, data_dir=data_dir)
     with common.progress_bar() as progress:
         report = evaluate_by_task(files, dataset, decoder=decoder, judge=judge, ood=strange, progress=progress, **given)

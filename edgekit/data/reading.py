@@ -10,13 +10,13 @@ from edgekit.data.images import is_image_name
 from edgekit.data.known import KNOWN, open_known
 from edgekit.data.packed import kind_of
 from edgekit.data.series_table import chosen_columns, read_series
-from edgekit.data.tables import read_csv
+from edgekit.data.tables import read_csv, read_rows
 from edgekit.data.text_files import read_text
 from edgekit.data.zips import read_zip
 from edgekit.errors import DataError, suggest
 
 
-def open_data(spec: str, *, part: Part, data_dir: Path | None) -> Dataset:
+def open_data(spec: str, *, part: Part, data_dir: Path | None, columns: tuple[str, ...] = ()) -> Dataset:
     """The ``part`` of the data set that ``spec`` names: a name of `KNOWN`, a folder, or a file that is one.
 
     Files are ``.zip``, ``.npz``, ``.csv`` and ``.txt``, the last two also in gzip; ``prices.csv:Close,Volume`` chooses
@@ -24,15 +24,16 @@ def open_data(spec: str, *, part: Part, data_dir: Path | None) -> Dataset:
     Known sets, ``.npz`` files, and folders with ``train`` and ``test`` (or ``val``) in them, have parts of their own;
     texts and series are divided in time; other folders, zips and tables give all their items for every part.
     Known sets are looked for in ``data_dir``, then in the folder that ``EDGEKIT_DATA`` names, then in Keras' cache.
+    With the ``columns`` that a model takes, a ``.csv`` is a table of rows, of which these alone are read.
     `DataError` says what is wrong with the data.
     """
     if spec in KNOWN:
         return open_known(KNOWN[spec], part=part, data_dir=data_dir)
     path = Path(spec)
     if not path.exists():
-        table, columns = chosen_columns(spec)
-        if columns and table.is_file():
-            return read_series(table, part, columns)
+        table, forecast = chosen_columns(spec)
+        if forecast and table.is_file():
+            return read_series(table, part, forecast)
         if path.name != spec or path.suffix:
             raise DataError(f"There is no file or folder {spec}.")
         raise DataError(f"There is no data set or path {spec!r}; {suggest(spec, KNOWN)}")
@@ -42,7 +43,7 @@ def open_data(spec: str, *, part: Part, data_dir: Path | None) -> Dataset:
         case ".npz":
             return read_npz(path, part)
         case ".csv":
-            return read_csv(path, part)
+            return read_rows(path, columns) if columns else read_csv(path, part)
         case ".txt":
             return read_text(path, part)
         case ".zip":

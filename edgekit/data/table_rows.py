@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.data.base import Dataset, Items
-from edgekit.errors import DataError
+from edgekit.data.tables import require_taken
 from edgekit.tabular import Tabular
 
 Array = npt.NDArray[Any]
@@ -35,10 +35,6 @@ def rows_for(data: Dataset, how: Tabular | None) -> Dataset:
     """
     if how is None or not data.columns or data.whole is not None or data.columns == how.names:
         return data
-    missing = [name for name in how.names if name not in data.columns]
-    if missing:
-        raise DataError(
-            f"{data.name} lacks the column {missing[0]!r}, which the model takes; it has: {', '.join(data.columns)}."
-        )
+    require_taken(how.names, data.columns, data.name)
     places = [data.columns.index(name) for name in how.names]
     return replace(data, items=_Columns(data.items, places), columns=how.names)

@@ -47,6 +47,20 @@ def read_csv(path: Path, part: Part | None = None) -> Dataset:
     return _numbers(table, stem_of(path))
 
 
+def read_rows(path: Path, columns: tuple[str, ...]) -> Dataset:
+    """The rows of a CSV file as numbers of ``columns``, those that a model takes, whatever its other columns hold."""
+    table = parse_table(unpacked(path), str(path))
+    require_taken(columns, table.columns, stem_of(path))
+    return _numbers(table, stem_of(path), columns)
+
+
+def require_taken(wanted: Sequence[str], there: Sequence[str], name: str) -> None:
+    """`DataError` for the first of the columns ``wanted`` that is not one of those of the data called ``name``."""
+    missing = [column for column in wanted if column not in there]
+    if missing:
+        raise DataError(f"{name} lacks the column {missing[0]!r}, which the model takes; it has: {', '.join(there)}.")
+
+
 def read_labelled_folder(folder: Path) -> Dataset:
     """The images that ``labels.csv`` in ``folder`` lists, with the names of ``classes.csv`` where it is there."""
     table = parse_table(read_bytes(folder / LABELS), str(folder / LABELS))
@@ -104,21 +118,27 @@ def image_files(folder: Path, names: Sequence[str]) -> ImageFiles:
     return ImageFiles(paths)
 
 
-def _numbers(table: Table, name: str) -> Dataset:
-    features = [c for c in table.columns if c != LABEL_COLUMN]
+def _numbers(table: Table, name: str, chosen: tuple[str, ...] = ()) -> Dataset:
+    """The rows of ``table`` as float64, of the columns ``chosen``, or all but that of the label."""
+    features = chosen or tuple(c for c in table.columns if c != LABEL_COLUMN)
     if not features:
         raise DataError(f"{table.name} has the one column {LABEL_COLUMN!r}; expected columns of numbers beside it.")
-    values = np.empty((len(table.rows), len(features)), np.float32)
+    values = np.empty((len(table.rows), len(features)))
     for j, column in enumerate(features):
         for i, cell in enumerate(table.column(column)):
             try:
                 values[i, j] = number(cell)
             except ValueError:
-                table.fail(
-                    table.rows[i][0],
-                    f"{column} {cell!r}; expected a number, a column 'file' with image "
-                    "paths, or dates such as 2017-05-25",
-                )
+                table.fail(table.rows[i][0], f"{column} {cell!r}; expected a number{_mend(cell, chosen)}")
     require_finite_items(values, table.name)
     labels = table.class_ids(LABEL_COLUMN) if LABEL_COLUMN in table.columns else None
-    return Dataset(name=name, items=ArrayItems(values), labels=labels, columns=tuple(features))
+    return Dataset(name=name, items=ArrayItems(values), labels=labels, columns=features)
+
+
+def _mend(cell: str, chosen: tuple[str, ...]) -> str:
+    """What to do about a ``cell`` that is no number."""
+    if not cell:
+        return ": fill it in or leave the line out"
+    if chosen:
+        return ", since the model takes this column"
+    return ": leave out a column of words, call one of image paths 'file', or begin with dates such as 2017-05-25"

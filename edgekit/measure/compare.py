@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from edgekit.artifact import Artifact
 from edgekit.card import TensorSpec
-from edgekit.data import Dataset, Part, open_data
+from edgekit.data import Dataset
 from edgekit.devices import open_device
 from edgekit.devices.engines import LOCAL
 from edgekit.errors import DataError, InputError
+from edgekit.measure.data_for import data_for
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.metrics import Totals, require_finite, totals
 from edgekit.measure.subjects import TOKEN_TASKS, Subject, answer_specs, on_device, open_subjects, run_subjects
@@ -143,7 +144,7 @@ def compare(
     name; where the names differ by position, if there are as many of the same shapes. `DataError` when they cannot be
     paired or an output is not finite.
     """
-    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
+    dataset = data_for([reference, *paths], data, data_dir=data_dir)
     with open_device(device) as where:
         subjects = (
             *open_subjects([reference], preprocess=preprocess, labels=None, threads=threads),

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.data import Dataset, Part, open_data
+from edgekit.data import Dataset
 from edgekit.devices import open_device
 from edgekit.devices.engines import LOCAL
 from edgekit.errors import DataError, InputError
+from edgekit.measure.data_for import data_for
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.judged import Judged, row_of
 from edgekit.measure.kind import Kind, Result
@@ -26,7 +27,8 @@ Floats = npt.NDArray[np.float64]
 class KindReport:
     """Results of files of one ``kind`` on ``count`` items of the data set ``data``, those at ``indices``.
 
-    ``left_out`` ones had calibrated or trained a file. ``host`` are the facts of the device, by `evaluate_kind`.
+    ``left_out`` ones had calibrated or trained a file; ``scores`` are the rows of each file, (count, scores). ``host``
+    are the facts of the device, by `evaluate_kind`.
     """
 
     kind: Kind
@@ -36,6 +38,7 @@ class KindReport:
     left_out: int
     seed: int
     entries: tuple[Judged[Result], ...]
+    scores: tuple[Floats, ...] = field(repr=False)
     host: Mapping[str, Any] = field(default_factory=dict)
 
     def results(self) -> list[dict[str, Any]]:
@@ -91,7 +94,7 @@ def evaluate_kind(
     As `edgekit.measure.evaluate.evaluate` with files, items and the device. A long text or a series is cut into the
     windows that the files take.
     """
-    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
+    dataset = data_for(paths, data, data_dir=data_dir)
     with open_device(device) as where:
         subjects = open_subjects(paths, preprocess=None, labels=None, threads=threads, engines=engines, device=where)
         report = evaluate_kind_subjects(subjects, dataset, task=task, samples=samples, seed=seed, progress=progress)
@@ -134,6 +137,7 @@ def evaluate_kind_subjects(
         indices=tuple(chosen.indices[place] for place in order),
         left_out=chosen.left_out,
         seed=seed,
+        scores=tuple(rows),
         entries=tuple(
             Judged(
                 subject=subject,

@@ -9,13 +9,14 @@ from typing import Any
 
 from edgekit.artifact import Artifact, Format, open_artifact
 from edgekit.codec import to_jsonable
-from edgekit.data import Dataset, Part, npy, open_data
+from edgekit.data import Dataset, npy
 from edgekit.errors import ArtifactError, InputError
 from edgekit.feeding import feeder_of, resolve_preprocessing
 from edgekit.files import scratch_folder
 from edgekit.formats import onnx, tflite
 from edgekit.formats.graph import Graph
 from edgekit.measure.compare import pair_outputs
+from edgekit.measure.data_for import data_for
 from edgekit.measure.held_out import HeldOut
 from edgekit.recipe import Precision
 from edgekit.workers import Json, Progress, Worker, WorkerCrashError, silent
@@ -239,7 +240,7 @@ def compare_layers(
     with ``seed``; those that calibrated or trained a file are left out. `InputError` when files have no layers in
     common, `ArtifactError` for one that its engine does not take.
     """
-    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
+    dataset = data_for([reference, *paths], data, data_dir=data_dir)
     source, *artifacts = [open_artifact(path) for path in (reference, *paths)]
     float_file = named or source.path
     for path, kind in ((float_file, open_artifact(float_file).format), *((a.path, a.format) for a in artifacts)):

@@ -113,6 +113,19 @@ def difference_interval(first: AnomalyResult, second: AnomalyResult) -> tuple[fl
     return float(low), float(high)
 
 
+def precisions(scores: Floats, anomalous: Flags) -> Floats:
+    """The precision at the score of each anomaly, in the order of the items; their mean is the average precision.
+
+    >>> precisions(np.array([1.0, 2.0, 4.0, 3.0]), np.array([True, False, True, False]))
+    array([0.5, 1. ])
+    """
+    ranking = _Ranking.of(scores, anomalous)
+    last = ranking.ends[np.searchsorted(ranking.ends, np.arange(len(scores)))]  # of items with the score of this one
+    found = np.empty(len(scores))
+    found[ranking.order] = ranking.anomalous.cumsum()[last] / (1.0 + last)
+    return found[anomalous]
+
+
 def best_threshold(scores: Floats, anomalous: Flags) -> float:
     """The threshold of the best F1: between the lowest score that then counts as an anomaly and the next lower one.
 
@@ -153,6 +166,13 @@ def require_binary(data: Dataset) -> npt.NDArray[np.int64]:
     if len(others):
         raise DataError(f"{data.name} has the label {others[0]}; expected 0 for a normal item and 1 for an anomaly.")
     return data.labels
+
+
+def tells_normal(data: Dataset) -> bool:
+    """Whether the labels of ``data`` can say which items are normal, as `require_binary` takes them."""
+    if data.labels is None:
+        return False
+    return NORMAL in data.class_names if data.class_names is not None else bool((data.labels <= 1).all())
 
 
 def normal_items(data: Dataset) -> Dataset:

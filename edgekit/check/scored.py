@@ -1,0 +1,74 @@
+"""Tasks whose items each get a row of scores (`edgekit.measure.kind`): what two files' rows of the same items tell."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgekit.check.baseline import Metric
+from edgekit.measure.paired import sign_flip_p
+from edgekit.tasks import anomalies, recommendation
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The metric ``before`` and ``now``, and the 95 % interval of now - before; ``p`` is that of a change as large."""
+
+    before: float
+    now: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """A ``task`` that is watched by its ``metric``: ``change`` is that from the first to the second rows of scores."""
+
+    task: str
+    metric: Metric
+    smaller_is_better: bool
+    change: Callable[[Floats, Floats], Change]
+
+    def loss(self, change: Change) -> tuple[float, float, float]:
+        """How much worse it got in fractions of what was, with the interval of that; below 0 it got better."""
+        gap = change.now - change.before
+        worse = (gap, change.low, change.high) if self.smaller_is_better else (0 - gap, 0 - change.high, 0 - change.low)
+        scale = max(change.before, np.finfo(np.float64).tiny)
+        return worse[0] / scale, worse[1] / scale, worse[2] / scale
+
+
+def _of_anomalies(before: Floats, now: Floats) -> Change:
+    flags = now[:, 1] > 0
+    first, second = (anomalies.evaluate_anomalies(rows[:, 0], flags, threshold=0.0) for rows in (before, now))
+    low, high = anomalies.difference_interval(first, second)
+    p = sign_flip_p(*(anomalies.precisions(rows[:, 0], flags) for rows in (before, now)), seed=0)
+    return Change(before=first.pr_auc, now=second.pr_auc, low=low, high=high, p=p)
+
+
+def _of_ratings(before: Floats, now: Floats) -> Change:
+    first, second = (recommendation.evaluate_recommendations(rows) for rows in (before, now))
+    counted = second.errors.ratings > 0
+    gaps, ratings = (second.errors.model - first.errors.model)[counted], second.errors.ratings[counted]
+    interval = recommendation.ratio_interval(gaps, ratings, seed=0)
+    low, high = interval or sorted((0.0, second.mse - first.mse))  # of one user's ratings nothing is certain
+    p = sign_flip_p(first.errors.model[counted], second.errors.model[counted], seed=0)
+    return Change(before=first.mse, now=second.mse, low=low, high=high, p=p)
+
+
+_ALL = (
+    Scored(task=anomalies.TASK, metric=Metric.PR_AUC, smaller_is_better=False, change=_of_anomalies),
+    Scored(
+        task=recommendation.TASK,
+        metric=Metric.MSE,
+        smaller_is_better=True,
+        change=_of_ratings,
+    ),
+)
+SCORED: Mapping[str, Scored] = {scored.task: scored for scored in _ALL}
+"""By task."""
+BY_METRIC: Mapping[Metric, Scored] = {scored.metric: scored for scored in _ALL}
+"""The same by metric."""
