@@ -14,9 +14,9 @@ OF_DEMOS = (*OF_ALL_DEMOS, "--preprocess", "--labels")
 OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("zoo",): (),
     ("zoo", "list"): EVERYWHERE,
-    ("zoo", "show"): EVERYWHERE,
+    ("zoo", "show"): ("--alpha", "--size", "--classes", "--set", "--json"),
     ("zoo", "compare"): ("--plot", "--json", "--force"),
-    ("zoo", "build"): ("--alpha", "--size", "--classes", "--weights", "--seed", "-o"),
+    ("zoo", "build"): ("--alpha", "--size", "--classes", "--set", "--weights", "--seed", "-o"),
     ("train",): (
         "--all",
         "--task",
@@ -25,7 +25,7 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
         "--data-dir",
         "--epochs",
         "--seed",
-        "--loss",
+        "--set",
         "--weights",
         "--judge",
         "-o",

@@ -97,6 +97,13 @@ device_option = click.option(
     metavar="URI",
     help="Where the files run: local, ssh://user@host and others.",
 )
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any argument of the architecture, as zoo show lists them; may be repeated.",
+)
 force_option = click.option("--force", is_flag=True, help="Replace files that exist.")
 
 
