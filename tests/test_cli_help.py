@@ -41,9 +41,11 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("predict",): ("--text", "--preprocess", "--labels", "--threads", "--engine", "--json"),
     ("evaluate",): (
         *("--data", "--data-dir", "--preprocess", "--labels", "--threads", "--engine", "--device", "--json"),
-        *("--samples", "--decoder", "--judge", "--seed"),
+        *("--samples", "--decoder", "--judge", "--seed", "--ood", "--passes"),
     ),
-    ("compare",): ("--data", "--data-dir", "--preprocess", "--threads", "--engine", "--device", "--json"),
+    ("compare",): (
+        *("--data", "--data-dir", "--preprocess", "--threads", "--engine", "--device", "--json", "--ood", "--passes"),
+    ),
     ("benchmark",): (
         *("--device", "--threads", "--runs", "--warmup", "--min-secs", "--profile", "--seed", "--json"),
         *("--engine", "--best", "--max-loss", "--data", "--samples", "--mode", "--cool-down"),
