@@ -92,6 +92,8 @@ def command(
     for entry in report.entries:
         if entry.by_position and len(entry.outputs) > 1:
             _say_by_position(entry.subject.given)
+    for note in report.notes():
+        common.say(note)
     results = report.results() if lost is None else told_with(report.results(), lost)
 
     def show() -> None:

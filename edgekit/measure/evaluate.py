@@ -16,7 +16,7 @@ from edgekit.errors import InputError
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.judged import row_of
 from edgekit.measure.paired import difference_interval, mcnemar_p, mean_difference_interval
-from edgekit.measure.passes import Told, in_passes, passes_of, require_passes, takes_noise
+from edgekit.measure.passes import Told, in_passes, passes_in_words, passes_of, require_passes, takes_noise
 from edgekit.measure.strangers import Strangers, strange_scores, told_apart
 from edgekit.measure.subjects import Subject, on_device, open_subjects
 from edgekit.tasks.classification import TASK, TASKS, ClassificationResult, evaluate_classification
@@ -127,11 +127,12 @@ class EvaluationReport:
             columns += ["agreement %", "difference, points", "95 %", "p"]
         rows = [_row(e)[: len(columns)] for e in self.entries]
         where, strange = on_device(e.subject for e in self.entries), ""
+        noise = passes_in_words(e.passes for e in self.entries if takes_noise(e.subject))
         if self.strange is not None:
             columns += ["OOD AUROC %", "95 %", *(["difference, points", "95 %"] if len(self.entries) > 1 else [])]
             rows = [(row + _strange_row(e))[: len(columns)] for row, e in zip(rows, self.entries, strict=True)]
             strange = f", told by entropy from {self.strange_count:,} items of {self.strange}"
-        return f"Accuracy on {self.count:,} items of {self.data}{strange}{where}", columns, rows
+        return f"Accuracy on {self.count:,} items of {self.data}{noise}{strange}{where}", columns, rows
 
 
 def evaluate(
