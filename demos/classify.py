@@ -11,6 +11,7 @@ from edgekit.demos.frames import Frame
 from edgekit.demos.seen import Split
 from edgekit.errors import InputError
 from edgekit.measure.detectors import without_batch
+from edgekit.measure.passes import passes_of, takes_noise
 from edgekit.measure.predict import Guess, top_guesses
 from edgekit.measure.subjects import Subject, open_subjects
 from edgekit.tasks.detection import is_detector
@@ -78,3 +79,13 @@ def open_classifier(
     if subject.feeder.preprocessing is None:
         raise InputError(f"Nothing says how images become the input of {path}: say it with --preprocess.")
     return Classifying(subject=subject, top=top)
+
+
+def told_of_pass(look: Classifying) -> str:
+    """The sentence for a file that takes noise, of which a frame sees one pass alone; nothing for others."""
+    if not takes_noise(look.subject):
+        return ""
+    return (
+        f"{look.subject.given} takes noise, and sees each frame in one pass of {passes_of(look.subject)}: edgekit demo "
+        "uncertain averages them for photos, and the file without .sample is for cameras."
+    )

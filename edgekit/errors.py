@@ -106,5 +106,11 @@ def suggest(name: str, known: Iterable[str]) -> str:
     'choose one of: fp32, int8.'
     """
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6) if not name.isdecimal() else ()
-    return f"did you mean {close[0]}?" if close else f"choose one of: {', '.join(names)}."
+    close = closest(name, names)
+    return f"did you mean {close}?" if close is not None else f"choose one of: {', '.join(names)}."
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a misspelt ``name`` is nearest to, if one is near."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6) if not name.isdecimal() else ()
+    return found[0] if found else None

@@ -98,7 +98,7 @@ class Feeder:
             item = self._encoded(item)
         noise = self._noise(item, item if origin is None else origin)
         inputs = tuple(spec for spec in self.inputs if spec.name not in noise)
-        return {**self._fit_all(item, inputs), **noise}
+        return {**self._fit_all(item, inputs, drawn=tuple(noise)), **noise}
 
     def _noise(self, item: Item, origin: Item) -> dict[str, Array]:
         if self.uncertainty is None or not self.uncertainty.noises:
@@ -107,12 +107,15 @@ class Feeder:
         found = pass_noise(self.uncertainty.noises, self.inputs, origin, self.number)
         return {s.name: self._fit(found[s.name], s) for s in self.inputs if s.name in found and s.name not in given}
 
-    def _fit_all(self, item: Array | Mapping[str, Array], inputs: tuple[TensorSpec, ...]) -> dict[str, Array]:
+    def _fit_all(
+        self, item: Array | Mapping[str, Array], inputs: tuple[TensorSpec, ...], *, drawn: tuple[str, ...] = ()
+    ) -> dict[str, Array]:
         if isinstance(item, Mapping):
             wanted = [spec.name for spec in inputs]
             if set(item) != set(wanted):
+                noise = f", and draws {_names(drawn)} where these are not given" if drawn else ""
                 raise DataError(
-                    f"The data has arrays named {_names(item)}; the model takes inputs named {_names(wanted)}: "
+                    f"The data has arrays named {_names(item)}; the model takes inputs named {_names(wanted)}{noise}: "
                     "name the arrays after the inputs."
                 )
             return {spec.name: self._fit(item[spec.name], spec) for spec in inputs}

@@ -42,6 +42,7 @@ def show_entry(spec: ModelSpec, overrides: Mapping[str, Value]) -> Json:
     return {
         **list_entry(spec),
         "arguments": arguments,
+        "takes": {argument.name: argument.takes for argument in spec.arguments},
         "metrics": {
             **to_jsonable(figures),
             "activation_bytes_fp32": figures.activation_bytes_fp32,
@@ -52,24 +53,28 @@ def show_entry(spec: ModelSpec, overrides: Mapping[str, Value]) -> Json:
 
 
 def figure_rows(entry: Json) -> list[list[str]]:
-    """Rows (figure, here, published) of a `show_entry`; published figures are the source's arguments'."""
+    """Rows (figure, here, published, takes) of a `show_entry`; published figures are the source's arguments'.
+
+    What an argument ``takes`` is its range or its choices.
+    """
     here, published = entry["metrics"], entry["published"]
     same = entry["arguments"] == published["arguments"]
-    arguments = [[name, f"{value}", f"{published['arguments'][name]}"] for name, value in entry["arguments"].items()]
-    accuracies = []
-    if entry["task"] in _ACCURACIES:
-        name, key = _ACCURACIES[entry["task"]]
-        told = f"{published[key]:.1%} on {published[f'{key}_data']}" if published[key] else ""
-        accuracies.append([name, "", told])
-    return [
-        *arguments,
+    arguments = [
+        [name, f"{value}", f"{published['arguments'][name]}", entry["takes"][name]]
+        for name, value in entry["arguments"].items()
+    ]
+    figures = [
         ["parameters (trained)", f"{here['parameters']:,}", _published(published["parameters"], same)],
         ["batch norm statistics", f"{here['statistics']:,}", ""],
         ["multiply-accumulates", f"{here['macs']:,}", _published(published["macs"], same)],
         ["activation memory, fp32, bytes", f"{here['activation_bytes_fp32']:,}", ""],
         ["activation memory, int8, bytes", f"{here['activation_bytes_int8']:,}", ""],
-        *accuracies,
     ]
+    if entry["task"] in _ACCURACIES:
+        name, key = _ACCURACIES[entry["task"]]
+        told = f"{published[key]:.1%} on {published[f'{key}_data']}" if published[key] else ""
+        figures.append([name, "", told])
+    return [*arguments, *([*row, ""] for row in figures)]
 
 
 def _published(value: int | None, same: bool) -> str:

@@ -1,12 +1,13 @@
 """What an entry of the zoo says of an architecture. Importing this module loads no framework."""
 
 import importlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from edgekit.detection import Detection
-from edgekit.errors import InputError, suggest
+from edgekit.errors import InputError, closest, suggest
 from edgekit.generation import Condition, Drawn, Generator
 from edgekit.identities import Measure, Verification
 from edgekit.models.box_augmentation import BoxAugmentation
@@ -41,25 +42,48 @@ class Schedule(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Argument:
-    """One argument of a builder: its default, and either its range or its choices."""
+    """One argument of a builder: its default, and either its range or its choices.
+
+    Data that decide its value, as texts do that of "tokens", decide it up to this one where it is a ``limit``.
+    """
 
     name: str
     default: Value
     low: float = 1
     high: float = float("inf")
     choices: tuple[str, ...] = ()
+    limit: bool = False
+
+    @property
+    def takes(self) -> str:
+        """Its range or its choices in words."""
+        if self.choices:
+            return ", ".join(self.choices)
+        return f"{self.low:g} to {self.high:g}" if self.high != float("inf") else f"{self.low:g} or more"
 
     def checked(self, value: Value, *, model: str) -> Value:
-        """``value`` in the type of the default, or `InputError` saying what is allowed."""
+        """``value``, which may be written out, in the type of the default, or `InputError` saying what is allowed."""
         if self.choices:
             if value not in self.choices:
                 raise InputError(f"{model} has no {self.name} {value!r}; {suggest(str(value), self.choices)}")
             return value
-        number = float(value)
-        if not self.low <= number <= self.high:
-            upper = f" to {self.high:g}" if self.high != float("inf") else " or more"
-            raise InputError(f"{model} takes {self.name} {self.low:g}{upper}; got {value}.")
-        return int(value) if isinstance(self.default, int) else number
+        number = _number(value)
+        got = repr(value) if math.isnan(number) else value
+        if not self.low <= number <= self.high or math.isinf(number):
+            raise InputError(f"{model} takes {self.name} {self.takes}; got {got}.")
+        if not isinstance(self.default, int):
+            return number
+        if not number.is_integer():
+            raise InputError(f"{model} takes {self.name} {self.takes}, a whole number; got {got}.")
+        return int(number)
+
+
+def _number(value: Value) -> float:
+    """``value``, which may be written out, as a number, NaN where it is a word."""
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +226,9 @@ class ModelSpec:
         known = {a.name: a for a in self.arguments}
         for name in overrides:
             if name not in known:
-                raise InputError(f"{self.name} takes no {name!r}; {suggest(name, known)}")
+                near = closest(name, known)
+                meant = "" if near is None else f" (did you mean {near}?)"
+                raise InputError(f"{self.name} takes no {name!r}{meant}; choose one of: {', '.join(known)}.")
         return {
             **self.defaults,
             **{name: known[name].checked(value, model=self.name) for name, value in overrides.items()},

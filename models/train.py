@@ -148,6 +148,7 @@ def train(
         )
     wanted = spec.set_to({**preset.arguments, **request.arguments})
     material = MATERIALS[spec.task](wanted, str(preset.data), request.data_dir)
+    _require_decided(request, material, str(preset.data))
     together = start(cluster)
     with together.scope():
         model, arguments, imported = _first_model(request, preset, material)
@@ -230,6 +231,17 @@ def train(
         save(trained, card, run_dir / MODEL, force=True, sampled=sampled)
         (run_dir / CHECKPOINT).unlink()
     return run_dir / MODEL
+
+
+def _require_decided(request: TrainRequest, material: Material, data: str) -> None:
+    """`InputError` for an argument of the request that the data decide otherwise."""
+    limits = {argument.name for argument in request.spec.arguments if argument.limit}
+    for name, decided in material.arguments.items():
+        wanted = request.arguments.get(name, decided)
+        if wanted != decided and name not in limits:
+            raise InputError(
+                f"{data} decides {name} of {request.spec.name}, which is {decided}; got {wanted}: leave {name} out."
+            )
 
 
 def _own(model: Any, learner: Any, taught: Any) -> Any:

@@ -159,7 +159,7 @@ def _from_keras(spec: ModelSpec, path: Path, arguments: Mapping[str, Value]) -> 
         raise InputError(f"{path} holds {made_by_zoo}, not {spec.name}; use it with {made_by_zoo} instead.")
     known = {a.name for a in spec.arguments}
     implied = {k: v for k, v in card.provenance.arguments.items() if k in known and v is not None}
-    for name in ("alpha", "channels", "classes", "filters", "norm", "padding", "stem", "units"):
+    for name in ("alpha", "channels", "classes", "depth", "filters", "norm", "padding", "stem", "units"):
         if name in implied and name in arguments and arguments[name] != implied[name]:
             raise InputError(
                 f"{path} was trained with {name} {implied[name]}; got {arguments[name]}: leave {name} out."

@@ -14,9 +14,9 @@ OF_DEMOS = (*OF_ALL_DEMOS, "--preprocess", "--labels")
 OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("zoo",): (),
     ("zoo", "list"): EVERYWHERE,
-    ("zoo", "show"): EVERYWHERE,
+    ("zoo", "show"): ("--alpha", "--size", "--classes", "--set", "--json"),
     ("zoo", "compare"): ("--plot", "--json", "--force"),
-    ("zoo", "build"): ("--alpha", "--size", "--classes", "--weights", "--seed", "-o"),
+    ("zoo", "build"): ("--alpha", "--size", "--classes", "--set", "--weights", "--seed", "-o"),
     ("train",): (
         "--all",
         "--task",
@@ -25,7 +25,7 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
         "--data-dir",
         "--epochs",
         "--seed",
-        "--loss",
+        "--set",
         "--weights",
         "--judge",
         "-o",
@@ -41,9 +41,11 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("predict",): ("--text", "--preprocess", "--labels", "--threads", "--engine", "--json"),
     ("evaluate",): (
         *("--data", "--data-dir", "--preprocess", "--labels", "--threads", "--engine", "--device", "--json"),
-        *("--samples", "--decoder", "--judge", "--seed"),
+        *("--samples", "--decoder", "--judge", "--seed", "--ood", "--passes"),
     ),
-    ("compare",): ("--data", "--data-dir", "--preprocess", "--threads", "--engine", "--device", "--json"),
+    ("compare",): (
+        *("--data", "--data-dir", "--preprocess", "--threads", "--engine", "--device", "--json", "--ood", "--passes"),
+    ),
     ("benchmark",): (
         *("--device", "--threads", "--runs", "--warmup", "--min-secs", "--profile", "--seed", "--json"),
         *("--engine", "--best", "--max-loss", "--data", "--samples", "--mode", "--cool-down"),

@@ -72,7 +72,8 @@ def test_arrays_may_bring_their_noise() -> None:
     with pytest.raises(DataError) as caught:
         feeder().feed({"photo": image})
     assert str(caught.value) == (
-        "The data has arrays named photo; the model takes inputs named image: name the arrays after the inputs."
+        "The data has arrays named photo; the model takes inputs named image, and draws drop_mask, hidden_noise where "
+        "these are not given: name the arrays after the inputs."
     )
 
 

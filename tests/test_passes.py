@@ -1,7 +1,9 @@
 """Bayesian classifiers in files: evaluated in passes, told from strangers, predicted, converted and shown."""
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from command import edgekit
 from PIL import Image
 from tiny_bayes import SPREAD, blots, classifier, learned, request, stripes
 
-from edgekit.artifact import open_artifact
+from edgekit.artifact import Format, open_artifact, with_card
 from edgekit.converters import Request, convert
 from edgekit.data import Dataset, Part, open_data
 from edgekit.data.pass_noise import pass_noise
@@ -24,6 +26,7 @@ from edgekit.measure.predict import predict
 from edgekit.measure.strangers import told_apart
 from edgekit.models.passes import sample_path
 from edgekit.recipe import Precision, Recipe
+from edgekit.uncertainty import Uncertainty
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +139,9 @@ def test_what_does_not_go_together_is_refused(folder: Path, colour_model: Any) -
         f"--passes is for files that take noise; {plain} takes none: give the file .sample of a Bayesian network, or "
         "leave it out."
     )
+    other = colour_model(np.eye(3), name="other.onnx")
+    with pytest.raises(InputError, match=re.escape(f"; {plain} and {other} take none: give the file")):
+        evaluated(folder, plain, other, passes=3)
     with pytest.raises(InputError, match=r"^A Bayesian classifier is run 1 to 1,000 times; got 0 passes\.$"):
         evaluated(folder, sample, passes=0)
     with pytest.raises(DataError) as same:
@@ -168,6 +174,80 @@ def test_a_file_beside_itself_is_the_same(folder: Path) -> None:
     sample = folder / "sample.onnx"
     (entry,) = compare(sample, [sample], known(folder), samples=10).entries
     assert entry.metrics()["max_abs"] == 0
+
+
+def mean(folder: Path, data: Path) -> Path:
+    """`classifier` without its noise."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights, bias = learned(data)
+    constants = {"weights": weights.astype(np.float32), "bias": bias.astype(np.float32)}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["image"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "weights"], ["product"]),
+            helper.make_node("Add", ["product", "bias"], ["logits"]),
+        ],
+        "stripes",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ("batch", 28, 28, 1))],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ("batch", 3))],
+        [numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    stated = open_artifact(folder / "sample.onnx").card
+    card = replace(stated, inputs=stated.inputs[:1], uncertainty=Uncertainty(threshold=0.6))
+    path = folder / "mean.onnx"
+    path.write_bytes(with_card(model.SerializeToString(), card, Format.ONNX))
+    return path
+
+
+def test_tables_tell_how_many_passes_their_figures_are_of(folder: Path) -> None:
+    sample, plain = folder / "sample.onnx", mean(folder, folder / "stripes.npz")
+    titles = [evaluated(folder, *paths).table()[0] for paths in ([sample], [plain, sample], [plain])]
+    noise = ", with noise in 20 passes"
+    assert titles == [f"Accuracy on 60 items of stripes{told}" for told in (noise, noise, "")]
+    assert evaluated(folder, sample, passes=1).table()[0].endswith("with noise in one pass")
+    np.save(folder / "one.npy", known(folder).items[0])
+    told, untold = (predict(path, [folder / "one.npy"]) for path in (sample, plain))
+    assert told.table()[0].endswith(noise)
+    assert told.results()[0]["passes"] == 20
+    assert "noise" not in untold.table()[0]
+    assert "passes" not in untold.results()[0]
+    shown = edgekit("inspect", sample).stdout
+    assert "logits_noise: drawn anew for each of 20 passes" in shown
+    assert "above 0.6 nats of entropy" in shown
+
+
+def test_noise_is_no_fault_of_a_conversion(folder: Path) -> None:
+    sample, plain = folder / "sample.onnx", mean(folder, folder / "stripes.npz")
+    assert compare(sample, [sample], known(folder), samples=10).notes() == []
+    assert compare(plain, [plain], known(folder), samples=10).notes() == []
+    sentence = (
+        f"{sample} takes noise and {plain} none, by which their outputs differ too; compare a file .sample with the "
+        ".sample it was made from, to see what a conversion changed."
+    )
+    for reference, other in ((plain, sample), (sample, plain)):
+        report = compare(reference, [other], known(folder), samples=10)
+        assert report.notes() == [sentence]
+    done = edgekit("compare", plain, sample, "--data", folder / "stripes.npz", "--samples", 10)
+    assert (done.returncode, done.stderr) == (0, f"{sentence}\n")
+    assert "with noise in one pass" in " ".join(done.stdout.split())
+
+
+def test_one_pass_is_told_to_be_one_of_several(folder: Path) -> None:
+    sample, plain = folder / "sample.onnx", mean(folder, folder / "stripes.npz")
+    timed = edgekit("benchmark", sample, "--runs", 5, "--warmup", 1, "--min-secs", 0)
+    assert (
+        "sample.onnx is timed for one pass; an answer takes 20, each with noise drawn anew: edgekit demo uncertain "
+        "times the whole.\n"
+    ) in timed.stderr
+    seen = edgekit("demo", "classify", sample, "--source", photos(folder) / "a.png", "--view", "none")
+    assert seen.stderr.startswith(
+        f"{sample} takes noise, and sees each frame in one pass of 20: edgekit demo uncertain averages them for photos"
+        ", and the file without .sample is for cameras.\n"
+    )
+    other = edgekit("demo", "classify", plain, "--source", photos(folder) / "a.png", "--view", "none")
+    assert "noise" not in other.stderr
 
 
 def photos(folder: Path) -> Path:

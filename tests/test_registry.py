@@ -75,7 +75,11 @@ def test_a_misspelt_name_gets_a_suggestion(name: str, message: str) -> None:
         ({"alpha": 0.01}, "mobilenet_v2 takes alpha 0.1 to 4; got 0.01."),
         ({"size": 16}, "mobilenet_v2 takes size 32 or more; got 16."),
         ({"classes": 1}, "mobilenet_v2 takes classes 2 or more; got 1."),
-        ({"alfa": 1.0}, "mobilenet_v2 takes no 'alfa'; did you mean alpha?"),
+        (
+            {"alfa": 1.0},
+            "mobilenet_v2 takes no 'alfa' (did you mean alpha?); choose one of: "
+            "alpha, size, classes, padding, epsilon, momentum, dropout.",
+        ),
         ({"padding": "sane"}, "mobilenet_v2 has no padding 'sane'; did you mean same?"),
     ],
 )

@@ -186,6 +186,14 @@ def test_a_keras_file_with_another_stem_is_refused(tmp_path: Path) -> None:
     assert build_with_weights(spec, path, arguments={})[2] == spec.resolved({**narrow, "stem": "small"})
 
 
+def test_a_stack_of_fewer_layers_does_not_take_the_weights_of_some(tmp_path: Path) -> None:
+    spec, path = find_spec("dbn"), tmp_path / "deep.keras"
+    build_file(spec, path, overrides={"units": 4, "depth": 2})
+    with pytest.raises(InputError) as caught:
+        build_with_weights(spec, path, arguments={"depth": 1})
+    assert str(caught.value) == f"{path} was trained with depth 2; got 1: leave depth out."
+
+
 def test_the_image_size_must_be_said_where_the_weights_do_not_say_it(tmp_path: Path) -> None:
     path = write(tmp_path / "w.npz", keras_named(build(find_spec("mobilenet_v1"), **V1_ARGUMENTS)))
     with pytest.raises(InputError) as caught:

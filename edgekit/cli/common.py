@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,6 +13,9 @@ from edgekit.errors import InputError
 from edgekit.files import require_writable, write_atomic
 from edgekit.urls import without_secrets
 from edgekit.workers import Progress
+
+if TYPE_CHECKING:
+    from edgekit.measure.evaluate_by_task import Report
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 EXISTING = click.Path(path_type=Path)
@@ -97,6 +100,22 @@ device_option = click.option(
     metavar="URI",
     help="Where the files run: local, ssh://user@host and others.",
 )
+ood_option = click.option(
+    "--ood", metavar="DATA", help="Data of another kind that classifiers should be unsure of, labels or not."
+)
+passes_option = click.option(
+    "--passes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Passes of a Bayesian classifier's file .sample. [default: the card's]",
+)
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any argument of the architecture, as zoo show lists them; may be repeated.",
+)
 force_option = click.option("--force", is_flag=True, help="Replace files that exist.")
 
 
@@ -117,10 +136,20 @@ def emit(data: dict[str, Any], json_file: str | None, table: Callable[[], None])
     table()
 
 
-def say_left_out(left_out: int, total: int) -> None:
-    """Tell on stderr that items which a file has seen before do not count; nothing when there are none."""
+def say_left_out(left_out: int, total: int, *, data: str | None = None) -> None:
+    """Tell on stderr that items, of other ``data``, which a file has seen do not count; nothing when there are none."""
     if left_out:
-        say(f"{left_out} of {total} items calibrated or trained one of these files; they are left out.")
+        items = "items" if data is None else f"items of {data}"
+        say(f"{left_out} of {total} {items} calibrated or trained one of these files; they are left out.")
+
+
+def say_strange_left_out(report: "Report") -> None:
+    """As `say_left_out`, of the data of another kind that classifiers were shown."""
+    from edgekit.measure.evaluate import EvaluationReport
+
+    if isinstance(report, EvaluationReport) and report.strange is not None:
+        left_out = report.strange_left_out
+        say_left_out(left_out, report.strange_count + left_out, data=report.strange)
 
 
 def say(message: str) -> None:

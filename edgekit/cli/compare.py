@@ -20,7 +20,8 @@ from edgekit.errors import DataError, InputError
 @click.option(
     "--samples", type=click.IntRange(min=1), metavar="N", help="Compare on N items. [default: all; with --layers 32]"
 )
-@click.option("--ood", metavar="DATA", help="Data of another kind that classifiers should be unsure of, labels or not.")
+@common.ood_option
+@common.passes_option
 @click.option("--layers", is_flag=True, help="Show the error of every layer. REFERENCE: .keras or an fp32 file.")
 @common.data_dir_option
 @common.preprocess_option
@@ -35,6 +36,7 @@ def command(
     data: str,
     samples: int | None,
     ood: str | None,
+    passes: int | None,
     layers: bool,
     data_dir: Path | None,
     preprocess: str | None,
@@ -50,24 +52,26 @@ def command(
     the others on --device: a file beside itself shows what another machine makes of it.
 
     Where the data has what the metric of the task needs, that is told too: of anomalies, ratings, pairs of pictures,
-    texts and series, and of Bayesian classifiers, with --ood of others too. On another device, `evaluate` tells it.
+    texts and series, and of Bayesian classifiers, whose files .sample see every item in --passes passes for it, with
+    --ood of others too. On another device, `evaluate` tells it.
     """
     from edgekit.data import Part, open_data
     from edgekit.measure.compare import compare
-    from edgekit.measure.compare_task import compare_task
+    from edgekit.measure.compare_task import compare_task, told_with
     from edgekit.measure.data_for import data_for
     from edgekit.results import envelope
 
     options: dict[str, Any] = {"data_dir": data_dir, "preprocess": preprocess, "seed": seed}
+    asked = ood is not None or passes is not None
     if layers:
-        if engines or device != "local" or ood is not None:
+        if engines or device != "local" or asked:
             raise InputError(
-                "--layers looks into files here by their own engines; leave --engine, --device and --ood out."
+                "--layers looks into files here by their own engines; leave --engine, --device, --ood and --passes out."
             )
         _layers(reference, files, data, samples, threads or 1, json_file, options)
         return
-    if ood is not None and (engines or device != "local"):
-        raise InputError("--ood looks at files here by their own engines; leave --engine and --device out.")
+    if asked and (engines or device != "local"):
+        raise InputError("--ood and --passes look at files here by their own engines; leave --engine and --device out.")
     dataset = data_for([reference, *files], data, data_dir=data_dir)
     strange = None if ood is None else open_data(ood, part=Part.EVALUATION, data_dir=data_dir)
     chosen: dict[str, Any] = {"preprocess": preprocess, "seed": seed, "samples": samples, "threads": threads or 1}
@@ -76,20 +80,22 @@ def command(
         lost, untold = None, ""
         if not engines and device == "local":
             try:
-                lost = compare_task(reference, files, dataset, ood=strange, progress=progress, **chosen)
+                lost = compare_task(reference, files, dataset, ood=strange, passes=passes, progress=progress, **chosen)
             except (DataError, InputError) as error:
-                if ood is not None:
+                if asked:
                     raise
                 untold = f"What the task loses is not told: {error}"
     common.say_left_out(report.left_out, report.count + report.left_out)
+    if lost is not None:
+        common.say_strange_left_out(lost)
     if untold:
         common.say(untold)
     for entry in report.entries:
         if entry.by_position and len(entry.outputs) > 1:
             _say_by_position(entry.subject.given)
-    results = report.results()
-    for row, told in zip(results, () if lost is None else lost.results()[1:], strict=lost is not None):
-        row["metrics"] = told["metrics"] | row["metrics"]
+    for note in report.notes():
+        common.say(note)
+    results = report.results() if lost is None else told_with(report.results(), lost)
 
     def show() -> None:
         print_table(*report.table())

@@ -84,9 +84,12 @@ def classify(file: Path, top: int, **given: Any) -> None:
 
     Keys: q or Esc stops, space pauses, s saves a picture. Of what moves a line is told each second.
     """
-    from edgekit.demos.classify import open_classifier
+    from edgekit.demos.classify import open_classifier, told_of_pass
 
-    _run("demo classify", open_classifier(file, top=top, **_model(given)), given)
+    look = open_classifier(file, top=top, **_model(given))
+    if less := told_of_pass(look):
+        common.say(less)
+    _run("demo classify", look, given)
 
 
 @command.command()

@@ -11,9 +11,7 @@ from edgekit.cli.tables import print_table
 @click.command()
 @click.argument("file", type=common.EXISTING)
 @click.argument("inputs", nargs=-1, required=True, type=common.EXISTING, metavar="IMAGES...")
-@click.option(
-    "--passes", type=click.IntRange(min=1), metavar="N", help="Passes with noise of each image. [default: the card's]"
-)
+@common.passes_option
 @click.option(
     "--threshold",
     type=common.FiniteRange(min=0),

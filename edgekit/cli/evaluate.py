@@ -23,10 +23,8 @@ from edgekit.cli.tables import print_table
 @common.labels_option
 @common.decoder_option
 @click.option("--judge", type=common.EXISTING, metavar="RUN_DIR|FILE", help="The classifier that judges generators.")
-@click.option("--ood", metavar="DATA", help="Data of another kind that classifiers should be unsure of, labels or not.")
-@click.option(
-    "--passes", type=click.IntRange(min=1), metavar="N", help="Passes of Bayesian classifiers. [default: the card's]"
-)
+@common.ood_option
+@common.passes_option
 @common.threads_option
 @common.engines_option
 @common.device_option
@@ -81,6 +79,7 @@ def command(
     with common.progress_bar() as progress:
         report = evaluate_by_task(files, dataset, decoder=decoder, judge=judge, ood=strange, progress=progress, **given)
     common.say_left_out(report.left_out, report.count + report.left_out)
+    common.say_strange_left_out(report)
     common.emit(
         envelope("evaluate", report.results(), host=dict(report.host)),
         json_file,

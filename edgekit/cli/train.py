@@ -15,6 +15,7 @@ from edgekit.cli.common import (
     progress_bar,
     say,
     seed_option,
+    set_option,
 )
 from edgekit.cli.tables import print_table
 from edgekit.errors import CheckFailedError, InputError
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 @click.option("--batch-size", type=click.IntRange(min=2), help="Images, texts or windows of one step.")
 @click.option("--alpha", type=float, help="Width multiplier, where the architecture has one.")
 @click.option("--size", type=int, help="Side of the square input image, in pixels.")
-@click.option("--loss", metavar="NAME", help="logistic, contrastive or triplet, of networks that compare pictures.")
+@set_option
 @click.option("--weights", type=EXISTING, metavar="FILE", help="Start from trained weights: .npz, .keras, .weights.h5.")
 @click.option("--judge", type=EXISTING, metavar="RUN_DIR|FILE", help="The classifier that judges a trained generator.")
 @click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard into RUN_DIR/tensorboard.")
@@ -64,7 +65,7 @@ def command(
     batch_size: int | None,
     alpha: float | None,
     size: int | None,
-    loss: str | None,
+    settings: tuple[str, ...],
     weights: Path | None,
     judge: Path | None,
     tensorboard: bool,
@@ -81,7 +82,7 @@ def command(
     if every:
         others: dict[str, object] = {
             "NAME": name, "--data": data, "--batch-size": batch_size, "--alpha": alpha, "--size": size,
-            "--loss": loss, "--weights": weights, "--judge": judge, "--tensorboard": tensorboard or None,
+            "--set": settings or None, "--weights": weights, "--judge": judge, "--tensorboard": tensorboard or None,
         }  # fmt: skip
         _all(output, task, preset or DEFAULT_PRESET, data_dir, epochs, seed, force, json_file, others)
         return
@@ -90,11 +91,13 @@ def command(
     if name is None:
         raise InputError("Name an architecture to train, or use --all; edgekit zoo list shows them.")
     from edgekit.models.cluster import read_cluster
+    from edgekit.models.given import given_arguments
     from edgekit.models.listing import epoch_line, phase_words, train_entry, train_rows
     from edgekit.models.train import TrainRequest, train
 
+    spec = find_spec(name)
     request = TrainRequest(
-        spec=find_spec(name),
+        spec=spec,
         preset=preset,
         data=data,
         data_dir=data_dir,
@@ -103,7 +106,7 @@ def command(
         seed=seed,
         weights=weights,
         judge=judge,
-        arguments={k: v for k, v in (("alpha", alpha), ("size", size), ("loss", loss)) if v is not None},
+        arguments=given_arguments(spec, settings, {"alpha": alpha, "size": size}),
     )
     for sentence in phase_words(request.settings()):
         say(sentence)

@@ -14,15 +14,17 @@ from edgekit.cli.common import (
     progress_bar,
     say,
     seed_option,
+    set_option,
 )
 from edgekit.cli.tables import print_table
+from edgekit.models.given import given_arguments
 from edgekit.models.registry import ZOO, find_spec
 from edgekit.models.spec import ModelSpec
 from edgekit.results import envelope
 
 
 def argument_options(command: Any) -> Any:
-    """The builder's arguments that people change: a training preset's, width, image size and number of classes."""
+    """The builder's arguments: a training preset's, width, image size, number of classes, and any other."""
     for name, kind, text in (
         ("--preset", str, "Build what this preset trains: small, book, transfer. [default: what the source describes]"),
         ("--classes", int, "Number of classes."),
@@ -30,13 +32,13 @@ def argument_options(command: Any) -> Any:
         ("--alpha", float, "Width multiplier, where the architecture has one."),
     ):
         command = click.option(name, type=kind, default=None, help=text)(command)
-    return command
+    return set_option(command)
 
 
-def overrides(spec: ModelSpec, preset: str | None, **arguments: Any) -> dict[str, Any]:
-    """The arguments of ``preset``, and those of ``arguments`` that the user gave."""
+def overrides(spec: ModelSpec, preset: str | None, settings: tuple[str, ...], **arguments: Any) -> dict[str, Any]:
+    """The arguments of ``preset``, and those of ``settings`` and ``arguments`` that the user gave."""
     base = spec.preset(preset).arguments if preset is not None else {}
-    return {**base, **{name: value for name, value in arguments.items() if value is not None}}
+    return {**base, **given_arguments(spec, settings, arguments)}
 
 
 @click.group("zoo")
@@ -65,18 +67,19 @@ def show(
     alpha: float | None,
     size: int | None,
     classes: int | None,
+    settings: tuple[str, ...],
     json_file: str | None,
 ) -> None:
     """Show an architecture's figures beside the published ones."""
     from edgekit.models.listing import figure_rows, show_entry
 
     spec = find_spec(name)
-    entry = show_entry(spec, overrides(spec, preset, alpha=alpha, size=size, classes=classes))
+    entry = show_entry(spec, overrides(spec, preset, settings, alpha=alpha, size=size, classes=classes))
     title = f"{spec.title}\n{spec.source}"
     emit(
         envelope("zoo show", [entry]),
         json_file,
-        lambda: print_table(title, ["figure", "here", "published"], figure_rows(entry)),
+        lambda: print_table(title, ["figure", "here", "published", "takes"], figure_rows(entry)),
     )
 
 
@@ -145,6 +148,7 @@ def build(
     alpha: float | None,
     size: int | None,
     classes: int | None,
+    settings: tuple[str, ...],
     weights: Path | None,
     labels: Path | None,
     seed: int,
@@ -160,7 +164,7 @@ def build(
     artifact = build_file(
         spec,
         output,
-        overrides=overrides(spec, preset, alpha=alpha, size=size, classes=classes),
+        overrides=overrides(spec, preset, settings, alpha=alpha, size=size, classes=classes),
         resize=spec.preset(preset).resize if preset is not None else None,
         weights=weights,
         labels_file=labels,

@@ -56,13 +56,19 @@ def benchmark(
         _refuse_unprofiled(artifacts, devices, engines)
     runs, failed = measure_together(opened, jobs, settings, progress=progress)
     profiles, notes = _profiles(artifacts, settings, progress) if with_profile else ({}, ())
-    notes = (*notes, *_parts_of_detectors(artifacts))
+    notes = (*notes, *_parts_of_answers(artifacts))
     return reported(runs, settings, profiles=profiles, notes=notes, failed=failed)
 
 
-def _parts_of_detectors(artifacts: Sequence[Artifact]) -> Iterator[str]:
-    """What the times of files that are only a part of a detector leave out."""
+def _parts_of_answers(artifacts: Sequence[Artifact]) -> Iterator[str]:
+    """What the times of files leave out, a run of which is only a part of an answer."""
     for artifact in artifacts:
+        stated = artifact.card.uncertainty
+        if stated is not None and stated.passes > 1:
+            yield (
+                f"{artifact.path.name} is timed for one pass; an answer takes {stated.passes}, each with noise drawn "
+                "anew: edgekit demo uncertain times the whole."
+            )
         detection = artifact.card.detection
         if detection is not None and detection.search is not None:
             yield (

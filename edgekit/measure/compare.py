@@ -17,6 +17,7 @@ from edgekit.errors import DataError, InputError
 from edgekit.measure.data_for import data_for
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.metrics import Totals, require_finite, totals
+from edgekit.measure.passes import passes_in_words, takes_noise
 from edgekit.measure.subjects import TOKEN_TASKS, Subject, answer_specs, on_device, open_subjects, run_subjects
 from edgekit.workers import Progress, silent
 
@@ -99,6 +100,16 @@ class ComparisonReport:
             for entry in self.entries
         ]
 
+    def notes(self) -> list[str]:
+        """What to think of the figures where one of two files takes noise, and the other none."""
+        pairs = [sorted((self.reference, entry.subject), key=takes_noise) for entry in self.entries]
+        return [
+            f"{noisy.given} takes noise and {other.given} none, by which their outputs differ too; compare a file "
+            ".sample with the .sample it was made from, to see what a conversion changed."
+            for other, noisy in pairs
+            if takes_noise(noisy) and not takes_noise(other)
+        ]
+
     def table(self) -> tuple[str, list[str], list[list[str]]]:
         """(title, columns, rows) for people, a row for each output."""
         columns = ["file", "recipe", "output", "max abs", "mean abs", "SQNR dB", "cosine", "agreement %"]
@@ -117,7 +128,8 @@ class ComparisonReport:
             for o in entry.outputs
         ]
         where = on_device(entry.subject for entry in self.entries)
-        title = f"Outputs beside {self.reference.given} on {self.count:,} items of {self.data}{where}"
+        noise = passes_in_words([1] if any(takes_noise(entry.subject) for entry in self.entries) else [])
+        title = f"Outputs beside {self.reference.given} on {self.count:,} items of {self.data}{noise}{where}"
         return title, columns, rows
 
 

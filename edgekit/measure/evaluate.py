@@ -16,7 +16,15 @@ from edgekit.errors import InputError
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.judged import row_of
 from edgekit.measure.paired import difference_interval, mcnemar_p, mean_difference_interval
-from edgekit.measure.passes import Told, in_passes, passes_of, require_passes, require_probabilities, takes_noise
+from edgekit.measure.passes import (
+    Told,
+    in_passes,
+    passes_in_words,
+    passes_of,
+    require_passes,
+    require_probabilities,
+    takes_noise,
+)
 from edgekit.measure.strangers import Strangers, strange_scores, told_apart
 from edgekit.measure.subjects import Subject, on_device, open_subjects
 from edgekit.tasks.classification import TASK, TASKS, Certainty, ClassificationResult, evaluate_classification
@@ -85,7 +93,8 @@ class EvaluationReport:
     """Results on ``count`` items of the data set ``data``, those at ``indices``.
 
     ``left_out`` ones had calibrated or trained a file. ``strange`` is the name of other data, of which all files saw
-    ``strange_count`` items. ``host`` are the facts of the device, by `evaluate`.
+    ``strange_count`` items, without ``strange_left_out`` that one had seen before. ``host`` are the facts of the
+    device, by `evaluate`.
     """
 
     data: str
@@ -96,6 +105,7 @@ class EvaluationReport:
     entries: tuple[Evaluation, ...]
     strange: str | None = None
     strange_count: int = 0
+    strange_left_out: int = 0
     host: Mapping[str, Any] = field(default_factory=dict)
 
     def results(self) -> list[dict[str, Any]]:
@@ -109,7 +119,7 @@ class EvaluationReport:
                 left_out=self.left_out,
                 seed=self.seed,
                 **({"passes": entry.passes} if takes_noise(entry.subject) else {}),
-                **({"ood": self.strange, "ood_n": self.strange_count} if self.strange is not None else {}),
+                **self._told_of_strange(),
                 **(
                     {"confusion_matrix": entry.result.confusion.tolist()}
                     if len(entry.result.confusion) <= _MATRIX_LIMIT
@@ -119,6 +129,11 @@ class EvaluationReport:
             for entry in self.entries
         ]
 
+    def _told_of_strange(self) -> dict[str, str | int]:
+        if self.strange is None:
+            return {}
+        return {"ood": self.strange, "ood_n": self.strange_count, "ood_left_out": self.strange_left_out}
+
     def table(self) -> tuple[str, list[str], list[list[str]]]:
         """(title, columns, rows) for people."""
         columns = ["file", "recipe", "engine", "top-1 %", "95 %", "top-5 %", "ECE", "NLL", "entropy", "seconds"]
@@ -126,11 +141,12 @@ class EvaluationReport:
             columns += ["agreement %", "difference, points", "95 %", "p"]
         rows = [_row(e)[: len(columns)] for e in self.entries]
         where, strange = on_device(e.subject for e in self.entries), ""
+        noise = passes_in_words(e.passes for e in self.entries if takes_noise(e.subject))
         if self.strange is not None:
             columns += ["OOD AUROC %", "95 %", *(["difference, points", "95 %"] if len(self.entries) > 1 else [])]
             rows = [(row + _strange_row(e))[: len(columns)] for row, e in zip(rows, self.entries, strict=True)]
-            strange = f", told by entropy from {self.strange_count:,} of {self.strange}"
-        return f"Accuracy on {self.count:,} items of {self.data}{strange}{where}", columns, rows
+            strange = f", told by entropy from {self.strange_count:,} items of {self.strange}"
+        return f"Accuracy on {self.count:,} items of {self.data}{noise}{strange}{where}", columns, rows
 
 
 def evaluate(
@@ -200,13 +216,14 @@ def evaluate_subjects(
     progress("evaluating", chosen.wanted, chosen.wanted)
     entries = _entries(subjects, told, maps, labels_of_items[chosen.indices], seed)
     entries = tuple(replace(e, passes=passes_of(e.subject, passes)) for e in entries)
-    strange_count = 0
+    strange: dict[str, Any] = {}
     if ood is not None:
-        scores, strange_count = strange_scores(
+        scores, seen = strange_scores(
             subjects, ood, known=dataset, samples=samples, seed=seed, passes=passes, progress=progress
         )
         strangers = told_apart([each.stacked()[0] for each in told], scores)
         entries = tuple(replace(e, strangers=s) for e, s in zip(entries, strangers, strict=True))
+        strange = {"strange": ood.name, "strange_count": len(seen.indices), "strange_left_out": seen.left_out}
     return EvaluationReport(
         data=dataset.name,
         count=len(chosen.indices),
@@ -214,8 +231,7 @@ def evaluate_subjects(
         left_out=chosen.left_out,
         seed=seed,
         entries=entries,
-        strange=None if ood is None else ood.name,
-        strange_count=strange_count,
+        **strange,
     )
 
 

@@ -6,6 +6,7 @@ from edgekit.measure.targets import BUILT_IN, find_target
 from edgekit.preprocessing import describe
 from edgekit.ratings import Ratings
 from edgekit.sequences import Sequences
+from edgekit.uncertainty import Uncertainty
 
 
 def facts(inspection: Inspection) -> list[list[str]]:
@@ -28,9 +29,19 @@ def facts(inspection: Inspection) -> list[list[str]]:
         *_states(card.sequences),
         *_anomalies(card),
         *_rated(card.ratings),
+        *_uncertain(card.uncertainty),
         ["sha256", artifact.sha256],
     ]
     return [[name, value.removesuffix(" ()")] for name, value in rows]
+
+
+def _uncertain(stated: Uncertainty | None) -> list[list[str]]:
+    if stated is None:
+        return []
+    names = ", ".join(noise.name for noise in stated.noises)
+    passes = [["noise", f"{names}: drawn anew for each of {stated.passes} passes"]] if stated.noises else []
+    limit = [] if stated.threshold is None else [["does not know", f"above {stated.threshold:.3g} nats of entropy"]]
+    return [*passes, *limit]
 
 
 def tensor_rows(inspection: Inspection) -> list[list[str]]:

@@ -55,6 +55,18 @@ def passes_of(subject: Subject, wanted: int | None = None) -> int:
     return stated.passes if wanted is None else wanted
 
 
+def passes_in_words(passes: Iterable[int]) -> str:
+    """Words for the title of a table of files with noise, which see an item in so many ``passes``; nothing for none.
+
+    >>> passes_in_words([20, 20]), passes_in_words([1]), passes_in_words([])
+    (', with noise in 20 passes', ', with noise in one pass', '')
+    """
+    several = sorted(set(passes))
+    if several in ([], [1]):
+        return ", with noise in one pass" if several else ""
+    return f", with noise in {' and '.join(map(str, several))} passes"
+
+
 def require_passes(subjects: Sequence[Subject], wanted: int | None) -> None:
     """`InputError` for a number of passes that cannot be, or where no file takes noise."""
     if wanted is None:
@@ -62,9 +74,11 @@ def require_passes(subjects: Sequence[Subject], wanted: int | None) -> None:
     if not 1 <= wanted <= MOST_PASSES:
         raise InputError(f"A Bayesian classifier is run 1 to {MOST_PASSES:,} times; got {wanted} passes.")
     if not any(map(takes_noise, subjects)):
+        *others, last = (str(subject.given) for subject in subjects)
+        without = f"{', '.join(others)} and {last} take none" if others else f"{last} takes none"
         raise InputError(
-            f"--passes is for files that take noise; {', '.join(str(s.given) for s in subjects)} takes none: give the "
-            "file .sample of a Bayesian network, or leave it out."
+            f"--passes is for files that take noise; {without}: give the file .sample of a Bayesian network, or leave "
+            "it out."
         )
 
 

@@ -19,7 +19,7 @@ from edgekit.data.series_table import chosen_columns
 from edgekit.errors import DataError, InputError
 from edgekit.files import write_atomic
 from edgekit.measure.metrics import require_finite
-from edgekit.measure.passes import Told, in_passes, item_inputs, takes_noise
+from edgekit.measure.passes import Told, in_passes, item_inputs, passes_in_words, passes_of, takes_noise
 from edgekit.measure.predict_sequences import called, is_sequence, next_tokens, said_of, sequence_sources, text_item
 from edgekit.measure.predict_tables import is_table, table_sources, verdict_of
 from edgekit.measure.subjects import Subject, open_subjects, run_subjects
@@ -76,6 +76,7 @@ class PredictionReport:
         return [
             {
                 **self.subject.describe(),
+                **({"passes": passes_of(self.subject)} if takes_noise(self.subject) else {}),
                 "input": p.source,
                 "n": 1,
                 "metrics": {},
@@ -88,7 +89,8 @@ class PredictionReport:
 
     def table(self) -> tuple[str, list[str], list[list[str]]]:
         """(title, columns, rows) for people: the best classes of each item, or figures of its outputs."""
-        title = f"{self.subject.given} on {self.subject.engine}"
+        noise = [passes_of(self.subject)] if takes_noise(self.subject) else []
+        title = f"{self.subject.given} on {self.subject.engine}{passes_in_words(noise)}"
         if all(p.top for p in self.predictions):
             rows = [
                 [p.source if i == 0 else "", g.title, str(g.class_id), f"{g.probability:.4f}"]

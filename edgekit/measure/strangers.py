@@ -53,8 +53,8 @@ def strange_scores(
     seed: int,
     passes: int | None,
     progress: Progress = silent,
-) -> tuple[list[Array], int]:
-    """What each file tells of the items of ``ood``, (count, classes), and the number of items.
+) -> tuple[list[Array], HeldOut]:
+    """What each file tells of the items of ``ood``, (count, classes), and which ones these are.
 
     Items are chosen as those of ``known`` are; `DataError` where both are the same data.
     """
@@ -67,7 +67,7 @@ def strange_scores(
         progress(f"looking at {ood.name}", done, chosen.wanted)
     for subject, seconds in zip(subjects, before, strict=True):
         subject.seconds = seconds  # they are told of the other items
-    return [each.stacked()[0] for each in told], len(chosen.indices)
+    return [each.stacked()[0] for each in told], chosen
 
 
 def told_apart(known: Sequence[Array], strange: Sequence[Array]) -> list[Strangers]:

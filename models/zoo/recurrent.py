@@ -101,7 +101,7 @@ SPECS: tuple[ModelSpec, ...] = (
             Argument(name="units", default=128),
             Argument(name="embedding", default=128),
             Argument(name="length", default=200),
-            Argument(name="tokens", default=10_000, low=3, high=1_000_000),
+            Argument(name="tokens", default=10_000, low=3, high=1_000_000, limit=True),
             Argument(name="classes", default=2, low=2),
             Argument(name="word_dropout", default=0.0, low=0, high=0.95),
             Argument(name="dropout", default=0.5, low=0, high=0.95),
