@@ -190,6 +190,7 @@ def test_operators_whose_names_begin_alike_are_told_apart(tmp_path: Path) -> Non
 def test_networks_with_inner_values_as_outputs_are_compared(tmp_path: Path) -> None:
     import keras
 
+    keras.utils.set_random_seed(0)
     image = keras.Input((8, 8, 3), name="image")
     inner = keras.layers.Conv2D(4, 3, activation="relu", name="first")(image)
     last = keras.layers.Conv2D(2, 3, name="last")(keras.layers.Conv2D(4, 3, activation="relu", name="second")(inner))
