@@ -22,6 +22,7 @@ from edgekit.errors import DataError, InputError
 from edgekit.measure.compare import compare
 from edgekit.measure.evaluate import EvaluationReport, evaluate
 from edgekit.measure.evaluate_by_task import evaluate_by_task
+from edgekit.measure.layers import compare_layers
 from edgekit.measure.predict import predict
 from edgekit.measure.strangers import told_apart
 from edgekit.models.passes import sample_path
@@ -232,6 +233,17 @@ def test_noise_is_no_fault_of_a_conversion(folder: Path) -> None:
     done = edgekit("compare", plain, sample, "--data", folder / "stripes.npz", "--samples", 10)
     assert (done.returncode, done.stderr) == (0, f"{sentence}\n")
     assert "with noise in one pass" in " ".join(done.stdout.split())
+
+
+def test_layers_with_and_without_noise_are_not_compared(folder: Path) -> None:
+    sample, plain = folder / "sample.onnx", mean(folder, folder / "stripes.npz")
+    for reference, other in ((plain, sample), (sample, plain)):
+        with pytest.raises(InputError) as caught:
+            compare_layers(reference, [other], known(folder))
+        assert str(caught.value) == (
+            f"{sample} takes noise and {plain} none, by which their layers differ; compare a file .sample with the "
+            ".sample it was made from."
+        )
 
 
 def test_one_pass_is_told_to_be_one_of_several(folder: Path) -> None:

@@ -220,6 +220,18 @@ def _mark(entry: LayerComparison, layer: LayerError) -> str:
     return "worst" if layer in entry.worst() else ""
 
 
+def _require_same_noise(source: Artifact, artifacts: Sequence[Artifact]) -> None:
+    """`InputError` where the reference takes noise and a file does not, or the other way round."""
+    noisy = [a.card.uncertainty is not None and bool(a.card.uncertainty.noises) for a in (source, *artifacts)]
+    for artifact, drawn in zip(artifacts, noisy[1:], strict=True):
+        if drawn != noisy[0]:
+            taker, other = (artifact, source) if drawn else (source, artifact)
+            raise InputError(
+                f"{taker.path} takes noise and {other.path} none, by which their layers differ; compare a file .sample "
+                "with the .sample it was made from."
+            )
+
+
 def compare_layers(
     reference: Path,
     paths: Sequence[Path],
@@ -242,6 +254,7 @@ def compare_layers(
     """
     dataset = data_for([reference, *paths], data, data_dir=data_dir)
     source, *artifacts = [open_artifact(path) for path in (reference, *paths)]
+    _require_same_noise(source, artifacts)
     float_file = named or source.path
     for path, kind in ((float_file, open_artifact(float_file).format), *((a.path, a.format) for a in artifacts)):
         if kind is Format.KERAS:
