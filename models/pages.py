@@ -130,7 +130,7 @@ def _beside_published(spec: ModelSpec, row: Json, told: TaskFigures) -> list[str
         return []
     titles = {**dict(zip(told.of_files, told.columns, strict=True)), **told.where_there, **told.beside}
     lines = [f"| {titles[name]} | {told.written(metrics[name])} | {published_figure(spec, name)} |" for name in both]
-    return ["## Beside the source", "", "| figure | here, float | published |", "|---|---|---|", *lines]
+    return ["## Beside the published figures", "", "| figure | here, float | published |", "|---|---|---|", *lines]
 
 
 def _extras(row: Json, told: TaskFigures) -> dict[str, str]:
@@ -227,13 +227,23 @@ def _losses(row: Json, told: TaskFigures) -> list[str]:
         for file, much in lost
         if much > told.loss
     ]
-    floats = [
-        f"- {file['artifact']}: {op['name']} ({op['op']}) computes in float, since {op['reason']}."
-        for file in int8
-        for op in file["float_ops"]
-    ]
+    floats = [line for file in int8 for line in _in_float(file)]
     absent = [_prose(f"- There is no {file['artifact']}: {file['reason']}", hanging="  ") for file in _left_out(row)]
     return [*losing, *floats, *absent] or ["Every operator of the int8 files computes in integers."]
+
+
+def _in_float(file: Json) -> list[str]:
+    """Which operators of ``file`` compute in float, those with one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for op in file["float_ops"]:
+        reasons.setdefault(op["reason"], []).append(f"{op['name']} ({op['op']})")
+    lines = []
+    for reason, names in reasons.items():
+        told = f"{names[0]} computes in float, since {reason}."
+        if len(names) > 1:
+            told = f"{len(names)} operators compute in float, since {reason}: {', '.join(names)}."
+        lines.append(_prose(f"- {file['artifact']}: {told}", hanging="  "))
+    return lines
 
 
 def _host(results: Json) -> str:

@@ -4,7 +4,7 @@ from edgekit.models.spec import VERIFICATION, Argument, ModelSpec, Optimizer, Pu
 from edgekit.models.zoo.scene_preset import MOMENTUM, WIDTH
 from edgekit.preprocessing import Resize
 
-_BOOK = "ORL, Y. Liu and S. Mehta, Hands-On Deep Learning Architectures with Python, Packt 2019, chapter 8"
+_BOOK = "Y. Liu and S. Mehta, Hands-On Deep Learning Architectures with Python, Packt 2019, chapter 8"
 
 SPECS: tuple[ModelSpec, ...] = (
     ModelSpec(
@@ -61,7 +61,8 @@ SPECS: tuple[ModelSpec, ...] = (
         },
         source=(
             "Koch, Zemel and Salakhutdinov 2015, Siamese Neural Networks for One-shot Image Recognition, figure 4; "
-            "losses: Hadsell, Chopra and LeCun 2006, and Schroff, Kalenichenko and Philbin 2015, arXiv:1503.03832"
+            "losses: Hadsell, Chopra and LeCun 2006, and Schroff, Kalenichenko and Philbin 2015, arXiv:1503.03832; "
+            f"faces: {_BOOK}"
         ),
         published=Published(
             parameters=38_951_745,
@@ -71,7 +72,7 @@ SPECS: tuple[ModelSpec, ...] = (
                 **{"pixels_4": 0.876, "pixels_9": 0.752, "pixels_16": 0.663},
                 **{"pixels_25": 0.550, "pixels_36": 0.497, "pixels_40": 0.478},
             },
-            figures_data=_BOOK,
+            figures_data="ORL in the book",
             notes=(
                 "the paper prints no number of parameters; this one follows from the layers of its figure 4",
                 "the paper's network learned 964 people's letters of Omniglot; this one learns faces",
