@@ -14,15 +14,20 @@ from edgekit.data import Part, open_data
 from edgekit.errors import InputError
 from edgekit.measure.evaluate import evaluate
 from edgekit.models import capsnet
+from edgekit.models.batches import ALONE
 from edgekit.models.build import build
 from edgekit.models.capsule_lesson import ABSENT_WEIGHT, descend, margin_loss, with_decoder
 from edgekit.models.checkpoint import EpochRecord
+from edgekit.models.classification_lesson import predict
 from edgekit.models.complexity import complexity
+from edgekit.models.image_material import image_material
+from edgekit.models.lesson import Terms
 from edgekit.models.phases import phases
 from edgekit.models.registry import find_spec
 from edgekit.models.run_folder import HISTORY
 from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
 from edgekit.recipe import InterfaceType, Precision, Recipe
+from edgekit.workers import silent
 
 SPEC = find_spec("capsnet")
 TINY = {"size": 28, "classes": 10, "filters": 16, "types": 2}
@@ -113,6 +118,32 @@ def test_the_decoder_learns_from_the_capsule_of_the_right_class_alone() -> None:
     assert (float(margins) > 0, float(errors) > 0, 0 <= float(right) <= 4) == (True, True, True)
     after = [np.array(v) for v in (*model.trainable_variables, *capsules.decoder.trainable_variables)]
     assert all(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))  # both networks learn
+    nothing = step(images, np.eye(10, dtype=np.float32)[labels], np.zeros(4, np.float32), np.float32(4))
+    assert float(nothing[0]) == 0  # images that count nothing
+
+
+def test_an_epoch_is_judged_by_the_validation_images(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    x, y = random.integers(0, 255, (40, 28, 28)).astype(np.uint8), np.arange(40) % 2
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_test=x[:4], y_test=y[:4])
+    arguments = SPEC.resolved({**TINY, "classes": 2})
+    terms = Terms(
+        preset=SPEC.preset("small"),
+        arguments=arguments,
+        preprocessing=SPEC.preprocessing(arguments),
+        seed=0,
+        share=ALONE,
+        progress=silent,
+    )
+    course = image_material(SPEC, str(tmp_path / "d.npz"), None).course(terms)
+    model, lesson = build(SPEC, seed=0, **arguments), course.lesson
+    validation = lesson.plain.validation
+    lengths = predict(model, validation, lesson.plain.preprocessing)
+    loss, figures = lesson.judge(with_decoder(model, None))
+    expected = np.asarray(margin_loss(lengths, np.eye(2, dtype=np.float32)[validation.labels])).mean()
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+    assert figures == {"accuracy": pytest.approx(np.mean(lengths.argmax(axis=1) == validation.labels))}
+    assert 0 < len(validation) < len(lesson.plain.training)
 
 
 def test_a_training_leaves_lengths_and_no_decoder(run: Path) -> None:

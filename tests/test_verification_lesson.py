@@ -1,0 +1,116 @@
+"""Which pictures a siamese network learns from and is judged by, and what the seed decides."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_verifier import pictures, verifier
+
+from edgekit.card import ModelCard
+from edgekit.data import Dataset
+from edgekit.demos.verify import Match
+from edgekit.identities import Measure, Verification
+from edgekit.measure.evaluate_verification import evaluate_verification
+from edgekit.models.batches import ALONE
+from edgekit.models.build import build
+from edgekit.models.lesson import Terms
+from edgekit.models.registry import find_spec
+from edgekit.models.twins import Twins
+from edgekit.models.verification_lesson import embedded, likeness, verification_material
+from edgekit.tasks.trials import draw_pairs, draw_trials
+from edgekit.tasks.verification import _weights, equal_error_rate
+from edgekit.workers import silent
+
+
+def people(path: Path) -> Path:
+    """Pictures of three people, ten of each, and a copy of every one."""
+    random = np.random.default_rng(0)
+    x = random.integers(0, 255, (30, 32, 32)).astype(np.uint8)
+    np.savez(path, x=np.concatenate([x, x]), y=np.tile(np.arange(30) % 3, 2))
+    return path
+
+
+def siamese_course(data: Path) -> tuple[Any, Any, Any]:
+    spec = find_spec("siamese")
+    arguments = spec.resolved({**spec.presets["small"].arguments, "size": 32, "alpha": 0.25, "units": 16})
+    terms = Terms(
+        preset=spec.preset("small"), arguments=arguments, preprocessing=spec.preprocessing(arguments), seed=0,
+        share=ALONE, progress=silent,
+    )  # fmt: skip
+    return verification_material(spec, str(data), None).course(terms), spec, arguments
+
+
+def test_a_copy_of_a_validation_picture_is_not_learned(tmp_path: Path) -> None:
+    lesson = siamese_course(people(tmp_path / "p.npz"))[0].lesson
+    assert not set(lesson.training.digests) & set(lesson.validation.digests)
+
+
+def test_the_threshold_is_that_of_the_validation_pictures(tmp_path: Path) -> None:
+    course, spec, arguments = siamese_course(people(tmp_path / "p.npz"))
+    model, lesson = build(spec, seed=0, **arguments), course.lesson
+    card = ModelCard(name="s", task="verification", inputs=(), outputs=(), verification=spec.verification(arguments))
+    pairs, twins = draw_pairs(lesson.validation.labels, 0), Twins.of(model)
+    told = likeness(twins, embedded(twins, lesson.validation, lesson.preprocessing), pairs, lesson.loss_name)
+    _, expected = equal_error_rate(told, pairs.same)
+    stated = course.stated(model, card).verification
+    assert stated.likeness(stated.threshold) == pytest.approx(expected, rel=1e-5)
+
+
+def test_pictures_that_are_drawn_keep_their_people_and_pixels(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "g", people=6)
+    report = evaluate_verification([verifier(tmp_path)], str(folder), samples=20, seed=3)
+    assert report.indices != tuple(range(20))
+    (entry,) = report.entries
+    assert entry.result.eer == 0
+    assert entry.result.one_shot[0].accuracy == entry.result.one_shot[0].pixels == 1
+
+
+def test_the_seed_draws_the_trials() -> None:
+    shown = np.repeat(np.arange(6), 5)
+    first, again, other = (draw_trials(shown, 4, seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first.offered, again.offered)
+    assert not np.array_equal(first.offered, other.offered)
+
+
+@pytest.mark.parametrize(("threshold", "accepted", "rejected"), [(0.0, 0, 1), (1e6, 1, 0)])
+def test_a_distance_at_most_the_threshold_is_accepted(
+    threshold: float, accepted: int, rejected: int, tmp_path: Path
+) -> None:
+    path = verifier(tmp_path, threshold=threshold)
+    (entry,) = evaluate_verification([path], str(pictures(tmp_path / "g"))).entries
+    found = entry.metrics()
+    assert (found["false_accepts"], found["false_rejects"]) == (accepted, rejected)
+
+
+def test_at_the_threshold_a_match_is_known_and_closer_ones_are_closer() -> None:
+    how = Verification(measure=Measure.DISTANCE, threshold=2.0)
+    matches = [Match(name="a", measured=m, how=how) for m in (0.0, 1.0, 2.0, 3.0)]
+    assert [m.known for m in matches] == [True, True, True, False]
+    assert [m.closeness for m in matches] == pytest.approx([1, 2 / 3, 1 / 2, 2 / 5])
+
+
+def test_a_different_pair_counts_as_often_as_both_of_its_people() -> None:
+    people_ = np.repeat(np.arange(4), 2)
+    pairs = draw_pairs(people_, 0)
+    rows = _weights(people_, pairs, pairs.same, 20, np.random.default_rng(0))
+    times = rows[:, pairs.same]
+    first, second = people_[pairs.first][~pairs.same], people_[pairs.second][~pairs.same]
+    np.testing.assert_array_equal(rows[:, ~pairs.same], times[:, first] * times[:, second])
+
+
+def test_the_seed_decides_what_a_batch_is(tmp_path: Path) -> None:
+    lesson = siamese_course(people(tmp_path / "p.npz"))[0].lesson
+    one, two = (next(iter(replace(lesson, seed=seed).batches(1)))[0] for seed in (0, 1))
+    assert not np.array_equal(one, two)
+
+
+def test_the_seed_draws_the_pairs_of_a_test(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    shown = np.repeat(np.arange(80), 5)
+    data = Dataset(name="p", items=list(random.integers(0, 255, (400, 8, 8, 3)).astype(np.uint8)), labels=shown)
+    first, again, other = (evaluate_verification([verifier(tmp_path)], data, seed=seed).pairs for seed in (0, 0, 1))
+    assert not first.whole
+    np.testing.assert_array_equal(first.second, again.second)
+    assert not np.array_equal(first.second, other.second)
