@@ -54,6 +54,7 @@ class Classifying:
     top: int
     columns = ("class", "id", "probability")
     share = "frames in which it is the best"
+    rule = ""
 
     def __call__(self, frame: Frame) -> tuple[Guesses, Split]:
         """The best classes of ``frame``; `InputError` for a file that is no classifier."""
