@@ -1,6 +1,7 @@
 """What a classifier sees."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from edgekit.demos.seen import Split
 from edgekit.errors import InputError
 from edgekit.measure.detectors import without_batch
 from edgekit.measure.passes import passes_of, takes_noise
-from edgekit.measure.predict import Guess, top_guesses
+from edgekit.measure.predict import Guess, guessed_by, top_guesses
 from edgekit.measure.subjects import Subject, open_subjects
 from edgekit.tasks.detection import is_detector
 
@@ -52,9 +53,13 @@ class Classifying:
 
     subject: Subject
     top: int
-    columns = ("class", "id", "probability")
     share = "frames in which it is the best"
     rule = ""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Heads of the table."""
+        return "class", "id", guessed_by(self.subject.artifact.card)
 
     def __call__(self, frame: Frame) -> tuple[Guesses, Split]:
         """The best classes of ``frame``; `InputError` for a file that is no classifier."""
