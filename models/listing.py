@@ -17,6 +17,8 @@ _ACCURACIES = {"classification": ("top-1", "top1"), "detection": ("mAP", "map")}
 _AREAS = ("pr_auc", "roc_auc", "threshold", "reconstruction_error")
 _NUMBERS = ("nats_per_token", "perplexity", "mse", "mae", "mse_ratio", "frechet", "nll", *_AREAS)
 """Metrics that are no fractions."""
+_COUNTED = {"recommendation": "ratings"}
+"""What the figures of a task are of, where that is no item."""
 
 
 def list_entry(spec: ModelSpec) -> Json:
@@ -131,11 +133,11 @@ def train_entry(model: Path) -> Json:
 
 def train_rows(entry: Json) -> list[list[str]]:
     """Rows (what, value) of a `train_entry`."""
-    tested = []
+    tested, counted = [], _COUNTED.get(entry["card"]["task"], "items")
     for (name, value), (low, high) in zip(entry["metrics"].items(), entry["intervals"].values(), strict=True):
         sure = "" if low is None else f"95 % interval {_figure(name, low)} to {_figure(name, high)}, "
         on = entry["measured_on"][name]
-        tested.append([f"{name} on {on['data']}", f"{_figure(name, value)} ({sure}{on['n']:,} items)"])
+        tested.append([f"{name} on {on['data']}", f"{_figure(name, value)} ({sure}{on['n']:,} {counted})"])
     return [*tested, *build_rows(entry)]
 
 
