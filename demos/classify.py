@@ -20,9 +20,10 @@ from edgekit.tasks.detection import is_detector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guesses:
-    """The best classes of a frame, best first."""
+    """The best classes of a frame, best first, each by a probability, or ``apart`` by a score of it alone."""
 
     top: tuple[Guess, ...]
+    apart: bool = False
 
     @property
     def words(self) -> str:
@@ -44,7 +45,8 @@ class Guesses:
 
     def draw(self, canvas: Canvas) -> None:
         """A bar and a line of text for each class."""
-        canvas.bars([(guess.probability, f"{guess.probability:.0%} {guess.title}") for guess in self.top])
+        how = ".2f" if self.apart else ".0%"
+        canvas.bars([(guess.probability, f"{guess.probability:{how}} {guess.title}") for guess in self.top])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,8 @@ class Classifying:
         guesses = top_guesses(self.subject, without_batch(outputs), self.top)
         if not guesses:
             raise InputError(f"{self.subject.given} is no classifier; expected one output with a score for each class.")
-        return Guesses(top=guesses), Split.between(start_s, fed_s, ran_s, time.perf_counter())
+        apart = self.subject.artifact.card.independent_scores
+        return Guesses(top=guesses, apart=apart), Split.between(start_s, fed_s, ran_s, time.perf_counter())
 
 
 def open_classifier(
