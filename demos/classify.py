@@ -1,6 +1,7 @@
 """What a classifier sees."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,17 @@ from edgekit.demos.seen import Split
 from edgekit.errors import InputError
 from edgekit.measure.detectors import without_batch
 from edgekit.measure.passes import passes_of, takes_noise
-from edgekit.measure.predict import Guess, top_guesses
+from edgekit.measure.predict import Guess, guessed_by, top_guesses
 from edgekit.measure.subjects import Subject, open_subjects
 from edgekit.tasks.detection import is_detector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guesses:
-    """The best classes of a frame, best first."""
+    """The best classes of a frame, best first, each by a probability, or ``apart`` by a score of it alone."""
 
     top: tuple[Guess, ...]
+    apart: bool = False
 
     @property
     def words(self) -> str:
@@ -43,7 +45,8 @@ class Guesses:
 
     def draw(self, canvas: Canvas) -> None:
         """A bar and a line of text for each class."""
-        canvas.bars([(guess.probability, f"{guess.probability:.0%} {guess.title}") for guess in self.top])
+        how = ".2f" if self.apart else ".0%"
+        canvas.bars([(guess.probability, f"{guess.probability:{how}} {guess.title}") for guess in self.top])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +55,13 @@ class Classifying:
 
     subject: Subject
     top: int
-    columns = ("class", "id", "probability")
     share = "frames in which it is the best"
+    rule = ""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Heads of the table."""
+        return "class", "id", guessed_by(self.subject.artifact.card)
 
     def __call__(self, frame: Frame) -> tuple[Guesses, Split]:
         """The best classes of ``frame``; `InputError` for a file that is no classifier."""
@@ -65,7 +73,8 @@ class Classifying:
         guesses = top_guesses(self.subject, without_batch(outputs), self.top)
         if not guesses:
             raise InputError(f"{self.subject.given} is no classifier; expected one output with a score for each class.")
-        return Guesses(top=guesses), Split.between(start_s, fed_s, ran_s, time.perf_counter())
+        apart = self.subject.artifact.card.independent_scores
+        return Guesses(top=guesses, apart=apart), Split.between(start_s, fed_s, ran_s, time.perf_counter())
 
 
 def open_classifier(

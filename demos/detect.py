@@ -77,6 +77,7 @@ class Detecting:
     tracker: Tracker | None = None
     columns = ("object", "score", "left, top, right, bottom")
     share = "frames with one"
+    rule = ""
 
     @property
     def subject(self) -> Subject:

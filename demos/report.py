@@ -63,19 +63,20 @@ class DemoReport:
 
     def _seen(self) -> tuple[str, list[str], list[list[str]]]:
         count, subject, fps = self.timings.count, self.look.subject, self.timings.fps
+        rule = f"; {self.look.rule}" if self.look.rule else ""
         title = f"{subject.given} on {subject.engine}: {count} {'frames' if self.moving else 'photos'}"
         if self.moving:
             title += f" of {self.source}" if fps is None else f" of {self.source}, {fps:.1f} frames/s"
             title += f", {self.dropped} dropped for newer ones" if self.dropped else ""
             rows = [[name, f"{n / count:.1%}"] for name, n in self.counts.most_common(10)]
-            return title, [self.look.columns[0], self.look.share], rows
+            return title + rule, [self.look.columns[0], self.look.share], rows
         nothing = ["nothing", *[""] * (len(self.look.columns) - 1)]
         rows = [
             [seen.frame.name if row == 0 else "", *cells]
             for seen in self.seen
             for row, cells in enumerate(seen.answer.rows(seen.image_hw) or [nothing])
         ]
-        return title, ["photo", *self.look.columns], rows
+        return title + rule, ["photo", *self.look.columns], rows
 
     def _times(self) -> tuple[str, list[str], list[list[str]]]:
         figures = self.timings.percentiles_ms()

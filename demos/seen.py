@@ -91,5 +91,9 @@ class Look(Protocol):
     def share(self) -> str:
         """What the share of frames of a name means."""
 
+    @property
+    def rule(self) -> str:
+        """What decides, for the title; '' where nothing is to be said."""
+
     def __call__(self, frame: Frame) -> tuple[Answer, Split]:
         """What is in ``frame``, and how long its parts took."""

@@ -23,6 +23,9 @@ from edgekit.runtimes import Array
 from edgekit.tasks.verification import embedding_of
 
 UNKNOWN = "unknown"
+SAME = "same"
+ALSO = "also close"
+"""Somebody less alike than whom the frame shows, who would be known too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,12 @@ class Match:
         return {**told, "known": self.known}
 
     @property
+    def cells(self) -> list[str]:
+        """The name, the measure, and of logits the probability."""
+        probability = [f"{self.closeness:.4f}"] if self.how.measure is Measure.LOGIT else []
+        return [self.name, f"{self.measured:.4g}", *probability]
+
+    @property
     def words(self) -> str:
         """The name with the measure."""
         if self.how.measure is Measure.LOGIT:
@@ -94,8 +103,10 @@ class Matches:
         return frozenset((self.name,))
 
     def rows(self, _image_hw: tuple[int, int]) -> list[list[str]]:
-        """Name, measure and verdict of each."""
-        return [[match.name, f"{match.measured:.4g}", "same" if match.known else UNKNOWN] for match in self.top]
+        """Name, measure, of a logit the probability, and verdict of each: only the first can be whom it shows."""
+        first, *others = self.top
+        verdicts = [SAME if first.known else UNKNOWN, *(ALSO if match.known else "-" for match in others)]
+        return [[*match.cells, verdict] for match, verdict in zip(self.top, verdicts, strict=True)]
 
     def to_json(self) -> dict[str, Any]:
         """Whom it shows, null for nobody who is known, and the list of people."""
@@ -121,7 +132,13 @@ class Recognising:
     @property
     def columns(self) -> Sequence[str]:
         """Heads of the table."""
-        return "person", self.verifier.how.measure.value, "verdict"
+        measure = self.verifier.how.measure
+        return "person", measure.value, *(["probability"] if measure is Measure.LOGIT else []), "verdict"
+
+    @property
+    def rule(self) -> str:
+        """The threshold."""
+        return f"the same at {self.verifier.how.rule}"
 
     @property
     def subject(self) -> Subject:

@@ -36,6 +36,19 @@ class Verification:
         if self.threshold is not None and not math.isfinite(self.threshold):
             raise InputError(f"The threshold of a verification is a finite number; got {self.threshold}.")
 
+    @property
+    def rule(self) -> str:
+        """What pictures of the same have, in words; '' without a threshold.
+
+        >>> Verification(measure=Measure.DISTANCE, threshold=0.25).rule
+        'a distance of 0.25 or less'
+        """
+        if self.threshold is None:
+            return ""
+        return (
+            f"a {self.measure.value} of {self.threshold:.4g} or {'more' if self.measure is Measure.LOGIT else 'less'}"
+        )
+
     def likeness(self, measured: float) -> float:
         """What the head ``measured`` as a number that is larger for pictures more alike.
 

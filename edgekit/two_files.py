@@ -21,7 +21,7 @@ def second_file(first: Path, card: ModelCard) -> Path | None:
     """
     if not has_second_file(card):
         return None
-    kind, companion = "detector" if card.detection is not None else "model", _companion(card)
+    kind, companion = "detector" if card.detection is not None else "model", companion_of(card)
     if companion is None:
         raise InputError(f"The card of {first} names no second file; train, build or convert the {kind} anew.")
     path = first.parent / companion.name
@@ -32,6 +32,14 @@ def second_file(first: Path, card: ModelCard) -> Path | None:
     return path
 
 
+def companion_of(card: ModelCard) -> Companion | None:
+    """What the ``card`` of a first file says of the second; none before the files are written, or for one file."""
+    if card.verification is not None:
+        return card.verification.head
+    proposals = None if card.detection is None else card.detection.proposals
+    return None if proposals is None else proposals.heads
+
+
 def linked(card: ModelCard, companion: Companion) -> ModelCard:
     """The ``card`` of a first file, naming the second."""
     if card.verification is not None:
@@ -40,11 +48,3 @@ def linked(card: ModelCard, companion: Companion) -> ModelCard:
     assert card.detection.proposals is not None  # noqa: S101
     proposals = replace(card.detection.proposals, heads=companion)
     return replace(card, detection=replace(card.detection, proposals=proposals))
-
-
-def _companion(card: ModelCard) -> Companion | None:
-    if card.verification is not None:
-        return card.verification.head
-    assert card.detection is not None  # noqa: S101 - the card of one that has a second file
-    assert card.detection.proposals is not None  # noqa: S101
-    return card.detection.proposals.heads

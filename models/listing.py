@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.artifact import Artifact, open_artifact
+from edgekit.card import ModelCard
 from edgekit.codec import from_jsonable, to_jsonable
 from edgekit.models.checkpoint import EpochRecord
 from edgekit.models.spec import ModelSpec, TrainingPreset, Value
 from edgekit.preprocessing import Preprocessing, describe
+from edgekit.two_files import second_file
 
 Json = dict[str, Any]
 
@@ -17,6 +19,8 @@ _ACCURACIES = {"classification": ("top-1", "top1"), "detection": ("mAP", "map")}
 _AREAS = ("pr_auc", "roc_auc", "threshold", "reconstruction_error")
 _NUMBERS = ("nats_per_token", "perplexity", "mse", "mae", "mse_ratio", "frechet", "nll", *_AREAS)
 """Metrics that are no fractions."""
+_COUNTED = {"recommendation": "ratings"}
+"""What the figures of a task are of, where that is no item."""
 
 
 def list_entry(spec: ModelSpec) -> Json:
@@ -115,28 +119,68 @@ def _input_rows(card: Json) -> list[list[str]]:
     return [["inputs", ", ".join(f"{i['name']} {i['shape']} {i['dtype']}" for i in card["inputs"])]]
 
 
+def written(model: Path) -> str:
+    """The files of a ``model`` in words: its own, and that of the second network where it has one."""
+    beside = _beside(open_artifact(model))
+    return str(model) if beside is None else f"{model} and {beside}"
+
+
+def _beside(artifact: Artifact) -> Path | None:
+    if artifact.card.uncertainty is None:
+        return second_file(artifact.path, artifact.card)
+    from edgekit.models.passes import sample_path
+
+    beside = sample_path(artifact.path)
+    return beside if beside.is_file() else None
+
+
 def train_entry(model: Path) -> Json:
-    """A trained model for JSON: its test metric, and on how many items it was measured."""
+    """A trained model for JSON: its test metrics, on how many items they were measured, and those of its ``second``.
+
+    The second file of a Bayesian classifier was tested in ``passes`` passes, that of other models by itself never.
+    """
     artifact = open_artifact(model)
-    metrics = artifact.card.metrics
+    metrics, beside = artifact.card.metrics, _beside(artifact)
     return {
         **build_entry(artifact),
-        "metrics": {m.name: m.value for m in metrics},
-        "intervals": {m.name: [m.low, m.high] for m in metrics},
+        **_measured(artifact.card),
         "n": metrics[0].count,
         "data": metrics[0].data,
-        "measured_on": {m.name: {"data": m.data, "n": m.count} for m in metrics},
+        "second": None if beside is None else _second_entry(open_artifact(beside)),
+    }
+
+
+def _second_entry(artifact: Artifact) -> Json:
+    stated = artifact.card.uncertainty
+    passes = {} if stated is None else {"passes": stated.passes}
+    return {"artifact": str(artifact.path), "sha256": artifact.sha256, **passes, **_measured(artifact.card)}
+
+
+def _measured(card: ModelCard) -> Json:
+    return {
+        "metrics": {m.name: m.value for m in card.metrics},
+        "intervals": {m.name: [m.low, m.high] for m in card.metrics},
+        "measured_on": {m.name: {"data": m.data, "n": m.count} for m in card.metrics},
     }
 
 
 def train_rows(entry: Json) -> list[list[str]]:
     """Rows (what, value) of a `train_entry`."""
-    tested = []
-    for (name, value), (low, high) in zip(entry["metrics"].items(), entry["intervals"].values(), strict=True):
-        sure = "" if low is None else f"95 % interval {_figure(name, low)} to {_figure(name, high)}, "
-        on = entry["measured_on"][name]
-        tested.append([f"{name} on {on['data']}", f"{_figure(name, value)} ({sure}{on['n']:,} items)"])
+    second, counted = entry["second"], _COUNTED.get(entry["card"]["task"], "items")
+    if second is None or not second["metrics"]:
+        return [*_measured_rows(entry, counted), *build_rows(entry)]
+    passes = f", in {second['passes']} passes with noise"
+    tested = _measured_rows(entry, counted, ", without noise") + _measured_rows(second, counted, passes)
     return [*tested, *build_rows(entry)]
+
+
+def _measured_rows(measured: Json, counted: str, how: str = "") -> list[list[str]]:
+    rows = []
+    for (name, value), (low, high) in zip(measured["metrics"].items(), measured["intervals"].values(), strict=True):
+        sure = "" if low is None else f"95 % interval {_figure(name, low)} to {_figure(name, high)}, "
+        on = measured["measured_on"][name]
+        rows.append([f"{name} on {on['data']}{how}", f"{_figure(name, value)} ({sure}{on['n']:,} {counted})"])
+    return rows
 
 
 def _figure(name: str, value: float) -> str:

@@ -15,6 +15,7 @@ from edgekit.data.pass_noise import drawn
 from edgekit.errors import InputError
 from edgekit.models import image_material
 from edgekit.models.build import build, build_file
+from edgekit.models.listing import train_entry, train_rows, written
 from edgekit.models.passes import FIRST_DEVIATION, KEPT_FLOAT, PASSES, VARIANCE, build_sample, noises_of, sample_path
 from edgekit.models.registry import find_spec
 from edgekit.models.train import TrainingInterruptedError, train
@@ -157,6 +158,11 @@ def test_a_training_learns_both_networks(name: str, data: Path, tmp_path: Path) 
         assert card.uncertainty is not None
         assert card.uncertainty.threshold is not None
         assert 0 < card.uncertainty.threshold < np.log(3)
+    assert written(path) == f"{path} and {sample_path(path)}"
+    told = dict(map(tuple, train_rows(train_entry(path))))
+    for file, how in ((path, "without noise"), (sample_path(path), f"in {PASSES} passes with noise")):
+        nll = next(metric for metric in open_artifact(file).card.metrics if metric.name == "nll")
+        assert told[f"nll on {nll.data}, {how}"] == f"{nll.value:.4g} ({nll.count} items)"
 
 
 @pytest.mark.parametrize("name", ["bayes_dense", "mc_dropout"])

@@ -20,6 +20,7 @@ from edgekit.models.build import build_file
 from edgekit.models.checkpoint import EpochRecord
 from edgekit.models.contrastive import Machine, divergence
 from edgekit.models.lesson import Terms
+from edgekit.models.listing import train_entry, train_rows
 from edgekit.models.ratings_lesson import judged, ratings_material
 from edgekit.models.registry import find_spec
 from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
@@ -189,6 +190,15 @@ def test_evaluate_gives_the_same_figures_as_the_test(trained: tuple[Path, ModelC
     told = {metric.name: metric.value for metric in card.metrics}
     found = entry.metrics()
     assert {name: found[name] for name in told} == pytest.approx(told, rel=1e-6)
+
+
+def test_figures_are_of_users_and_of_ratings(trained: tuple[Path, ModelCard], table: Path) -> None:
+    path, card = trained
+    report = evaluate_kind([path], str(table), task="recommendation")
+    assert report.table()[0] == f"Recommendation on {report.count} users of {table.stem}"
+    rows = dict(map(tuple, train_rows(train_entry(path))))
+    (mse,) = [metric for metric in card.metrics if metric.name == "mse"]
+    assert rows[f"mse on {mse.data}"].endswith(f"{mse.count} ratings)")
 
 
 def test_a_damaged_model_is_worse(trained: tuple[Path, ModelCard], table: Path) -> None:

@@ -206,7 +206,7 @@ def test_a_second_stage_is_bundled_once(tmp_path: Path, odd_photo: Path) -> None
     first = two_stage(tmp_path)
     with pytest.raises(InputError) as caught:
         make_bundle([first, tmp_path / "d.heads.onnx"], tmp_path / "b.zip", inputs=[odd_photo])
-    assert str(caught.value) == "d.heads.onnx is the second file of a detector and is named as well; leave it out."
+    assert str(caught.value) == "d.heads.onnx is the second file of d.onnx, and comes with it; leave it out."
 
 
 def test_a_detector_that_searches_regions_stays_at_the_desk(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tiny_verifier import pictures, verifier
 
 from edgekit.demos.canvas import Canvas
 from edgekit.demos.frames import Frame
-from edgekit.demos.verify import Match, open_recognition, people_in
+from edgekit.demos.verify import Match, Matches, open_recognition, people_in
 from edgekit.errors import DataError, InputError
 from edgekit.identities import Measure, Verification
 
@@ -69,6 +69,26 @@ def test_a_logit_is_told_as_a_probability() -> None:
     }  # fmt: skip
     assert not Match(name="a", measured=0.4, how=how).known
     assert Match(name="a", measured=0.1, how=Verification(measure=Measure.DISTANCE, threshold=0.1)).closeness == 0.5
+
+
+def test_the_first_alone_is_the_same() -> None:
+    how = Verification(measure=Measure.LOGIT, threshold=0.5)
+    found = [Match(name=name, measured=logit, how=how) for name, logit in (("a", 2.0), ("b", 1.0), ("c", 0.0))]
+    assert Matches(top=tuple(found)).rows((8, 8)) == [
+        ["a", "2", "0.8808", "same"], ["b", "1", "0.7311", "also close"], ["c", "0", "0.5000", "-"],
+    ]  # fmt: skip
+    assert Matches(top=(found[2],)).rows((8, 8)) == [["c", "0", "0.5000", "unknown"]]
+
+
+def test_the_title_tells_the_threshold(gallery: Path, tmp_path: Path) -> None:
+    done = edgekit("demo", "verify", verifier(tmp_path), gallery, "--source", tmp_path / "asked/p0.png", "--view",
+                   "none", "--threshold", "0.25", "--top", "1")  # fmt: skip
+    told = " ".join(done.stdout.split())
+    assert "1 photos; the same at a distance of 0.25 or less" in told
+    logits = verifier(tmp_path, measure=Measure.LOGIT, threshold=-3.0)
+    look = open_recognition(logits, gallery)
+    assert look.rule == "the same at a logit of -3 or more"
+    assert look.columns == ("person", "logit", "probability", "verdict")
 
 
 def test_what_is_seen_is_drawn(gallery: Path, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from command import edgekit
+from tiny_two_stage import two_stage
+from tiny_verifier import verifier
 
 from edgekit.formats.graph import Graph, Node, TensorInfo
 from edgekit.measure import inspect_table
@@ -44,6 +46,19 @@ def test_a_keras_file_is_counted_without_running_it(tiny_models: Path) -> None:
     assert (found.parameters, found.weights_bytes) == (177, {"float32": 708})
     assert [(o.op, o.count) for o in found.operators][-1] == ("Dense", 1)
     assert found.unknown == ("task", "preprocessing", "labels", "macs", "peak_activation_bytes")
+
+
+def test_a_tower_tells_its_threshold_and_its_head(tmp_path: Path) -> None:
+    rows = inspect_table.facts(inspect(verifier(tmp_path)))
+    assert ["threshold", "the same at a distance of 0.1 or less"] in rows
+    assert ["second file", "v.head.onnx, in the same folder"] in rows
+    untrained = inspect_table.facts(inspect(verifier(tmp_path, threshold=None, head=None)))
+    assert ["threshold", "none, since it was not trained"] in untrained
+    assert "second file" not in [name for name, _ in untrained]
+
+
+def test_a_detector_of_two_files_tells_its_second_file(tmp_path: Path) -> None:
+    assert ["second file", "d.heads.onnx, in the same folder"] in inspect_table.facts(inspect(two_stage(tmp_path)))
 
 
 def graph(*nodes: Node, **tensors: TensorInfo) -> Graph:

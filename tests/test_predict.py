@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from command import edgekit
+from PIL import Image
 
+from edgekit.demos.canvas import Canvas
+from edgekit.demos.classify import open_classifier
+from edgekit.demos.frames import Frame
 from edgekit.errors import DataError, InputError
 from edgekit.measure.predict import predict, save_outputs
 
@@ -40,6 +44,21 @@ def test_scores_of_each_class_for_itself_stay_as_they_are(colour_model: Make, co
     chances = [guess.probability for guess in found.top]
     assert sorted(chances) == sorted(found.outputs["scores"].tolist())
     assert sum(chances) < 0.6
+
+
+def test_scores_of_each_class_for_itself_are_called_scores(colour_model: Make, colour_photos: Path) -> None:
+    photo = colour_photos / "red" / "0.png"
+    for apart, called in ((True, "score"), (False, "probability")):
+        model = colour_model(np.eye(3) / 2, independent_scores=apart)
+        assert predict(model, [photo]).table()[1] == ["input", "class", "id", called]
+        look = open_classifier(model, preprocess=None, labels=None, threads=1, engine=None, top=1)
+        assert look.columns == ("class", "id", called)
+        pixels = np.asarray(Image.open(photo).convert("RGB"))
+        (drawn, by_hand), (seen, _) = (Canvas(pixels), Canvas(pixels)), look(Frame(name="red", pixels=pixels))
+        seen.draw(drawn)
+        (best,) = seen.top
+        by_hand.bars([(best.probability, f"{best.probability:{'.2f' if apart else '.0%'}} red")])
+        np.testing.assert_array_equal(drawn.pixels, by_hand.pixels)
 
 
 def test_arrays_are_one_item_or_many(colour_model: Make, tmp_path: Path) -> None:

@@ -119,7 +119,13 @@ def test_a_check_of_texts_is_refused_or_of_classes(tmp_path: Path, book: Path) -
     done = edgekit("check", "init", str(generator(tmp_path / "g.onnx", NEXT)), "--data", str(book), "-o", str(tmp_path))
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         2,
-        "edgekit: edgekit check watches classifiers, detectors and recommenders; book is for other models: measure "
+        "edgekit: These models are for text-generation; edgekit check watches classifiers, detectors and recommenders: "
+        "measure these with `edgekit evaluate` and `edgekit compare`.",
+    )
+    done = edgekit("check", "init", str(sentiment(tmp_path / "s.onnx")), "--data", str(book), "-o", str(tmp_path))
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        2,
+        "edgekit: These models are for text-classification, and book is for others: give data with classes, or measure "
         "these with `edgekit evaluate` and `edgekit compare`.",
     )
     data = tmp_path / "opinions.csv"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command import edgekit
 from PIL import Image
 
 from edgekit.artifact import open_artifact
@@ -18,6 +19,7 @@ from edgekit.measure.evaluate_verification import evaluate_verification
 from edgekit.measure.held_out import HeldOut
 from edgekit.models.build import build, build_file, build_with_weights, save
 from edgekit.models.checkpoint import EpochRecord
+from edgekit.models.listing import train_entry, train_rows, written
 from edgekit.models.pair_losses import MARGIN, TRIPLET_MARGIN, contrastive, logistic, triplet
 from edgekit.models.parts import Parts
 from edgekit.models.registry import find_spec
@@ -37,6 +39,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("siamese") / "run"
     spec = replace(SPEC, presets={"small": replace(SPEC.presets["small"], epoch_steps=10)})
     return train(TrainRequest(spec=spec, data="digits", epochs=2, arguments=TINY), folder)
+
+
+def test_both_files_are_told(run: Path) -> None:
+    assert written(run) == f"{run} and {run.with_name('model.head.keras')}"
+    second = train_entry(run)["second"]
+    assert second["artifact"] == str(run.with_name("model.head.keras"))
+    assert second["metrics"] == {}
+    rows = [name for name, _ in train_rows(train_entry(run))]
+    assert rows[:2] == ["eer on digits", "auc on digits"]
 
 
 def test_the_head_of_each_loss_tells_what_its_card_says() -> None:
@@ -276,3 +287,10 @@ def test_parts_without_pairs_are_refused_before_the_training(
         train(request, tmp_path / "run")
     assert str(caught.value) == f"{told}; expected two or more people, and one with two or more."
     assert not (tmp_path / "run").exists()
+
+
+def test_zoo_build_tells_both_files(tmp_path: Path) -> None:
+    path = tmp_path / "s.keras"
+    few = [word for each in ("kernels=small", "units=4", "alpha=0.25") for word in ("--set", each)]
+    done = edgekit("zoo", "build", "siamese", "--size", "32", *few, "-o", path)
+    assert f"Wrote{path}and{tmp_path / 's.head.keras'}" in "".join(done.stdout.split())  # the title is wrapped

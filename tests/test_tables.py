@@ -34,6 +34,7 @@ def test_a_wide_table_is_cut_between_columns_and_repeats_the_first(
     assert len(rows) == 2
     assert all("net.int8.tflite" in row for row in rows)
     assert sum(row.count("0.1234") for row in rows) == 12
+    assert [line.rstrip() for line in lines if line[0].isalpha()] == ["Figures [of] a file", "continued"]
     assert sum("Figures" in line for line in lines) == 1
 
 

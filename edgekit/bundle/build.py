@@ -101,7 +101,9 @@ def make_bundle(
     made: list[Made] = []
     for number, model in enumerate(models):
         progress("bundling", number, len(models))
-        made += make_entries(model, items, samples=samples, seed=seed)
+        for each in make_entries(model, items, samples=samples, seed=seed):
+            if each.entry.name not in {other.entry.name for other in made}:  # towers of two recipes share a head
+                made.append(each)
     c_files, c_notes = c_array.make_all(made) if c_arrays else ({}, {})
     pictures = {f"golden/images/{number}.npy": npy(image) for number, image in enumerate(items.images)}
     manifest = Manifest(

@@ -15,6 +15,7 @@ from edgekit.bundle.runner.answers import stacked
 from edgekit.bundle.runner.engines import BUILT_IN, XNNPACK
 from edgekit.bundle.runner.manifest import Entry, Golden
 from edgekit.card import ModelCard, TensorSpec, takes_steps
+from edgekit.companion import Companion
 from edgekit.errors import InputError
 from edgekit.feeding import feeder_of
 from edgekit.formats import onnx, tflite
@@ -24,11 +25,13 @@ from edgekit.measure.metrics import require_finite
 from edgekit.measure.sample_inputs import sample_feeds
 from edgekit.measure.subjects import open_subjects
 from edgekit.measure.two_stage import RegionRuntime
+from edgekit.measure.verifiers import Verifier, open_verifiers
 from edgekit.preprocessing import Preprocessing, resize
 from edgekit.runtimes import Array, Runtime
-from edgekit.runtimes.base import checked_input
+from edgekit.runtimes.base import by_name, checked_input
 from edgekit.runtimes.litert import keeps_state, tensor_indexes
 from edgekit.tasks.detection import is_detector
+from edgekit.tasks.verification import FIRST, SECOND
 from edgekit.two_files import second_file
 
 MOST_REGIONS = 8
@@ -42,12 +45,16 @@ Feeds = list[dict[str, Array]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A model file to be bundled. ``runtime`` runs this very file; ``detector`` is there where it finds objects."""
+    """A model file to be bundled. ``runtime`` runs this very file.
+
+    ``detector`` is there where it finds objects, ``verifier`` where it is the tower of one that compares pictures.
+    """
 
     artifact: Artifact
     runtime: Runtime
     preprocessing: Preprocessing | None
     detector: Detector | None = None
+    verifier: Verifier | None = None
 
     @property
     def takes_images(self) -> bool:
@@ -89,17 +96,8 @@ def open_models(
     for path, artifact in zip(paths, artifacts, strict=True):
         if artifact.format is Format.KERAS:
             raise InputError(f"{path} is a Keras file, which devices do not run; bundle what `edgekit convert` makes.")
-    seconds = [second for path, artifact in zip(paths, artifacts, strict=True) for second in _second(path, artifact)]
-    for name in seconds:
-        if name in names:
-            raise InputError(f"{name} is the second file of a detector and is named as well; leave it out.")
-    _require_own([*names, *seconds])
-    return tuple(
-        _open_detector(path, preprocess, labels, decoder)
-        if decoder is not None or is_detector(artifact)
-        else _open_other(path, preprocess, labels)
-        for path, artifact in zip(paths, artifacts, strict=True)
-    )
+    _require_own([*names, *_seconds(artifacts, names)])
+    return tuple(_open(artifact, preprocess, labels, decoder) for artifact in artifacts)
 
 
 def _require_own(names: Sequence[str]) -> None:
@@ -112,11 +110,40 @@ def _require_own(names: Sequence[str]) -> None:
             raise InputError(f"Two files are called {name}; a bundle needs names of their own: rename one.")
 
 
-def _second(path: Path, artifact: Artifact) -> list[str]:
-    if artifact.card.verification is not None:  # each of its files is bundled by itself
-        return []
-    second = second_file(path, artifact.card)
-    return [] if second is None else [second.name]
+def _seconds(artifacts: Sequence[Artifact], names: Sequence[str]) -> list[str]:
+    """The second files of ``artifacts``, once where towers share theirs; `InputError` for one that is in ``names``."""
+    found: list[str] = []
+    shared: set[Companion] = set()
+    for artifact in artifacts:
+        second = second_file(artifact.path, artifact.card)
+        if second is None:
+            continue
+        if second.name in names:
+            raise InputError(
+                f"{second.name} is the second file of {artifact.path.name}, and comes with it; leave it out."
+            )
+        how = artifact.card.verification
+        if how is None or how.head not in shared:
+            found.append(second.name)
+        if how is not None and how.head is not None:
+            shared.add(how.head)
+    return found
+
+
+def _open(artifact: Artifact, preprocess: str | None, labels: tuple[str, ...] | None, decoder: str | None) -> Opened:
+    if decoder is not None or is_detector(artifact):
+        return _open_detector(artifact.path, preprocess, labels, decoder)
+    if artifact.card.verification is not None:
+        return _open_verifier(artifact.path, preprocess)
+    return _open_other(artifact.path, preprocess, labels)
+
+
+def _open_verifier(path: Path, preprocess: str | None) -> Opened:
+    (verifier,) = open_verifiers([path], preprocess=preprocess, threads=1)
+    tower = verifier.subject
+    return Opened(
+        artifact=tower.artifact, runtime=tower.runtime, preprocessing=tower.feeder.preprocessing, verifier=verifier
+    )
 
 
 def _open_other(path: Path, preprocess: str | None, labels: tuple[str, ...] | None) -> Opened:
@@ -140,8 +167,12 @@ def _open_detector(path: Path, preprocess: str | None, labels: tuple[str, ...] |
 
 
 def make_entries(opened: Opened, items: Items, *, samples: int, seed: int) -> Iterator[Made]:
-    """The entry of a model, and for a detector of two files that of the second as well."""
+    """The entry of a model, and for one of two files that of the second as well."""
     feeds, pixels = golden_feeds(opened, items, samples=samples, seed=seed)
+    if opened.verifier is not None:
+        made = make_entry(opened.artifact, opened.runtime, opened.card, feeds, pixels=pixels)
+        yield from _with_head(made, opened.verifier)
+        return
     detector, images = opened.detector, items.images if pixels is not None else ()
     region_runtime = None if detector is None else detector.subject.runtime
     second = isinstance(region_runtime, RegionRuntime)
@@ -163,6 +194,21 @@ def make_entries(opened: Opened, items: Items, *, samples: int, seed: int) -> It
     feeds = [{taken.name: checked_input(crop[None], taken)} for crop in show(regions[:MOST_REGIONS])]
     card = replace(artifact.card, inputs=last.inputs, outputs=last.outputs, preprocessing=None, detection=None)
     yield make_entry(artifact, last, card, feeds)
+
+
+def _with_head(tower: Made, verifier: Verifier) -> Iterator[Made]:
+    """The ``tower`` and its head, whose golden items are each item's embedding beside the next one's."""
+    path = second_file(verifier.subject.artifact.path, verifier.subject.artifact.card)
+    assert path is not None  # noqa: S101 - a tower has one, which was opened
+    yield replace(tower, entry=replace(tower.entry, second=path.name))
+    (embeddings,) = by_name(tower.outputs, tower.entry.card.outputs, as_float=True).values()
+    pairs = {FIRST: embeddings, SECOND: np.roll(embeddings, -1, axis=0)}
+    feeds = [
+        {spec.name: checked_input(pairs[spec.name][item][None], spec) for spec in verifier.head.inputs}
+        for item in range(len(embeddings))
+    ]
+    artifact, head = open_artifact(path), verifier.head
+    yield make_entry(artifact, head, replace(artifact.card, inputs=head.inputs, outputs=head.outputs), feeds)
 
 
 def golden_feeds(opened: Opened, items: Items, *, samples: int, seed: int) -> tuple[Feeds, Array | None]:

@@ -162,14 +162,18 @@ def _look(
 
 def _metric(task: str, dataset: Dataset) -> Metric:
     """What is watched of models for ``task``; `InputError` for one that is not watched, or judged on other data."""
+    instead = "measure these with `edgekit evaluate` and `edgekit compare`"
     if task in SCORED:
         return SCORED[task].metric
     if task == detection.TASK:
         return Metric.MAP
-    if task not in classification.TASKS or dataset.whole is not None or dataset.answers is not None:
+    if task not in classification.TASKS:
         raise InputError(
-            f"edgekit check watches classifiers, detectors and recommenders; {dataset.name} is for other models: "
-            "measure these with `edgekit evaluate` and `edgekit compare`."
+            f"These models are for {task}; edgekit check watches classifiers, detectors and recommenders: {instead}."
+        )
+    if dataset.whole is not None or dataset.answers is not None:
+        raise InputError(
+            f"These models are for {task}, and {dataset.name} is for others: give data with classes, or {instead}."
         )
     return Metric.TOP1
 

@@ -17,6 +17,7 @@ def print_table(
 ) -> None:
     """A table on stdout, in several parts that repeat the first column where the terminal is too narrow for one.
 
+    Parts after the first are called "continued" below a title.
     The rows at the positions ``marked`` stand out.
     """
     from rich.console import Console
@@ -36,7 +37,7 @@ def print_table(
             cells = (Text(row[index]) for index in part)  # not markup: names may hold square brackets
             table.add_row(*cells, style="bold red" if position in marked else None)
         console.print(table)
-        title = ""
+        title = "continued" if title else ""
 
 
 def fit(columns: Sequence[Sequence[str]], width: int) -> list[dict[int, int]]:

@@ -92,7 +92,7 @@ def command(
         raise InputError("Name an architecture to train, or use --all; edgekit zoo list shows them.")
     from edgekit.models.cluster import read_cluster
     from edgekit.models.given import given_arguments
-    from edgekit.models.listing import epoch_line, phase_words, train_entry, train_rows
+    from edgekit.models.listing import epoch_line, phase_words, train_entry, train_rows, written
     from edgekit.models.train import TrainRequest, train
 
     spec = find_spec(name)
@@ -133,7 +133,7 @@ def command(
     entry = train_entry(model)
     if not learned:
         say(f"{output} holds this very training, finished; --force trains anew.")
-    title = f"Wrote {model}" if learned else str(model)
+    title = f"Wrote {written(model)}" if learned else written(model)
     emit(
         envelope("train", [entry]),
         json_file,

@@ -158,7 +158,7 @@ def build(
 ) -> None:
     """Write an architecture as a .keras file with its card."""
     from edgekit.models.build import build_file
-    from edgekit.models.listing import build_entry, build_rows
+    from edgekit.models.listing import build_entry, build_rows, written
 
     spec = find_spec(name)
     artifact = build_file(
@@ -175,5 +175,5 @@ def build(
     emit(
         envelope("zoo build", [entry]),
         json_file,
-        lambda: print_table(f"Wrote {output}", ["of the model", "is"], build_rows(entry)),
+        lambda: print_table(f"Wrote {written(output)}", ["of the model", "is"], build_rows(entry)),
     )

@@ -73,7 +73,7 @@ class KindReport:
                 ]
             )
         where = on_device(entry.subject for entry in self.entries)
-        return f"{kind.task.capitalize()} on {self.count:,} items of {self.data}{where}", columns, rows
+        return f"{kind.task.capitalize()} on {self.count:,} {kind.items} of {self.data}{where}", columns, rows
 
 
 def evaluate_kind(

@@ -1,11 +1,13 @@
 """An `Inspection` as rows of text."""
 
 from edgekit.card import ModelCard, TensorSpec
+from edgekit.identities import Verification
 from edgekit.measure.inspect import Inspection
 from edgekit.measure.targets import BUILT_IN, find_target
 from edgekit.preprocessing import describe
 from edgekit.ratings import Ratings
 from edgekit.sequences import Sequences
+from edgekit.two_files import companion_of
 from edgekit.uncertainty import Uncertainty
 
 
@@ -30,6 +32,8 @@ def facts(inspection: Inspection) -> list[list[str]]:
         *_anomalies(card),
         *_rated(card.ratings),
         *_uncertain(card.uncertainty),
+        *_verified(card.verification),
+        *_second(card),
         ["sha256", artifact.sha256],
     ]
     return [[name, value.removesuffix(" ()")] for name, value in rows]
@@ -86,6 +90,19 @@ def _rated(ratings: Ratings | None) -> list[list[str]]:
     if ratings is None:
         return []
     return [["rated items", f"{len(ratings.items):,}, from {ratings.lowest:g} to {ratings.highest:g}"]]
+
+
+def _verified(how: Verification | None) -> list[list[str]]:
+    """The row of a tower whose embeddings are compared."""
+    if how is None:
+        return []
+    return [["threshold", f"the same at {how.rule}" if how.rule else "none, since it was not trained"]]
+
+
+def _second(card: ModelCard) -> list[list[str]]:
+    """The row of a model of two files."""
+    companion = companion_of(card)
+    return [] if companion is None else [["second file", f"{companion.name}, in the same folder"]]
 
 
 def _custom(op: str) -> str:

@@ -34,8 +34,8 @@ class Kind:
     a row of numbers of the outputs by name, without a batch axis, for the item at a place of the data. ``columns`` name
     for people the figures that ``cells`` makes of a file's metrics, ``difference_columns`` those that
     ``difference_cells`` makes of its difference from the first. ``fits`` tells whether data is of this kind, which is
-    ``wanted``. With ``in_time`` scores are put in the order of the items. Where data that
-    fits ``tells`` nothing of the task, since other models learn from such data too, only a card can name it.
+    ``wanted``, and whose items are called ``items``. With ``in_time`` scores are put in the order of the items. Where
+    data that fits ``tells`` nothing of the task, since other models learn from such data too, only a card can name it.
     """
 
     task: str
@@ -50,6 +50,7 @@ class Kind:
     cells: Callable[[Mapping[str, float]], list[str]]
     difference_columns: Sequence[str]
     difference_cells: Callable[[Mapping[str, float]], list[str]]
+    items: str = "items"
     in_time: bool = False
     tells: bool = True
 

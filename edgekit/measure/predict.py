@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.card import TensorSpec
+from edgekit.card import ModelCard, TensorSpec
 from edgekit.data import Item, Part, npy
 from edgekit.data.arrays import read_npz, require_finite_items
 from edgekit.data.images import decode_image, image_paths, is_image_name
@@ -32,7 +32,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guess:
-    """A class of a classifier: its output index, its name where known, its probability."""
+    """A class of a classifier: its output index, its name where known, its probability, or a score of it alone."""
 
     class_id: int
     label: str | None
@@ -97,8 +97,9 @@ class PredictionReport:
                 for p in self.predictions
                 for i, g in enumerate(p.top)
             ]
-            known = self.subject.artifact.card.task
-            return title, ["input", "next" if known == text_generation.TASK else "class", "id", "probability"], rows
+            card = self.subject.artifact.card
+            what = "next" if card.task == text_generation.TASK else "class"
+            return title, ["input", what, "id", guessed_by(card)], rows
         if all(p.said for p in self.predictions):
             names = list(self.predictions[0].said)
             told = [[v if isinstance(v, str) else f"{v:.6g}" for v in p.said.values()] for p in self.predictions]
@@ -235,6 +236,11 @@ def _load_npy(path: Path) -> Array:
         raise DataError(f"{path} holds no array of items; expected one item, or one a row.")
     require_finite_items(values, str(path))
     return values
+
+
+def guessed_by(card: ModelCard) -> str:
+    """What the figures of best classes are called."""
+    return "score" if card.independent_scores else "probability"
 
 
 def load_source(source: Path | Item) -> Item:

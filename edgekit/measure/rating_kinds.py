@@ -53,6 +53,7 @@ RATING_KINDS: tuple[Kind, ...] = (
         task=recommendation.TASK,
         wanted="ratings: movielens or a .csv with the columns user, item and rating",
         fits=lambda data: data.catalogue is not None,
+        items="users",
         missing="does not say which items are rated",
         how=lambda card: card.ratings,
         score=_score,

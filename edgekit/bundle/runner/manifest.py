@@ -37,8 +37,8 @@ class Entry:
     ``input_tensors`` and ``output_tensors`` are numbers of tensors in a TFLite file. ``exact`` says that the file
     computes with integers only, so that the same kernels give the same bits; with ``softmax`` among them, outputs may
     be one step apart on another kind of CPU, since LiteRT's softmax of integers is another one on ARM. ``engine`` and
-    ``kernels`` made the golden outputs. ``parts`` are outputs of a detector in the order of its head; ``second`` is the
-    file of its second stage.
+    ``kernels`` made the golden outputs. ``parts`` are outputs of a detector in the order of its head. ``second`` is the
+    file of a detector's second stage, or the one that compares two embeddings of this one.
     """
 
     file: str

@@ -50,7 +50,7 @@ def verify(contents: Contents, entry: Entry, *, threads: int = 1) -> Iterator[Li
     yield _told(entry, "outputs", lambda: _outputs(contents, entry, loaded))
     if entry.golden.found:
         yield _told(entry, "objects", lambda: _objects(contents, entry))
-    if entry.second is not None:
+    if entry.second is not None and entry.card.detection is not None:
         yield _told(entry, "regions", lambda: _regions(contents, entry))
 
 
