@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.anomaly import SCORE
 from edgekit.artifact import Artifact, Format
 from edgekit.bundle.limits import limits_of
 from edgekit.card import ModelCard
 from edgekit.formats import onnx, tflite
+from edgekit.measure.choices import agreement
 from edgekit.measure.same import Sameness, exceeded, same_answers
 from edgekit.runtimes import open_runtime
 from edgekit.runtimes.base import dequantize
@@ -28,11 +28,11 @@ def sameness(artifact: Artifact, here: Outputs, there: Outputs) -> tuple[Samenes
     card = artifact.card
     same = same_answers(*(answers(card, outputs) for outputs in (here, there)))
     metrics = same.metrics()
-    if card.anomaly is not None:
-        flagged = [real(artifact, run)[SCORE].reshape(-1) > card.anomaly.threshold for run in (here, there)]
-        metrics["agreement"] = float(np.mean(flagged[0] == flagged[1]))
-    elif same.agreement is None or not _largest_is_chosen(card):
-        metrics.pop("agreement", None)
+    metrics.pop("agreement", None)
+    agreed = agreement(card, same, *(real(artifact, run) for run in (here, there)))
+    if agreed is not None:
+        metrics["agreement"] = agreed
+    else:
         metrics["within_limits"] = float(same.identical or _within(artifact, here, there))
     return same, metrics
 
@@ -63,11 +63,6 @@ def real(artifact: Artifact, outputs: Outputs) -> dict[str, Array]:
     """``outputs`` of the file as real numbers."""
     specs = {spec.name: spec for spec in open_runtime(artifact.path).outputs}
     return {n: np.asarray(dequantize(v, specs[n]) if specs[n].quantized else v) for n, v in outputs.items()}
-
-
-def _largest_is_chosen(card: ModelCard) -> bool:
-    """Whether the largest value of an output is its answer, which it is not of ratings and embeddings."""
-    return card.ratings is None and card.verification is None
 
 
 def _within(artifact: Artifact, here: Outputs, there: Outputs) -> bool:

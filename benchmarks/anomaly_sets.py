@@ -25,7 +25,7 @@ from edgekit.files import write_atomic
 from edgekit.measure.host import host_facts
 from edgekit.models.registry import ZOO
 from edgekit.models.run_folder import MODEL
-from edgekit.models.task_figures import TASK_FIGURES
+from edgekit.report.task_figures import TASK_FIGURES
 from edgekit.results import envelope
 from edgekit.tasks.anomalies import TASK
 

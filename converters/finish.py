@@ -29,10 +29,11 @@ _SLOW = {(Format.TFLITE, Precision.INT16X8), (Format.ONNX, Precision.DYNAMIC)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The final bytes of a job in ``path``, not yet proven."""
+    """The final bytes of a job in ``path``, with the ``card`` in them, not yet proven."""
 
     job: Job
     path: Path
+    card: ModelCard
     draft: Draft
     ratio: float
     float_ops: tuple[FloatOp, ...]
@@ -79,7 +80,7 @@ def embed_card(
     path = folder / job.file_name
     path.write_bytes(data)
     float_bytes = len(with_card(lowered.path.read_bytes(), float_card, job.format))
-    return Finished(job=job, path=path, draft=draft, ratio=float_bytes / len(data), float_ops=left)
+    return Finished(job=job, path=path, card=card, draft=draft, ratio=float_bytes / len(data), float_ops=left)
 
 
 def verify(finished: Finished, samples: Samples, expected: Samples, shop: Workshop, *, synthetic: bool) -> Parity:
@@ -92,7 +93,7 @@ def verify(finished: Finished, samples: Samples, expected: Samples, shop: Worksh
     shop.once("run_worker", "run", request)
     reference = {name: values[:count] for name, values in expected.arrays().items()}
     other = Samples.open(outputs).arrays()
-    parity = compare_outputs(reference, other, what=name, synthetic=synthetic)
+    parity = compare_outputs(reference, other, what=name, synthetic=synthetic, card=finished.card)
     require_tolerance(reference, other, parity, finished.job.recipe.precision, what=name)
     return parity
 

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgekit.card import ModelCard
 from edgekit.converters.report import Parity
 from edgekit.converters.tolerances import TOLERANCES
 from edgekit.errors import CheckFailedError
-from edgekit.measure.metrics import agreement, cosine, max_abs, sqnr_db
+from edgekit.measure.choices import same_choices
+from edgekit.measure.metrics import cosine, max_abs, sqnr_db
 from edgekit.recipe import Precision
 
 Array = npt.NDArray[Any]
@@ -24,16 +26,22 @@ _FEW_DB = 10.0
 
 
 def compare_outputs(
-    reference: Mapping[str, Array], other: Mapping[str, Array], *, what: str, synthetic: bool
+    reference: Mapping[str, Array],
+    other: Mapping[str, Array],
+    *,
+    what: str,
+    synthetic: bool,
+    card: ModelCard | None = None,
 ) -> Parity:
     """The worst figures over all outputs, (count, ...) each; `CheckFailedError` for a wrong name, shape, type or value.
 
-    ``what`` names the file in messages.
+    ``what`` names the file in messages; its ``card``, where it has one, tells which outputs choose something.
     """
     if set(reference) != set(other):
         raise CheckFailedError(f"{what} has the outputs {sorted(other)}; the source has {sorted(reference)}.")
     rows = [
-        _compare_one(name, np.asarray(reference[name]), np.asarray(other[name]), what) for name in sorted(reference)
+        _compare_one(name, np.asarray(reference[name]), np.asarray(other[name]), what, card)
+        for name in sorted(reference)
     ]
     correlations = [r[3] for r in rows if r[3] is not None]
     agreements = [r[4] for r in rows if r[4] is not None]
@@ -89,7 +97,7 @@ def remarks(parity: Parity) -> tuple[str, ...]:
 
 
 def _compare_one(
-    name: str, reference: Array, other: Array, what: str
+    name: str, reference: Array, other: Array, what: str, card: ModelCard | None
 ) -> tuple[float, float, float, float | None, float | None]:
     if reference.shape != other.shape:
         raise CheckFailedError(
@@ -103,13 +111,13 @@ def _compare_one(
             raise CheckFailedError(
                 f"Output {name!r} of {owner} has values that are NaN or infinite; expected finite numbers."
             )
-    ranked = reference.ndim == 2 and reference.shape[1] > 1
+    same = same_choices(card, name, reference, other)
     return (
         max_abs(reference, other),
         sqnr_db(reference, other),
         cosine(reference, other),
         _correlation(reference, other),
-        agreement(reference, other) if ranked else None,
+        None if same is None else float(np.mean(same)),
     )
 
 

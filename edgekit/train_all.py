@@ -23,8 +23,8 @@ from edgekit.models.registry import find_spec
 from edgekit.models.run_folder import HISTORY, MODEL
 from edgekit.models.spec import GENERATION, VERIFICATION
 from edgekit.models.stages import SECONDS
-from edgekit.models.task_figures import TASK_FIGURES
 from edgekit.recipe import Precision
+from edgekit.report.task_figures import TASK_FIGURES
 from edgekit.results import envelope
 from edgekit.stage_figures import as_one, by_kind, image_p50_ms
 

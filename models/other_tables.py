@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edgekit.models.spec import GENERATION, VERIFICATION, ModelSpec
-from edgekit.models.task_figures import TASK_FIGURES
+from edgekit.report.task_figures import TASK_FIGURES
 from edgekit.report.words import percent
 
 Json = Mapping[str, Any]

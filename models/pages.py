@@ -8,8 +8,8 @@ from edgekit.models.detector_table import detector_table
 from edgekit.models.everywhere_words import everywhere, same_there
 from edgekit.models.other_tables import FORMATS, OTHERS, Table, each, int8_files, published_figure, times, training
 from edgekit.models.spec import GENERATION, ModelSpec
-from edgekit.models.task_figures import TASK_FIGURES, TaskFigures
 from edgekit.models.uncertain_table import pass_table, uncertain_table
+from edgekit.report.task_figures import TASK_FIGURES, TaskFigures
 from edgekit.report.words import percent
 
 Json = Mapping[str, Any]

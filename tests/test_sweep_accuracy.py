@@ -47,7 +47,7 @@ def test_accuracies_are_measured_together_once(judged: Sweep, tmp_path: Path) ->
     report, told = sweep(asked, tmp_path / "out"), []
     known = json.loads((tmp_path / "out/accuracy.json").read_bytes())["results"]
     assert [row["metrics"]["top1"] for row in report.rows] == 2 * [known[0]["metrics"]["top1"]]
-    assert table(report.rows)[1][-1] == "top1 %"
+    assert table(report.rows)[1][-1] == "top-1, %"
     assert report.notes == ("Accuracies are those of 12 items of data.",)
     before = times(tmp_path / "out")
     sweep(asked, tmp_path / "out", announce=told.append)

@@ -85,10 +85,23 @@ def test_the_most_accurate_is_told_too(two: tuple[Path, ...]) -> None:
     known = [{"sha256": s, "engine": "litert 1", "metrics": {"top1": top1}} for s, top1 in (("a", 0.5), ("b", 0.75))]
     found = rows(list(zip(cells(asked, [open_artifact(p) for p in two]), results, strict=True)), known)
     assert verdicts(found) == (
-        "On local the fastest of 2 is a.tflite in litert with 1 thread: 1 ms, top1 50.00 %; "
-        "the most accurate is b.tflite in litert with 1 thread: 2 ms, top1 75.00 %.",
+        "On local the fastest of 2 is a.tflite in litert with 1 thread: 1 ms, top-1 50.00 %; "
+        "the most accurate is b.tflite in litert with 1 thread: 2 ms, top-1 75.00 %.",
     )
     assert [line[-1] for line in table(found)[2]] == ["50.00", "75.00"]
+
+
+def test_errors_are_told_by_the_name_of_their_task_and_the_least_is_best(two: tuple[Path, ...]) -> None:
+    asked = Sweep(files=two, settings=replace(QUICK, threads=(1,)))
+    results = [told_of(1), told_of(2) | {"sha256": "b", "artifact": "b.tflite"}]
+    known = [{"sha256": s, "engine": "litert 1", "metrics": {"eer": eer}} for s, eer in (("a", 0.25), ("b", 0.125))]
+    found = rows(list(zip(cells(asked, [open_artifact(p) for p in two]), results, strict=True)), known)
+    assert verdicts(found) == (
+        "On local the fastest of 2 is a.tflite in litert with 1 thread: 1 ms, equal error rate 25.00 %; "
+        "the most accurate is b.tflite in litert with 1 thread: 2 ms, equal error rate 12.50 %.",
+    )
+    assert table(found)[1][-1] == "equal error rate, %"
+    assert [line[-1] for line in table(found)[2]] == ["25.00", "12.50"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +111,7 @@ def test_the_most_accurate_is_told_too(two: tuple[Path, ...]) -> None:
         (
             "b",
             "; the most accurate of the 1 whose accuracy is known is b.tflite in litert with 1 thread: 2 ms, "
-            "top1 50.00 %.",
+            "top-1 50.00 %.",
         ),
         ("", "."),
     ],

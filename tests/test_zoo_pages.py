@@ -17,8 +17,8 @@ from edgekit.measure.same_objects import objects_in
 from edgekit.models.everywhere_words import ARM
 from edgekit.models.pages import entry_page, index_page, measured
 from edgekit.models.registry import ZOO, find_spec
-from edgekit.models.task_figures import TASK_FIGURES
 from edgekit.models.train import MATERIALS
+from edgekit.report.task_figures import TASK_FIGURES
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 

@@ -160,7 +160,7 @@ def _table(results: list[dict[str, Any]]) -> None:
                 f"{row['seconds']:.1f}",
             ]
         )
-    columns = ["file", "MB", "ratio", "max-abs", "SQNR dB", "cosine", "top-1 agree", "in float", "engine", "s"]
+    columns = ["file", "MB", "ratio", "max-abs", "SQNR dB", "cosine", "agree", "in float", "engine", "s"]
     print_table("Converted, and compared with the source", columns, rows)
     for reason in reasons:
         click.echo(reason)

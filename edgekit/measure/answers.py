@@ -12,6 +12,7 @@ from edgekit.detection import POSTPROCESS_OP, Head
 from edgekit.errors import ArtifactError, CheckFailedError, DataError, MissingExtraError
 from edgekit.formats import onnx, tflite
 from edgekit.formats.graph import Graph
+from edgekit.measure.choices import agreement
 from edgekit.measure.same import exceeded, same_answers
 from edgekit.measure.sample_inputs import sample_feeds
 from edgekit.measure.settings import SAMPLES, Answers, BenchmarkReport, BenchmarkResult, Timing
@@ -100,7 +101,7 @@ def compare_answers(artifact: Artifact, here: Given, there: Runs) -> Answers:
         identical=same.identical,
         max_abs=real.totals.max_abs,
         sqnr_db=real.totals.sqnr_db,
-        agreement=same.agreement,
+        agreement=agreement(artifact.card, same, *meant),
         within_limits=within,
         why=beyond_limits,
     )

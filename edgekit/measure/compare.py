@@ -14,11 +14,12 @@ from edgekit.data import Dataset
 from edgekit.devices import open_device
 from edgekit.devices.engines import LOCAL
 from edgekit.errors import DataError, InputError
+from edgekit.measure.choices import same_choices
 from edgekit.measure.data_for import data_for
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.metrics import Totals, require_finite, totals
 from edgekit.measure.passes import passes_in_words, takes_noise
-from edgekit.measure.subjects import TOKEN_TASKS, Subject, answer_specs, on_device, open_subjects, run_subjects
+from edgekit.measure.subjects import Subject, answer_specs, on_device, open_subjects, run_subjects
 from edgekit.workers import Progress, silent
 
 Array = npt.NDArray[Any]
@@ -28,8 +29,8 @@ Array = npt.NDArray[Any]
 class OutputComparison:
     """One output beside the reference's output ``reference``, over ``count`` items.
 
-    ``agreement`` is the fraction of items with the same largest value, for outputs that are one vector an item, and of
-    tokens for those of models of texts that are one vector a token.
+    ``agreement`` is the fraction of items, or of tokens of texts, of which both choose the same, see
+    `edgekit.measure.choices`; None for an output that chooses nothing.
     """
 
     name: str
@@ -207,9 +208,7 @@ class _Running:
         self._files = (str(reference.given), str(subject.given))
         self._pairs, self._by_position = pair_outputs(answer_specs(reference), answer_specs(subject), files=self._files)
         self._totals = {pair: Totals() for pair in self._pairs}
-        self._agreed: dict[tuple[str, str], int | None] = dict.fromkeys(self._pairs, 0)
-        self._of_tokens = subject.artifact.card.task in TOKEN_TASKS
-        self._tokens = 1
+        self._same: dict[tuple[str, str], list[npt.NDArray[np.bool_]]] = {pair: [] for pair in self._pairs}
         self._count = 0
 
     def add(self, references: Sequence[dict[str, Array]], others: Sequence[dict[str, Array]]) -> None:
@@ -221,24 +220,21 @@ class _Running:
             for values, name, file in zip((a, b), pair, self._files, strict=True):
                 require_finite(values, f"Output {name!r} of {file}")
             self._totals[pair] += totals(a, b)
-            agreed = self._agreed[pair]
-            if agreed is None or a.ndim != (3 if self._of_tokens else 2) or a.shape[-1] < 2:
-                self._agreed[pair] = None
-            else:
-                self._agreed[pair] = agreed + int(np.sum(a.argmax(axis=-1) == b.argmax(axis=-1)))
-                self._tokens = a.shape[1] if self._of_tokens else 1
+            same = same_choices(self._subject.artifact.card, pair[1], a, b)
+            if same is not None:
+                self._same[pair].append(same)
 
     def result(self) -> Comparison:
         """The figures over all items."""
         outputs = []
         for pair in self._pairs:
-            agreed = self._agreed[pair]
+            same = self._same[pair]
             outputs.append(
                 OutputComparison(
                     name=pair[1],
                     reference=pair[0],
                     totals=self._totals[pair],
-                    agreement=None if agreed is None else agreed / (self._count * self._tokens),
+                    agreement=float(np.mean(np.concatenate(same))) if same else None,
                     count=self._count,
                 )
             )

@@ -15,6 +15,7 @@ from edgekit.feeding import feeder_of, resolve_preprocessing
 from edgekit.files import scratch_folder
 from edgekit.formats import onnx, tflite
 from edgekit.formats.graph import Graph
+from edgekit.measure.choices import largest_is_chosen
 from edgekit.measure.compare import pair_outputs
 from edgekit.measure.data_for import data_for
 from edgekit.measure.held_out import HeldOut
@@ -299,7 +300,7 @@ def compare_layers(
                     given=given,
                     artifact=artifact,
                     layers=tuple(LayerError(**{**la, "readers": tuple(la["readers"])}) for la in answer["layers"]),
-                    metrics=answer["metrics"],
+                    metrics=_told(answer["metrics"], artifact),
                     explained=answer["explained"],
                     by_position=any(theirs != ours for theirs, ours in names.items()),
                 )
@@ -314,6 +315,11 @@ def compare_layers(
         seed=seed,
         entries=tuple(entries),
     )
+
+
+def _told(metrics: Mapping[str, float], artifact: Artifact) -> dict[str, float]:
+    """``metrics`` of outputs, without an agreement where the largest value is no choice."""
+    return {n: value for n, value in metrics.items() if n != "agreement" or largest_is_chosen(artifact.card)}
 
 
 def _read_graph(path: Path) -> Graph:

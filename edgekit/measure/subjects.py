@@ -16,14 +16,10 @@ from edgekit.devices.engines import LOCAL, require_runnable
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import DataError
 from edgekit.feeding import Feeder, feeder_of, resolve_preprocessing
+from edgekit.measure.choices import TOKEN_TASKS
 from edgekit.preprocessing import Preprocessing
 from edgekit.runtimes import Array, Runtime, assign_engines, run_items
 from edgekit.stream import stream_outputs
-from edgekit.tasks import answers as answering
-from edgekit.tasks import text_generation
-
-TOKEN_TASKS = (text_generation.TASK, answering.TASK)
-"""Those whose outputs are logits of each token."""
 
 _CHUNK = 64  # items decoded at a time: enough to fill batches, little memory
 

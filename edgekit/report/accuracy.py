@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html import escape
 
-from edgekit.report.read import Accuracy, Row, Timing
+from edgekit.report.read import Row, Timing
 from edgekit.report.svg import Point, scatter, shape
-from edgekit.report.words import kilobytes, milliseconds, percent
+from edgekit.report.words import kilobytes, milliseconds
 
-KEPT = 0.01
-"""A file keeps the accuracy when it is at most this fraction below the best one measured on the same data."""
+_ROUNDING = 1e-9
+"""Of a difference of two figures."""
 
 
 def accuracy_sections(rows: Sequence[Row]) -> str:
@@ -17,21 +17,23 @@ def accuracy_sections(rows: Sequence[Row]) -> str:
     by_data: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         for accuracy in row.accuracies:
-            by_data.setdefault((accuracy.data, accuracy.metric), []).append(replace(row, accuracies=(accuracy,)))
+            by_data.setdefault((accuracy.data, accuracy.task), []).append(replace(row, accuracies=(accuracy,)))
     if not by_data:
         return ""
     groups = [
         (f"<h2>On {escape(data)}</h2>" if len(by_data) > 1 else "") + _choices(group) + _plots(group)
         for (data, _), group in by_data.items()
     ]
-    return "".join(groups) + _legend(sorted({mark_class(row) for group in by_data.values() for row in group}))
+    marks = sorted({mark_class(row) for group in by_data.values() for row in group})
+    return "".join(groups) + _legend(marks, {a.told.lower_is_better for row in rows for a in row.accuracies})
 
 
 def _choices(rows: Sequence[Row]) -> str:
     """The two files that most people look for: the smallest and the fastest of those that keep the accuracy."""
-    judged = [(r, r.accuracy.value) for r in rows if r.accuracy]
-    best = max(value for _, value in judged)
-    kept = [r for r, value in judged if value >= best - KEPT]
+    judged = [(r, r.accuracy) for r in rows if r.accuracy]
+    told = judged[0][1].told
+    best = (min if told.lower_is_better else max)(accuracy.value for _, accuracy in judged)
+    kept = [r for r, accuracy in judged if told.lost(best, accuracy.value) <= told.loss + _ROUNDING]
     cards = []
     sized = [(r.model_bytes, r) for r in kept if r.model_bytes and r.format != "keras"]
     if sized:
@@ -40,7 +42,7 @@ def _choices(rows: Sequence[Row]) -> str:
     if timed:
         cards.append(("Fastest", min(timed, key=lambda t: t[0])[1]))
     body = "".join(
-        f'<div class="card"><h2>{kind} within {100 * KEPT:g} point of the best</h2>'
+        f'<div class="card"><h2>{kind} within {told.allowed} of the best</h2>'
         f'<p class="big">{escape(row.name)}</p><p>{escape(_summary(row))}</p></div>'
         for kind, row in cards
     )
@@ -50,7 +52,9 @@ def _choices(rows: Sequence[Row]) -> str:
 def _summary(row: Row) -> str:
     facts = []
     if row.accuracy:
-        facts.append(f"{row.accuracy.metric} {percent(row.accuracy.value)} %{_interval(row.accuracy)}")
+        told, interval = row.accuracy.told, row.accuracy.interval
+        value = f"{told.metric} {told.written(row.accuracy.value)}{told.unit}"
+        facts.append(f"{value} ({interval})" if interval else value)
     if row.model_bytes:
         facts.append(kilobytes(row.model_bytes))
     if row.timing:
@@ -60,28 +64,24 @@ def _summary(row: Row) -> str:
     return " · ".join(facts)
 
 
-def _interval(accuracy: Accuracy) -> str:
-    if accuracy.low is None or accuracy.high is None:
-        return ""
-    return f" ({percent(accuracy.low)}–{percent(accuracy.high)})"
-
-
 def _plots(rows: Sequence[Row]) -> str:
+    what = "Error" if any(r.accuracy.told.lower_is_better for r in rows if r.accuracy) else "Accuracy"
     figures = [
-        _figure(rows, "Accuracy against latency", "median latency, ms per item", lambda r: _p50(r.timing)),
+        _figure(rows, f"{what} against latency", "median latency, ms per item", lambda r: _p50(r.timing)),
         _figure(
-            rows, "Accuracy against size", "file size, kB", lambda r: r.model_bytes / 1000 if r.model_bytes else None
+            rows, f"{what} against size", "file size, kB", lambda r: r.model_bytes / 1000 if r.model_bytes else None
         ),
     ]
     return f'<section class="plots">{"".join(figures)}</section>'
 
 
-def _legend(groups: Sequence[str]) -> str:
+def _legend(groups: Sequence[str], lower_is_better: set[bool]) -> str:
     marks = "".join(
         f'<span><svg viewBox="0 0 16 16" class="key"><g class="mark {g}">{shape(g, 8, 8)}</g></svg>{g}</span>'
         for g in groups
     )
-    return f'<p class="legend">{marks}<span>Up and to the left is better. Bars: 95 % interval.</span></p>'
+    better = "Up, of errors down," if len(lower_is_better) > 1 else "Down" if True in lower_is_better else "Up"
+    return f'<p class="legend">{marks}<span>{better} and to the left is better. Bars: 95 % interval.</span></p>'
 
 
 def mark_class(row: Row) -> str:
@@ -98,6 +98,7 @@ def _figure(rows: Sequence[Row], title: str, x_label: str, x_of: Callable[[Row],
     several, named = len({row.model for row in rows}) > 1, set[str]()
     for x, row in sorted(((x_of(row) or 0.0, row) for row in rows), key=lambda pair: pair[0]):
         if x and row.accuracy:
+            scale = 100 if row.accuracy.told.fractions else 1
             label = row.recipe
             if several:  # one name for all files of a model, at the leftmost: so many recipes would cover each other
                 label = "" if row.model in named else row.model
@@ -105,9 +106,9 @@ def _figure(rows: Sequence[Row], title: str, x_label: str, x_of: Callable[[Row],
             points.append(
                 Point(
                     x=x,
-                    y=100 * row.accuracy.value,
-                    low=_in_percent(row.accuracy.low),
-                    high=_in_percent(row.accuracy.high),
+                    y=scale * row.accuracy.value,
+                    low=None if row.accuracy.low is None else scale * row.accuracy.low,
+                    high=None if row.accuracy.high is None else scale * row.accuracy.high,
                     label=label,
                     group=mark_class(row),
                     tooltip=f"{row.name}: {_summary(row)}",
@@ -115,10 +116,6 @@ def _figure(rows: Sequence[Row], title: str, x_label: str, x_of: Callable[[Row],
             )
     if not points:
         return ""
-    (metric,) = {row.accuracy.metric for row in rows if row.accuracy}
-    drawn = scatter(points, title=title, x_label=x_label, y_label=f"{metric}, %")
+    (y_label,) = {row.accuracy.told.columns[0] for row in rows if row.accuracy}
+    drawn = scatter(points, title=title, x_label=x_label, y_label=y_label)
     return f"<figure><figcaption>{title}</figcaption>{drawn}</figure>"
-
-
-def _in_percent(value: float | None) -> float | None:
-    return None if value is None else 100 * value

@@ -7,9 +7,11 @@ from typing import Any
 from edgekit.report.accuracy import accuracy_sections, mark_class
 from edgekit.report.layer_plot import LayerBar, profile
 from edgekit.report.pictures import picture_sections
-from edgekit.report.read import MAP50, TOP1, Accuracy, Results, Row, Timing
+from edgekit.report.read import Accuracy, Results, Row, Timing
 from edgekit.report.style import CSS
+from edgekit.report.task_figures import MEASURED
 from edgekit.report.words import NOTHING, kilobytes, milliseconds, percent
+from edgekit.tasks import generation
 
 
 def render(results: Results, *, title: str) -> str:
@@ -52,14 +54,37 @@ def _header(results: Results, title: str) -> str:
     return f"<header><h1>{escape(title)}</h1><p>{escape(' · '.join(facts))}</p></header>"
 
 
-_COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
+_Column = tuple[str, Callable[[Row], str]]
+
+
+def _figures_of(task: str) -> tuple[_Column, _Column]:
+    """The first figure of ``task``, and its interval."""
+    return (
+        (MEASURED[task].columns[0], lambda r: _each(r, lambda a: a.told.written(a.value) if a.task == task else "")),
+        ("95 % interval", lambda r: _each(r, lambda a: a.interval if a.task == task else "")),
+    )
+
+
+def _further(title: str) -> _Column:
+    """A figure with the same ``title`` in all tasks that have it."""
+
+    def told(accuracy: Accuracy) -> str:
+        titles = accuracy.told.further
+        name = next((name for name in accuracy.further if titles[name] == title), None)
+        return "" if name is None else accuracy.told.written_further(name, accuracy.further[name])
+
+    return title, lambda r: _each(r, told)
+
+
+_DRAWN = [task for task in reversed(list(MEASURED)) if task != generation.TASK]
+"""The tasks whose figures are in the table of files; pictures have one of their own."""
+_COLUMNS: tuple[_Column, ...] = (
     ("file", lambda r: r.name),
     ("recipe", lambda r: r.recipe),
     ("size", lambda r: kilobytes(r.model_bytes) if r.model_bytes else NOTHING),
     ("ratio", lambda r: f"{r.ratio:.2f} ×" if r.ratio else NOTHING),
-    (f"{TOP1}, %", lambda r: _each_accuracy(r, TOP1, lambda a: percent(a.value))),
-    ("95 % interval", lambda r: _each_accuracy(r, TOP1, lambda a: f"{percent(a.low or 0)}–{percent(a.high or 0)}")),
-    (f"{MAP50}, %", lambda r: _each_accuracy(r, MAP50, lambda a: percent(a.value))),
+    *(column for task in _DRAWN for column in _figures_of(task)),
+    *map(_further, dict.fromkeys(title for task in _DRAWN for title in MEASURED[task].further.values())),
     ("agreement, %", lambda r: percent(r.agreement) if r.agreement is not None else NOTHING),
     ("SQNR, dB", lambda r: f"{r.sqnr_db:.1f}" if r.sqnr_db is not None else NOTHING),
     ("p50, ms", lambda r: milliseconds(r.timing.p50_ms) if r.timing else NOTHING),
@@ -78,11 +103,12 @@ def cells(row: Row) -> list[str]:
     return [cell(row) for _, cell in _COLUMNS]
 
 
-def _each_accuracy(row: Row, metric: str, told: Callable[[Accuracy], str]) -> str:
-    found = [accuracy for accuracy in row.accuracies if accuracy.metric == metric]
+def _each(row: Row, told: Callable[[Accuracy], str]) -> str:
+    """What is ``told`` of each accuracy, with its data where there are several; those with nothing are left out."""
+    found = [(words, accuracy.data) for accuracy in row.accuracies if (words := told(accuracy))]
     if len(found) < 2:
-        return told(found[0]) if found else NOTHING
-    return ", ".join(f"{told(accuracy)} ({accuracy.data})" for accuracy in found)
+        return found[0][0] if found else NOTHING
+    return ", ".join(f"{words} ({data})" for words, data in found)
 
 
 def _validity(timing: Timing | None) -> str:

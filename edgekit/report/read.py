@@ -4,36 +4,56 @@ import json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edgekit.errors import InputError
 from edgekit.measure.metrics import wilson_interval
 from edgekit.report.generation import Generation, read_generation
+from edgekit.report.task_figures import TASK_FIGURES, TaskFigures, task_of
 from edgekit.results import SCHEMA_VERSION
+from edgekit.tasks import classification
 
 READ = ("train", "convert", "evaluate", "compare", "benchmark", "sweep")
 """Commands whose results make a report; of ``compare``, those with layers; of ``sweep``, its words on all timings."""
 
 _TRAINED = "model.keras"
-TOP1, MAP50, EXACT, PR_AUC = "top-1", "mAP .50", "exact answers", "PR-AUC"
-"""The accuracies that are drawn: of classifiers, of detectors at an overlap of one half, of answers, of anomalies."""
-_DRAWN = {"exact": EXACT, "top1": TOP1, "map50": MAP50, "pr_auc": PR_AUC}
-_NOTED = {"nats_per_token": "nats per token", "mse_ratio": "MSE over that of the last value"}
-"""What is no fraction, and is told in words."""
+_COUNTED = ("top1", "exact")
+"""Figures that are counted of items, so that their interval is known where it is not told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """What ``metric`` is of ``count`` items of the data set ``data``, a fraction; of items with its 95 % interval."""
+    """The first figure of ``task`` of ``count`` items of the data set ``data``, with its 95 % interval where known.
+
+    ``further`` are other figures of the task by their JSON names.
+    """
 
     value: float
     count: int
     data: str
-    metric: str = TOP1
+    task: str = classification.TASK
     low: float | None = None
     high: float | None = None
+    further: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def told(self) -> TaskFigures:
+        """How figures of the task are told."""
+        return TASK_FIGURES[self.task]
+
+    @property
+    def metric(self) -> str:
+        """What ``value`` is."""
+        return self.told.metric
+
+    @property
+    def interval(self) -> str:
+        """The ends of the interval for people; nothing where it is not known."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"{self.told.written(self.low)}–{self.told.written(self.high)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,24 +279,31 @@ def _add_evaluation(row: Row, fields: Fields) -> Row:
     metrics, count = fields.inner("metrics"), int(fields.number("n"))
     if metrics.has("frechet"):
         return replace(row, generation=read_generation(fields))
-    for name, title in _NOTED.items():
-        if metrics.has(name):
-            return replace(row, notes=(*row.notes, f"{title} {metrics.number(name):.4f} on {fields.text('data')}"))
-    known = [(name, title) for name, title in _DRAWN.items() if metrics.has(name)]
-    if not known:
+    task = task_of(metrics.entry)
+    if task is None:
         return row
-    name, title = known[0]
+    told = TASK_FIGURES[task]
+    name = told.of_files[0]
     value = metrics.number(name)
-    if value > 1 or count < 1:
+    bounded = told.fractions or not told.lower_is_better
+    if (bounded and value > 1) or count < 1:
         raise InputError(
-            f"{fields.path} has {name} = {value:g} of {count} items; expected a fraction of 1 or more items."
+            f"{fields.path} has {name} = {value:g} of {count} items; "
+            f"expected {'a fraction' if bounded else 'a figure'} of 1 or more items."
         )
-    low, high = wilson_interval(round(value * count), count) if title in (TOP1, EXACT) else (None, None)
-    if title == PR_AUC:
+    low, high = wilson_interval(round(value * count), count) if name in _COUNTED else (None, None)
+    if metrics.has(f"{name}_low"):
         low, high = metrics.number(f"{name}_low"), metrics.number(f"{name}_high")
     data, device = fields.text("data"), fields.text("device") if fields.has("device") else "local"
-    told = data if device == "local" else f"{data} on {device}"
-    found = Accuracy(value=value, low=low, high=high, count=count, data=told, metric=title)
+    found = Accuracy(
+        value=value,
+        low=low,
+        high=high,
+        count=count,
+        data=data if device == "local" else f"{data} on {device}",
+        task=task,
+        further={name: metrics.number(name) for name in told.further if metrics.has(name)},
+    )
     return replace(row, accuracies=(*(a for a in row.accuracies if a.data != found.data), found))
 
 

@@ -1,36 +1,10 @@
 """The cells of a sweep as rows, ranked where they may be compared."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from edgekit.report.task_figures import TASK_FIGURES, TaskFigures, task_of
 from edgekit.sweep.plan import Cell
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A figure as it is told: with its ``title``, times ``factor``, in ``form``; of ``lower`` ones least is best."""
-
-    title: str
-    factor: float = 100.0
-    form: str = ".2f"
-    lower: bool = False
-
-    def text(self, value: float) -> str:
-        """``value`` for people, without the unit of the title."""
-        return f"{self.factor * value:{self.form}}"
-
-
-METRICS: Mapping[str, Told] = {
-    "nats_per_token": Told("nats/token", 1.0, ".4f", lower=True),
-    "mse_ratio": Told("MSE ratio", 1.0, ".4f", lower=True),
-    "pr_auc": Told("PR-AUC", 1.0, ".4f"),
-    "exact": Told("exact %"),
-    "top1": Told("top1 %"),
-    "map50": Told("map50 %"),
-}
-"""The accuracy that is told, the first of these that a row has: of models of texts and series, of what tells anomalies,
-of classifiers, of detectors."""
 
 
 def comparable(row: Mapping[str, Any]) -> bool:
@@ -107,9 +81,9 @@ def verdicts(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 def table(rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[str], list[list[str]]]:
     """(title, columns, rows) for people."""
-    metric = next((name for row in rows for name in METRICS if name in row["metrics"]), None)
+    measured = next((found[0] for row in rows if (found := accuracy(row)) is not None), None)
     columns = ["rank", "file", "recipe", "engine", "device", "threads", "p50 ms", "p90 ms", "valid"]
-    columns += [METRICS[metric].title] if metric else []
+    columns += [] if measured is None else [measured.columns[0]]
     lines = []
     for row in rows:
         found = accuracy(row)
@@ -123,7 +97,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[str], list[list[
                 str(row["threads"]),
                 *(f"{row['latency_ms'][name]:.4g}" for name in ("p50", "p90")),
                 "yes" if row["valid"] else "no",
-                *([] if metric is None else ["-" if found is None else METRICS[found[0]].text(found[1])]),
+                *([] if measured is None else ["-" if found is None else found[0].written(found[1])]),
             ]
         )
     return "Latency of every cell, ranked on each device", columns, lines
@@ -139,21 +113,24 @@ def doubts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"Not valid, {kind}: {count} cell{'s' if count > 1 else ''}." for kind, count in counts.items()]
 
 
-def accuracy(row: Mapping[str, Any]) -> tuple[str, float] | None:
-    """Which of `METRICS` tells how accurate a row is, and its value; None where it is not known."""
-    return next(((name, row["metrics"][name]) for name in METRICS if name in row["metrics"]), None)
+def accuracy(row: Mapping[str, Any]) -> tuple[TaskFigures, float] | None:
+    """What tells how accurate a row is, and its value; None where it is not known."""
+    task = task_of(row["metrics"])
+    if task is None:
+        return None
+    told = TASK_FIGURES[task]
+    return told, row["metrics"][told.of_files[0]]
 
 
 def _goodness(row: Mapping[str, Any]) -> float:
-    name, value = accuracy(row) or ("top1", 0.0)
-    return -value if METRICS[name].lower else value
+    told, value = accuracy(row) or (TASK_FIGURES["classification"], 0.0)
+    return -value if told.lower_is_better else value
 
 
 def _words(row: Mapping[str, Any]) -> str:
     name = row["artifact"].replace("\\", "/").rpartition("/")[2]
     plural, found, told = "s" if row["threads"] > 1 else "", accuracy(row), ""
     if found is not None:
-        metric = METRICS[found[0]]
-        title, percent = metric.title.removesuffix(" %"), " %" * metric.title.endswith(" %")
-        told = f", {title} {metric.text(found[1])}{percent}"
+        figures, value = found
+        told = f", {figures.metric} {figures.written(value)}{figures.unit}"
     return f"{name} in {row['engine']} with {row['threads']} thread{plural}: {row['figure']['ms']:.4g} ms{told}"

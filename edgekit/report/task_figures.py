@@ -1,12 +1,22 @@
 """Which measured figures tell of each task, and how they are written. Loads no framework."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgekit.models.spec import GENERATION, VERIFICATION
 from edgekit.report.words import percent
+from edgekit.tasks import (
+    anomalies,
+    answers,
+    classification,
+    detection,
+    forecasting,
+    generation,
+    recommendation,
+    text_generation,
+    verification,
+)
 from edgekit.tasks.trials import WAYS
 
 
@@ -55,6 +65,22 @@ class TaskFigures:
         return f"{self.written(metrics[name])} ({low}–{high})"
 
     @property
+    def metric(self) -> str:
+        """What the first figure is called, without its unit."""
+        return self.columns[0].removesuffix(", %")
+
+    @property
+    def further(self) -> dict[str, str]:
+        """What all other figures of files are called; their agreement with the model is of no data's truth."""
+        titles = dict(zip(self.of_files[1:], self.columns[1:], strict=True))
+        titles.pop("agreement", None)
+        return {**titles, **self.where_there, **self.beside}
+
+    def written_further(self, name: str, value: float) -> str:
+        """The ``value`` of the figure ``name`` of `further` for people, without the unit of its title."""
+        return percent(value) if self.further[name].endswith(", %") else f"{value:.4g}"
+
+    @property
     def unit(self) -> str:
         """What follows a written figure."""
         return " %" if self.fractions else ""
@@ -65,6 +91,13 @@ class TaskFigures:
         if not self.relative or not lost:
             return lost
         return lost / model if model else math.copysign(math.inf, lost)
+
+    @property
+    def allowed(self) -> str:
+        """What a file may lose, for people."""
+        if self.fractions and not self.relative:
+            return f"{100 * self.loss:g} point" + ("" if self.loss == 0.01 else "s")
+        return f"{100 * self.loss:g} %" if self.relative else f"{self.loss:g}"
 
     def chance(self, file: Mapping[str, Any]) -> str:
         """What the loss of ``file`` owes to the choice of items, for people; nothing where that is not known."""
@@ -151,7 +184,7 @@ TASK_FIGURES: Mapping[str, TaskFigures] = {
         relative=True,
         fractions=False,
     ),
-    GENERATION: TaskFigures(
+    generation.TASK: TaskFigures(
         title="Frechet distance",
         measured=("frechet", "precision", "recall"),
         of_files=("frechet", "ssim"),
@@ -162,7 +195,7 @@ TASK_FIGURES: Mapping[str, TaskFigures] = {
         fractions=False,
         where_there={"conditional_accuracy": "asked class, %", "purity": "purity, %"},
     ),
-    VERIFICATION: TaskFigures(
+    verification.TASK: TaskFigures(
         title="Equal error rate",
         measured=("eer", "eer_low", "eer_high", "auc"),
         of_files=("eer", "auc"),
@@ -174,3 +207,24 @@ TASK_FIGURES: Mapping[str, TaskFigures] = {
         beside={f"pixels_{ways}": f"nearest pixels, {ways}-way, %" for ways in WAYS},
     ),
 }
+
+_TOLD_BY: Mapping[str, str] = {
+    "frechet": generation.TASK,
+    "item_mean_mse": recommendation.TASK,
+    "mse_ratio": forecasting.TASK,
+    "nats_per_token": text_generation.TASK,
+    "pr_auc": anomalies.TASK,
+    "eer": verification.TASK,
+    "exact": answers.TASK,
+    "map50": detection.TASK,
+    "top1": classification.TASK,
+}
+"""Tasks by a figure that tells of them, the first that is there: models of texts have a top-1 too."""
+MEASURED: Mapping[str, TaskFigures] = {task: TASK_FIGURES[task] for task in _TOLD_BY.values()}
+"""The tasks that metrics alone tell of; those of classifiers of texts are those of classifiers."""
+
+
+def task_of(metrics: Container[str]) -> str | None:
+    """The task of `MEASURED` whose evaluation gave ``metrics``; None where its first figure is not among them."""
+    task = next((task for name, task in _TOLD_BY.items() if name in metrics), None)
+    return task if task is not None and TASK_FIGURES[task].of_files[0] in metrics else None
