@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command import edgekit
 from tiny_tables import NAMES, rows, write_csv
 
 from edgekit.artifact import Format, open_artifact
@@ -269,6 +270,12 @@ def test_the_contractive_penalty_is_the_norm_of_the_jacobian() -> None:
     expected = 0.5 * ((code > 0)[:, None, :] * np.square(weights)[None]).sum()
     assert float(contractive(0.5)(model, tf.constant(given), ())) == pytest.approx(expected, rel=1e-5)
     assert expected > 0
+
+
+def test_a_training_with_the_jacobian_says_nothing_but_its_epochs(tmp_path: Path) -> None:
+    data = write_csv(tmp_path / "t.csv", labelled=False)
+    done = edgekit("train", "ae_contractive", "--data", data, "--epochs", "2", "-o", tmp_path / "run")
+    assert (done.returncode, [line.split()[0] for line in done.stderr.splitlines()]) == (0, ["epoch", "epoch"])
 
 
 def test_the_sparse_penalty_is_the_sum_of_the_code() -> None:
