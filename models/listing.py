@@ -17,6 +17,8 @@ _ACCURACIES = {"classification": ("top-1", "top1"), "detection": ("mAP", "map")}
 _AREAS = ("pr_auc", "roc_auc", "threshold", "reconstruction_error")
 _NUMBERS = ("nats_per_token", "perplexity", "mse", "mae", "mse_ratio", "frechet", "nll", *_AREAS)
 """Metrics that are no fractions."""
+_NAMED = 12
+"""Columns of a table that are told by name."""
 
 
 def list_entry(spec: ModelSpec) -> Json:
@@ -102,6 +104,7 @@ def build_rows(entry: Json) -> list[list[str]]:
         ["architecture", card["provenance"]["architecture"]],
         ["arguments", ", ".join(f"{k} {v}" for k, v in card["provenance"]["arguments"].items())],
         *_input_rows(card),
+        *column_rows(card),
         *([["labels", f"{len(labels)}" if labels else "unknown; give them with --labels"]] if classes else []),
         *(["note", note] for note in card["provenance"]["notes"]),
         ["bytes", f"{entry['model_bytes']:,}"],
@@ -113,6 +116,15 @@ def _input_rows(card: Json) -> list[list[str]]:
     if card["preprocessing"] is not None:
         return [["preprocessing", describe(from_jsonable(Preprocessing, card["preprocessing"]))]]
     return [["inputs", ", ".join(f"{i['name']} {i['shape']} {i['dtype']}" for i in card["inputs"])]]
+
+
+def column_rows(card: Json) -> list[list[str]]:
+    """The columns of a table that were learned, the first of many."""
+    if card["tabular"] is None:
+        return []
+    names = [column["name"] for column in card["tabular"]["columns"]]
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return [["columns", ", ".join(names[:_NAMED]) + more]]
 
 
 def train_entry(model: Path) -> Json:

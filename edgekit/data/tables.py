@@ -42,7 +42,7 @@ def read_csv(path: Path, part: Part | None = None) -> Dataset:
         return answered_texts(table, stem_of(path))
     if is_ratings(table):
         return ratings_of(table, part, name=stem_of(path), folder=path.parent)
-    if LABEL_COLUMN not in table.columns and is_series(table):
+    if _label_column(table) is None and is_series(table):
         return series_of(table, part, name=stem_of(path))
     return _numbers(table, stem_of(path))
 
@@ -120,9 +120,10 @@ def image_files(folder: Path, names: Sequence[str]) -> ImageFiles:
 
 def _numbers(table: Table, name: str, chosen: tuple[str, ...] = ()) -> Dataset:
     """The rows of ``table`` as float64, of the columns ``chosen``, or all but that of the label."""
-    features = chosen or tuple(c for c in table.columns if c != LABEL_COLUMN)
+    label = _label_column(table)
+    features = chosen or tuple(c for c in table.columns if c != label)
     if not features:
-        raise DataError(f"{table.name} has the one column {LABEL_COLUMN!r}; expected columns of numbers beside it.")
+        raise DataError(f"{table.name} has the one column {label!r}; expected columns of numbers beside it.")
     values = np.empty((len(table.rows), len(features)))
     for j, column in enumerate(features):
         for i, cell in enumerate(table.column(column)):
@@ -131,8 +132,16 @@ def _numbers(table: Table, name: str, chosen: tuple[str, ...] = ()) -> Dataset:
             except ValueError:
                 table.fail(table.rows[i][0], f"{column} {cell!r}; expected a number{_mend(cell, chosen)}")
     require_finite_items(values, table.name)
-    labels = table.class_ids(LABEL_COLUMN) if LABEL_COLUMN in table.columns else None
+    labels = None if label is None else table.class_ids(label)
     return Dataset(name=name, items=ArrayItems(values), labels=labels, columns=features)
+
+
+def _label_column(table: Table) -> str | None:
+    """The column of ``table`` called `LABEL_COLUMN`, in whatever case; `DataError` for two."""
+    found = [column for column in table.columns if column.casefold() == LABEL_COLUMN]
+    if len(found) > 1:
+        raise DataError(f"{table.name} has the columns {' and '.join(found)}; expected one of labels: rename others.")
+    return found[0] if found else None
 
 
 def _mend(cell: str, chosen: tuple[str, ...]) -> str:
