@@ -45,9 +45,13 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An item, counted from 1, its score and the verdict on it, its label where known, and the worst columns."""
+    """An item, counted from 1, its score and the verdict on it, its label where known, and the worst columns.
+
+    ``source`` is the file, the line, or the place in an array that it is from; none of known sets.
+    """
 
     item: int
+    source: str | None
     score: float
     verdict: str
     label: int | None
@@ -58,6 +62,7 @@ class Found:
         columns = [{"column": c.column, "share": c.share, "value": c.value} for c in self.causes]
         return {
             "item": self.item,
+            "source": self.source,
             "score": self.score,
             "verdict": self.verdict,
             "label": self.label,
@@ -104,7 +109,7 @@ class Findings:
         columns = ["item", "score", "verdict", *(["label"] if known else []), *(["worst columns"] if causes else [])]
         rows = [
             [
-                str(found.item),
+                found.source or str(found.item),
                 f"{found.score:.4g}",
                 found.verdict,
                 *([str(found.label)] if known else []),
@@ -201,6 +206,7 @@ def find(
         top=tuple(
             Found(
                 item=chosen.indices[place] + 1,
+                source=chosen.data.sources[chosen.indices[place]] if chosen.data.sources else None,
                 score=float(scores[place]),
                 verdict=verdict(float(scores[place]), card),
                 label=None if truth is None else int(truth[place]),

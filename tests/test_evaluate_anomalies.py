@@ -10,9 +10,10 @@ from command import edgekit
 from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 from test_imports import ENGINES, HEAVY, loaded_after, running
-from tiny_tables import detector, rows, table, write_csv
+from tiny_tables import detector, picture_detector, rows, table, write_csv
 
 from edgekit.data import Dataset
+from edgekit.demos.anomaly import find
 from edgekit.errors import DataError, InputError
 from edgekit.measure.anomaly_kind import score_of
 from edgekit.measure.evaluate_by_task import METRICS, evaluate_by_task, task_of
@@ -214,6 +215,8 @@ def test_the_demo_tells_rows_columns_and_how_right_it_is(tmp_path: Path) -> None
     order = np.argsort(-scores)[:4]
     assert [top["item"] for top in row["top"]] == [int(place) + 1 for place in order]
     assert [top["label"] for top in row["top"]] == [1, 1, 1, 1]
+    assert [top["source"] for top in row["top"]] == [f"line {place + 2}" for place in order]
+    assert f" line {order[0] + 2} " in done.stdout
     worst = row["top"][0]["columns"][0]
     assert (worst["column"], worst["share"]) == ("heat", 1)
     assert worst["value"] == pytest.approx(float(values[order[0], 0]), rel=1e-4)
@@ -223,6 +226,26 @@ def test_the_demo_tells_rows_columns_and_how_right_it_is(tmp_path: Path) -> None
     assert "12 are anomalies: precision" in done.stdout
     with Image.open(picture) as drawn:
         assert drawn.size == (1200, 480)
+
+
+def test_the_demo_tells_images_by_their_files_and_their_places(tmp_path: Path) -> None:
+    """The score of a picture is how light it is."""
+    path, folder, arrays = picture_detector(tmp_path / "p.onnx"), tmp_path / "pumps", tmp_path / "a.npz"
+    pictures = {"normal/a.png": 10, "normal/b.png": 20, "scratch/a.png": 200, "scratch/c.png": 90}
+    for name, value in pictures.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8), value, np.uint8)).save(folder / name)
+    values = np.stack([np.full((8, 8), value, np.uint8) for value in pictures.values()])
+    np.savez(arrays, x_train=values[:1], x_test=values, y_train=np.zeros(1, int), y_test=np.array([0, 0, 1, 1]))
+    for data, sources in (
+        (folder, [folder / name for name in ("scratch/a.png", "scratch/c.png", "normal/b.png")]),
+        (arrays, ["x_test[2]", "x_test[3]", "x_test[1]"]),
+    ):
+        found = find(path, str(data), top=3)
+        assert [(top.item, top.source, top.label) for top in found.top] == [
+            (item, str(source), label) for item, source, label in zip((3, 4, 2), sources, (1, 1, 0), strict=True)
+        ]
+        assert [row[0] for row in found.table()[2]] == list(map(str, sources))
 
 
 def test_without_labels_the_demo_ranks_and_claims_nothing(tmp_path: Path) -> None:

@@ -88,16 +88,17 @@ def read_sibling(path: Path) -> Table | None:
 
 
 def _images(table: Table, name: str, open_items: Callable[[list[str]], Items], classes: Table | None) -> Dataset:
-    items = open_items(table.column("file"))
+    files = table.column("file")
+    items, sources = open_items(files), tuple(files)
     if "class_id" not in table.columns:
-        return Dataset(name=name, items=items)
+        return Dataset(name=name, items=items, sources=sources)
     labels = table.class_ids("class_id")
     if classes is None:
-        return Dataset(name=name, items=items, labels=labels)
+        return Dataset(name=name, items=items, labels=labels, sources=sources)
     names = _class_names(classes)
     if labels.max() >= len(names):
         raise DataError(f"{table.name} has the class_id {labels.max()}; {classes.name} names {len(names)}.")
-    return Dataset(name=name, items=items, labels=labels, class_names=names)
+    return Dataset(name=name, items=items, labels=labels, class_names=names, sources=sources)
 
 
 def _class_names(table: Table) -> tuple[str, ...]:
@@ -133,7 +134,8 @@ def _numbers(table: Table, name: str, chosen: tuple[str, ...] = ()) -> Dataset:
                 table.fail(table.rows[i][0], f"{column} {cell!r}; expected a number{_mend(cell, chosen)}")
     require_finite_items(values, table.name)
     labels = None if label is None else table.class_ids(label)
-    return Dataset(name=name, items=ArrayItems(values), labels=labels, columns=features)
+    lines = tuple(f"line {line}" for line, _ in table.rows)
+    return Dataset(name=name, items=ArrayItems(values), labels=labels, columns=features, sources=lines)
 
 
 def _label_column(table: Table) -> str | None:
