@@ -13,7 +13,7 @@ from edgekit.data.boxes import require_inside
 from edgekit.data.csv_table import Table, number, parse_table, read_bytes, require_columns
 from edgekit.data.images import ImageFiles
 from edgekit.data.packed import stem_of, unpacked
-from edgekit.data.ratings_table import is_ratings, ratings_of
+from edgekit.data.ratings_table import is_ratings, lacking_for_ratings, ratings_of
 from edgekit.data.series_table import is_series, series_of
 from edgekit.data.text_files import ANSWER_COLUMNS, TEXT_COLUMN, answered_texts, labelled_texts
 from edgekit.errors import DataError
@@ -131,6 +131,8 @@ def _numbers(table: Table, name: str, chosen: tuple[str, ...] = ()) -> Dataset:
             try:
                 values[i, j] = number(cell)
             except ValueError:
+                if not chosen:
+                    require_columns(table, *lacking_for_ratings(table))
                 table.fail(table.rows[i][0], f"{column} {cell!r}; expected a number{_mend(cell, chosen)}")
     require_finite_items(values, table.name)
     labels = None if label is None else table.class_ids(label)
