@@ -15,6 +15,7 @@ from edgekit.demos.line_plot import Line, Panel
 from edgekit.errors import InputError
 from edgekit.measure.anomaly_kind import score_of
 from edgekit.measure.data_for import data_for
+from edgekit.measure.few import few_of_kinds
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.predict_tables import verdict
 from edgekit.measure.subjects import Subject, open_subjects, run_one, run_subjects
@@ -134,6 +135,7 @@ class Findings:
                 f"{r.anomalies:,} are anomalies: precision {precision}, recall {recall}; PR-AUC {r.pr_auc:.4f} (95 %: "
                 f"{r.pr_auc_low:.4f} to {r.pr_auc_high:.4f}), ROC-AUC {r.roc_auc:.4f}."
             )
+            told += few_of_kinds(r.anomalies, r.count)
         return told
 
     def panels(self) -> Sequence[Panel]:

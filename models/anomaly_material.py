@@ -12,6 +12,7 @@ from edgekit.anomaly import Anomaly
 from edgekit.card import Metric, ModelCard
 from edgekit.data import Dataset, item_digest
 from edgekit.errors import DataError
+from edgekit.measure.few import few_of_kinds
 from edgekit.models.code_penalties import penalty_of
 from edgekit.models.corruption import Corruption
 from edgekit.models.images import load_images, split
@@ -171,7 +172,8 @@ def anomaly_material(spec: ModelSpec, data: str, data_dir: Path | None) -> Anoma
         kept, held = _split(_labels(train), TEST_FRACTION, 0, purpose="test", name=train.name, least=3)
         train, test = train.subset(kept.tolist()), train.subset(held.tolist())
     tabular = None if images else tabular_of(train)
-    remarks = () if images else remarks_on(parts.train)
+    few = few_of_kinds(int(_labels(test).sum()), len(test), what="items of the test")
+    remarks = few if images else (*remarks_on(parts.train), *few)
     return AnomalyMaterial(train=train, test=test, held_out=parts.test is None, tabular=tabular, remarks=remarks)
 
 

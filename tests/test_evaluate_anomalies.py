@@ -248,6 +248,25 @@ def test_the_demo_tells_images_by_their_files_and_their_places(tmp_path: Path) -
         assert [row[0] for row in found.table()[2]] == list(map(str, sources))
 
 
+@pytest.mark.parametrize(
+    ("anomalies", "normal", "told"),
+    [
+        (1, 4, "Of 5 items 1 is an anomaly and 4 normal"),
+        (30, 9, "Of 39 items 30 are anomalies and 9 normal"),
+        (10, 10, ""),
+    ],
+)
+def test_figures_of_few_items_are_told_to_say_little(anomalies: int, normal: int, told: str, tmp_path: Path) -> None:
+    path, data = detector(tmp_path / "d.onnx", HEAT), tmp_path / "t.csv"
+    lines = [f"{9 * label + n / 100},0,0,{label}" for label, of in ((1, anomalies), (0, normal)) for n in range(of)]
+    data.write_text("\n".join(["heat,noise,speed,label", *lines]) + "\n")
+    sentence = f"{told}: with fewer than 10 of a kind figures and intervals say little of others." if told else ""
+    evaluated, shown = edgekit("evaluate", path, "--data", data), edgekit("demo", "anomaly", path, data)
+    assert (evaluated.returncode, evaluated.stderr.strip()) == (0, sentence)
+    assert shown.stdout.strip().endswith(sentence)
+    assert ("say little" in shown.stdout) == bool(told)
+
+
 def test_without_labels_the_demo_ranks_and_claims_nothing(tmp_path: Path) -> None:
     path, data = detector(tmp_path / "d.onnx", HEAT), write_csv(tmp_path / "t.csv", labelled=False)
     done = edgekit("demo", "anomaly", path, data, "--top", "2", "--json", "-")

@@ -275,6 +275,10 @@ def test_evaluate_tells_it_on_the_command_line(tmp_path: Path) -> None:
     table = edgekit("evaluate", verifier(tmp_path), "--data", folder)
     assert "120 pairs (all) of 16 pictures of 4 people of people" in " ".join(table.stdout.split())
     assert "nearest pixels" in table.stdout
+    few = "The pictures show 4 people: with fewer than 10 figures and intervals say little of others.\n"
+    assert done.stderr == table.stderr == few
+    many = edgekit("evaluate", verifier(tmp_path), "--data", pictures(tmp_path / "many", people=10))
+    assert (many.returncode, many.stderr) == (0, "")
 
 
 def _without_head(folder: Path) -> str:
