@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.artifact import open_artifact
-from edgekit.data import Dataset
+from edgekit.data import Dataset, Item
+from edgekit.data.images import ImageFiles, is_image_name
 from edgekit.data.table_rows import rows_for
 from edgekit.demos.line_plot import Line, Panel
 from edgekit.errors import InputError
@@ -118,21 +119,26 @@ class Findings:
             ]
             for found in self.top
         ]
-        return f"The {len(self.top)} highest scores of {len(self.scores):,} items of {self.data}", columns, rows
+        highest = "highest score" if len(self.top) == 1 else f"{len(self.top)} highest scores"
+        items = "one item" if len(self.scores) == 1 else f"{len(self.scores):,} items"
+        return f"The {highest} of {items} of {self.data}", columns, rows
 
     def lines(self) -> list[str]:
         """Sentences on the threshold, and where the truth is known on how right it is."""
         card = self.subject.artifact.card.anomaly
         assert card is not None  # noqa: S101 - by `find`
+        items = "item" if len(self.scores) == 1 else "items"
+        have = "has" if self._told == 1 else "have"
         told = [
-            f"{self._told:,} of {len(self.scores):,} items have a score above {card.threshold:.4g}, the threshold "
+            f"{self._told:,} of {len(self.scores):,} {items} {have} a score above {card.threshold:.4g}, the threshold "
             f"({card.chosen})."
         ]
         if self.result is not None:
             r = self.result
             precision, recall = (f"{100 * figure:.1f} %" for figure in (r.precision, r.recall))
+            are = "is an anomaly" if r.anomalies == 1 else "are anomalies"
             told.append(
-                f"{r.anomalies:,} are anomalies: precision {precision}, recall {recall}; PR-AUC {r.pr_auc:.4f} (95 %: "
+                f"{r.anomalies:,} {are}: precision {precision}, recall {recall}; PR-AUC {r.pr_auc:.4f} (95 %: "
                 f"{r.pr_auc_low:.4f} to {r.pr_auc_high:.4f}), ROC-AUC {r.roc_auc:.4f}."
             )
             told += few_of_kinds(r.anomalies, r.count)
@@ -170,18 +176,25 @@ def find(
     With ``drawn``, `InputError` for data without a truth to draw a curve of.
     """
     card = open_artifact(path).card
+    if card.task not in (None, anomalies.TASK):
+        raise InputError(f"{path} is for {card.task}; expected a model for {anomalies.TASK}.")
     if card.anomaly is None:
         raise InputError(
             f"The card of {path} does not say which scores are those of anomalies; expected a model for "
             f"{anomalies.TASK} that edgekit trained."
         )
-    dataset = data_for([path], data, data_dir=data_dir)
+    dataset = _one_image(Path(data)) or data_for([path], data, data_dir=data_dir)
+    if card.tabular is not None and _is_image(dataset.items[0]):
+        raise InputError(
+            f"{path} takes rows of numbers, with the columns {', '.join(card.tabular.names)}; {dataset.name} holds "
+            "images: give a .csv."
+        )
     labels = None if dataset.labels is None else anomalies.require_binary(dataset)
     known = labels is not None and 0 < int(labels.sum()) < len(labels)
     if drawn and not known:
         raise InputError(
             f"--save draws precision over recall, which takes normal items and anomalies with a label; {dataset.name} "
-            "has none of one kind: leave it out."
+            f"has {'no labels' if labels is None else 'none of one kind'}: leave it out."
         )
     engines = () if engine is None else (engine,)
     (subject,) = open_subjects([path], preprocess=None, labels=None, threads=threads, engines=engines)
@@ -217,6 +230,17 @@ def find(
             for place in order
         ),
     )
+
+
+def _one_image(path: Path) -> Dataset | None:
+    """The image at ``path`` as a data set; none where it is called otherwise."""
+    if not (is_image_name(path.name) and path.is_file()):
+        return None
+    return Dataset(name=path.name, items=ImageFiles((path,)), sources=(str(path),))
+
+
+def _is_image(item: Item) -> bool:
+    return isinstance(item, np.ndarray) and item.dtype == np.uint8 and item.ndim == 3
 
 
 def _causes(subject: Subject, data: Dataset, place: int) -> tuple[Cause, ...]:

@@ -224,6 +224,7 @@ def test_the_demo_tells_rows_columns_and_how_right_it_is(tmp_path: Path) -> None
     assert row["metrics"]["pr_auc"] == pytest.approx(average_precision_score(labels, scores), abs=1e-6)
     assert "items have a score above 3, the threshold (best F1 on the validation part)." in done.stdout
     assert "12 are anomalies: precision" in done.stdout
+    assert done.stderr == f"Wrote {picture}.\n"
     with Image.open(picture) as drawn:
         assert drawn.size == (1200, 480)
 
@@ -246,6 +247,11 @@ def test_the_demo_tells_images_by_their_files_and_their_places(tmp_path: Path) -
             (item, str(source), label) for item, source, label in zip((3, 4, 2), sources, (1, 1, 0), strict=True)
         ]
         assert [row[0] for row in found.table()[2]] == list(map(str, sources))
+    photo = folder / "scratch" / "a.png"
+    found = find(path, str(photo), top=3)
+    assert found.table()[0] == "The highest score of one item of a.png"
+    assert found.table()[2] == [[str(photo), "0.7843", "anomaly"]]
+    assert found.lines() == ["1 of 1 item has a score above 0.5, the threshold (best F1)."]
 
 
 @pytest.mark.parametrize(
@@ -281,11 +287,19 @@ def test_what_the_demo_cannot_do_is_told(tmp_path: Path) -> None:
     path, bare = detector(tmp_path / "d.onnx", HEAT), detector(tmp_path / "bare.onnx", HEAT, anomaly=None)
     data, all_normal = write_csv(tmp_path / "t.csv", labelled=False), tmp_path / "normal.csv"
     all_normal.write_text("heat,noise,speed,label\n1,2,3,0\n")
+    other, photo = detector(tmp_path / "other.onnx", HEAT, task="verification"), tmp_path / "p.png"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(photo)
     for arguments, sentence in (
         ((bare, data), f"The card of {bare} does not say which scores are those of anomalies; expected a model for "
          "anomaly-detection that edgekit trained."),
+        ((other, data), f"{other} is for verification; expected a model for anomaly-detection."),
+        ((path, photo), f"{path} takes rows of numbers, with the columns heat, noise, speed; p.png holds images: give "
+         "a .csv."),
+        ((path, tmp_path), f"{path} takes rows of numbers, with the columns heat, noise, speed; {tmp_path.name} holds "
+         "images: give a .csv."),
+        ((path, data, "--save", photo), f"{photo} exists; use --force to replace it or --save to write elsewhere."),
         ((path, data, "--save", tmp_path / "a.png"), "--save draws precision over recall, which takes normal items and "
-         "anomalies with a label; t has none of one kind: leave it out."),
+         "anomalies with a label; t has no labels: leave it out."),
         ((path, all_normal, "--save", tmp_path / "a.png"), "--save draws precision over recall, which takes normal "
          "items and anomalies with a label; normal has none of one kind: leave it out."),
         ((path, data, "--save", "a.jpg"), "a.jpg is no name of a picture; expected one that ends in .png."),
