@@ -209,7 +209,8 @@ def test_few_anomalies_test_first_and_then_validate(anomalous: int, chosen: str,
          "know which rows are anomalies: if Class says it, call it label, or leave it out."),
         ("heat,label,Label\n1,0,0\n2,0,0\n", "{data} has the columns label and Label; expected one of labels: rename "
          "others."),
-        ("heat,label\n1,zero\n2,0\n", "{data}, line 2, has the label 'zero'; expected a whole number, zero or more."),
+        ("heat,label\n1,zero\n2,0\n", "{data}, line 2, has the label 'zero'; expected a whole number, zero or "
+         "more: 0 for normal, 1 for an anomaly, or a class."),
     ],
 )  # fmt: skip
 def test_a_table_that_teaches_nothing_is_refused(text: str, sentence: str, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def _numbers(table: Table, name: str, chosen: tuple[str, ...] = ()) -> Dataset:
                     require_columns(table, *lacking_for_ratings(table))
                 table.fail(table.rows[i][0], f"{column} {cell!r}; expected a number{_mend(cell, chosen)}")
     require_finite_items(values, table.name)
-    labels = None if label is None else table.class_ids(label)
+    labels = None if label is None else table.class_ids(label, mend=": 0 for normal, 1 for an anomaly, or a class")
     lines = tuple(f"line {line}" for line, _ in table.rows)
     return Dataset(name=name, items=ArrayItems(values), labels=labels, columns=features, sources=lines)
 
