@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.artifact import open_artifact
-from edgekit.data import Dataset
+from edgekit.data import Dataset, Item
+from edgekit.data.images import ImageFiles, is_image_name
 from edgekit.data.table_rows import rows_for
 from edgekit.demos.line_plot import Line, Panel
 from edgekit.errors import InputError
 from edgekit.measure.anomaly_kind import score_of
 from edgekit.measure.data_for import data_for
+from edgekit.measure.few import few_of_kinds
 from edgekit.measure.held_out import HeldOut
 from edgekit.measure.predict_tables import verdict
 from edgekit.measure.subjects import Subject, open_subjects, run_one, run_subjects
@@ -45,9 +47,13 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An item, counted from 1, its score and the verdict on it, its label where known, and the worst columns."""
+    """An item, counted from 1, its score and the verdict on it, its label where known, and the worst columns.
+
+    ``source`` is the file, the line, or the place in an array that it is from; none of known sets.
+    """
 
     item: int
+    source: str | None
     score: float
     verdict: str
     label: int | None
@@ -58,6 +64,7 @@ class Found:
         columns = [{"column": c.column, "share": c.share, "value": c.value} for c in self.causes]
         return {
             "item": self.item,
+            "source": self.source,
             "score": self.score,
             "verdict": self.verdict,
             "label": self.label,
@@ -104,7 +111,7 @@ class Findings:
         columns = ["item", "score", "verdict", *(["label"] if known else []), *(["worst columns"] if causes else [])]
         rows = [
             [
-                str(found.item),
+                found.source or str(found.item),
                 f"{found.score:.4g}",
                 found.verdict,
                 *([str(found.label)] if known else []),
@@ -112,23 +119,29 @@ class Findings:
             ]
             for found in self.top
         ]
-        return f"The {len(self.top)} highest scores of {len(self.scores):,} items of {self.data}", columns, rows
+        highest = "highest score" if len(self.top) == 1 else f"{len(self.top)} highest scores"
+        items = "one item" if len(self.scores) == 1 else f"{len(self.scores):,} items"
+        return f"The {highest} of {items} of {self.data}", columns, rows
 
     def lines(self) -> list[str]:
         """Sentences on the threshold, and where the truth is known on how right it is."""
         card = self.subject.artifact.card.anomaly
         assert card is not None  # noqa: S101 - by `find`
+        items = "item" if len(self.scores) == 1 else "items"
+        have = "has" if self._told == 1 else "have"
         told = [
-            f"{self._told:,} of {len(self.scores):,} items have a score above {card.threshold:.4g}, the threshold "
+            f"{self._told:,} of {len(self.scores):,} {items} {have} a score above {card.threshold:.4g}, the threshold "
             f"({card.chosen})."
         ]
         if self.result is not None:
             r = self.result
             precision, recall = (f"{100 * figure:.1f} %" for figure in (r.precision, r.recall))
+            are = "is an anomaly" if r.anomalies == 1 else "are anomalies"
             told.append(
-                f"{r.anomalies:,} are anomalies: precision {precision}, recall {recall}; PR-AUC {r.pr_auc:.4f} (95 %: "
+                f"{r.anomalies:,} {are}: precision {precision}, recall {recall}; PR-AUC {r.pr_auc:.4f} (95 %: "
                 f"{r.pr_auc_low:.4f} to {r.pr_auc_high:.4f}), ROC-AUC {r.roc_auc:.4f}."
             )
+            told += few_of_kinds(r.anomalies, r.count)
         return told
 
     def panels(self) -> Sequence[Panel]:
@@ -163,18 +176,25 @@ def find(
     With ``drawn``, `InputError` for data without a truth to draw a curve of.
     """
     card = open_artifact(path).card
+    if card.task not in (None, anomalies.TASK):
+        raise InputError(f"{path} is for {card.task}; expected a model for {anomalies.TASK}.")
     if card.anomaly is None:
         raise InputError(
             f"The card of {path} does not say which scores are those of anomalies; expected a model for "
             f"{anomalies.TASK} that edgekit trained."
         )
-    dataset = data_for([path], data, data_dir=data_dir)
+    dataset = _one_image(Path(data)) or data_for([path], data, data_dir=data_dir)
+    if card.tabular is not None and _is_image(dataset.items[0]):
+        raise InputError(
+            f"{path} takes rows of numbers, with the columns {', '.join(card.tabular.names)}; {dataset.name} holds "
+            "images: give a .csv."
+        )
     labels = None if dataset.labels is None else anomalies.require_binary(dataset)
     known = labels is not None and 0 < int(labels.sum()) < len(labels)
     if drawn and not known:
         raise InputError(
             f"--save draws precision over recall, which takes normal items and anomalies with a label; {dataset.name} "
-            "has none of one kind: leave it out."
+            f"has {'no labels' if labels is None else 'none of one kind'}: leave it out."
         )
     engines = () if engine is None else (engine,)
     (subject,) = open_subjects([path], preprocess=None, labels=None, threads=threads, engines=engines)
@@ -201,6 +221,7 @@ def find(
         top=tuple(
             Found(
                 item=chosen.indices[place] + 1,
+                source=chosen.data.sources[chosen.indices[place]] if chosen.data.sources else None,
                 score=float(scores[place]),
                 verdict=verdict(float(scores[place]), card),
                 label=None if truth is None else int(truth[place]),
@@ -209,6 +230,17 @@ def find(
             for place in order
         ),
     )
+
+
+def _one_image(path: Path) -> Dataset | None:
+    """The image at ``path`` as a data set; none where it is called otherwise."""
+    if not (is_image_name(path.name) and path.is_file()):
+        return None
+    return Dataset(name=path.name, items=ImageFiles((path,)), sources=(str(path),))
+
+
+def _is_image(item: Item) -> bool:
+    return isinstance(item, np.ndarray) and item.dtype == np.uint8 and item.ndim == 3
 
 
 def _causes(subject: Subject, data: Dataset, place: int) -> tuple[Cause, ...]:

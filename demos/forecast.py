@@ -145,11 +145,11 @@ def _coming(subject: Subject, window: Floats, how: Series) -> float:
     return float(output.reshape(-1)[0]) * scale_of(window, how)
 
 
-def require_picture(output: Path | None, *, force: bool) -> None:
-    """`InputError` before the work where ``output`` is no picture, is there, or cannot be written."""
+def require_picture(output: Path | None, *, force: bool, option: str = "-o") -> None:
+    """`InputError` before the work where ``output`` of ``option`` is no picture, is there, or cannot be written."""
     if output is None:
         return
     if output.suffix.lower() != ".png":
         raise InputError(f"{output} is no name of a picture; expected one that ends in .png.")
-    refuse_existing([output], force=force)
+    refuse_existing([output], force=force, option=option)
     require_writable(output)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.data.images import SUFFIXES, decode_image, image_paths, is_image_name
+from edgekit.data.images import decode_image, is_image_name, photos_in
 from edgekit.demos.captures import Camera, Clip
 from edgekit.demos.frames import Frame, Source, Tell, Unreadable
 from edgekit.demos.picamera import PICAMERA, PiCamera
@@ -51,7 +51,7 @@ class Photos:
 
 
 def find_source(text: str) -> Source:
-    """What ``--source`` names; `InputError` where there is no such thing."""
+    """What ``--source`` names; `InputError` or `DataError` where there is no such thing."""
     if is_stream_url(text):
         return Stream(url=text)
     path = Path(text)
@@ -65,17 +65,7 @@ def find_source(text: str) -> Source:
             "http:// or rtsp:// a stream."
         )
     if path.is_dir():
-        return Photos(paths=_photos(path), folder=path)
+        return Photos(paths=photos_in(path), folder=path)
     if is_image_name(path.name):
         return Photos(paths=(path,))
     return Clip(path=path)
-
-
-def _photos(folder: Path) -> tuple[Path, ...]:
-    paths = image_paths(folder, deep=False)
-    if paths:
-        return paths
-    for inner in sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
-        if image_paths(inner, deep=False):
-            raise InputError(f"{folder} holds images in its sub-folders only; name one of them, such as {inner}.")
-    raise InputError(f"{folder} holds no images; expected files that end in {', '.join(SUFFIXES)}.")

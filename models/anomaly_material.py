@@ -12,6 +12,7 @@ from edgekit.anomaly import Anomaly
 from edgekit.card import Metric, ModelCard
 from edgekit.data import Dataset, item_digest
 from edgekit.errors import DataError
+from edgekit.measure.few import few_of_kinds
 from edgekit.models.code_penalties import penalty_of
 from edgekit.models.corruption import Corruption
 from edgekit.models.images import load_images, split
@@ -19,9 +20,10 @@ from edgekit.models.lesson import Course, Terms, itself
 from edgekit.models.parts import TEST_FRACTION, read_parts
 from edgekit.models.reconstruction_lesson import ReconstructionLesson, Rows, errors_of, reconstruct
 from edgekit.models.spec import ModelSpec, Value
+from edgekit.models.table_columns import remarks_on, tabular_of
 from edgekit.models.variational_autoencoder import variational
 from edgekit.preprocessing import Preprocessing
-from edgekit.tabular import Column, Tabular, standardized
+from edgekit.tabular import Tabular, standardized
 from edgekit.tasks.anomalies import QUANTILE, best_threshold, evaluate_anomalies, normal_items, require_binary
 from edgekit.workers import Progress
 
@@ -35,13 +37,15 @@ THRESHOLD = "threshold"
 class AnomalyMaterial:
     """Items with the labels 0, normal, or 1; see `edgekit.models.lesson.Material`.
 
-    ``tabular`` is none for images. ``test`` is a share of ``train`` where it is ``held_out``, and then not in it.
+    ``tabular`` is none for images; ``remarks`` are on its columns. ``test`` is a share of ``train`` where it is
+    ``held_out``, and then not in it.
     """
 
     train: Dataset
     test: Dataset
     held_out: bool
     tabular: Tabular | None
+    remarks: tuple[str, ...]
     labels = None
 
     @property
@@ -104,6 +108,7 @@ class AnomalyMaterial:
             learner=variational if draws else itself,
             teacher=reconstruct,
             stated=stated,
+            remarks=self.remarks,
         )
 
     def completed(self, card: ModelCard) -> ModelCard:
@@ -166,8 +171,10 @@ def anomaly_material(spec: ModelSpec, data: str, data_dir: Path | None) -> Anoma
     if test is None:
         kept, held = _split(_labels(train), TEST_FRACTION, 0, purpose="test", name=train.name, least=3)
         train, test = train.subset(kept.tolist()), train.subset(held.tolist())
-    tabular = None if images else _tabular(train)
-    return AnomalyMaterial(train=train, test=test, held_out=parts.test is None, tabular=tabular)
+    tabular = None if images else tabular_of(train)
+    few = few_of_kinds(int(_labels(test).sum()), len(test), what="items of the test")
+    remarks = few if images else (*remarks_on(parts.train), *few)
+    return AnomalyMaterial(train=train, test=test, held_out=parts.test is None, tabular=tabular, remarks=remarks)
 
 
 def _split(
@@ -195,28 +202,3 @@ def _fits(item: Any, *, images: bool) -> bool:
     if not isinstance(item, np.ndarray):
         return False
     return item.ndim == 3 and item.dtype == np.uint8 if images else item.ndim == 1 and item.dtype.kind in "iuf"
-
-
-def _tabular(data: Dataset) -> Tabular:
-    """Mean and deviation of every column over the normal rows of ``data``; `DataError` for a column without any."""
-    rows = np.stack([np.asarray(item, np.float64) for item in normal_items(data)])
-    names = data.columns or tuple(f"x{number}" for number in range(1, rows.shape[1] + 1))
-    with np.errstate(over="ignore", invalid="ignore"):  # judged below
-        means, scales = rows.mean(axis=0), rows.std(axis=0)
-    for name, column, scale in zip(names, rows.T, scales, strict=True):
-        if not np.isfinite(scale):
-            raise DataError(
-                f"{data.name} has {name} up to {np.abs(column).max():g}, whose squares are beyond float64; expected "
-                "smaller numbers: give the column in another unit, or leave it out."
-            )
-        if column.min() == column.max() or not scale > 0:
-            raise DataError(
-                f"{data.name} has {name} {column[0]:g} in all {len(rows):,} normal rows to learn from; expected a "
-                "column that varies: leave it out."
-            )
-    return Tabular(
-        columns=tuple(
-            Column(name=name, mean=float(mean), scale=float(scale))
-            for name, mean, scale in zip(names, means, scales, strict=True)
-        )
-    )

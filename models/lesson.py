@@ -128,7 +128,7 @@ class Course:
     model when the lesson is over, and ``stated`` adds to its card what only the trained model tells. ``teacher`` is
     none where the lesson is `Graded`. ``show`` writes to the run's folder what is to be seen of the learner after an
     epoch. Where no loss tells which epoch is best, the last one is kept, and ``last_kept`` says in the card what that
-    is. ``sampled`` gives the second network of a Bayesian model.
+    is. ``sampled`` gives the second network of a Bayesian model. ``remarks`` are sentences on what is learned from.
     """
 
     lesson: Lesson
@@ -141,6 +141,7 @@ class Course:
     show: Callable[[Any, int, Path], None] = nothing
     last_kept: str = ""
     sampled: Callable[[Any], Sampled] | None = None
+    remarks: tuple[str, ...] = ()
 
 
 class Material(Protocol):

@@ -21,6 +21,8 @@ _NUMBERS = ("nats_per_token", "perplexity", "mse", "mae", "mse_ratio", "frechet"
 """Metrics that are no fractions."""
 _COUNTED = {"recommendation": "ratings"}
 """What the figures of a task are of, where that is no item."""
+_NAMED = 12
+"""Columns of a table that are told by name."""
 
 
 def list_entry(spec: ModelSpec) -> Json:
@@ -106,6 +108,7 @@ def build_rows(entry: Json) -> list[list[str]]:
         ["architecture", card["provenance"]["architecture"]],
         ["arguments", ", ".join(f"{k} {v}" for k, v in card["provenance"]["arguments"].items())],
         *_input_rows(card),
+        *column_rows(card),
         *([["labels", f"{len(labels)}" if labels else "unknown; give them with --labels"]] if classes else []),
         *(["note", note] for note in card["provenance"]["notes"]),
         ["bytes", f"{entry['model_bytes']:,}"],
@@ -132,6 +135,15 @@ def _beside(artifact: Artifact) -> Path | None:
 
     beside = sample_path(artifact.path)
     return beside if beside.is_file() else None
+
+
+def column_rows(card: Json) -> list[list[str]]:
+    """The columns of a table that were learned, the first of many."""
+    if card["tabular"] is None:
+        return []
+    names = [column["name"] for column in card["tabular"]["columns"]]
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return [["columns", ", ".join(names[:_NAMED]) + more]]
 
 
 def train_entry(model: Path) -> Json:

@@ -125,6 +125,7 @@ def train(
     force: bool = False,
     progress: Progress = silent,
     on_epoch: EpochReport = ignore_epoch,
+    tell: Callable[[str], None] = nothing,
 ) -> Path:
     """Train, test and write ``run_dir``: ``model.keras`` with its card, ``history.json``, ``settings.json``.
 
@@ -132,7 +133,8 @@ def train(
     finished epoch when the same request comes again, and one that is finished stays as it is; other settings in the
     same folder are an `InputError` unless ``force``, which starts anew. The validation images are a seeded, stratified
     share of the training part. The test metric is measured once, at the end, on the evaluation part, or where the data
-    has none, on a fifth of every class that training never saw.
+    has none, on a fifth of every class that training never saw. ``tell`` gets sentences on what looks wrong in the
+    data.
     """
     require_address_space(TRAINING_BYTES, "training")
     spec, preset = request.spec, request.settings()
@@ -193,6 +195,8 @@ def train(
             return run_dir / MODEL
         if course.show is not nothing:
             require_folder(run_dir)
+        for remark in course.remarks:
+            tell(remark)
         goes_on = f"{run_dir} keeps every finished epoch: run the same command to go on"
         try:
             with working_together(cluster, goes_on):

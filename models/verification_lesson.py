@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edgekit.card import Metric, ModelCard
 from edgekit.errors import DataError, InputError
 from edgekit.measure.auroc import roc_auc
+from edgekit.measure.few import few_people
 from edgekit.models.augmentation import Augmentation
 from edgekit.models.batches import ALONE, Share
 from edgekit.models.images import Images, split
@@ -163,6 +164,7 @@ def verification_course(spec: ModelSpec, parts: Parts, terms: Terms) -> Course:
         learner=Twins.of,
         teacher=pair_up,
         stated=stated,
+        remarks=few_people(len(np.unique(test.labels)), what="The pictures of the test"),
         last_kept="last epoch, since the loss of a few pairs tells no epoch from another",
     )
 

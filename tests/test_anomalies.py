@@ -125,7 +125,7 @@ def test_labels_are_0_and_1() -> None:
     assert require_binary(data) is data.labels
     assert len(normal_items(data)) == 48
     assert len(normal_items(replace(data, labels=None))) == 60
-    folders = replace(data, labels=np.arange(60) % 3, class_names=("broken", "normal", "odd"))
+    folders = replace(data, labels=np.arange(60) % 3, class_names=("broken", "Normal", "odd"))
     np.testing.assert_array_equal(require_binary(folders), np.arange(60) % 3 != 1)
     for wrong, sentence in (
         (

@@ -256,8 +256,16 @@ def test_a_csv_of_numbers_gives_rows_and_labels(tmp_path: Path) -> None:
             f"text\n{'x' * 140_000}\n",
             "{} is not a CSV file: a cell has more than 131,072 characters, or a quote is missing.",
         ),
-        ("a,label\n1,-1\n", "{}, line 2, has the label '-1'; expected a whole number, zero or more."),
-        ("a,label\n1,1.5\n", "{}, line 2, has the label '1.5'; expected a whole number, zero or more."),
+        (
+            "a,label\n1,-1\n",
+            "{}, line 2, has the label '-1'; expected a whole number, zero or more: 0 for normal, 1 for "
+            "an anomaly, or a class.",
+        ),
+        (
+            "a,label\n1,1.5\n",
+            "{}, line 2, has the label '1.5'; expected a whole number, zero or more: 0 for normal, 1 for "
+            "an anomaly, or a class.",
+        ),
         ("a,label\nnan,0\n", "{} holds NaN or infinite values, first in item 0; expected finite ones."),
         ('a,b\n"1,2\n', "{} is not a CSV file in UTF-8: unexpected end of data."),
     ],

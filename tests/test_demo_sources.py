@@ -62,7 +62,7 @@ def test_a_folder_of_folders_names_one(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     for name in (".hidden", "b", "c"):
         Image.new("RGB", (4, 4)).save(tmp_path / name / "x.png")
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(DataError) as caught:
         find_source(str(tmp_path))
     assert str(caught.value) == (
         f"{tmp_path} holds images in its sub-folders only; name one of them, such as {tmp_path / 'b'}."

@@ -10,9 +10,10 @@ from command import edgekit
 from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 from test_imports import ENGINES, HEAVY, loaded_after, running
-from tiny_tables import detector, rows, table, write_csv
+from tiny_tables import detector, picture_detector, rows, table, write_csv
 
 from edgekit.data import Dataset
+from edgekit.demos.anomaly import find
 from edgekit.errors import DataError, InputError
 from edgekit.measure.anomaly_kind import score_of
 from edgekit.measure.evaluate_by_task import METRICS, evaluate_by_task, task_of
@@ -213,6 +214,8 @@ def test_the_demo_tells_rows_columns_and_how_right_it_is(tmp_path: Path) -> None
     order = np.argsort(-scores)[:4]
     assert [top["item"] for top in row["top"]] == [int(place) + 1 for place in order]
     assert [top["label"] for top in row["top"]] == [1, 1, 1, 1]
+    assert [top["source"] for top in row["top"]] == [f"line {place + 2}" for place in order]
+    assert f" line {order[0] + 2} " in done.stdout
     worst = row["top"][0]["columns"][0]
     assert (worst["column"], worst["share"]) == ("heat", 1)
     assert worst["value"] == pytest.approx(float(values[order[0], 0]), rel=1e-4)
@@ -220,8 +223,53 @@ def test_the_demo_tells_rows_columns_and_how_right_it_is(tmp_path: Path) -> None
     assert row["metrics"]["pr_auc"] == pytest.approx(average_precision_score(labels, scores), abs=1e-6)
     assert "items have a score above 3, the threshold (best F1 on the validation part)." in done.stdout
     assert "12 are anomalies: precision" in done.stdout
+    assert done.stderr == f"Wrote {picture}.\n"
     with Image.open(picture) as drawn:
         assert drawn.size == (1200, 480)
+
+
+def test_the_demo_tells_images_by_their_files_and_their_places(tmp_path: Path) -> None:
+    """The score of a picture is how light it is."""
+    path, folder, arrays = picture_detector(tmp_path / "p.onnx"), tmp_path / "pumps", tmp_path / "a.npz"
+    pictures = {"normal/a.png": 10, "normal/b.png": 20, "scratch/a.png": 200, "scratch/c.png": 90}
+    for name, value in pictures.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8), value, np.uint8)).save(folder / name)
+    values = np.stack([np.full((8, 8), value, np.uint8) for value in pictures.values()])
+    np.savez(arrays, x_train=values[:1], x_test=values, y_train=np.zeros(1, int), y_test=np.array([0, 0, 1, 1]))
+    for data, sources in (
+        (folder, [folder / name for name in ("scratch/a.png", "scratch/c.png", "normal/b.png")]),
+        (arrays, ["x_test[2]", "x_test[3]", "x_test[1]"]),
+    ):
+        found = find(path, str(data), top=3)
+        assert [(top.item, top.source, top.label) for top in found.top] == [
+            (item, str(source), label) for item, source, label in zip((3, 4, 2), sources, (1, 1, 0), strict=True)
+        ]
+        assert [row[0] for row in found.table()[2]] == list(map(str, sources))
+    photo = folder / "scratch" / "a.png"
+    found = find(path, str(photo), top=3)
+    assert found.table()[0] == "The highest score of one item of a.png"
+    assert found.table()[2] == [[str(photo), "0.7843", "anomaly"]]
+    assert found.lines() == ["1 of 1 item has a score above 0.5, the threshold (best F1)."]
+
+
+@pytest.mark.parametrize(
+    ("anomalies", "normal", "told"),
+    [
+        (1, 4, "Of 5 items 1 is an anomaly and 4 normal"),
+        (30, 9, "Of 39 items 30 are anomalies and 9 normal"),
+        (10, 10, ""),
+    ],
+)
+def test_figures_of_few_items_are_told_to_say_little(anomalies: int, normal: int, told: str, tmp_path: Path) -> None:
+    path, data = detector(tmp_path / "d.onnx", HEAT), tmp_path / "t.csv"
+    lines = [f"{9 * label + n / 100},0,0,{label}" for label, of in ((1, anomalies), (0, normal)) for n in range(of)]
+    data.write_text("\n".join(["heat,noise,speed,label", *lines]) + "\n")
+    sentence = f"{told}: with fewer than 10 of a kind figures and intervals say little of others." if told else ""
+    evaluated, shown = edgekit("evaluate", path, "--data", data), edgekit("demo", "anomaly", path, data)
+    assert (evaluated.returncode, evaluated.stderr.strip()) == (0, sentence)
+    assert shown.stdout.strip().endswith(sentence)
+    assert ("say little" in shown.stdout) == bool(told)
 
 
 def test_without_labels_the_demo_ranks_and_claims_nothing(tmp_path: Path) -> None:
@@ -238,11 +286,19 @@ def test_what_the_demo_cannot_do_is_told(tmp_path: Path) -> None:
     path, bare = detector(tmp_path / "d.onnx", HEAT), detector(tmp_path / "bare.onnx", HEAT, anomaly=None)
     data, all_normal = write_csv(tmp_path / "t.csv", labelled=False), tmp_path / "normal.csv"
     all_normal.write_text("heat,noise,speed,label\n1,2,3,0\n")
+    other, photo = detector(tmp_path / "other.onnx", HEAT, task="verification"), tmp_path / "p.png"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(photo)
     for arguments, sentence in (
         ((bare, data), f"The card of {bare} does not say which scores are those of anomalies; expected a model for "
          "anomaly-detection that edgekit trained."),
+        ((other, data), f"{other} is for verification; expected a model for anomaly-detection."),
+        ((path, photo), f"{path} takes rows of numbers, with the columns heat, noise, speed; p.png holds images: give "
+         "a .csv."),
+        ((path, tmp_path), f"{path} takes rows of numbers, with the columns heat, noise, speed; {tmp_path.name} holds "
+         "images: give a .csv."),
+        ((path, data, "--save", photo), f"{photo} exists; use --force to replace it or --save to write elsewhere."),
         ((path, data, "--save", tmp_path / "a.png"), "--save draws precision over recall, which takes normal items and "
-         "anomalies with a label; t has none of one kind: leave it out."),
+         "anomalies with a label; t has no labels: leave it out."),
         ((path, all_normal, "--save", tmp_path / "a.png"), "--save draws precision over recall, which takes normal "
          "items and anomalies with a label; normal has none of one kind: leave it out."),
         ((path, data, "--save", "a.jpg"), "a.jpg is no name of a picture; expected one that ends in .png."),

@@ -114,7 +114,11 @@ def test_what_cannot_be_predicted_is_refused(colour_model: Make, colour_photos: 
     model, image = colour_model(), colour_photos / "red" / "0.png"
     assert refused(model) == "There is nothing to predict; give images, texts, .npy arrays or .npz files."
     assert refused(model, tmp_path / "no.png") == f"There is no file or folder {tmp_path / 'no.png'}."
-    assert refused(model, tmp_path) == f"{tmp_path} holds no images."
+    endings = ".jpg, .jpeg, .png, .bmp, .webp, .ppm, .pgm"
+    assert refused(model, tmp_path) == f"{tmp_path} holds no images; expected files that end in {endings}."
+    assert refused(model, colour_photos) == (
+        f"{colour_photos} holds images in its sub-folders only; name one of them, such as {colour_photos / 'blue'}."
+    )
     (tmp_path / "a.txt").write_text("x")
     assert refused(model, tmp_path / "a.txt") == (
         f"{tmp_path / 'a.txt'} is no input; expected an image, a folder of images, an .npy or an .npz."

@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command import edgekit
 from tiny_tables import NAMES, rows, write_csv
 
 from edgekit.artifact import Format, open_artifact
 from edgekit.card import ModelCard
+from edgekit.codec import to_jsonable
 from edgekit.converters import Request, convert
 from edgekit.converters.calibration import ROWS, default_samples, find_data
 from edgekit.data import Dataset, Part, item_digest, open_data
 from edgekit.errors import DataError, InputError
+from edgekit.measure.data_for import data_for
 from edgekit.measure.evaluate_by_task import evaluate_by_task
 from edgekit.models.anomaly_material import anomaly_material
 from edgekit.models.autoencoders import ae_contractive, ae_conv, ae_vanilla, vae
@@ -23,12 +26,14 @@ from edgekit.models.checkpoint import EpochRecord
 from edgekit.models.code_penalties import contractive, divergent, penalty_of, sparse
 from edgekit.models.corruption import Corruption
 from edgekit.models.lesson import Terms
+from edgekit.models.listing import column_rows, train_entry, train_rows
 from edgekit.models.reconstruction_lesson import ReconstructionLesson, Rows, errors_of
 from edgekit.models.registry import find_spec
 from edgekit.models.train import TrainingInterruptedError, TrainRequest, train
 from edgekit.models.variational_autoencoder import variational
 from edgekit.recipe import CALIBRATION_SAMPLES, Precision, Recipe
 from edgekit.runtimes import open_runtime
+from edgekit.tabular import Column, Tabular
 from edgekit.tasks.anomalies import best_threshold
 from edgekit.workers import silent
 
@@ -165,7 +170,12 @@ def test_few_anomalies_test_first_and_then_validate(anomalous: int, chosen: str,
     values, _ = rows(60)
     values[:anomalous] += 40
     np.savez(tmp_path / "d.npz", x=values, y=(np.arange(60) < anomalous).astype(np.int64))
-    card = open_artifact(train(request("ae_vanilla", tmp_path / "d.npz"), tmp_path / "run")).card
+    said: list[str] = []
+    card = open_artifact(train(request("ae_vanilla", tmp_path / "d.npz"), tmp_path / "run", tell=said.append)).card
+    assert said == [
+        "Of 13 items of the test 1 is an anomaly and 12 normal: with fewer than 10 of a kind figures and intervals say "
+        "little of others."
+    ]
     metrics = {metric.name: metric.value for metric in card.metrics}
     assert metrics["pr_auc"] == metrics["roc_auc"] == 1
     assert card.anomaly is not None
@@ -195,7 +205,12 @@ def test_few_anomalies_test_first_and_then_validate(anomalous: int, chosen: str,
         ("day,heat\n2026-01-01,1\n2026-01-02,2\n2026-01-03,4\n", "{data} is no data for ae_vanilla; expected columns "
          "of numbers: a .csv or an .npz with an item a row, or fraud, with the labels 0, normal, and 1, anomaly, or "
          "all normal: a table with dates is a series, so leave its dates out."),
-        ("heat,label\n1,zero\n2,0\n", "{data}, line 2, has the label 'zero'; expected a whole number, zero or more."),
+        ("heat,Class\n1,0\n2,0\n4,1\n8,0\n9,0\n", "t has Class, of 0 and 1 alone, and no column label; expected to "
+         "know which rows are anomalies: if Class says it, call it label, or leave it out."),
+        ("heat,label,Label\n1,0,0\n2,0,0\n", "{data} has the columns label and Label; expected one of labels: rename "
+         "others."),
+        ("heat,label\n1,zero\n2,0\n", "{data}, line 2, has the label 'zero'; expected a whole number, zero or "
+         "more: 0 for normal, 1 for an anomaly, or a class."),
     ],
 )  # fmt: skip
 def test_a_table_that_teaches_nothing_is_refused(text: str, sentence: str, tmp_path: Path) -> None:
@@ -204,6 +219,36 @@ def test_a_table_that_teaches_nothing_is_refused(text: str, sentence: str, tmp_p
     with pytest.raises(DataError) as caught:
         train(request("ae_vanilla", data), tmp_path / "run")
     assert str(caught.value) == sentence.replace("{data}", str(data))
+
+
+def test_labels_are_found_in_whatever_case(trained: Any, tmp_path: Path) -> None:
+    data, model, _ = trained("ae_vanilla")
+    other = tmp_path / "other.csv"
+    other.write_text(data.read_text().replace("label", "LABEL"))
+    read = anomaly_material(find_spec("ae_vanilla"), str(other), None)
+    assert (read.tabular.names, read.train.labels.sum() + read.test.labels.sum()) == (NAMES, 24)
+    first, second = (evaluate_by_task([model], data_for([model], str(d), data_dir=None)) for d in (data, other))
+    assert first.results()[0]["metrics"] == second.results()[0]["metrics"]
+
+
+def test_columns_that_count_rows_are_told_and_columns_of_another_kind_are_not(tmp_path: Path) -> None:
+    data, said = tmp_path / "t.csv", list[str]()
+    head, *lines = write_csv(tmp_path / "plain.csv", count=40).read_text().splitlines()
+    lines = [f"{900 + n},{50 - n},{n % 7},{n / 8},{line}" for n, line in enumerate(lines)]
+    data.write_text("\n".join([f"id,down,class,part,{head}", *lines]) + "\n")
+    model = train(request("ae_vanilla", data), tmp_path / "run", tell=said.append)
+    assert said[:2] == [
+        f"{name} is another number in every row; leave it out if it counts rows." for name in ("id", "down")
+    ]
+    assert ["columns", "id, down, class, part, heat, noise, speed"] in train_rows(train_entry(model))
+    assert train(request("ae_vanilla", data), tmp_path / "run", tell=said.append) == model
+    assert len(said) == 3  # a training that is finished has said it
+
+
+def test_the_first_of_many_columns_are_told() -> None:
+    columns = tuple(Column(name=f"c{n}", mean=0.0, scale=1.0) for n in range(1, 31))
+    card = {"tabular": to_jsonable(Tabular(columns=columns))}
+    assert column_rows(card) == [["columns", "c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12 and 18 more"]]
 
 
 def test_tables_teach_no_model_of_images_nor_the_other_way_round(tmp_path: Path) -> None:
@@ -269,6 +314,12 @@ def test_the_contractive_penalty_is_the_norm_of_the_jacobian() -> None:
     expected = 0.5 * ((code > 0)[:, None, :] * np.square(weights)[None]).sum()
     assert float(contractive(0.5)(model, tf.constant(given), ())) == pytest.approx(expected, rel=1e-5)
     assert expected > 0
+
+
+def test_a_training_with_the_jacobian_says_nothing_but_its_epochs(tmp_path: Path) -> None:
+    data = write_csv(tmp_path / "t.csv", labelled=False)
+    done = edgekit("train", "ae_contractive", "--data", data, "--epochs", "2", "-o", tmp_path / "run")
+    assert (done.returncode, [line.split()[0] for line in done.stderr.splitlines()]) == (0, ["epoch", "epoch"])
 
 
 def test_the_sparse_penalty_is_the_sum_of_the_code() -> None:

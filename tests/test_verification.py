@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command import edgekit
+from tiny_tables import detector
 from tiny_verifier import head, pictures, verifier
 
 from edgekit.artifact import open_artifact
@@ -275,6 +276,10 @@ def test_evaluate_tells_it_on_the_command_line(tmp_path: Path) -> None:
     table = edgekit("evaluate", verifier(tmp_path), "--data", folder)
     assert "120 pairs (all) of 16 pictures of 4 people of people" in " ".join(table.stdout.split())
     assert "nearest pixels" in table.stdout
+    few = "The pictures show 4 people: with fewer than 10 figures and intervals say little of others.\n"
+    assert done.stderr == table.stderr == few
+    many = edgekit("evaluate", verifier(tmp_path), "--data", pictures(tmp_path / "many", people=10))
+    assert (many.returncode, many.stderr) == (0, "")
 
 
 def _without_head(folder: Path) -> str:
@@ -321,6 +326,13 @@ def test_a_file_that_compares_nothing_is_refused(tmp_path: Path) -> None:
         f"The card of {path} does not say what compares its embeddings; take a model for verification that edgekit "
         "trained, and its first file."
     )
+
+
+def test_a_file_of_another_task_is_refused(tmp_path: Path) -> None:
+    path = detector(tmp_path / "d.onnx", [1, 1, 1])
+    with pytest.raises(InputError) as caught:
+        open_verifiers([path], preprocess=None, threads=1)
+    assert str(caught.value) == f"{path} is for anomaly-detection; expected a model for verification."
 
 
 def test_labels_are_refused_since_the_model_knows_nobody(tmp_path: Path) -> None:

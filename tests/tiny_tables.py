@@ -10,6 +10,7 @@ from tiny_sequences import save, value
 from edgekit.anomaly import Anomaly
 from edgekit.data import Dataset
 from edgekit.data.arrays import ArrayItems
+from edgekit.preprocessing import Colour, Preprocessing, Resize
 from edgekit.tabular import Column, Tabular
 
 NAMES = ("heat", "noise", "speed")
@@ -32,6 +33,14 @@ def detector(path: Path, keep: Any, *, tabular: Tabular | None = PLAIN, threshol
     } | card
     outputs = [value("reconstruction", len(factors)), value("score", 1)]
     return save(path, nodes, [value("features", len(factors))], outputs, {"keep": factors}, **fields)
+
+
+def picture_detector(path: Path, **card: Any) -> Path:
+    """Takes gray pictures of 8 x 8, from 0 to 1; the score is their mean, an anomaly above a half."""
+    node = helper.make_node("ReduceMean", ["image"], ["score"], axes=[1, 2, 3], keepdims=0)
+    unit = Preprocessing(size_hw=(8, 8), resize=Resize.STRETCH, colour=Colour.GRAY, scale=(1 / 255,))
+    fields = {"task": "anomaly-detection", "anomaly": Anomaly(threshold=0.5, chosen="best F1"), "preprocessing": unit}
+    return save(path, [node], [value("image", 8, 8, 1)], [value("score")], {}, **(fields | card))
 
 
 def rows(count: int = 60, *, seed: int = 0) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

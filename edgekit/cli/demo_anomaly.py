@@ -31,8 +31,8 @@ def anomaly(
 ) -> None:
     """Tell the most anomalous items of DATA, and the columns in which they differ most from what is normal.
 
-    DATA is a .csv with the columns of the model, a known name, or for a model of images a folder or an .npz. Where it
-    has labels, 0 for normal and 1 for an anomaly, the verdicts are judged by them.
+    DATA is a .csv with the columns of the model, a known name, or for a model of images an image, a folder or an .npz.
+    Where it has labels, 0 for normal and 1 for an anomaly, the verdicts are judged by them.
     """
     from edgekit.demos.anomaly import find
     from edgekit.demos.forecast import require_picture
@@ -41,7 +41,7 @@ def anomaly(
     from edgekit.measure.host import host_facts
     from edgekit.results import envelope
 
-    require_picture(save, force=force)
+    require_picture(save, force=force, option="--save")
     with common.progress_bar() as progress:
         found = find(
             file,
@@ -55,6 +55,7 @@ def anomaly(
         )
     if save is not None:
         write_atomic(save, png(found.panels()))
+        common.say(f"Wrote {save}.")
     common.say_left_out(found.left_out, len(found.scores) + found.left_out)
 
     def table() -> None:

@@ -51,7 +51,7 @@ def uncertain(
     from edgekit.results import envelope
     from edgekit.tasks import read_labels
 
-    require_picture(save, force=force)
+    require_picture(save, force=force, option="--save")
     with common.progress_bar() as progress:
         found = doubts(
             file,
@@ -66,6 +66,7 @@ def uncertain(
         )
     if save is not None:
         write_atomic(save, found.png())
+        common.say(f"Wrote {save}.")
     if less := told_of_mean(found):
         common.say(less)
     common.emit(

@@ -60,7 +60,7 @@ def command(
     """
     from edgekit.data import Part, open_data
     from edgekit.measure.data_for import data_for
-    from edgekit.measure.evaluate_by_task import evaluate_by_task
+    from edgekit.measure.evaluate_by_task import evaluate_by_task, notes_on
     from edgekit.results import envelope
     from edgekit.tasks import read_labels
 
@@ -80,6 +80,8 @@ def command(
         report = evaluate_by_task(files, dataset, decoder=decoder, judge=judge, ood=strange, progress=progress, **given)
     common.say_left_out(report.left_out, report.count + report.left_out)
     common.say_strange_left_out(report)
+    for note in notes_on(report):
+        common.say(note)
     common.emit(
         envelope("evaluate", report.results(), host=dict(report.host)),
         json_file,

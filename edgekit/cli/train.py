@@ -126,6 +126,7 @@ def command(
             force=force,
             progress=progress,
             on_epoch=tell,
+            tell=say,
         )
     if not read_cluster().chief:
         say(f"Trained; the first worker writes {model}.")

@@ -120,6 +120,7 @@ def _single(
         items=ArrayItems(values),
         labels=None if labels is None else _checked_labels(labels, len(values), where, class_names),
         class_names=class_names,
+        sources=tuple(f"{key}[{place}]" for place in range(len(values))),
     )
 
 

@@ -60,7 +60,7 @@ class Dataset:
     ``answers`` are texts that the items, texts too, are to be answered with. ``whole`` is the one text, or the series
     (rows, columns) float64, that the items are windows of (see `edgekit.data.windows`); ``columns`` names those of a
     series, or of a table whose rows are the items. ``catalogue`` is what users rate, whose ratings the items then are
-    (see `edgekit.ratings.user_of`).
+    (see `edgekit.ratings.user_of`). ``sources`` are what users know the items by: files, lines or places in an array.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Dataset:
     whole: str | Array | None = None
     columns: tuple[str, ...] = ()
     catalogue: "Catalogue | None" = None
+    sources: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -86,7 +87,8 @@ class Dataset:
         boxes = None if self.boxes is None else tuple(self.boxes[i] for i in indices)
         answers = None if self.answers is None else tuple(self.answers[i] for i in indices)
         items = _Chosen(self.items, tuple(int(i) for i in indices))
-        return replace(self, items=items, labels=labels, boxes=boxes, answers=answers, whole=None)
+        sources = tuple(self.sources[i] for i in indices) if self.sources else ()
+        return replace(self, items=items, labels=labels, boxes=boxes, answers=answers, whole=None, sources=sources)
 
 
 @dataclass(frozen=True, slots=True)

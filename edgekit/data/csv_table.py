@@ -25,12 +25,12 @@ class Table:
         index = self.columns.index(name)
         return [row[index] for _, row in self.rows]
 
-    def class_ids(self, name: str) -> npt.NDArray[np.int64]:
-        """A column of class ids, (rows,) int64; `DataError` names the line of one that is none."""
+    def class_ids(self, name: str, *, mend: str = "") -> npt.NDArray[np.int64]:
+        """A column of class ids, (rows,) int64; `DataError` names the line of one that is none, with a ``mend``."""
         ids = []
         for (line, _), cell in zip(self.rows, self.column(name), strict=True):
             if not (cell.isascii() and cell.isdigit() and len(cell) < 10):
-                self.fail(line, f"{name} {cell!r}; expected a whole number, zero or more")
+                self.fail(line, f"{name} {cell!r}; expected a whole number, zero or more{mend}")
             ids.append(int(cell))
         return np.array(ids, np.int64)
 

@@ -36,7 +36,8 @@ def read_folder(folder: Path) -> Dataset:
             f"{folder} has images both beside and inside its sub-folders; expected a sub-folder for each class."
         )
     if beside or (len(folders) == 1 and folders[0].name == PLAIN and inside[0]):
-        return Dataset(name=folder.resolve().name, items=ImageFiles(beside or inside[0]))
+        plain = beside or inside[0]
+        return Dataset(name=folder.resolve().name, items=ImageFiles(plain), sources=tuple(map(str, plain)))
     if not any(inside):
         raise DataError(f"{folder} holds no images; expected files that end in {', '.join(SUFFIXES)}.")
     for class_folder, paths in zip(folders, inside, strict=True):
@@ -45,9 +46,11 @@ def read_folder(folder: Path) -> Dataset:
                 f"The class folder {class_folder} holds no images; expected a folder of images for each class, or for "
                 "boxes one of the forms that edgekit evaluate --help names."
             )
+    files = tuple(p for paths in inside for p in paths)
     return Dataset(
         name=folder.resolve().name,
-        items=ImageFiles(tuple(p for paths in inside for p in paths)),
+        items=ImageFiles(files),
         labels=class_labels(len(paths) for paths in inside),
         class_names=tuple(f.name for f in folders),
+        sources=tuple(map(str, files)),
     )

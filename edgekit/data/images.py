@@ -121,6 +121,16 @@ def image_paths(folder: Path, *, deep: bool) -> tuple[Path, ...]:
     return tuple(sorted(found))
 
 
+def photos_in(folder: Path) -> tuple[Path, ...]:
+    """The images of ``folder`` itself; `DataError` where there are none, with a sub-folder that has some."""
+    if paths := image_paths(folder, deep=False):
+        return paths
+    for inner in sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
+        if image_paths(inner, deep=False):
+            raise DataError(f"{folder} holds images in its sub-folders only; name one of them, such as {inner}.")
+    raise DataError(f"{folder} holds no images; expected files that end in {', '.join(SUFFIXES)}.")
+
+
 def class_labels(counts: Iterable[int]) -> npt.NDArray[np.int64]:
     """Class ids 0, 1, … each repeated as often as ``counts`` says.
 

@@ -56,6 +56,12 @@ def is_ratings(table: Table) -> bool:
     return RATING in table.columns and all(column_of(table, names) for names in (USER, ITEM))
 
 
+def lacking_for_ratings(table: Table) -> tuple[str, ...]:
+    """The one column that ``table`` lacks to be a table of ratings; none where more than one of three is not there."""
+    missing = tuple(names[0] for names in (USER, ITEM, (RATING,)) if column_of(table, names) is None)
+    return missing if len(missing) == 1 else ()
+
+
 def ratings_of(table: Table, part: Part | None, *, name: str, folder: Path) -> Dataset:
     """The users of ``table`` with their ratings, and of a ``part`` its own.
 

@@ -13,7 +13,7 @@ from edgekit.data.boxes import require_inside
 from edgekit.data.csv_table import Table, number, parse_table, read_bytes, require_columns
 from edgekit.data.images import ImageFiles
 from edgekit.data.packed import stem_of, unpacked
-from edgekit.data.ratings_table import is_ratings, ratings_of
+from edgekit.data.ratings_table import is_ratings, lacking_for_ratings, ratings_of
 from edgekit.data.series_table import is_series, series_of
 from edgekit.data.text_files import ANSWER_COLUMNS, TEXT_COLUMN, answered_texts, labelled_texts
 from edgekit.errors import DataError
@@ -42,7 +42,7 @@ def read_csv(path: Path, part: Part | None = None) -> Dataset:
         return answered_texts(table, stem_of(path))
     if is_ratings(table):
         return ratings_of(table, part, name=stem_of(path), folder=path.parent)
-    if LABEL_COLUMN not in table.columns and is_series(table):
+    if _label_column(table) is None and is_series(table):
         return series_of(table, part, name=stem_of(path))
     return _numbers(table, stem_of(path))
 
@@ -88,16 +88,17 @@ def read_sibling(path: Path) -> Table | None:
 
 
 def _images(table: Table, name: str, open_items: Callable[[list[str]], Items], classes: Table | None) -> Dataset:
-    items = open_items(table.column("file"))
+    files = table.column("file")
+    items, sources = open_items(files), tuple(files)
     if "class_id" not in table.columns:
-        return Dataset(name=name, items=items)
+        return Dataset(name=name, items=items, sources=sources)
     labels = table.class_ids("class_id")
     if classes is None:
-        return Dataset(name=name, items=items, labels=labels)
+        return Dataset(name=name, items=items, labels=labels, sources=sources)
     names = _class_names(classes)
     if labels.max() >= len(names):
         raise DataError(f"{table.name} has the class_id {labels.max()}; {classes.name} names {len(names)}.")
-    return Dataset(name=name, items=items, labels=labels, class_names=names)
+    return Dataset(name=name, items=items, labels=labels, class_names=names, sources=sources)
 
 
 def _class_names(table: Table) -> tuple[str, ...]:
@@ -120,19 +121,31 @@ def image_files(folder: Path, names: Sequence[str]) -> ImageFiles:
 
 def _numbers(table: Table, name: str, chosen: tuple[str, ...] = ()) -> Dataset:
     """The rows of ``table`` as float64, of the columns ``chosen``, or all but that of the label."""
-    features = chosen or tuple(c for c in table.columns if c != LABEL_COLUMN)
+    label = _label_column(table)
+    features = chosen or tuple(c for c in table.columns if c != label)
     if not features:
-        raise DataError(f"{table.name} has the one column {LABEL_COLUMN!r}; expected columns of numbers beside it.")
+        raise DataError(f"{table.name} has the one column {label!r}; expected columns of numbers beside it.")
     values = np.empty((len(table.rows), len(features)))
     for j, column in enumerate(features):
         for i, cell in enumerate(table.column(column)):
             try:
                 values[i, j] = number(cell)
             except ValueError:
+                if not chosen:
+                    require_columns(table, *lacking_for_ratings(table))
                 table.fail(table.rows[i][0], f"{column} {cell!r}; expected a number{_mend(cell, chosen)}")
     require_finite_items(values, table.name)
-    labels = table.class_ids(LABEL_COLUMN) if LABEL_COLUMN in table.columns else None
-    return Dataset(name=name, items=ArrayItems(values), labels=labels, columns=features)
+    labels = None if label is None else table.class_ids(label, mend=": 0 for normal, 1 for an anomaly, or a class")
+    lines = tuple(f"line {line}" for line, _ in table.rows)
+    return Dataset(name=name, items=ArrayItems(values), labels=labels, columns=features, sources=lines)
+
+
+def _label_column(table: Table) -> str | None:
+    """The column of ``table`` called `LABEL_COLUMN`, in whatever case; `DataError` for two."""
+    found = [column for column in table.columns if column.casefold() == LABEL_COLUMN]
+    if len(found) > 1:
+        raise DataError(f"{table.name} has the columns {' and '.join(found)}; expected one of labels: rename others.")
+    return found[0] if found else None
 
 
 def _mend(cell: str, chosen: tuple[str, ...]) -> str:

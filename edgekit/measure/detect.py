@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgekit.data.images import decode_image, image_paths, is_image_name
+from edgekit.data.images import decode_image, is_image_name, photos_in
 from edgekit.errors import DataError
 from edgekit.measure.detectors import Detector, open_detectors
 from edgekit.tasks.heads import Detections
@@ -117,7 +117,4 @@ def _photos(given: Path) -> tuple[Path, ...]:
         if not is_image_name(given.name):
             raise DataError(f"{given} is no photo; a detector takes images and folders of images.")
         return (given,)
-    paths = image_paths(given, deep=False)
-    if not paths:
-        raise DataError(f"{given} holds no images.")
-    return paths
+    return photos_in(given)

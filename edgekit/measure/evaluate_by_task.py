@@ -11,10 +11,12 @@ from edgekit.errors import InputError
 from edgekit.measure.evaluate import evaluate
 from edgekit.measure.evaluate_detection import evaluate_detection
 from edgekit.measure.evaluate_generation import evaluate_generation
-from edgekit.measure.evaluate_kinds import evaluate_kind
-from edgekit.measure.evaluate_verification import evaluate_verification
+from edgekit.measure.evaluate_kinds import KindReport, evaluate_kind
+from edgekit.measure.evaluate_verification import VerificationReport, evaluate_verification
+from edgekit.measure.few import few_of_kinds, few_people
 from edgekit.measure.kinds import KINDS
 from edgekit.tasks import classification, detection, generation, verification
+from edgekit.tasks.anomalies import AnomalyResult
 from edgekit.tasks.labels import require_labels
 
 
@@ -104,6 +106,15 @@ def task_of(paths: Sequence[Path], data: Dataset, *, decoder: str | None = None,
         raise InputError(f"{told}; expected files of one task: evaluate them apart.")
     told_by_data = (task for task, kind in KINDS.items() if kind.tells and kind.fits(data))
     return next(iter(stated), None) or next(told_by_data, classification.TASK)
+
+
+def notes_on(report: Report) -> tuple[str, ...]:
+    """What is to be said of the figures of ``report`` beside them."""
+    if isinstance(report, VerificationReport):
+        return few_people(report.people)
+    if isinstance(report, KindReport) and isinstance(result := report.entries[0].result, AnomalyResult):
+        return few_of_kinds(result.anomalies, result.count)
+    return ()
 
 
 def require_truth(data: Dataset) -> None:

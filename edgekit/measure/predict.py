@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edgekit.card import ModelCard, TensorSpec
 from edgekit.data import Item, Part, npy
 from edgekit.data.arrays import read_npz, require_finite_items
-from edgekit.data.images import decode_image, image_paths, is_image_name
+from edgekit.data.images import decode_image, is_image_name, photos_in
 from edgekit.data.own_ratings import own_ratings
 from edgekit.data.packed import kind_of
 from edgekit.data.series_table import chosen_columns
@@ -206,10 +206,7 @@ def input_sources(given: Path, inputs: tuple[TensorSpec, ...]) -> Iterator[tuple
     if not given.exists():
         raise DataError(f"There is no file or folder {given}.")
     if given.is_dir():
-        paths = image_paths(given, deep=False)
-        if not paths:
-            raise DataError(f"{given} holds no images.")
-        yield from ((str(p), p) for p in paths)
+        yield from ((str(p), p) for p in photos_in(given))
         return
     suffix = given.suffix.lower()
     if is_image_name(given.name):

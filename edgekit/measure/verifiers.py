@@ -17,7 +17,7 @@ from edgekit.measure.detectors import without_batch
 from edgekit.measure.metrics import require_finite
 from edgekit.measure.subjects import Subject, open_subjects
 from edgekit.runtimes import Array, Runtime, run_items
-from edgekit.tasks.verification import FIRST, SECOND, embedding_of
+from edgekit.tasks.verification import FIRST, SECOND, TASK, embedding_of
 from edgekit.two_files import second_file
 
 Floats = npt.NDArray[np.float64]
@@ -68,6 +68,9 @@ def open_verifiers(
     artifacts = [open_artifact(path) for path in paths]
     heads = []
     for artifact in artifacts:
+        task = artifact.card.task
+        if task not in (None, TASK):
+            raise InputError(f"{artifact.path} is for {task}; expected a model for {TASK}.")
         if artifact.card.verification is None:
             raise InputError(
                 f"The card of {artifact.path} does not say what compares its embeddings; take a model for verification "

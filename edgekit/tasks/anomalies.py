@@ -1,7 +1,7 @@
 """Anomaly detection: how well scores tell anomalies from normal items, and what a threshold makes of them."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,17 +150,18 @@ def curve(scores: Floats, anomalous: Flags) -> tuple[Floats, Floats]:
 def require_binary(data: Dataset) -> npt.NDArray[np.int64]:
     """0 for each normal item of ``data`` and 1 for each anomaly, (count,); `DataError` where its labels do not say so.
 
-    They are these numbers; of data with named classes, as folders are, normal is the one called so.
+    They are these numbers; of data with named classes, as folders are, normal is the one called so, in whatever case.
     """
     if data.labels is None:
         raise DataError(f"{data.name} has no labels; expected 0 for a normal item and 1 for an anomaly.")
     if data.class_names is not None:
-        if NORMAL not in data.class_names:
+        normal = _normal_classes(data.class_names)
+        if not normal:
             raise DataError(
                 f"{data.name} has the classes {', '.join(data.class_names)}; expected one called {NORMAL}, beside "
                 "which all others are anomalies."
             )
-        anomalous: Flags = data.labels != data.class_names.index(NORMAL)
+        anomalous: Flags = ~np.isin(data.labels, normal)
         return anomalous.astype(np.int64)
     others = np.unique(data.labels[data.labels > 1])
     if len(others):
@@ -172,7 +173,14 @@ def tells_normal(data: Dataset) -> bool:
     """Whether the labels of ``data`` can say which items are normal, as `require_binary` takes them."""
     if data.labels is None:
         return False
-    return NORMAL in data.class_names if data.class_names is not None else bool((data.labels <= 1).all())
+    if data.class_names is not None:
+        return bool(_normal_classes(data.class_names))
+    return bool((data.labels <= 1).all())
+
+
+def _normal_classes(names: Sequence[str]) -> list[int]:
+    """The places of classes called `NORMAL`, in whatever case."""
+    return [place for place, name in enumerate(names) if name.casefold() == NORMAL]
 
 
 def normal_items(data: Dataset) -> Dataset:
