@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.errors import CardError, DataError
+from edgekit.errors import CardError, DataError, quoted
 
 if TYPE_CHECKING:
     from typing import TypeGuard  # which Python 3.9 lacks, where bundles carry this file
@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float32]
 UNRATED = -1.0
 """What stands in an input for an item without a rating; ratings are 0 to 1 there."""
 MOST_ITEMS = 1_000_000
+MOST_CHARACTERS = 200
+"""Of an id: an array of ids gives each of them as much room as the longest takes."""
 RECONSTRUCTION = "reconstruction"
 """The output with what a recommender expects of every item, (batch, items) from 0 to 1."""
 FIELDS = ("item", "rating", "hidden")
@@ -44,6 +46,12 @@ class Ratings:
             raise CardError(f"A recommender knows 1 to {MOST_ITEMS:,} items; got {len(self.items):,}.")
         if len(set(self.items)) != len(self.items):
             raise CardError("A recommender's card has an item twice; expected each once.")
+        longest = max(self.items, key=len)
+        if len(longest) > MOST_CHARACTERS:
+            raise CardError(
+                f"A recommender's card has the item {quoted(longest)} of {len(longest):,} characters; expected "
+                f"{MOST_CHARACTERS} or fewer."
+            )
         for what, given in (("titles", self.titles), ("means", self.means)):
             if len(given) != len(self.items):
                 raise CardError(

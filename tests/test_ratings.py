@@ -1,6 +1,7 @@
 """Tables of ratings, a card's words on them, and a user's own ratings: what is read, and what is refused."""
 
 import gzip
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,10 @@ FIVE = "".join(f"u{user},a,{1 + user % 2}\nu{user},b,3\n" for user in range(5))
             "{}, line 4, has the item 'a' of user 'u' once more; expected one rating of each.",
         ),
         (
+            f"user,item,rating\nu,a,4\nu,{'b' * 131_000},3\n",
+            f"{{}}, line 3, has the item '{'b' * 60}…' of 131,000 characters; expected 200 or fewer.",
+        ),
+        (
             "user,item,rating\nu,a,4\nv,a,3\n",
             "{} has ratings by 2 users; expected 5 or more, of which a fifth is held out.",
         ),
@@ -114,6 +119,16 @@ FIVE = "".join(f"u{user},a,{1 + user % 2}\nu{user},b,3\n" for user in range(5))
 def test_tables_that_are_wrong_are_refused(tmp_path: Path, text: str, message: str) -> None:
     path = table(tmp_path, text)
     assert refused(path) == message.format(path)
+
+
+def test_one_long_id_does_not_lengthen_the_others(tmp_path: Path) -> None:
+    rows = "".join(f"{user},{item},{1 + (user + item) % 5}\n" for user in range(100) for item in range(200))
+    path = table(tmp_path, f"user,item,rating\n{rows}{'u' * 200},{'i' * 200},3\n")
+    tracemalloc.start()
+    open_data(str(path), part=Part.TRAIN, data_dir=None)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 20_000 * 200 * 4  # bytes, of an array of the items of all rows
 
 
 def test_held_out_users_need_two_ratings(tmp_path: Path) -> None:
@@ -162,6 +177,10 @@ def test_ratings_off_the_scale_and_models_of_other_things_are_refused() -> None:
     [
         ({"items": (), "titles": (), "means": ()}, "A recommender knows 1 to 1,000,000 items; got 0."),
         ({"items": ("1", "1", "3", "4")}, "A recommender's card has an item twice; expected each once."),
+        (
+            {"items": ("1", "x" * 201, "3", "4")},
+            f"A recommender's card has the item '{'x' * 60}…' of 201 characters; expected 200 or fewer.",
+        ),
         ({"titles": ("A",)}, "A recommender's card has 4 items and 1 titles; expected as many."),
         ({"means": (3.0,)}, "A recommender's card has 4 items and 1 means; expected as many."),
         (
