@@ -1,7 +1,10 @@
 """Tables of ratings, a card's words on them, and a user's own ratings: what is read, and what is refused."""
 
+import difflib
 import gzip
+import time
 import tracemalloc
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from edgekit.data.own_ratings import own_ratings
 from edgekit.data.ratings_table import hidden_rows
 from edgekit.errors import CardError, DataError
 from edgekit.feeding import Feeder
-from edgekit.ratings import UNRATED, encode_user, hidden_of, is_user, user_of
+from edgekit.ratings import UNRATED, Ratings, encode_user, hidden_of, is_user, user_of
 
 INPUT = (TensorSpec(name="ratings", shape=(None, 4), dtype="float32"),)
 
@@ -265,6 +268,36 @@ def test_a_title_of_two_items_is_refused(tmp_path: Path) -> None:
         "(1932)' or 'Emma (1996)'?"
     )
     assert own_ratings(table(tmp_path, "title,rating\nEmma (1996),3\n"), how)[0][1]["item"].tolist() == ["2"]
+
+
+def many(titles: Sequence[str]) -> Ratings:
+    """A card of items with these ``titles``."""
+    items = tuple(map(str, range(len(titles))))
+    return replace(HOW, items=items, titles=tuple(titles), means=len(titles) * (3.0,))
+
+
+@pytest.mark.parametrize(
+    ("titles", "title", "sentence"),
+    [
+        (300_000 * ["Emma"], "emma", "which several items of the model are called; did you mean 'Emma'?"),
+        ([f"{n:x} film {n * n}" for n in range(300_000)], "flim", "which the model does not know; "),
+        (["x" + 100_000 * " " + "y"], "a" + 100_000 * " " + "b", "which the model does not know; leave the line out."),
+        ([120_000 * "ab"], 60_000 * "ba", "which the model does not know; leave the line out."),
+    ],
+    ids=["equal titles", "many titles", "many spaces", "long titles"],
+)
+def test_what_a_title_is_compared_with_is_bounded(
+    tmp_path: Path, titles: list[str], title: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+    alike = difflib.get_close_matches
+    monkeypatch.setattr(difflib, "get_close_matches", lambda a, b, **how: compared.append(len(b)) or alike(a, b, **how))
+    start = time.process_time()
+    with pytest.raises(DataError) as caught:
+        own_ratings(table(tmp_path, f"title,rating\n{title},3\n"), many(titles))
+    assert sentence in str(caught.value)
+    assert sum(compared) <= 20_000
+    assert time.process_time() - start < 20  # minutes where each equal title or space is counted with those before it
 
 
 def test_a_subset_keeps_the_catalogue() -> None:
