@@ -7,6 +7,8 @@ from edgekit.errors import CardError
 
 MOST_PASSES = 1000
 """Whose answers are averaged; the papers use 10 to 100."""
+LEAST_KEPT = 1e-6
+"""No mask keeps fewer of its units; float32 holds 1 / keep."""
 
 
 class Distribution(StrEnum):
@@ -28,8 +30,10 @@ class Noise:
     keep: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.keep <= 1:
-            raise CardError(f"The mask {self.name!r} keeps units with probability {self.keep}; expected above 0 to 1.")
+        if not LEAST_KEPT <= self.keep <= 1:
+            raise CardError(
+                f"The mask {self.name!r} keeps units with probability {self.keep}; expected {LEAST_KEPT} to 1."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

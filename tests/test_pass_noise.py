@@ -107,7 +107,11 @@ def test_a_card_keeps_it() -> None:
     [
         (
             lambda: Noise(name="m", distribution=Distribution.MASK, keep=0.0),
-            "The mask 'm' keeps units with probability 0.0; expected above 0 to 1.",
+            "The mask 'm' keeps units with probability 0.0; expected 1e-06 to 1.",
+        ),
+        (
+            lambda: Noise(name="m", distribution=Distribution.MASK, keep=1e-320),
+            "The mask 'm' keeps units with probability 1e-320; expected 1e-06 to 1.",
         ),
         (
             lambda: Uncertainty(noises=(NORMAL, NORMAL)),

@@ -104,6 +104,11 @@ FIVE = "".join(f"u{user},a,{1 + user % 2}\nu{user},b,3\n" for user in range(5))
             "user,item,rating\nu,a,4\nu,b,\n",
             "{}, line 3, has the rating ''; expected a number: fill it in or leave the line out.",
         ),
+        (
+            "user,item,rating\nu,a,4\nu,b,1e39\n",
+            "{}, line 3, has the rating 1e+39; expected one from -1e+18 to 1e+18.",
+        ),
+        ("user,item,rating\nu,a,4\nv,a,4.000000001\n", "All ratings of {} are 4; expected different ones."),
         ("user,item,rating\nu,a,4\nv,a,4\n", "All ratings of {} are 4; expected different ones."),
         (
             "user,item,rating\nu,a,4\nu,b,3\nu,a,2\n",
@@ -168,6 +173,9 @@ def test_ratings_off_the_scale_and_models_of_other_things_are_refused() -> None:
         Feeder(INPUT, None, ratings=HOW).feed(user)
     assert str(caught.value) == "A rating is 5.5; the model takes 1 to 5: give it on that scale."
     with pytest.raises(DataError) as caught:
+        HOW.scaled([1e39])
+    assert str(caught.value) == "A rating is inf; the model takes 1 to 5: give it on that scale."
+    with pytest.raises(DataError) as caught:
         Feeder(INPUT, None).feed(user)
     assert str(caught.value) == (
         "The data holds ratings and the model's card does not say how they become its input: take a model that was "
@@ -189,6 +197,16 @@ def test_ratings_off_the_scale_and_models_of_other_things_are_refused() -> None:
         (
             {"lowest": 5.0},
             "Ratings go from 5 to 5 in a recommender's card; expected two ends, the lower one first.",
+        ),
+        (
+            {"lowest": -1e308, "highest": 1e308},
+            "Ratings go from -1e+308 to 1e+308 in a recommender's card; expected ends from -1e+18 to 1e+18 that are "
+            "different numbers in float32.",
+        ),
+        (
+            {"lowest": 5.0, "highest": 5.0000000001},
+            "Ratings go from 5.0 to 5.0000000001 in a recommender's card; expected ends from -1e+18 to 1e+18 that are "
+            "different numbers in float32.",
         ),
         ({"mean": 7.0}, "A mean rating in a recommender's card is not between 1 and 5."),
         ({"means": (0.0, 3.0, 3.0, 3.0)}, "A mean rating in a recommender's card is not between 1 and 5."),
@@ -229,6 +247,7 @@ def test_own_ratings_are_found_by_id_and_by_titles_written_otherwise(tmp_path: P
         ("name,rating\na,1\n", "{} has the columns name, rating; expected rating, and title or item."),
         ("title,stars\na,1\n", "{} has the columns title, stars; expected rating, and title or item."),
         ("title,rating\nBig,6\n", "{}, line 2, has the rating 6; expected 1 to 5."),
+        ("title,rating\nBig,1e39\n", "{}, line 2, has the rating 1e+39; expected 1 to 5."),
         ("title,rating\nBig,nan\n", "{}, line 2, has the rating nan; expected 1 to 5."),
         ("title,rating\nBig,3\n4,2\n", "{}, line 3, has the title '4' once more; expected one rating of each."),
         (

@@ -13,7 +13,7 @@ from edgekit.data.base import Dataset, Item, Part
 from edgekit.data.csv_table import Table, parse_table
 from edgekit.data.packed import unpacked
 from edgekit.errors import DataError, quoted
-from edgekit.ratings import MOST_CHARACTERS, user_of
+from edgekit.ratings import MOST, MOST_CHARACTERS, user_of
 
 Array = npt.NDArray[Any]
 
@@ -69,8 +69,10 @@ def ratings_of(table: Table, part: Part | None, *, name: str, folder: Path) -> D
     for (line, _), rating in zip(table.rows, ratings.tolist(), strict=True):
         if not np.isfinite(rating):
             table.fail(line, f"rating {rating}; expected a finite number: leave the line out")
+        if abs(rating) > MOST:
+            table.fail(line, f"rating {rating:g}; expected one from {-MOST:g} to {MOST:g}")
     lowest, highest = float(ratings.min()), float(ratings.max())
-    if lowest == highest:
+    if np.float32(lowest) == np.float32(highest):
         raise DataError(f"All ratings of {table.name} are {lowest:g}; expected different ones.")
     ids, places = _coded(items)
     names, numbers = _coded(users)
