@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit.artifact import check_fit
 from edgekit.card import ModelCard, TensorSpec, dump_card, load_card
 from edgekit.converters.calibration import SYNTHETIC_ITEMS, synthetic_calibration
 from edgekit.data.pass_noise import drawn, pass_noise
@@ -75,6 +76,29 @@ def test_arrays_may_bring_their_noise() -> None:
         "The data has arrays named photo; the model takes inputs named image, and draws drop_mask, hidden_noise where "
         "these are not given: name the arrays after the inputs."
     )
+
+
+STRANGE = (
+    "The card draws noise for the input 'drop_mask', and the model's inputs are named image, hidden_noise: correct the "
+    "card's uncertainty with `edgekit card attach`."
+)
+ALL = (
+    "The card draws noise for all inputs of the model, drop_mask, hidden_noise; expected one for the data: correct the "
+    "card's uncertainty with `edgekit card attach`."
+)
+
+
+@pytest.mark.parametrize(("inputs", "sentence"), [(INPUTS[1:], STRANGE), (INPUTS[::2], ALL)])
+def test_noise_that_is_no_input_or_all_of_them_is_the_cards_mistake(
+    inputs: tuple[TensorSpec, ...], sentence: str
+) -> None:
+    with pytest.raises(CardError) as caught:
+        feeder(inputs=inputs).feed(PHOTO)
+    assert str(caught.value) == sentence
+    card = ModelCard(name="m", inputs=inputs, outputs=(), uncertainty=STATED)
+    with pytest.raises(CardError) as caught:
+        check_fit(card, card)
+    assert str(caught.value) == sentence
 
 
 def test_made_up_inputs_hold_such_noise_too() -> None:
