@@ -166,6 +166,8 @@ def check_fit(card: ModelCard, model: ModelCard) -> None:
     _check_sequences(card)
     _check_tabular(card)
     _check_ratings(card)
+    if card.uncertainty is not None:
+        card.uncertainty.require_inputs([spec.name for spec in card.inputs])
 
 
 def _check_labels(card: ModelCard) -> None:

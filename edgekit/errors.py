@@ -28,6 +28,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.splitlines()))
 
 
+def quoted(text: str, most: int = 60) -> str:
+    r"""The `repr` of ``text`` for a sentence, of no more than its first ``most`` characters.
+
+    >>> quoted("a\0b"), quoted("photo.jpg", 5)
+    ("'a\\x00b'", "'photo…'")
+    """
+    return repr(text if len(text) <= most else text[:most] + "…")
+
+
 class EdgekitError(Exception):
     """Base of all errors raised on purpose; a message of one sentence.
 

@@ -103,6 +103,7 @@ class Feeder:
     def _noise(self, item: Item, origin: Item) -> dict[str, Array]:
         if self.uncertainty is None or not self.uncertainty.noises:
             return {}
+        self.uncertainty.require_inputs([spec.name for spec in self.inputs])
         given = item if isinstance(item, Mapping) else {}
         found = pass_noise(self.uncertainty.noises, self.inputs, origin, self.number)
         return {s.name: self._fit(found[s.name], s) for s in self.inputs if s.name in found and s.name not in given}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.errors import CardError, DataError
+from edgekit.errors import CardError, DataError, quoted
 
 if TYPE_CHECKING:
     from typing import TypeGuard  # which Python 3.9 lacks, where bundles carry this file
@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 
+MOST = 1e18
+"""No rating is farther from 0: float32 holds the squares of such ratings, and of their differences."""
 UNRATED = -1.0
 """What stands in an input for an item without a rating; ratings are 0 to 1 there."""
 MOST_ITEMS = 1_000_000
+MOST_CHARACTERS = 200
+"""Of an id: an array of ids gives each of them as much room as the longest takes."""
 RECONSTRUCTION = "reconstruction"
 """The output with what a recommender expects of every item, (batch, items) from 0 to 1."""
 FIELDS = ("item", "rating", "hidden")
@@ -44,6 +48,12 @@ class Ratings:
             raise CardError(f"A recommender knows 1 to {MOST_ITEMS:,} items; got {len(self.items):,}.")
         if len(set(self.items)) != len(self.items):
             raise CardError("A recommender's card has an item twice; expected each once.")
+        longest = max(self.items, key=len)
+        if len(longest) > MOST_CHARACTERS:
+            raise CardError(
+                f"A recommender's card has the item {quoted(longest)} of {len(longest):,} characters; expected "
+                f"{MOST_CHARACTERS} or fewer."
+            )
         for what, given in (("titles", self.titles), ("means", self.means)):
             if len(given) != len(self.items):
                 raise CardError(
@@ -53,6 +63,11 @@ class Ratings:
             raise CardError(
                 f"Ratings go from {self.lowest:g} to {self.highest:g} in a recommender's card; expected two ends, the "
                 "lower one first."
+            )
+        if not -MOST <= self.lowest <= self.highest <= MOST or np.float32(self.lowest) == np.float32(self.highest):
+            raise CardError(
+                f"Ratings go from {self.lowest!r} to {self.highest!r} in a recommender's card; expected ends from "
+                f"{-MOST:g} to {MOST:g} that are different numbers in float32."
             )
         if not all(self.lowest <= mean <= self.highest for mean in (self.mean, *self.means)):
             raise CardError(
@@ -66,7 +81,8 @@ class Ratings:
 
     def scaled(self, ratings: Any) -> Floats:
         """``ratings`` as numbers from 0 to 1; `DataError` for one that is off the scale."""
-        given = np.asarray(ratings, np.float32)
+        with np.errstate(over="ignore"):  # judged next
+            given = np.asarray(ratings, np.float32)
         outside = given[~self.on_scale(given)]
         if outside.size:
             raise DataError(
@@ -78,7 +94,8 @@ class Ratings:
 
     def on_scale(self, ratings: Any) -> npt.NDArray[np.bool_]:
         """Which of ``ratings`` are on the scale, to the precision of float32."""
-        given = np.asarray(ratings, np.float32)
+        with np.errstate(over="ignore"):  # what is infinite in float32 is on no scale
+            given = np.asarray(ratings, np.float32)
         found: npt.NDArray[np.bool_] = (given >= np.float32(self.lowest)) & (given <= np.float32(self.highest))
         return found
 

@@ -1,5 +1,6 @@
 """What the file of a Bayesian network says of itself: the inputs drawn for a pass, and how passes are used."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -7,6 +8,8 @@ from edgekit.errors import CardError
 
 MOST_PASSES = 1000
 """Whose answers are averaged; the papers use 10 to 100."""
+LEAST_KEPT = 1e-6
+"""No mask keeps fewer of its units; float32 holds 1 / keep."""
 
 
 class Distribution(StrEnum):
@@ -28,8 +31,10 @@ class Noise:
     keep: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.keep <= 1:
-            raise CardError(f"The mask {self.name!r} keeps units with probability {self.keep}; expected above 0 to 1.")
+        if not LEAST_KEPT <= self.keep <= 1:
+            raise CardError(
+                f"The mask {self.name!r} keeps units with probability {self.keep}; expected {LEAST_KEPT} to 1."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,3 +60,18 @@ class Uncertainty:
             raise CardError(f"{self.passes} passes without noise are all the same; expected 1.")
         if self.threshold is not None and not self.threshold >= 0:
             raise CardError(f"An entropy is 0 or more; got {self.threshold} as the threshold.")
+
+    def require_inputs(self, names: Sequence[str]) -> None:
+        """`CardError` unless the ``noises`` are inputs of the model, whose inputs are ``names``, beside another one."""
+        drawn = [noise.name for noise in self.noises]
+        strange = [name for name in drawn if name not in names]
+        if strange:
+            raise CardError(
+                f"The card draws noise for the input {strange[0]!r}, and the model's inputs are named "
+                f"{', '.join(names)}: correct the card's uncertainty with `edgekit card attach`."
+            )
+        if drawn and len(drawn) == len(names):
+            raise CardError(
+                f"The card draws noise for all inputs of the model, {', '.join(names)}; expected one for the data: "
+                "correct the card's uncertainty with `edgekit card attach`."
+            )

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -174,6 +175,27 @@ def test_an_unreadable_image_is_named(class_folders: Path) -> None:
     )
     path.write_bytes(png()[:50])
     assert refused(class_folders).startswith(f"{path} cannot be decoded as an image: ")
+
+
+@pytest.mark.parametrize("special", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(special: Any, class_folders: Path) -> None:
+    image, array, archive = class_folders / "cat" / "2.png", class_folders / "a.npz", class_folders / "a.zip"
+    image.unlink()
+    for path in (image, array, archive):
+        special(path)
+    sentence = f"{image} is no regular file; expected an image: take it away or name another."
+    assert refused(class_folders) == sentence
+    with pytest.raises(DataError) as caught:
+        images.image_size(image)
+    assert str(caught.value) == sentence
+    assert refused(array) == f"{array} is not a readable .npz of plain arrays: it is no regular file."
+    assert refused(archive) == f"{archive} is no regular file; expected a zip."
+
+
+def test_a_link_to_an_image_is_an_image(class_folders: Path) -> None:
+    (class_folders / "cat" / "2.png").rename(class_folders.parent / "elsewhere.png")
+    (class_folders / "cat" / "2.png").symlink_to(class_folders.parent / "elsewhere.png")
+    assert read(class_folders).items[0].dtype == np.uint8
 
 
 # --- tables and zips ------------------------------------------------------------------------------------------------

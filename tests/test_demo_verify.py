@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 
@@ -118,6 +119,13 @@ def test_wrong_galleries_are_refused(gallery: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         open_recognition(verifier(tmp_path), gallery)
     assert str(caught.value).startswith(f"{gallery / 'p9/a.png'} is not a readable image; expected one of: ")
+    (gallery / "p9/a.png").unlink()
+    os.mkfifo(gallery / "p9/a.png")
+    with pytest.raises(DataError) as caught:
+        open_recognition(verifier(tmp_path), gallery)
+    assert str(caught.value) == (
+        f"{gallery / 'p9/a.png'} is no regular file; expected an image: take it away or name another."
+    )
     with pytest.raises(DataError) as caught:
         people_in(gallery / "p0/0.png")
     assert str(caught.value) == f"{gallery / 'p0/0.png'} is no folder; expected a gallery: {sentence[9:]}"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit.artifact import check_fit
 from edgekit.card import ModelCard, TensorSpec, dump_card, load_card
 from edgekit.converters.calibration import SYNTHETIC_ITEMS, synthetic_calibration
 from edgekit.data.pass_noise import drawn, pass_noise
@@ -77,6 +78,29 @@ def test_arrays_may_bring_their_noise() -> None:
     )
 
 
+STRANGE = (
+    "The card draws noise for the input 'drop_mask', and the model's inputs are named image, hidden_noise: correct the "
+    "card's uncertainty with `edgekit card attach`."
+)
+ALL = (
+    "The card draws noise for all inputs of the model, drop_mask, hidden_noise; expected one for the data: correct the "
+    "card's uncertainty with `edgekit card attach`."
+)
+
+
+@pytest.mark.parametrize(("inputs", "sentence"), [(INPUTS[1:], STRANGE), (INPUTS[::2], ALL)])
+def test_noise_that_is_no_input_or_all_of_them_is_the_cards_mistake(
+    inputs: tuple[TensorSpec, ...], sentence: str
+) -> None:
+    with pytest.raises(CardError) as caught:
+        feeder(inputs=inputs).feed(PHOTO)
+    assert str(caught.value) == sentence
+    card = ModelCard(name="m", inputs=inputs, outputs=(), uncertainty=STATED)
+    with pytest.raises(CardError) as caught:
+        check_fit(card, card)
+    assert str(caught.value) == sentence
+
+
 def test_made_up_inputs_hold_such_noise_too() -> None:
     card = ModelCard(name="m", inputs=INPUTS, outputs=(), preprocessing=HOW, uncertainty=STATED)
     found = sample_inputs(card, seed=0)
@@ -107,7 +131,11 @@ def test_a_card_keeps_it() -> None:
     [
         (
             lambda: Noise(name="m", distribution=Distribution.MASK, keep=0.0),
-            "The mask 'm' keeps units with probability 0.0; expected above 0 to 1.",
+            "The mask 'm' keeps units with probability 0.0; expected 1e-06 to 1.",
+        ),
+        (
+            lambda: Noise(name="m", distribution=Distribution.MASK, keep=1e-320),
+            "The mask 'm' keeps units with probability 1e-320; expected 1e-06 to 1.",
         ),
         (
             lambda: Uncertainty(noises=(NORMAL, NORMAL)),

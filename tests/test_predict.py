@@ -1,6 +1,7 @@
 """Predictions for a few inputs, through the real engines."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,10 @@ def test_what_cannot_be_predicted_is_refused(colour_model: Make, colour_photos: 
     np.save(tmp_path / "o.npy", np.array([None]))
     assert refused(model, tmp_path / "o.npy") == (
         f"{tmp_path / 'o.npy'} is not a readable .npy of plain numbers: it holds pickled objects, which are not opened."
+    )
+    os.mkfifo(tmp_path / "p.npy")
+    assert refused(model, tmp_path / "p.npy") == (
+        f"{tmp_path / 'p.npy'} is not a readable .npy of plain numbers: it is no regular file."
     )
     np.save(tmp_path / "s.npy", np.float32(1))
     assert refused(model, tmp_path / "s.npy") == (

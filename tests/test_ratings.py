@@ -1,6 +1,10 @@
 """Tables of ratings, a card's words on them, and a user's own ratings: what is read, and what is refused."""
 
+import difflib
 import gzip
+import time
+import tracemalloc
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +20,7 @@ from edgekit.data.own_ratings import own_ratings
 from edgekit.data.ratings_table import hidden_rows
 from edgekit.errors import CardError, DataError
 from edgekit.feeding import Feeder
-from edgekit.ratings import UNRATED, encode_user, hidden_of, is_user, user_of
+from edgekit.ratings import UNRATED, Ratings, encode_user, hidden_of, is_user, user_of
 
 INPUT = (TensorSpec(name="ratings", shape=(None, 4), dtype="float32"),)
 
@@ -100,10 +104,19 @@ FIVE = "".join(f"u{user},a,{1 + user % 2}\nu{user},b,3\n" for user in range(5))
             "user,item,rating\nu,a,4\nu,b,\n",
             "{}, line 3, has the rating ''; expected a number: fill it in or leave the line out.",
         ),
+        (
+            "user,item,rating\nu,a,4\nu,b,1e39\n",
+            "{}, line 3, has the rating 1e+39; expected one from -1e+18 to 1e+18.",
+        ),
+        ("user,item,rating\nu,a,4\nv,a,4.000000001\n", "All ratings of {} are 4; expected different ones."),
         ("user,item,rating\nu,a,4\nv,a,4\n", "All ratings of {} are 4; expected different ones."),
         (
             "user,item,rating\nu,a,4\nu,b,3\nu,a,2\n",
             "{}, line 4, has the item 'a' of user 'u' once more; expected one rating of each.",
+        ),
+        (
+            f"user,item,rating\nu,a,4\nu,{'b' * 131_000},3\n",
+            f"{{}}, line 3, has the item '{'b' * 60}…' of 131,000 characters; expected 200 or fewer.",
         ),
         (
             "user,item,rating\nu,a,4\nv,a,3\n",
@@ -117,6 +130,16 @@ FIVE = "".join(f"u{user},a,{1 + user % 2}\nu{user},b,3\n" for user in range(5))
 def test_tables_that_are_wrong_are_refused(tmp_path: Path, text: str, message: str) -> None:
     path = table(tmp_path, text)
     assert refused(path) == message.format(path)
+
+
+def test_one_long_id_does_not_lengthen_the_others(tmp_path: Path) -> None:
+    rows = "".join(f"{user},{item},{1 + (user + item) % 5}\n" for user in range(100) for item in range(200))
+    path = table(tmp_path, f"user,item,rating\n{rows}{'u' * 200},{'i' * 200},3\n")
+    tracemalloc.start()
+    open_data(str(path), part=Part.TRAIN, data_dir=None)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 20_000 * 200 * 4  # bytes, of an array of the items of all rows
 
 
 def test_held_out_users_need_two_ratings(tmp_path: Path) -> None:
@@ -153,6 +176,9 @@ def test_ratings_off_the_scale_and_models_of_other_things_are_refused() -> None:
         Feeder(INPUT, None, ratings=HOW).feed(user)
     assert str(caught.value) == "A rating is 5.5; the model takes 1 to 5: give it on that scale."
     with pytest.raises(DataError) as caught:
+        HOW.scaled([1e39])
+    assert str(caught.value) == "A rating is inf; the model takes 1 to 5: give it on that scale."
+    with pytest.raises(DataError) as caught:
         Feeder(INPUT, None).feed(user)
     assert str(caught.value) == (
         "The data holds ratings and the model's card does not say how they become its input: take a model that was "
@@ -165,11 +191,25 @@ def test_ratings_off_the_scale_and_models_of_other_things_are_refused() -> None:
     [
         ({"items": (), "titles": (), "means": ()}, "A recommender knows 1 to 1,000,000 items; got 0."),
         ({"items": ("1", "1", "3", "4")}, "A recommender's card has an item twice; expected each once."),
+        (
+            {"items": ("1", "x" * 201, "3", "4")},
+            f"A recommender's card has the item '{'x' * 60}…' of 201 characters; expected 200 or fewer.",
+        ),
         ({"titles": ("A",)}, "A recommender's card has 4 items and 1 titles; expected as many."),
         ({"means": (3.0,)}, "A recommender's card has 4 items and 1 means; expected as many."),
         (
             {"lowest": 5.0},
             "Ratings go from 5 to 5 in a recommender's card; expected two ends, the lower one first.",
+        ),
+        (
+            {"lowest": -1e308, "highest": 1e308},
+            "Ratings go from -1e+308 to 1e+308 in a recommender's card; expected ends from -1e+18 to 1e+18 that are "
+            "different numbers in float32.",
+        ),
+        (
+            {"lowest": 5.0, "highest": 5.0000000001},
+            "Ratings go from 5.0 to 5.0000000001 in a recommender's card; expected ends from -1e+18 to 1e+18 that are "
+            "different numbers in float32.",
         ),
         ({"mean": 7.0}, "A mean rating in a recommender's card is not between 1 and 5."),
         ({"means": (0.0, 3.0, 3.0, 3.0)}, "A mean rating in a recommender's card is not between 1 and 5."),
@@ -210,6 +250,7 @@ def test_own_ratings_are_found_by_id_and_by_titles_written_otherwise(tmp_path: P
         ("name,rating\na,1\n", "{} has the columns name, rating; expected rating, and title or item."),
         ("title,stars\na,1\n", "{} has the columns title, stars; expected rating, and title or item."),
         ("title,rating\nBig,6\n", "{}, line 2, has the rating 6; expected 1 to 5."),
+        ("title,rating\nBig,1e39\n", "{}, line 2, has the rating 1e+39; expected 1 to 5."),
         ("title,rating\nBig,nan\n", "{}, line 2, has the rating nan; expected 1 to 5."),
         ("title,rating\nBig,3\n4,2\n", "{}, line 3, has the title '4' once more; expected one rating of each."),
         (
@@ -249,6 +290,36 @@ def test_a_title_of_two_items_is_refused(tmp_path: Path) -> None:
         "(1932)' or 'Emma (1996)'?"
     )
     assert own_ratings(table(tmp_path, "title,rating\nEmma (1996),3\n"), how)[0][1]["item"].tolist() == ["2"]
+
+
+def many(titles: Sequence[str]) -> Ratings:
+    """A card of items with these ``titles``."""
+    items = tuple(map(str, range(len(titles))))
+    return replace(HOW, items=items, titles=tuple(titles), means=len(titles) * (3.0,))
+
+
+@pytest.mark.parametrize(
+    ("titles", "title", "sentence"),
+    [
+        (300_000 * ["Emma"], "emma", "which several items of the model are called; did you mean 'Emma'?"),
+        ([f"{n:x} film {n * n}" for n in range(300_000)], "flim", "which the model does not know; "),
+        (["x" + 100_000 * " " + "y"], "a" + 100_000 * " " + "b", "which the model does not know; leave the line out."),
+        ([120_000 * "ab"], 60_000 * "ba", "which the model does not know; leave the line out."),
+    ],
+    ids=["equal titles", "many titles", "many spaces", "long titles"],
+)
+def test_what_a_title_is_compared_with_is_bounded(
+    tmp_path: Path, titles: list[str], title: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+    alike = difflib.get_close_matches
+    monkeypatch.setattr(difflib, "get_close_matches", lambda a, b, **how: compared.append(len(b)) or alike(a, b, **how))
+    start = time.process_time()
+    with pytest.raises(DataError) as caught:
+        own_ratings(table(tmp_path, f"title,rating\n{title},3\n"), many(titles))
+    assert sentence in str(caught.value)
+    assert sum(compared) <= 20_000
+    assert time.process_time() - start < 20  # minutes where each equal title or space is counted with those before it
 
 
 def test_a_subset_keeps_the_catalogue() -> None:

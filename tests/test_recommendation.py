@@ -200,13 +200,11 @@ def test_the_demo_asks_for_one_of_several_users(tmp_path: Path) -> None:
     table.write_text("user,item,rating\n" + "".join(f"u{number},1,5\n" for number in range(120)))
     with pytest.raises(InputError) as caught:
         recommend(file, table, user="nobody")
-    assert (
-        str(caught.value) == f"{table} has no user 'nobody'; choose one of 120, such as u0, u1, u2."
+    assert str(caught.value) == f"{table} has no user 'nobody'; choose one of 120, such as u0, u1, u2."
     table.write_text("item,rating\n1,5\n")
     with pytest.raises(InputError) as caught:
         recommend(file, table, user="bob")
     assert str(caught.value) == f"{table} has no user 'bob'; it has no column of users: leave --user out."
-    )
 
 
 def test_the_demo_says_where_everything_is_rated(tmp_path: Path) -> None:

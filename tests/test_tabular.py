@@ -12,8 +12,11 @@ from tiny_tables import NAMES, PLAIN, detector, rows, table, write_csv
 from edgekit.anomaly import Anomaly
 from edgekit.artifact import attach_card, open_artifact
 from edgekit.card import TensorSpec, dump_card, load_card
-from edgekit.data import KNOWN, Part, item_digest, open_data
+from edgekit.data import KNOWN, Part, item_digest, open_data, tables
+from edgekit.data.csv_table import Table
+from edgekit.data.series_table import series_of
 from edgekit.data.table_rows import rows_for
+from edgekit.data.tables import read_csv, read_rows
 from edgekit.errors import CardError, DataError, InputError
 from edgekit.feeding import Feeder
 from edgekit.measure.held_out import HeldOut
@@ -119,6 +122,34 @@ def test_columns_are_found_by_name(tmp_path: Path) -> None:
     assert str(caught.value) == (
         "b lacks the column 'noise', which the model takes; it has: speed, heat, din."
     )  # fmt: skip
+
+
+class Compared(str):
+    """A name that counts how often one is compared with another."""
+
+    __slots__ = ()
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        Compared.times += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_wide_tables_are_read_in_linear_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    count = 500
+    columns, names = (tuple(Compared(f"c{number}") for number in range(count)) for _ in range(2))
+    numbers = Table("wide.csv", columns, ((2, tuple(map(str, range(count)))),))
+    dated = Table("dates.csv", columns, ((2, ("2017-05-25", *(count - 1) * ("1",))),))
+    how = Tabular(columns=tuple(Column(name=name, mean=0, scale=1) for name in reversed(names)))
+    monkeypatch.setattr(tables, "parse_table", lambda *_: numbers)
+    monkeypatch.setattr(Compared, "times", 0)
+    (path := tmp_path / "wide.csv").touch()
+    for data in (read_csv(path), rows_for(read_rows(path, names), how)):
+        assert np.asarray(data.items[0])[[0, -1]].tolist() in ([0, 499], [499, 0])
+    assert series_of(dated, None, name="dates").columns == columns[-1:]
+    assert Compared.times < 50 * count
 
 
 def test_files_of_other_columns_are_not_run_together(tmp_path: Path) -> None:

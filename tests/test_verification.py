@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from command import edgekit
 from tiny_tables import detector
-from tiny_verifier import head, pictures, verifier
+from tiny_verifier import head, long_head, pictures, verifier
 
 from edgekit.artifact import open_artifact
 from edgekit.card import dump_card, load_card
+from edgekit.companion import Companion
 from edgekit.data import Dataset, open_data
 from edgekit.data.base import Part
 from edgekit.errors import DataError, InputError
+from edgekit.files import sha256_file
 from edgekit.identities import Measure, Verification
 from edgekit.measure.evaluate_by_task import evaluate_by_task
 from edgekit.measure.evaluate_verification import VerificationReport, evaluate_verification, judged, trials_of
@@ -295,9 +297,6 @@ def _other_head(folder: Path) -> str:
 
 
 def _misfit(folder: Path) -> str:
-    from edgekit.companion import Companion
-    from edgekit.files import sha256_file
-
     other = head(folder / "other.onnx", size=5)
     path = verifier(folder, head=Companion(name="other.onnx", sha256=sha256_file(other)))
     return (
@@ -316,6 +315,23 @@ def test_a_tower_without_its_head_is_refused(broken: Any, tmp_path: Path) -> Non
     with pytest.raises(InputError) as caught:
         open_verifiers([tmp_path / "v.onnx"], preprocess=None, threads=1)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("told", [0, 12])
+def test_a_head_that_tells_no_single_number_is_refused(told: int, tmp_path: Path) -> None:
+    other = long_head(tmp_path / "other.onnx", told=told)
+    path = verifier(tmp_path, head=Companion(name="other.onnx", sha256=sha256_file(other)))
+    with pytest.raises(InputError) as caught:
+        open_verifiers([path], preprocess=None, threads=1)
+    assert str(caught.value) == f"{other} gives numbers of the shape ({told},) for a pair; expected one number."
+    other = long_head(other, told=told, open_shape=True)
+    path = verifier(tmp_path, head=Companion(name="other.onnx", sha256=sha256_file(other)))
+    (opened,) = open_verifiers([path], preprocess=None, threads=1)
+    with pytest.raises(InputError) as caught:
+        opened.likeness(*np.zeros((2, 1, 12), np.float32))
+    assert str(caught.value) == (
+        f"The second file of {path} gives numbers of the shape ({told},) for a pair; expected one number."
+    )
 
 
 def test_a_file_that_compares_nothing_is_refused(tmp_path: Path) -> None:

@@ -65,6 +65,19 @@ def head(path: Path, *, size: int = SIZE, batch: int | None = 1) -> Path:
     return path
 
 
+def long_head(path: Path, *, told: int, open_shape: bool = False) -> Path:
+    """A head that tells the first ``told`` squared differences; with ``open_shape`` its file leaves open how many."""
+    nodes = [
+        helper.make_node("Sub", ["first", "second"], ["gap"]),
+        helper.make_node("Mul", ["gap", "gap"], ["square"]),
+        helper.make_node("Slice", ["square", "start", "end", "axis"], ["distance"]),
+    ]
+    ends = {name: np.array([at], np.int64) for name, at in (("start", 0), ("end", told), ("axis", 1))}
+    gives = {"distance": (1, None if open_shape else told)}
+    path.write_bytes(_model({"first": (1, SIZE), "second": (1, SIZE)}, gives, nodes, ends))
+    return path
+
+
 def pictures(folder: Path, *, people: int = 5, each: int = 4, noise: int = 12) -> Path:
     """A sub-folder for each person, with ``each`` pictures of quarters in that person's colours, none like another."""
     random = np.random.default_rng(0)

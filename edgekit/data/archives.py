@@ -29,6 +29,8 @@ class ZipReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise DataError(f"{path} is no regular file; expected a zip.")
         try:
             self._zip = zipfile.ZipFile(path)
         except _ZIP_ERRORS as error:

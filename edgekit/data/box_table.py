@@ -22,7 +22,8 @@ def read_box_table(table: Table, name: str, open_items: Callable[[Sequence[str]]
     if "class_name" in table.columns:
         texts = table.column("class_name")
         names = tuple(sorted(set(texts)))
-        ids = [names.index(text) for text in texts]
+        known = {text: class_id for class_id, text in enumerate(names)}
+        ids = [known[text] for text in texts]
     else:
         require_columns(table, "class_id")
         ids = table.class_ids("class_id").tolist()

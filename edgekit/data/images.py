@@ -41,6 +41,8 @@ def decode_image(source: Path | bytes, *, name: str) -> npt.NDArray[np.uint8]:
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    if isinstance(source, Path):
+        _require_regular(source)
     try:
         # From memory, since Pillow asks for as many bytes as a damaged file claims, and a file reserves them first.
         stream = io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
@@ -63,6 +65,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """(height, width) in pixels of the image at ``path`` as `decode_image` gives it, from its head alone."""
     from PIL import Image
 
+    _require_regular(path)
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         with Image.open(path, formats=_FORMATS) as image:
@@ -71,6 +74,11 @@ def image_size(path: Path) -> tuple[int, int]:
     except (*_DECODER_ERRORS, Image.DecompressionBombError) as error:
         raise DataError(f"{path} is not a readable image: {_reason(error)}.") from None
     return (width, height) if turned else (height, width)
+
+
+def _require_regular(path: Path) -> None:
+    if path.exists() and not path.is_file():  # a pipe would be waited for, and a device such as /dev/zero has no end
+        raise DataError(f"{path} is no regular file; expected an image: take it away or name another.")
 
 
 def _pixels(image: "Image.Image", name: str) -> npt.NDArray[np.uint8]:

@@ -39,14 +39,21 @@ def reason(error: BaseException) -> str:
 
 def is_bare_array(path: Path) -> bool:
     """Whether the file is one array, not an archive of arrays."""
+    _require_regular(path)
     with path.open("rb") as stream:
         return stream.read(len(_MAGIC)) == _MAGIC
 
 
 def read_npy(path: Path) -> Array:
     """The array in an ``.npy`` file; one of `BROKEN` when there is none."""
+    _require_regular(path)
     with path.open("rb") as stream:
         return _read(stream, path.stat().st_size)
+
+
+def _require_regular(path: Path) -> None:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError("it is no regular file")
 
 
 def parse_npy(data: bytes) -> Array:
@@ -56,6 +63,7 @@ def parse_npy(data: bytes) -> Array:
 
 def read_npz(path: Path, *, wanted: Callable[[frozenset[str]], frozenset[str]] | None = None) -> dict[str, Array]:
     """The arrays of an ``.npz`` by name, those that ``wanted`` chooses of all names; one of `BROKEN` otherwise."""
+    _require_regular(path)
     most = path.stat().st_size * _MOST_PACKED
     with zipfile.ZipFile(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}

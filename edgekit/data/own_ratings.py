@@ -1,8 +1,10 @@
 """A user's own ratings for a model that is there already: items by id or title, found even if written otherwise."""
 
 import difflib
+import heapq
 import re
-from functools import lru_cache
+from collections import Counter
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,14 @@ import numpy as np
 from edgekit.data.csv_table import Table, parse_table
 from edgekit.data.packed import unpacked
 from edgekit.data.ratings_table import ITEM, RATING, TITLE, USER, column_of
-from edgekit.errors import DataError, printable
+from edgekit.errors import DataError, quoted
 from edgekit.ratings import Array, Ratings, places_of, user_of
 
-_YEAR = re.compile(r"\s*\(\d{4}\)$")
+_YEAR = re.compile(r"\(\d{4}\)$")
 _ARTICLE = re.compile(r"^(.*), (the|a|an)$")
 _CLOSE, _CUTOFF = 3, 0.6
+_MOST_COMPARED, _LONGEST = 20_000, 200
+"""Titles, and their characters, that are compared letter by letter with one that is unknown: under a second's work."""
 
 
 def own_ratings(path: Path, how: Ratings) -> list[tuple[str, Array]]:
@@ -30,58 +34,74 @@ def own_ratings(path: Path, how: Ratings) -> list[tuple[str, Array]]:
         raise DataError(
             f"{path} has the columns {', '.join(table.columns)}; expected {RATING}, and {TITLE} or {ITEM[0]}."
         )
-    ratings = table.numbers(RATING)
+    ratings, known = table.numbers(RATING), _Known(how)
     named = column_of(table, USER)
     users = table.column(named) if named is not None else [""] * len(ratings)
     found: dict[str, dict[str, float]] = {}
     for (line, _), user, item, rating in zip(table.rows, users, table.column(column), ratings, strict=True):
         if not how.on_scale(rating):
             table.fail(line, f"rating {rating:g}; expected {how.lowest:g} to {how.highest:g}")
-        key = how.items[_place(table, line, column, item, how)]
+        key = how.items[_place(table, line, column, item, known)]
         own = found.setdefault(user, {})
         if key in own:
-            table.fail(line, f"{column} {printable(item)!r} once more; expected one rating of each")
+            table.fail(line, f"{column} {quoted(item)} once more; expected one rating of each")
         own[key] = rating
     return [(user, user_of(np.array(list(own)), np.array(list(own.values())))) for user, own in found.items()]
 
 
-def _place(table: Table, line: int, column: str, item: str, how: Ratings) -> int:
-    """The place in ``how`` of what the cell ``item`` means: in a column of titles a title before an id."""
-    known, exact = places_of(how.items), places_of(how.titles)
-    if column != TITLE and item in known:
-        return known[item]
-    if item in exact and how.titles.count(item) == 1:
-        return exact[item]
-    means = _by_words(how.titles).get(_words(item), ()) or _by_words(how.titles, dated=False).get(_words(item), ())
+class _Known:
+    """The items of the model whose card tells ``how``, by all that they may be called."""
+
+    def __init__(self, how: Ratings) -> None:
+        self.titles = how.titles
+        self.ids, self.exact, self.counts = places_of(how.items), places_of(how.titles), Counter(how.titles)
+
+    @cached_property
+    def dated(self) -> dict[str, list[int]]:
+        """The places of the titles by their `_words`."""
+        return _by_words(self.titles, dated=True)
+
+    @cached_property
+    def undated(self) -> dict[str, list[int]]:
+        """The places of the titles by their `_words` without years."""
+        return _by_words(self.titles, dated=False)
+
+    def close(self, item: str) -> list[str]:
+        """The titles that hold all words of ``item``, else those that are written much alike."""
+        written = _words(item, dated=False)
+        words = set(written.split())
+        found = (places for key, places in self.undated.items() if words and words <= set(key.split()))
+        holding = sorted(place for places in found for place in places)
+        if holding or len(written) > _LONGEST:
+            return [self.titles[place] for place in holding[:_CLOSE]]
+        short = (key for key in self.undated if len(key) <= _LONGEST)
+        keys = heapq.nsmallest(_MOST_COMPARED, short, key=lambda key: abs(len(key) - len(written)))
+        alike = difflib.get_close_matches(written, keys, n=_CLOSE, cutoff=_CUTOFF)
+        return [self.titles[self.undated[key][0]] for key in alike]
+
+
+def _place(table: Table, line: int, column: str, item: str, known: _Known) -> int:
+    """The place in what is ``known`` of what the cell ``item`` means: in a column of titles a title before an id."""
+    if column != TITLE and item in known.ids:
+        return known.ids[item]
+    if known.counts[item] == 1:
+        return known.exact[item]
+    means = known.dated.get(_words(item), ()) or known.undated.get(_words(item), ())
     if len(means) == 1:
         return means[0]
-    if not means and item in known:
-        return known[item]
-    close = [how.titles[place] for place in means[:_CLOSE]] or _close(item, how.titles)
-    mend = f"did you mean {' or '.join(map(repr, close))}?" if close else "leave the line out."
-    several = len(means) > 1
-    what = "which several items of the model are called" if several else "which the model does not know"
-    raise DataError(f"{table.name}, line {line}, has the {column} {printable(item)!r}, {what}; {mend}")
+    if not means and item in known.ids:
+        return known.ids[item]
+    close = [known.titles[place] for place in means[:_CLOSE]] or known.close(item)
+    several = " or ".join(quoted(title, _LONGEST) for title in dict.fromkeys(close))
+    mend = f"did you mean {several}?" if close else "leave the line out."
+    what = "which several items of the model are called" if means else "which the model does not know"
+    raise DataError(f"{table.name}, line {line}, has the {column} {quoted(item)}, {what}; {mend}")
 
 
-def _close(item: str, titles: tuple[str, ...]) -> list[str]:
-    """The titles that hold all words of ``item``, else those that are written much alike."""
-    words = set(_words(item, dated=False).split())
-    keys = [_words(title, dated=False) for title in titles]
-    holding = [title for title, key in zip(titles, keys, strict=True) if words and words <= set(key.split())]
-    if holding:
-        return holding[:_CLOSE]
-    alike = difflib.get_close_matches(_words(item, dated=False), keys, n=_CLOSE, cutoff=_CUTOFF)
-    return list(dict.fromkeys(titles[keys.index(key)] for key in alike))
-
-
-@lru_cache(maxsize=4)
-def _by_words(titles: tuple[str, ...], *, dated: bool = True) -> dict[str, tuple[int, ...]]:
-    """The places of the titles by their `_words`."""
-    found: dict[str, tuple[int, ...]] = {}
+def _by_words(titles: tuple[str, ...], *, dated: bool) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
     for place, title in enumerate(titles):
-        key = _words(title, dated=dated)
-        found[key] = (*found.get(key, ()), place)
+        found.setdefault(_words(title, dated=dated), []).append(place)
     return found
 
 

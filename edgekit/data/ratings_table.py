@@ -12,8 +12,8 @@ import numpy.typing as npt
 from edgekit.data.base import Dataset, Item, Part
 from edgekit.data.csv_table import Table, parse_table
 from edgekit.data.packed import unpacked
-from edgekit.errors import DataError
-from edgekit.ratings import user_of
+from edgekit.errors import DataError, quoted
+from edgekit.ratings import MOST, MOST_CHARACTERS, user_of
 
 Array = npt.NDArray[Any]
 
@@ -75,11 +75,13 @@ def ratings_of(table: Table, part: Part | None, *, name: str, folder: Path) -> D
     for (line, _), rating in zip(table.rows, ratings.tolist(), strict=True):
         if not np.isfinite(rating):
             table.fail(line, f"rating {rating}; expected a finite number: leave the line out")
+        if abs(rating) > MOST:
+            table.fail(line, f"rating {rating:g}; expected one from {-MOST:g} to {MOST:g}")
     lowest, highest = float(ratings.min()), float(ratings.max())
-    if lowest == highest:
+    if np.float32(lowest) == np.float32(highest):
         raise DataError(f"All ratings of {table.name} are {lowest:g}; expected different ones.")
-    ids, places = np.unique(items, return_inverse=True)
-    names, numbers = np.unique(users, return_inverse=True)
+    ids, places = _coded(items)
+    names, numbers = _coded(users)
     _require_once(table, places, numbers, columns)
     if part is not None and len(names) < LEAST_USERS:
         raise DataError(
@@ -89,13 +91,13 @@ def ratings_of(table: Table, part: Part | None, *, name: str, folder: Path) -> D
     order = np.argsort(numbers, kind="stable")
     rows = np.split(order, np.cumsum(np.bincount(numbers))[:-1])
     found = []
-    for number in _users_of(part, names.tolist()):
+    for number in _users_of(part, names):
         own = rows[number][np.argsort(places[rows[number]])]
         hidden = np.zeros(len(own), np.bool_)
         if part is Part.EVALUATION:
             if len(own) < 2:
                 continue
-            hidden[hidden_rows(len(own), str(names[number]), _SEED)] = True
+            hidden[hidden_rows(len(own), names[number], _SEED)] = True
         found.append((places[own], ratings[own].astype(np.float32), hidden))
     if not found:
         raise DataError(
@@ -103,9 +105,9 @@ def ratings_of(table: Table, part: Part | None, *, name: str, folder: Path) -> D
             "ratings."
         )
     titles = _titles(table, columns[1], folder)
-    known = {item: titles.get(item) or item for item in ids.tolist()}
+    known = {item: titles.get(item) or item for item in ids}
     catalogue = Catalogue(titles=known, lowest=lowest, highest=highest)
-    return Dataset(name=name, items=Users(ids, tuple(found)), catalogue=catalogue)
+    return Dataset(name=name, items=Users(np.array(ids, np.object_), tuple(found)), catalogue=catalogue)
 
 
 def movielens(path: Path, part: Part, name: str) -> Dataset:
@@ -140,7 +142,21 @@ def _filled(table: Table, column: str) -> list[str]:
     for (line, _), cell in zip(table.rows, cells, strict=True):
         if not cell:
             table.fail(line, f"{column} {cell!r}; expected a name or a number")
+        if len(cell) > MOST_CHARACTERS:
+            table.fail(
+                line, f"{column} {quoted(cell)} of {len(cell):,} characters; expected {MOST_CHARACTERS} or fewer"
+            )
     return cells
+
+
+def _coded(cells: Sequence[str]) -> tuple[list[str], Array]:
+    """The different ``cells``, sorted, and the place of each cell among them.
+
+    Not by `numpy.unique`, which would give every cell the room of the longest.
+    """
+    known = sorted(set(cells))
+    places = {cell: place for place, cell in enumerate(known)}
+    return known, np.fromiter((places[cell] for cell in cells), np.int64, len(cells))
 
 
 def _require_once(table: Table, places: Array, numbers: Array, columns: Sequence[str]) -> None:

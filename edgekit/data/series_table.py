@@ -91,7 +91,8 @@ def _require_order(table: Table) -> None:
 
 def _forecast(table: Table) -> str:
     """The column to forecast where none is chosen: one with a few holes is of numbers too."""
-    numeric = [name for name in table.columns[1:] if _mostly(_is_number, table.column(name))]
+    others = table.columns[1:]
+    numeric = [name for name, cells in zip(others, table.each(others), strict=True) if _mostly(_is_number, cells)]
     if not numeric:
         raise DataError(f"{table.name} has dates and no column of numbers; expected one to forecast.")
     return FORECAST if FORECAST in table.columns else numeric[-1]

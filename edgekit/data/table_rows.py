@@ -36,5 +36,6 @@ def rows_for(data: Dataset, how: Tabular | None) -> Dataset:
     if how is None or not data.columns or data.whole is not None or data.columns == how.names:
         return data
     require_taken(how.names, data.columns, data.name)
-    places = [data.columns.index(name) for name in how.names]
+    known = {name: place for place, name in enumerate(data.columns)}
+    places = [known[name] for name in how.names]
     return replace(data, items=_Columns(data.items, places), columns=how.names)

@@ -56,7 +56,8 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> Dataset:
 
 def require_taken(wanted: Sequence[str], there: Sequence[str], name: str) -> None:
     """`DataError` for the first of the columns ``wanted`` that is not one of those of the data called ``name``."""
-    missing = [column for column in wanted if column not in there]
+    known = set(there)
+    missing = [column for column in wanted if column not in known]
     if missing:
         raise DataError(f"{name} lacks the column {missing[0]!r}, which the model takes; it has: {', '.join(there)}.")
 
@@ -126,8 +127,8 @@ def _numbers(table: Table, name: str, chosen: tuple[str, ...] = ()) -> Dataset:
     if not features:
         raise DataError(f"{table.name} has the one column {label!r}; expected columns of numbers beside it.")
     values = np.empty((len(table.rows), len(features)))
-    for j, column in enumerate(features):
-        for i, cell in enumerate(table.column(column)):
+    for j, (column, cells) in enumerate(zip(features, table.each(features), strict=True)):
+        for i, cell in enumerate(cells):
             try:
                 values[i, j] = number(cell)
             except ValueError:

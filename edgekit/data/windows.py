@@ -80,10 +80,11 @@ def _columns(data: Dataset, wanted: Sequence[str]) -> Dataset:
     """The series ``data`` with the columns ``wanted`` alone, in their order."""
     assert not isinstance(data.whole, str)  # noqa: S101
     assert data.whole is not None  # noqa: S101
-    missing = [name for name in wanted if name not in data.columns]
+    known = {name: place for place, name in enumerate(data.columns)}
+    missing = [name for name in wanted if name not in known]
     if missing:
         raise DataError(f"{data.name} lacks the column {missing[0]!r}; it has: {', '.join(data.columns)}.")
-    chosen = [data.columns.index(name) for name in wanted]
+    chosen = [known[name] for name in wanted]
     return replace(data, whole=data.whole[:, chosen], columns=tuple(wanted))
 
 

@@ -45,11 +45,19 @@ class Verifier:
         start = time.perf_counter()
         (output,) = self.head.outputs
         rows = ({FIRST: a, SECOND: b} for a, b in zip(first, second, strict=True))
-        found = [float(answer[output.name].reshape(-1)[0]) for answer in run_items(self.head, rows, batch=_AT_ONCE)]
+        found = [self._number(answer[output.name]) for answer in run_items(self.head, rows, batch=_AT_ONCE)]
         self.subject.seconds += time.perf_counter() - start
         told = np.array([self.how.likeness(value) for value in found], np.float64)
         require_finite(told, f"What the second file of {self.subject.given} tells")
         return told
+
+    def _number(self, told: Array) -> float:
+        if told.size != 1:  # of a head that leaves its output's shape open
+            raise InputError(
+                f"The second file of {self.subject.given} gives numbers of the shape {told.shape} for a pair; expected "
+                "one number."
+            )
+        return float(told.item())
 
 
 def open_verifiers(
@@ -101,3 +109,6 @@ def _require_fit(subject: Subject, head: Runtime, path: Path) -> None:
             f"{path} takes {takes} and gives {len(head.outputs)} outputs; expected {FIRST} and {SECOND} of the shape "
             f"that {subject.given} gives, {gives[0] if len(gives) == 1 else gives}, and one output."
         )
+    (told,) = head.outputs
+    if any(length not in (1, None) for length in told.shape[1:]):
+        raise InputError(f"{path} gives numbers of the shape {told.shape[1:]} for a pair; expected one number.")
