@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sweeping import QUICK, times
+from tiny_tables import detector, write_csv
 from tiny_two_stage import heads, scenes, two_stage
+from tiny_verifier import pictures, verifier
 
 from edgekit.artifact import open_artifact
 from edgekit.codec import to_jsonable
@@ -129,3 +131,30 @@ def test_data_without_labels_is_refused_before_anything_is_done(two: tuple[Path,
     with pytest.raises(DataError, match="has no labels"):
         sweep(Sweep(files=two, data=str(tmp_path / "data.npz")), tmp_path / "out")
     assert times(tmp_path / "out") == {}
+
+
+def test_a_table_may_hold_columns_that_the_model_does_not_take(tmp_path: Path) -> None:
+    """And text in them."""
+    path, data = detector(tmp_path / "d.onnx", [0, 1, 1]), write_csv(tmp_path / "t.csv")
+    head, *lines = data.read_text().splitlines()
+    data.write_text("\n".join([f"shop,{head}", *(f"corner,{line}" for line in lines)]) + "\n")
+    report = sweep(Sweep(files=(path,), settings=replace(QUICK, threads=(1,)), data=str(data)), tmp_path / "out")
+    assert report.failures == ()
+    assert report.notes == ("Accuracies are those of 60 items of t.",)
+    title, columns, (line,) = table(report.rows)
+    assert title == "Latency of every cell, ranked on each device"
+    assert dict(zip(columns, line, strict=True))["PR-AUC"] == f"{report.rows[0]['metrics']['pr_auc']:.4g}"
+
+
+def test_what_compares_pictures_has_its_equal_error_rate(tmp_path: Path) -> None:
+    asked = Sweep(
+        files=(verifier(tmp_path), verifier(tmp_path, name="flat", gain=0.0)),
+        settings=replace(QUICK, threads=(1,)),
+        data=str(pictures(tmp_path / "people")),
+    )
+    report = sweep(asked, tmp_path / "out")
+    assert report.failures == ()
+    _, columns, lines = table(report.rows)
+    told = {line[columns.index("file")]: line[columns.index("equal error rate, %")] for line in lines}
+    assert told["flat.onnx"] == "50.00"
+    assert float(told["v.onnx"]) < 20
