@@ -10,6 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from test_evaluate_sequences import BOOK, NEXT
+from tiny_generator import generator
+from tiny_ratings import data_of, recommender
+from tiny_sequences import generator as writer
+from tiny_tables import detector, table, write_csv
+from tiny_verifier import pictures, verifier
 
 from edgekit.artifact import Artifact, Format
 from edgekit.card import ModelCard, Provenance
@@ -222,6 +228,73 @@ def test_what_has_no_classes_has_no_loss(colour_model: Make, colour_photos: Path
     assert str(caught.value) == (
         f"{regressions[1].given} gives no scores of classes, so that photos does not tell what it loses; choose by "
         "latency alone, without data."
+    )
+
+
+def test_detectors_of_anomalies_lose_their_ranking_or_verdicts(tmp_path: Path) -> None:
+    whole, deaf = detector(tmp_path / "whole.onnx", [0, 1, 1]), detector(tmp_path / "deaf.onnx", [1, 1, 1])
+    found = measure_losses(opened(whole, deaf), table(), samples=None, seed=0)
+    loss = found.by_key[str(deaf), "onnxruntime"]
+    assert (found.metric, found.count) == ("pr_auc", 60)
+    assert 50 < loss.low <= loss.points <= loss.high <= 100
+    found = measure_losses(opened(whole, deaf), replace(table(), labels=None), samples=None, seed=0)
+    values = np.stack([table().items[place] for place in range(60)])
+    assert found.metric == "agreement"
+    assert found.by_key[str(deaf), "onnxruntime"].points == pytest.approx(100 * np.mean(values[:, 0] ** 2 / 3 > 1))
+
+
+def test_recommenders_lose_a_part_of_the_error_of_the_reference(tmp_path: Path) -> None:
+    users = [(["1", "2", "3"], [3, rating, 2], [False, True, True]) for rating in (4, 3, 5, 4)]
+    good, bad = (recommender(tmp_path / f"{name}.onnx", 4 * [value]) for name, value in (("good", 0.6), ("bad", 0.9)))
+    found = measure_losses(opened(good, bad), data_of(*users), samples=None, seed=0)
+    errors = [
+        np.mean([(value - (rating - 1) / 4) ** 2 for _, ratings, _ in users for rating in ratings[1:]])
+        for value in (0.6, 0.9)
+    ]
+    loss = found.by_key[str(bad), "onnxruntime"]
+    assert found.metric == "mse"
+    assert loss.points == pytest.approx(100 * (errors[1] / errors[0] - 1), rel=1e-4)
+    assert loss.low <= loss.points <= loss.high
+    with pytest.raises(InputError) as caught:
+        measure_losses(opened(good, bad), data_of(users[0]), samples=None, seed=0)
+    assert str(caught.value) == "These items are too few to tell what files lose; take more, or choose without data."
+
+
+def test_what_compares_pictures_loses_its_equal_error_rate(tmp_path: Path) -> None:
+    people = photos(pictures(tmp_path / "people"))
+    good, flat = verifier(tmp_path), verifier(tmp_path, name="flat", gain=0.0)
+    found = measure_losses(opened(good, flat), people, samples=None, seed=0)
+    loss = found.by_key[str(flat), "onnxruntime"]
+    assert found.metric == "eer"
+    assert 20 < loss.low <= loss.points <= 50
+
+
+def test_models_of_texts_lose_a_part_of_the_nats_of_the_reference(tmp_path: Path) -> None:
+    good, bad = writer(tmp_path / "good.onnx", 3 * NEXT), writer(tmp_path / "bad.onnx", 2 * NEXT)
+    found = measure_losses(opened(good, bad), BOOK, samples=None, seed=0)
+    loss = found.by_key[str(bad), "onnxruntime"]
+    assert found.metric == "nats_per_token"
+    assert 100 < loss.low <= loss.points <= loss.high < 300
+
+
+def test_what_generators_lose_is_told_elsewhere(tmp_path: Path, colour_photos: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        measure_losses(opened(generator(tmp_path / "g.onnx")), photos(colour_photos), samples=None, seed=0)
+    assert str(caught.value) == (
+        "What image-generation loses is not measured beside latency; leave out --data, and evaluate it apart."
+    )
+
+
+def test_a_table_may_hold_columns_that_the_model_does_not_take(tmp_path: Path) -> None:
+    """And text in them."""
+    path, data = detector(tmp_path / "d.onnx", [0, 1, 1]), write_csv(tmp_path / "t.csv")
+    head, *lines = data.read_text().splitlines()
+    data.write_text("\n".join([f"shop,{head}", *(f"corner,{line}" for line in lines)]) + "\n")
+    _, choice = best([path], QUICK, engines=["onnxruntime"], data=str(data))
+    assert choice.losses is not None
+    assert choice.losses.count == 60
+    assert sentences(choice)[0] == (
+        f"Losses of PR-AUC are against {path} in onnxruntime on 60 items of t; 1 point may be lost."
     )
 
 

@@ -13,10 +13,12 @@ from tiny_verifier import pictures, verifier
 
 from edgekit.artifact import open_artifact
 from edgekit.converters.parity import compare_outputs
+from edgekit.measure.answers import Given, compare_answers
 from edgekit.measure.choices import agreement, largest_is_chosen, same_choices
 from edgekit.measure.compare import compare
 from edgekit.measure.layers import compare_layers
 from edgekit.measure.same import same_answers
+from edgekit.runtimes import open_runtime
 
 ONE = np.array([[0.5, 3.0], [0.5, 0.1], [2.0, 0.0], [9.0, 0.0]], np.float32)
 OTHER = np.array([[0.5, 0.2], [0.5, 0.1], [0.0, 2.0], [9.0, 0.0]], np.float32)
@@ -98,3 +100,15 @@ def test_layers_of_a_detector_of_anomalies_have_no_agreement(tmp_path: Path) -> 
     (entry,) = compare_layers(path, [path], table()).entries
     assert entry.metrics["max_abs"] == 0
     assert "agreement" not in entry.metrics
+
+
+def test_a_device_agrees_in_the_verdicts_of_anomalies_and_in_no_ratings(tmp_path: Path) -> None:
+    for path, there, agreed in (
+        (detector(tmp_path / "d.onnx", [0, 1, 1], threshold=1.0), {"score": np.array([[0.2]], np.float32)}, 0.5),
+        (recommender(tmp_path / "r.onnx", [0.5, 0.5, 0.5, 0.5]), {}, None),
+    ):
+        runtime = open_runtime(path)
+        feeds = 2 * [{runtime.inputs[0].name: np.full((1, runtime.inputs[0].shape[1] or 1), 2, np.float32)}]
+        runs = [runtime.run(feed) for feed in feeds]
+        given = Given(engine="here", outputs=runtime.outputs, runs=runs)
+        assert compare_answers(open_artifact(path), given, [runs[0], runs[1] | there]).agreement == agreed

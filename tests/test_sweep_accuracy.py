@@ -1,21 +1,27 @@
 """Accuracies in a sweep: measured once for a file and engine, and anew where what they depend on has changed."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sweeping import QUICK, times
+from tiny_tables import PLAIN, detector, write_csv
 from tiny_two_stage import heads, scenes, two_stage
+from tiny_verifier import pictures, verifier
 
 from edgekit.artifact import open_artifact
 from edgekit.codec import to_jsonable
-from edgekit.errors import DataError
+from edgekit.errors import ConversionError, DataError
+from edgekit.formats.keras import write_card
 from edgekit.preprocessing import preset
+from edgekit.recipe import Precision, Recipe
 from edgekit.report import read_results
-from edgekit.sweep import SWEEP, Sweep, sweep
+from edgekit.sweep import SWEEP, Here, Sweep, sweep
 from edgekit.sweep.plan import stated
 from edgekit.sweep.ranking import table
 
@@ -129,3 +135,51 @@ def test_data_without_labels_is_refused_before_anything_is_done(two: tuple[Path,
     with pytest.raises(DataError, match="has no labels"):
         sweep(Sweep(files=two, data=str(tmp_path / "data.npz")), tmp_path / "out")
     assert times(tmp_path / "out") == {}
+
+
+def test_a_table_may_hold_columns_that_the_model_does_not_take(tmp_path: Path) -> None:
+    """And text in them."""
+    path, data = detector(tmp_path / "d.onnx", [0, 1, 1]), write_csv(tmp_path / "t.csv")
+    head, *lines = data.read_text().splitlines()
+    data.write_text("\n".join([f"shop,{head}", *(f"corner,{line}" for line in lines)]) + "\n")
+    report = sweep(Sweep(files=(path,), settings=replace(QUICK, threads=(1,)), data=str(data)), tmp_path / "out")
+    assert report.failures == ()
+    assert report.notes == ("Accuracies are those of 60 items of t.",)
+    title, columns, (line,) = table(report.rows)
+    assert title == "Latency of every cell, ranked on each device"
+    assert dict(zip(columns, line, strict=True))["PR-AUC"] == f"{report.rows[0]['metrics']['pr_auc']:.4g}"
+
+
+def test_what_compares_pictures_has_its_equal_error_rate(tmp_path: Path) -> None:
+    asked = Sweep(
+        files=(verifier(tmp_path), verifier(tmp_path, name="flat", gain=0.0)),
+        settings=replace(QUICK, threads=(1,)),
+        data=str(pictures(tmp_path / "people")),
+    )
+    report = sweep(asked, tmp_path / "out")
+    assert report.failures == ()
+    _, columns, lines = table(report.rows)
+    told = {line[columns.index("file")]: line[columns.index("equal error rate, %")] for line in lines}
+    assert told["flat.onnx"] == "50.00"
+    assert float(told["v.onnx"]) < 20
+
+
+def test_the_cards_of_sources_tell_which_columns_are_read(tiny_models: Path, tmp_path: Path) -> None:
+    """Before anything is converted, which here nothing is."""
+
+    class Nowhere(Here):
+        def convert(self, requests: Any, *, progress: Any) -> Any:
+            progress("converting", 0, len(requests))
+            return ((request, ConversionError("not today")) for request in requests)
+
+    source, data = tmp_path / "d.keras", write_csv(tmp_path / "t.csv")
+    shutil.copy(tiny_models / "convnet.keras", source)
+    head, *lines = data.read_text().splitlines()
+    data.write_text("\n".join([f"shop,{head}", *(f"corner,{line}" for line in lines)]) + "\n")
+    recipes = (Recipe(precision=Precision.FP32),)
+    asked = Sweep(files=(source,), settings=QUICK, recipes=recipes, data=str(data))
+    with pytest.raises(DataError, match="corner"):
+        sweep(asked, tmp_path / "plain", site=Nowhere())
+    write_card(source, replace(open_artifact(source).card, tabular=PLAIN))
+    report = sweep(asked, tmp_path / "out", site=Nowhere())
+    assert report.failures == ("converting d: not today",)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.artifact import Artifact
-from edgekit.data import Dataset, Part, open_data
+from edgekit.data import Dataset
 from edgekit.devices import open_device
 from edgekit.errors import ArtifactError, InputError
 from edgekit.measure.benchmark import open_artifacts, plan, reported
+from edgekit.measure.data_for import data_for
 from edgekit.measure.losses import Loss, Losses, measure_losses
 from edgekit.measure.settings import BenchmarkReport, BenchmarkResult, BenchmarkSettings, Job
 from edgekit.measure.stats import Ratio, median_ratio
@@ -71,15 +72,16 @@ def best(
 ) -> tuple[BenchmarkReport, Choice]:
     """Time the files on this machine in every installed engine that runs them, or in ``engines``, and choose.
 
-    Accuracy is measured in the same call on held-out items of ``data``, for every file in every engine, since engines
-    answer differently; without data it is not looked at. An engine that does not run a file is left out with a
-    sentence, but one that was named is an `ArtifactError`, and so is a file that no engine runs.
+    The metric of the task, see `measure_losses`, is measured in the same call on held-out items of ``data``, for every
+    file in every engine, since engines answer differently; without data it is not looked at. An engine that does not
+    run a file is left out with a sentence, but one that was named is an `ArtifactError`, and so is a file that no
+    engine runs.
     """
     settings = settings or BenchmarkSettings()
     if not 0 <= max_loss_points < math.inf:
         raise InputError(f"The loss that is allowed is 0 points or more; got {max_loss_points:g}.")
     artifacts = open_artifacts(paths)
-    dataset = open_data(data, part=Part.EVALUATION, data_dir=data_dir) if isinstance(data, str) else data
+    dataset = None if data is None else data_for(paths, data, data_dir=data_dir)
     jobs = plan(artifacts, engines) if engines else _everywhere(artifacts)
     kept: list[Job] = []
     subjects: list[Subject] = []

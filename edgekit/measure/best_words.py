@@ -8,7 +8,15 @@ from edgekit.measure.best import Candidate, Choice
 from edgekit.measure.losses import Losses
 from edgekit.measure.stats import Ratio
 
-_MEANS = {"top1": "of top-1", "agreement": "of the answers"}
+_MEANS = {
+    "top1": "of top-1",
+    "agreement": "of the answers",
+    "pr_auc": "of PR-AUC",
+    "eer": "of the equal error rate",
+    "exact": "of right answers",
+    "mse": "of the reference's MSE",
+    "nats_per_token": "of the reference's nats per token",
+}
 """What a point is a hundredth of, by the metric."""
 
 

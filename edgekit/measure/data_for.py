@@ -1,9 +1,10 @@
 """The data that files are measured on, opened as they take it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from edgekit.artifact import open_artifact
+from edgekit.card import ModelCard
 from edgekit.data import Dataset, Part, open_data
 from edgekit.data.table_rows import rows_for
 
@@ -15,7 +16,11 @@ def data_for(paths: Sequence[Path], data: Dataset | str, *, data_dir: Path | Non
     """
     if not isinstance(data, str):
         return data
-    tables = (open_artifact(path).card.tabular for path in paths)
-    how = next((table for table in tables if table is not None), None)
+    return data_of((open_artifact(path).card for path in paths), data, data_dir=data_dir)
+
+
+def data_of(cards: Iterable[ModelCard], data: str, *, data_dir: Path | None) -> Dataset:
+    """As `data_for`, for the files with these ``cards``."""
+    how = next((card.tabular for card in cards if card.tabular is not None), None)
     columns = () if how is None else how.names
     return rows_for(open_data(data, part=Part.EVALUATION, data_dir=data_dir, columns=columns), how)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.artifact import open_artifact
+from edgekit.artifact import Artifact, open_artifact
 from edgekit.devices import Device
 from edgekit.devices.local import LocalDevice
 from edgekit.errors import InputError
@@ -73,32 +73,34 @@ def open_verifiers(
     `InputError` where a file compares no pictures, its head is missing or another one, or does not fit it.
     """
     where = LocalDevice() if device is None else device
-    artifacts = [open_artifact(path) for path in paths]
-    heads = []
-    for artifact in artifacts:
-        task = artifact.card.task
-        if task not in (None, TASK):
-            raise InputError(f"{artifact.path} is for {task}; expected a model for {TASK}.")
-        if artifact.card.verification is None:
-            raise InputError(
-                f"The card of {artifact.path} does not say what compares its embeddings; take a model for verification "
-                "that edgekit trained, and its first file."
-            )
-        heads.append(second_file(artifact.path, artifact.card))
-    by_first = dict(zip((artifact.path for artifact in artifacts), heads, strict=True))
-    found = []
-    for subject in open_subjects(
-        paths, preprocess=preprocess, labels=None, threads=threads, engines=engines, device=where
-    ):
-        second, how = by_first[subject.artifact.path], subject.artifact.card.verification
-        assert second is not None  # noqa: S101 - a file that compares pictures has one
-        assert how is not None  # noqa: S101
-        if subject.feeder.preprocessing is None:
-            raise InputError(f"Nothing says how images become the input of {subject.given}: say it with --preprocess.")
-        head = where.open(open_artifact(second), threads=threads, engine=subject.runtime.name)
-        _require_fit(subject, head, second)
-        found.append(Verifier(subject=subject, head=head, how=how))
-    return tuple(found)
+    for path in paths:  # told before a file is opened in its engine
+        _comparing(open_artifact(path))
+    subjects = open_subjects(paths, preprocess=preprocess, labels=None, threads=threads, engines=engines, device=where)
+    return tuple(verifier_of(subject, threads=threads, device=where) for subject in subjects)
+
+
+def verifier_of(subject: Subject, *, threads: int, device: Device | None = None) -> Verifier:
+    """The open tower ``subject`` with its head, which is opened on the same ``device``; errors as `open_verifiers`."""
+    how, second = _comparing(subject.artifact)
+    if subject.feeder.preprocessing is None:
+        raise InputError(f"Nothing says how images become the input of {subject.given}: say it with --preprocess.")
+    where = LocalDevice() if device is None else device
+    head = where.open(open_artifact(second), threads=threads, engine=subject.runtime.name)
+    _require_fit(subject, head, second)
+    return Verifier(subject=subject, head=head, how=how)
+
+
+def _comparing(artifact: Artifact) -> tuple[Verification, Path]:
+    """How a file compares pictures, and what compares them."""
+    if artifact.card.task not in (None, TASK):
+        raise InputError(f"{artifact.path} is for {artifact.card.task}; expected a model for {TASK}.")
+    how, second = artifact.card.verification, second_file(artifact.path, artifact.card)
+    if how is None or second is None:
+        raise InputError(
+            f"The card of {artifact.path} does not say what compares its embeddings; take a model for verification "
+            "that edgekit trained, and its first file."
+        )
+    return how, second
 
 
 def _require_fit(subject: Subject, head: Runtime, path: Path) -> None:

@@ -104,7 +104,7 @@ class _Run:
         finished = open_artifacts(self._asked.finished) if self._asked.finished else []
         for uri in self._asked.devices:
             require_runnable(uri, finished, self._asked.engines)
-        dataset = self._open_data()
+        dataset = self._open_data(finished)
         artifacts = [*self._convert(), *finished]
         accuracies = self._evaluate(artifacts, dataset) if dataset is not None and artifacts else []
         told = rows(self._measure(cells(self._asked, artifacts)) if artifacts else [], accuracies)
@@ -135,13 +135,18 @@ class _Run:
         paths = [path for data in records for _, path in files_of(data, home)]
         return open_artifacts(paths) if paths else []
 
-    def _open_data(self) -> Any:
+    def _open_data(self, finished: Sequence[Artifact]) -> Any:
         if self._asked.data is None:
             return None
-        from edgekit.data import Part, open_data
+        from edgekit.measure.data_for import data_of
         from edgekit.measure.evaluate_by_task import require_truth
 
-        dataset = open_data(self._asked.data, part=Part.EVALUATION, data_dir=self._asked.data_dir)
+        cards = [artifact.card for artifact in finished]
+        if self._asked.sources:
+            from edgekit.converters.source import open_source
+
+            cards += [card for path in self._asked.sources if (card := open_source(path).card) is not None]
+        dataset = data_of(cards, self._asked.data, data_dir=self._asked.data_dir)
         require_truth(dataset)
         return dataset
 
