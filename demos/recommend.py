@@ -1,17 +1,22 @@
 """A recommender at work: the items that somebody will like by the ratings of others, and what it makes of the given."""
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from edgekit.artifact import open_artifact
 from edgekit.data.own_ratings import own_ratings
-from edgekit.errors import DataError, InputError, printable, suggest
+from edgekit.errors import DataError, InputError, printable
 from edgekit.measure.metrics import require_finite
 from edgekit.measure.subjects import Subject, open_subjects, run_one
 from edgekit.ratings import RECONSTRUCTION
 from edgekit.tasks import recommendation
 from edgekit.tasks.recommendation import Recommended, best_unseen
+
+_CLOSE = 3
+"""Names of users that are offered for one that is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +49,9 @@ class Recommendation:
         )
 
     def words(self) -> str:
-        """How well the model knows the user, in a line."""
+        """How well the model knows the user, and that nothing is left to recommend, in a line."""
+        if not self.best:
+            return f"All {self.rated:,} items that {self.subject.given} knows are rated; none is left to recommend."
         if self.error is None:
             return f"{self.subject.given} does not tell how far it is off at the ratings given."
         return f"At the ratings given it is off by {self.error:.2f} (root mean square)."
@@ -66,7 +73,7 @@ def recommend(
         )
     users = dict(own_ratings(ratings, card.ratings))
     if user is not None and user not in users:
-        raise InputError(f"{ratings} has no user {user!r}; {suggest(user, users)}")
+        raise InputError(f"{ratings} has no user {user!r}; {_others(user, users)}")
     if user is None and len(users) > 1:
         raise InputError(f"{ratings} has ratings by {len(users):,} users; choose one with --user.")
     name = next(iter(users)) if user is None else user
@@ -84,3 +91,12 @@ def recommend(
         best=best_unseen(outputs[RECONSTRUCTION], users[name], card.ratings, top),
         error=None if score is None else card.ratings.span * max(0.0, float(score.reshape(-1)[0])) ** 0.5,
     )
+
+
+def _others(user: str, users: Iterable[str]) -> str:
+    """The end of an error about a ``user`` who is none of the ``users`` of a table."""
+    names = list(users)
+    if names == [""]:
+        return "it has no column of users: leave --user out."
+    close = difflib.get_close_matches(user, names, n=_CLOSE) or names[:_CLOSE]
+    return f"choose one of {len(names):,}, such as {', '.join(map(printable, close))}."

@@ -195,8 +195,26 @@ def test_the_demo_asks_for_one_of_several_users(tmp_path: Path) -> None:
         messages.append(str(caught.value))
     assert messages == [
         f"{table} has ratings by 2 users; choose one with --user.",
-        f"{table} has no user 'bobb'; did you mean bob?",
+        f"{table} has no user 'bobb'; choose one of 2, such as bob.",
     ]
+    table.write_text("user,item,rating\n" + "".join(f"u{number},1,5\n" for number in range(120)))
+    with pytest.raises(InputError) as caught:
+        recommend(file, table, user="nobody")
+    assert str(caught.value) == f"{table} has no user 'nobody'; choose one of 120, such as u0, u1, u2."
+    table.write_text("item,rating\n1,5\n")
+    with pytest.raises(InputError) as caught:
+        recommend(file, table, user="bob")
+    assert str(caught.value) == f"{table} has no user 'bob'; it has no column of users: leave --user out."
+
+
+def test_the_demo_says_where_everything_is_rated(tmp_path: Path) -> None:
+    file, table = recommender(tmp_path / "r.onnx", TRUE), tmp_path / "all.csv"
+    table.write_text("item,rating\n1,5\n2,4\n3,4\n4,1\n")
+    done = edgekit("demo", "recommend", file, "--ratings", table)
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"All 4 items that {file} knows are rated; none is left to recommend.\n",
+    )
 
 
 def test_the_demo_refuses_other_models(tmp_path: Path, mine: Path) -> None:

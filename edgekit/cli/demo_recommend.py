@@ -31,7 +31,8 @@ def recommend(file: Path, ratings: Path, threads: int | None, json_file: str | N
     found = best_for(file, ratings, threads=threads or 1, **given)
 
     def table() -> None:
-        print_table(*found.table())
+        if found.best:
+            print_table(*found.table())
         click.echo(found.words())
 
     common.emit(envelope("demo recommend", found.results(), host=host_facts()), json_file, table)
