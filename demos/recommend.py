@@ -51,9 +51,7 @@ class Recommendation:
     def words(self) -> str:
         """How well the model knows the user, and that nothing is left to recommend, in a line."""
         if not self.best:
-            return (
-                f"All {self.rated:,} items that {self.subject.given} knows are rated; there is no other to recommend."
-            )
+            return f"All {self.rated:,} items that {self.subject.given} knows are rated; none is left to recommend."
         if self.error is None:
             return f"{self.subject.given} does not tell how far it is off at the ratings given."
         return f"At the ratings given it is off by {self.error:.2f} (root mean square)."

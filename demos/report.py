@@ -64,7 +64,8 @@ class DemoReport:
     def _seen(self) -> tuple[str, list[str], list[list[str]]]:
         count, subject, fps = self.timings.count, self.look.subject, self.timings.fps
         rule = f"; {self.look.rule}" if self.look.rule else ""
-        title = f"{subject.given} on {subject.engine}: {count} {'frames' if self.moving else 'photos'}"
+        what = "frame" if self.moving else "photo"
+        title = f"{subject.given} on {subject.engine}: {count} {what}{'' if count == 1 else 's'}"
         if self.moving:
             title += f" of {self.source}" if fps is None else f" of {self.source}, {fps:.1f} frames/s"
             title += f", {self.dropped} dropped for newer ones" if self.dropped else ""

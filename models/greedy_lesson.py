@@ -133,7 +133,8 @@ def greedy_course(setting: Setting, arguments: Mapping[str, Value]) -> Course:
     if setting.preset.epochs <= depth * pretraining:
         raise InputError(
             f"dbn takes {depth * pretraining} epochs to learn {depth} layers by themselves, and then learns the "
-            f"classes; got {setting.preset.epochs} epochs: give --epochs {depth * pretraining + 1} or more."
+            f"classes; got {setting.preset.epochs} epochs: give --epochs {depth * pretraining + 1} or "
+            f"more, or with --set pretraining=1 {depth + 1} or more."
         )
     course = classification_course(setting)
     images = course.lesson

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from edgekit.artifact import Format
 from edgekit.card import ModelCard, TensorSpec
+from edgekit.cli.convert import _table
 from edgekit.converters import lower
 from edgekit.converters.float_ops import float_ops, kept_nodes, refuse_loops, refuse_unrunnable, require_integer
 from edgekit.converters.plan import plan
@@ -301,3 +302,22 @@ def test_a_loop_has_no_integer_form() -> None:
     assert str(caught.value) == (
         "int8 has no integer form of the operator WHILE, a recurrent layer; the nearest recipe that works is dynamic."
     )
+
+
+def test_many_operators_of_one_reason_are_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = {"max_abs": 0.1, "sqnr_db": 30.0, "cosine": 1.0}
+    row: dict[str, Any] = {
+        "artifact": "a",
+        "model_bytes": 1,
+        "ratio": 1.0,
+        "metrics": figures,
+        "engine": "e",
+        "seconds": 1.0,
+    }
+    kept = [{"op": f"OP{number}", "reason": "its card keeps it in float"} for number in (*range(9), 0)]
+    other = {"op": "ADD", "reason": "its input is float"}
+    _table([{**row, "float_ops": [*kept, other]}, {**row, "float_ops": kept[:2]}])
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "OP0, OP1, OP2, OP3, OP4, OP5 and 3 more stay in float: its card keeps it in float.",
+        "ADD stays in float: its input is float.",
+    ]

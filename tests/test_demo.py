@@ -71,6 +71,8 @@ def test_a_photo_is_named_with_probabilities(model: Path, photos: Path, tmp_path
     assert [guess["label"] for guess in row["top"]] == ["green", "red"]
     assert 0.99 < row["top"][0]["probability"] <= 1
     assert row["input"] == str(photos / "green.png")
+    plain = edgekit("demo", "classify", model, "--source", photos / "green.png")
+    assert ": 1 photo " in " ".join(plain.stdout.split()) + " "
     pixels = decode_image(saved, name="seen")
     assert pixels.shape == (240, 320, 3)  # large enough for letters
     assert (pixels != COLOURS["green"]).any()

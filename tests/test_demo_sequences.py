@@ -141,7 +141,7 @@ def test_a_wrong_model_of_sentiment_is_refused(tmp_path: Path, colour_model: obj
 def test_a_forecast_rolls_over_the_end_and_is_drawn(tmp_path: Path, prices: Path) -> None:
     model, out, plot = forecaster(tmp_path / "f.onnx", [0, 0.5, 0.5]), tmp_path / "out.json", tmp_path / "plot.png"
     done = edgekit("demo", "forecast", str(model), "--data", str(prices), "-o", str(plot), "--json", str(out))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"Wrote {plot}.\n")
     assert "Forecasts of 27 values of close in prices, scaled" in done.stdout
     assert "the last value" in done.stdout
     (row,) = json.loads(out.read_text())["results"]

@@ -140,7 +140,7 @@ def test_too_few_epochs_and_several_workers_are_refused(data: Path, tmp_path: Pa
         train(request(data, epochs=2), tmp_path / "run")
     assert str(caught.value) == (
         "dbn takes 2 epochs to learn 2 layers by themselves, and then learns the classes; got 2 epochs: give "
-        "--epochs 3 or more."
+        "--epochs 3 or more, or with --set pretraining=1 3 or more."
     )
     spec = find_spec("dbn")
     terms = Terms(

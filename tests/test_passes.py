@@ -279,6 +279,7 @@ def test_the_demo_tells_what_it_does_not_know(folder: Path, tmp_path: Path) -> N
     assert "I don't know" in done.stdout
     assert "It knows 2 of 3 pictures; " in done.stderr
     assert "ms a picture in 20 passes." in done.stderr
+    assert f"Wrote {sheet}.\n" in done.stderr
     rows = json.loads(out.read_text())["results"]
     assert [row["known"] for row in rows] == [True, True, False]
     assert [row["top"][0]["class_id"] for row in rows[:2]] == [0, 1]

@@ -122,6 +122,10 @@ FIVE = "".join(f"u{user},a,{1 + user % 2}\nu{user},b,3\n" for user in range(5))
             "user,item,rating\nu,a,4\nv,a,3\n",
             "{} has ratings by 2 users; expected 5 or more, of which a fifth is held out.",
         ),
+        (
+            "user,item,rating\nu,a,4\nu,b,3\n",
+            "{} has ratings by 1 user; expected 5 or more, of which a fifth is held out.",
+        ),
         ("userId,movieId,score\nu,a,4\n", "{} lacks the column 'rating'; it has: userId, movieId, score."),
         ("user,film,rating\nu,a,4\n", "{} lacks the column 'item'; it has: user, film, rating."),
         ("who,item,rating\nu,a,4\n", "{} lacks the column 'user'; it has: who, item, rating."),

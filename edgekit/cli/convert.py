@@ -13,6 +13,8 @@ from edgekit.errors import InputError
 from edgekit.recipe import AccuracyStep, Batch, Granularity, InterfaceType, Nms, Precision, Recipe, Rnn, parse_precision
 from edgekit.results import envelope
 
+_NAMED = 6
+"""Operators of one reason that are told by name."""
 _WITH_MANIFEST = {"source", "output_dir", "force", "json_file"}
 
 
@@ -142,10 +144,11 @@ def _tables(results: list[dict[str, Any]]) -> None:
 
 def _table(results: list[dict[str, Any]]) -> None:
     rows = []
-    reasons: dict[str, None] = {}
+    reasons: dict[str, dict[str, None]] = {}
     for row in results:
         metrics = row["metrics"]
-        reasons |= {f"{f['op']} stays in float: {f['reason']}.": None for f in row["float_ops"]}
+        for left in row["float_ops"]:
+            reasons.setdefault(left["reason"], {})[left["op"]] = None
         rows.append(
             [
                 Path(row["artifact"]).name,
@@ -162,5 +165,13 @@ def _table(results: list[dict[str, Any]]) -> None:
         )
     columns = ["file", "MB", "ratio", "max-abs", "SQNR dB", "cosine", "agree", "in float", "engine", "s"]
     print_table("Converted, and compared with the source", columns, rows)
-    for reason in reasons:
-        click.echo(reason)
+    for reason, ops in reasons.items():
+        click.echo(f"{_few(list(ops))} in float: {reason}.")
+
+
+def _few(ops: list[str]) -> str:
+    """The first of the operators ``ops``, and how many more stay."""
+    if len(ops) == 1:
+        return f"{ops[0]} stays"
+    more = f" and {len(ops) - _NAMED} more" if len(ops) > _NAMED else ""
+    return f"{', '.join(ops[:_NAMED])}{more} stay"

@@ -80,6 +80,7 @@ def forecast(
         rolled = roll(file, data, data_dir=data_dir, threads=threads or 1, engine=engine, progress=progress)
     if output is not None:
         write_atomic(output, png(rolled.panels()))
+        common.say(f"Wrote {output}.")
     common.say_left_out(rolled.report.left_out, rolled.report.count + rolled.report.left_out)
 
     def table() -> None:

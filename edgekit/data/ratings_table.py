@@ -85,8 +85,8 @@ def ratings_of(table: Table, part: Part | None, *, name: str, folder: Path) -> D
     _require_once(table, places, numbers, columns)
     if part is not None and len(names) < LEAST_USERS:
         raise DataError(
-            f"{table.name} has ratings by {len(names)} users; expected {LEAST_USERS} or more, of which a fifth is held "
-            "out."
+            f"{table.name} has ratings by {len(names)} user{'' if len(names) == 1 else 's'}; expected {LEAST_USERS} or "
+            "more, of which a fifth is held out."
         )
     order = np.argsort(numbers, kind="stable")
     rows = np.split(order, np.cumsum(np.bincount(numbers))[:-1])
