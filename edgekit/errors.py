@@ -7,7 +7,7 @@ import difflib
 import errno
 import importlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 
 MACHINE_ERRORS = frozenset(
@@ -28,13 +28,32 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.splitlines()))
 
 
+def cut(text: str, most: int = 60) -> str:
+    """``text`` for a sentence, of no more than its first ``most`` characters.
+
+    >>> cut("photo.jpg", 5)
+    'photo…'
+    """
+    return text if len(text) <= most else text[:most] + "…"
+
+
 def quoted(text: str, most: int = 60) -> str:
     r"""The `repr` of ``text`` for a sentence, of no more than its first ``most`` characters.
 
     >>> quoted("a\0b"), quoted("photo.jpg", 5)
     ("'a\\x00b'", "'photo…'")
     """
-    return repr(text if len(text) <= most else text[:most] + "…")
+    return repr(cut(text, most))
+
+
+def listed(names: Sequence[str], most: int = 40) -> str:
+    """``names`` for a sentence, no more than the first ``most`` of them, each `cut`.
+
+    >>> listed(["heat", "noise", "speed"], most=2)
+    'heat, noise and 1 more'
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(cut, names[:most])) + more
 
 
 class EdgekitError(Exception):

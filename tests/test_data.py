@@ -278,6 +278,25 @@ def test_a_csv_of_numbers_gives_rows_and_labels(tmp_path: Path) -> None:
             f"text\n{'x' * 140_000}\n",
             "{} is not a CSV file: a cell has more than 131,072 characters, or a quote is missing.",
         ),
+        (
+            f"{'h' * 130_000},b\n{'x' * 130_000},1\n",
+            f"{{}}, line 2, has the {'h' * 60}… '{'x' * 60}…'; expected a number: leave out a column of words, call "
+            "one of image paths 'file', or begin with dates such as 2017-05-25.",
+        ),
+        (
+            f"a,label\n1,{'x' * 130_000}\n",
+            f"{{}}, line 2, has the label '{'x' * 60}…'; expected a whole number, zero or more.",
+        ),
+        (
+            f"a,a,{','.join(f'c{number}' for number in range(1000))}\n{','.join(1002 * '1')}\n",
+            f"{{}} has two columns of one name; expected unique names: a, a, "
+            f"{', '.join(f'c{number}' for number in range(38))} and 962 more.",
+        ),
+        (
+            f"date,a\n{'2017-05-25'}{'x' * 1000},1\n2017-05-24,1\n",
+            f"{{}}, line 3, has the date '2017-05-24' after '2017-05-25{'x' * 50}…'; expected the oldest first: sort "
+            "the file.",
+        ),
         ("a,label\n1,-1\n", "{}, line 2, has the label '-1'; expected a whole number, zero or more."),
         ("a,label\n1,1.5\n", "{}, line 2, has the label '1.5'; expected a whole number, zero or more."),
         ("a,label\nnan,0\n", "{} holds NaN or infinite values, first in item 0; expected finite ones."),
@@ -299,6 +318,10 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path, text: str, sentence:
          "expected paths inside that folder."),
         ("labels.csv", b"file,class_id\n/etc/hostname,0\n", "A CSV file in {root} lists '/etc/hostname'; "
          "expected paths inside that folder."),
+        ("labels.csv", f"file,class_id\n{'x' * 9000},0\n".encode(), "A CSV file in {root} lists "
+         f"'{'x' * 60}…' of 9,000 characters; expected a path of a file."),
+        ("labels.csv", f"file,{'x' * 9000}\nimages/a.png,0\n".encode(), "{root}/labels.csv lacks the column "
+         f"'class_id'; it has: file, {'x' * 60}…."),
         ("labels.csv", b"file,label\nimages/a.png,0\n", "{root}/labels.csv lacks the column 'class_id'; "
          "it has: file, label."),
         ("labels.csv", b"file,class_id\nimages/a.png,3\n", "{root}/labels.csv has the class_id 3; "
