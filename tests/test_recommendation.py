@@ -1,5 +1,6 @@
 """Recommenders through real engines: known figures, canaries, intervals over users, the demo, and sentences."""
 
+import difflib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -197,6 +198,21 @@ def test_the_demo_asks_for_one_of_several_users(tmp_path: Path) -> None:
         f"{table} has ratings by 2 users; choose one with --user.",
         f"{table} has no user 'bobb'; did you mean bob?",
     ]
+
+
+def test_names_of_a_misspelt_user_are_compared_and_listed_within_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "many.csv"
+    names = ["u" * 1000, *(f"u{number}" for number in range(30_000))]
+    path.write_text("user,item,rating\n" + "".join(f"{name},1,3\n" for name in names))
+    compared: list[str] = []
+    monkeypatch.setattr(difflib, "get_close_matches", lambda _, known, **__: compared.extend(known) or [])
+    with pytest.raises(InputError) as caught:
+        recommend(recommender(tmp_path / "r.onnx", [0.5] * 4), path, user="zed")
+    listed = ", ".join(["u" * 60 + "…", *names[1:100]])
+    assert str(caught.value) == f"{path} has no user 'zed'; choose one of: {listed} and 29,901 more."
+    assert compared == names[1:20_000]
 
 
 def test_the_demo_refuses_other_models(tmp_path: Path, mine: Path) -> None:
