@@ -190,6 +190,11 @@ def open_recognition(
         raise InputError(
             f"The card of {path} has no threshold, since the model was not trained: give one with --threshold."
         )
+    if verifier.how.threshold < 0 and verifier.how.measure is Measure.DISTANCE:
+        raise InputError(
+            f"{path} tells distances, which are 0 or more; got the threshold {verifier.how.threshold:g}: give another "
+            "with --threshold."
+        )
     embeddings = [
         verifier.embed(decode_image(picture, name=str(picture)))
         for pictures in folders.values()

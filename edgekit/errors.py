@@ -7,7 +7,8 @@ import difflib
 import errno
 import importlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from types import ModuleType
 
 MACHINE_ERRORS = frozenset(
@@ -17,6 +18,9 @@ MACHINE_ERRORS = frozenset(
     }
 )
 """What the machine refuses, whatever the program does: such an `OSError` is told in a sentence, any other is a bug."""
+
+_MOST_COMPARED, _LONGEST_NAME = 20_000, 200
+"""Names, and characters of each, that are compared with a misspelt one: they may be the users of a table."""
 
 
 def printable(text: str) -> str:
@@ -28,13 +32,32 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.splitlines()))
 
 
+def cut(text: str, most: int = 60) -> str:
+    """``text`` for a sentence, of no more than its first ``most`` characters.
+
+    >>> cut("photo.jpg", 5)
+    'photo…'
+    """
+    return text if len(text) <= most else text[:most] + "…"
+
+
 def quoted(text: str, most: int = 60) -> str:
     r"""The `repr` of ``text`` for a sentence, of no more than its first ``most`` characters.
 
     >>> quoted("a\0b"), quoted("photo.jpg", 5)
     ("'a\\x00b'", "'photo…'")
     """
-    return repr(text if len(text) <= most else text[:most] + "…")
+    return repr(cut(text, most))
+
+
+def listed(names: Sequence[str], most: int = 40) -> str:
+    """``names`` for a sentence, no more than the first ``most`` of them, each `cut`.
+
+    >>> listed(["heat", "noise", "speed"], most=2)
+    'heat, noise and 1 more'
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(cut, names[:most])) + more
 
 
 class EdgekitError(Exception):
@@ -116,10 +139,13 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """
     names = list(known)
     close = closest(name, names)
-    return f"did you mean {close}?" if close is not None else f"choose one of: {', '.join(names)}."
+    return f"did you mean {close}?" if close is not None else f"choose one of: {listed(names, most=100)}."
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a misspelt ``name`` is nearest to, if one is near."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6) if not name.isdecimal() else ()
+    """The known name that a misspelt ``name`` is nearest to, if one is near: of the first 20,000, none of them long."""
+    if name.isdecimal() or len(name) > _LONGEST_NAME:
+        return None
+    short = [other for other in islice(known, _MOST_COMPARED) if len(other) <= _LONGEST_NAME]
+    found = difflib.get_close_matches(name, short, n=1, cutoff=0.6)
     return found[0] if found else None

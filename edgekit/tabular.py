@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.errors import CardError, DataError
+from edgekit.errors import CardError, DataError, cut, listed, quoted
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -33,8 +33,8 @@ class Column:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.mean) and math.isfinite(self.scale) and self.scale > 0):
             raise CardError(
-                f"The column {self.name!r} has the mean {self.mean} and the scale {self.scale}; expected two finite "
-                "numbers, the scale above 0."
+                f"The column {quoted(self.name)} has the mean {self.mean} and the scale {self.scale}; expected two "
+                "finite numbers, the scale above 0."
             )
 
 
@@ -65,13 +65,12 @@ def standardized(row: Array, how: Tabular) -> npt.NDArray[np.float32]:
     if row.shape != (len(how.columns),) or row.dtype.kind not in "iuf":
         got = " x ".join(map(str, row.shape)) or "a scalar"
         raise DataError(
-            f"A row of the table is {got} {row.dtype}; the model takes {len(how.columns)} numbers: "
-            f"{', '.join(how.names)}."
+            f"A row of the table is {got} {row.dtype}; the model takes {len(how.columns)} numbers: {listed(how.names)}."
         )
     values = row.astype(np.float64)
     if not np.all(np.isfinite(values)):
         worst = int(np.argmin(np.isfinite(values)))
-        raise DataError(f"A row of the table has {how.names[worst]} {row[worst]}; expected a finite number.")
+        raise DataError(f"A row of the table has {cut(how.names[worst])} {row[worst]}; expected a finite number.")
     means, scales = _moments(how)
     with np.errstate(over="ignore"):  # clipped
         deviations = (values - means) / scales

@@ -1,5 +1,6 @@
 """Learning what users will think of items from ratings of others."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -235,21 +236,25 @@ def ratings_material(spec: ModelSpec, data: str, data_dir: Path | None) -> Ratin
     train, test = parts.train, parts.test
     if train.catalogue is None or test is None:
         raise DataError(f"{data} is no data for {spec.name}; expected {NEEDS[spec.task]}.")
-    every = np.concatenate([_named(user) for user in _users(train)])
-    items, places = np.unique(every["item"], return_inverse=True)
+    users = _users(train)
+    items = sorted({item for user in users for item in user["item"].tolist()})
+    place_of = {item: place for place, item in enumerate(items)}  # an array of all names has the room of the longest
+    places = np.concatenate([[place_of[item] for item in user["item"].tolist()] for user in users])
+    ratings = np.concatenate([user["rating"] for user in users])
     counts = np.bincount(places)
     least = int(spec.defaults["least"])
     known = counts >= least
     if not known.any():
         raise DataError(f"No item of {data} has {least} ratings or more to learn from; give more ratings.")
-    sums = np.bincount(places, weights=every["rating"])
+    sums = np.bincount(places, weights=ratings)
     learned, ends = known[places], (train.catalogue.lowest, train.catalogue.highest)
+    kept = tuple(itertools.compress(items, known))
     how = Ratings(
-        items=tuple(items[known].tolist()),
-        titles=tuple(train.catalogue.titles[item] for item in items[known].tolist()),
+        items=kept,
+        titles=tuple(train.catalogue.titles[item] for item in kept),
         lowest=train.catalogue.lowest,
         highest=train.catalogue.highest,
-        mean=float(np.clip(every["rating"][learned].mean(dtype=np.float64), *ends)),
+        mean=float(np.clip(ratings[learned].mean(dtype=np.float64), *ends)),
         means=tuple(np.clip(np.round(sums[known] / counts[known], 6), *ends).tolist()),
     )
     return RatingsMaterial(train=train, test=test, how=how, left_out=int((~learned).sum()))
@@ -257,10 +262,6 @@ def ratings_material(spec: ModelSpec, data: str, data_dir: Path | None) -> Ratin
 
 def _users(data: Dataset) -> tuple[Array, ...]:
     return tuple(user for user in data if is_user(user))
-
-
-def _named(user: Array) -> Array:
-    return user[["item", "rating"]]
 
 
 def _partly_hidden(user: Array, number: int) -> Array:

@@ -1,6 +1,7 @@
 """Restricted Boltzmann machines: the update beside exact gradients, training on ratings, and going on after a stop."""
 
 import itertools
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,18 @@ def test_items_with_few_ratings_are_left_out_and_counted(table: Path) -> None:
     with pytest.raises(DataError) as caught:
         ratings_material(spec.set_to({"least": 100}), str(table), None)
     assert str(caught.value) == (f"No item of {table} has 100 ratings or more to learn from; give more ratings.")
+
+
+def test_one_long_id_does_not_lengthen_the_others(tmp_path: Path) -> None:
+    rows = [f"{user},{item},{1 + (user + item) % 5}\n" for user in range(100) for item in range(200)]
+    path = tmp_path / "long.csv"
+    path.write_text("user,item,rating\n" + "".join([*rows, *(f"{user},{'i' * 200},3\n" for user in ("a", "b", "c"))]))
+    tracemalloc.start()
+    material = ratings_material(find_spec("rbm").set_to({"least": 1}), str(path), None)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "i" * 200 in material.how.items
+    assert most < 16_000 * 200 * 4  # bytes, of an array of the items of all rows to learn from
 
 
 def test_means_are_those_of_the_training_part(table: Path) -> None:

@@ -288,6 +288,26 @@ def test_a_csv_of_numbers_gives_rows_and_labels(tmp_path: Path) -> None:
             "{}, line 2, has the label '1.5'; expected a whole number, zero or more: 0 for normal, 1 for "
             "an anomaly, or a class.",
         ),
+        (
+            f"{'h' * 130_000},b\n{'x' * 130_000},1\n",
+            f"{{}}, line 2, has the {'h' * 60}… '{'x' * 60}…'; expected a number: leave out a column of words, call "
+            "one of image paths 'file', or begin with dates such as 2017-05-25.",
+        ),
+        (
+            f"a,label\n1,{'x' * 130_000}\n",
+            f"{{}}, line 2, has the label '{'x' * 60}…'; expected a whole number, zero or more: 0 for normal, 1 for "
+            "an anomaly, or a class.",
+        ),
+        (
+            f"a,a,{','.join(f'c{number}' for number in range(1000))}\n{','.join(1002 * '1')}\n",
+            f"{{}} has two columns of one name; expected unique names: a, a, "
+            f"{', '.join(f'c{number}' for number in range(38))} and 962 more.",
+        ),
+        (
+            f"date,a\n{'2017-05-25'}{'x' * 1000},1\n2017-05-24,1\n",
+            f"{{}}, line 3, has the date '2017-05-24' after '2017-05-25{'x' * 50}…'; expected the oldest first: sort "
+            "the file.",
+        ),
         ("a,label\nnan,0\n", "{} holds NaN or infinite values, first in item 0; expected finite ones."),
         ('a,b\n"1,2\n', "{} is not a CSV file in UTF-8: unexpected end of data."),
     ],
@@ -307,6 +327,10 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path, text: str, sentence:
          "expected paths inside that folder."),
         ("labels.csv", b"file,class_id\n/etc/hostname,0\n", "A CSV file in {root} lists '/etc/hostname'; "
          "expected paths inside that folder."),
+        ("labels.csv", f"file,class_id\n{'x' * 9000},0\n".encode(), "A CSV file in {root} lists "
+         f"'{'x' * 60}…' of 9,000 characters; expected a path of a file."),
+        ("labels.csv", f"file,{'x' * 9000}\nimages/a.png,0\n".encode(), "{root}/labels.csv lacks the column "
+         f"'class_id'; it has: file, {'x' * 60}…."),
         ("labels.csv", b"file,label\nimages/a.png,0\n", "{root}/labels.csv lacks the column 'class_id'; "
          "it has: file, label."),
         ("labels.csv", b"file,class_id\nimages/a.png,3\n", "{root}/labels.csv has the class_id 3; "

@@ -138,6 +138,11 @@ def test_a_file_without_threshold_or_head_is_refused(gallery: Path, tmp_path: Pa
     assert str(caught.value) == (
         f"The card of {path} has no threshold, since the model was not trained: give one with --threshold."
     )
+    with pytest.raises(InputError) as caught:
+        open_recognition(path, gallery, threshold=-1)
+    assert str(caught.value) == (
+        f"{path} tells distances, which are 0 or more; got the threshold -1: give another with --threshold."
+    )
     (tmp_path / "v.head.onnx").unlink()
     done = edgekit("demo", "verify", path, gallery, "--source", tmp_path / "asked")
     assert done.returncode == 2

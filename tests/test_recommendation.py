@@ -1,5 +1,6 @@
 """Recommenders through real engines: known figures, canaries, intervals over users, the demo, and sentences."""
 
+import difflib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -215,6 +216,21 @@ def test_the_demo_says_where_everything_is_rated(tmp_path: Path) -> None:
         0,
         f"All 4 items that {file} knows are rated; none is left to recommend.\n",
     )
+
+
+def test_names_of_a_misspelt_user_are_compared_and_listed_within_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "many.csv"
+    names = ["u" * 1000, *(f"u{number}" for number in range(30_000))]
+    path.write_text("user,item,rating\n" + "".join(f"{name},1,3\n" for name in names))
+    compared: list[str] = []
+    monkeypatch.setattr(difflib, "get_close_matches", lambda _, known, **__: compared.extend(known) or [])
+    with pytest.raises(InputError) as caught:
+        recommend(recommender(tmp_path / "r.onnx", [0.5] * 4), path, user="zed")
+    listed = ", ".join(["u" * 60 + "…", *names[1:100]])
+    assert str(caught.value) == f"{path} has no user 'zed'; choose one of: {listed} and 29,901 more."
+    assert compared == names[1:20_000]
 
 
 def test_the_demo_refuses_other_models(tmp_path: Path, mine: Path) -> None:

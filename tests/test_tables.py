@@ -49,6 +49,13 @@ def test_a_name_longer_than_the_terminal_is_folded() -> None:
     assert part == {0: 30, 1: 23}
 
 
+def test_commands_for_a_terminal_become_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("he\0at", ["\x1b[31mred"], [["a\x1b[2J\nb"]])
+    told = capsys.readouterr().out
+    assert all(sign.isprintable() or sign == "\n" for sign in told)
+    assert all(shown in told for shown in ("he\ufffdat", "\ufffd[31mred", "a\ufffd[2J", " b "))
+
+
 @pytest.mark.parametrize("columns", ["", "0", "wide", "-5", "1"])
 def test_any_width_in_the_environment_is_taken(columns: str) -> None:
     done = subprocess.run(

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Collection, Sequence
 
+from edgekit.errors import printable
+
 PIPED_WIDTH = 200
 """Columns of a table whose output is no terminal, where ``COLUMNS`` does not say otherwise."""
 LEAST_WIDTH = 40
@@ -18,12 +20,14 @@ def print_table(
     """A table on stdout, in several parts that repeat the first column where the terminal is too narrow for one.
 
     Parts after the first are called "continued" below a title.
-    The rows at the positions ``marked`` stand out.
+    The rows at the positions ``marked`` stand out. What is no sign, such as a command for a terminal in a name that
+    comes from a file, is replaced.
     """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    title, columns, rows = _harmless(title), [_harmless(c) for c in columns], [[_harmless(c) for c in r] for r in rows]
     console = Console()
     width = console.width if console.is_terminal else _asked_width()
     console = Console(width=max(width, LEAST_WIDTH))
@@ -75,6 +79,10 @@ def _widths(part: Sequence[int], natural: Sequence[int], least: Sequence[int], w
         giving = max((i for i in part if widths[i] > least[i]), key=widths.__getitem__)
         widths[giving] -= 1
     return widths
+
+
+def _harmless(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _asked_width() -> int:

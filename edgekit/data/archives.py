@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.data.images import decode_image
-from edgekit.errors import DataError
+from edgekit.errors import DataError, cut
 
 MEMBER_LIMIT_BYTES = 64 * 2**20
 """A larger member is refused: it is no photo, and may be made to fill the memory."""
@@ -50,7 +50,7 @@ class ZipReader:
         """The full names of members listed relative to ``prefix``; `DataError` for one that is not there."""
         for name in names:
             if prefix + name not in self._names:
-                raise DataError(f"{self.path} has no member {prefix + name}, which its {listed_in} lists.")
+                raise DataError(f"{self.path} has no member {cut(prefix + name)}, which its {listed_in} lists.")
         return tuple(prefix + name for name in names)
 
     def read(self, name: str) -> bytes:

@@ -6,6 +6,7 @@ from edgekit.data.base import Dataset
 from edgekit.data.boxes import boxes_in_pixels
 from edgekit.data.csv_table import Table, require_columns
 from edgekit.data.images import ImageFiles, image_size
+from edgekit.errors import quoted
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 BOX_COLUMNS = ("file", *SIDES)
@@ -36,7 +37,7 @@ def read_box_table(table: Table, name: str, open_items: Callable[[Sequence[str]]
             [[side[row] for side in sides] for row in rows[file]],
             [ids[row] for row in rows[file]],
             image_size(path),
-            name=f"{table.name}, {file!r},",
+            name=f"{table.name}, {quoted(file)},",
         )
         for file, path in zip(files, items.paths, strict=True)
     )

@@ -6,10 +6,12 @@ from pathlib import PurePath
 import numpy as np
 
 from edgekit.data.base import Boxes
-from edgekit.errors import DataError
+from edgekit.errors import DataError, quoted
 
 SLACK = 0.02
 """Boxes may stick out by this fraction of the image, as hand-drawn ones do; what sticks out is cut off."""
+
+_LONGEST_PATH = 4096  # characters, as on Linux
 
 
 def boxes_in_pixels(
@@ -51,5 +53,7 @@ def boxes_in_pixels(
 def require_inside(name: str, where: str) -> str:
     """``name``, a path relative to its folder; `DataError` for one that leads elsewhere."""
     if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
-        raise DataError(f"{where} lists {name!r}; expected paths inside that folder.")
+        raise DataError(f"{where} lists {quoted(name)}; expected paths inside that folder.")
+    if len(name) > _LONGEST_PATH:
+        raise DataError(f"{where} lists {quoted(name)} of {len(name):,} characters; expected a path of a file.")
     return name

@@ -15,7 +15,7 @@ from edgekit.data.base import Boxes, Dataset
 from edgekit.data.boxes import boxes_in_pixels, require_inside
 from edgekit.data.csv_table import read_bytes
 from edgekit.data.images import ImageFiles
-from edgekit.errors import DataError
+from edgekit.errors import DataError, cut
 
 INSTANCES = "instances.json"
 
@@ -59,7 +59,7 @@ def _dataset(
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise DataError(
-            f"{where} is not COCO's JSON ({type(error).__name__}: {error}); expected images, categories and "
+            f"{where} is not COCO's JSON ({type(error).__name__}: {cut(str(error))}); expected images, categories and "
             "annotations with image_id, category_id and bbox."
         ) from None
     if not images or len(ids) != len(categories) or not categories:
@@ -68,7 +68,9 @@ def _dataset(
     for what, values in (("image id", [image_id for image_id, _, _ in images]), ("file", files)):
         ((value, count),) = Counter(values).most_common(1)
         if count > 1:
-            raise DataError(f"{where} lists the {what} {value!r} {count} times; expected each once: leave one.")
+            raise DataError(
+                f"{where} lists the {what} {cut(repr(value))} {count} times; expected each once: leave one."
+            )
     items = _AsListed(open_items(files), tuple(size for _, _, size in images), tuple(files), where)
     return Dataset(name=name, items=items, boxes=boxes, class_names=tuple(n for _, n in categories))
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.errors import DataError
+from edgekit.errors import DataError, cut, listed, quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Table:
         ids = []
         for (line, _), cell in zip(self.rows, self.column(name), strict=True):
             if not (cell.isascii() and cell.isdigit() and len(cell) < 10):
-                self.fail(line, f"{name} {cell!r}; expected a whole number, zero or more{mend}")
+                self.fail(line, f"{cut(name)} {quoted(cell)}; expected a whole number, zero or more{mend}")
             ids.append(int(cell))
         return np.array(ids, np.int64)
 
@@ -49,7 +49,7 @@ class Table:
                 found.append(number(cell))
             except ValueError:
                 mend = "" if cell else ": fill it in or leave the line out"
-                self.fail(line, f"{name} {cell!r}; expected a number{mend}")
+                self.fail(line, f"{cut(name)} {quoted(cell)}; expected a number{mend}")
         return found
 
     def fail(self, line: int, what: str) -> NoReturn:
@@ -79,7 +79,7 @@ def parse_table(data: bytes, name: str) -> Table:
     if not rows:
         raise DataError(f"{name} has no rows; expected a line of column names and one line an item.")
     if len(set(columns)) != len(columns):
-        raise DataError(f"{name} has two columns of one name; expected unique names: {', '.join(columns)}.")
+        raise DataError(f"{name} has two columns of one name; expected unique names: {listed(columns)}.")
     for line, row in rows:
         if len(row) != len(columns):
             raise DataError(f"{name}, line {line}, has {len(row)} cells; expected {len(columns)}.")
@@ -99,4 +99,4 @@ def require_columns(table: Table, *names: str) -> None:
     there = set(table.columns)
     missing = [n for n in names if n not in there]
     if missing:
-        raise DataError(f"{table.name} lacks the column {missing[0]!r}; it has: {', '.join(table.columns)}.")
+        raise DataError(f"{table.name} lacks the column {quoted(missing[0])}; it has: {listed(table.columns)}.")

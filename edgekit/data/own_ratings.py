@@ -12,7 +12,7 @@ import numpy as np
 from edgekit.data.csv_table import Table, parse_table
 from edgekit.data.packed import unpacked
 from edgekit.data.ratings_table import ITEM, RATING, TITLE, USER, column_of
-from edgekit.errors import DataError, quoted
+from edgekit.errors import DataError, listed, quoted
 from edgekit.ratings import Array, Ratings, places_of, user_of
 
 _YEAR = re.compile(r"\(\d{4}\)$")
@@ -31,9 +31,7 @@ def own_ratings(path: Path, how: Ratings) -> list[tuple[str, Array]]:
     table = parse_table(unpacked(path), str(path))
     column = column_of(table, (*ITEM, TITLE))
     if column is None or RATING not in table.columns:
-        raise DataError(
-            f"{path} has the columns {', '.join(table.columns)}; expected {RATING}, and {TITLE} or {ITEM[0]}."
-        )
+        raise DataError(f"{path} has the columns {listed(table.columns)}; expected {RATING}, and {TITLE} or {ITEM[0]}.")
     ratings, known = table.numbers(RATING), _Known(how)
     named = column_of(table, USER)
     users = table.column(named) if named is not None else [""] * len(ratings)

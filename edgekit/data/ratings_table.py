@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edgekit.data.base import Dataset, Item, Part
 from edgekit.data.csv_table import Table, parse_table
 from edgekit.data.packed import unpacked
-from edgekit.errors import DataError, quoted
+from edgekit.errors import DataError, listed, quoted
 from edgekit.ratings import MOST, MOST_CHARACTERS, user_of
 
 Array = npt.NDArray[Any]
@@ -166,7 +166,9 @@ def _require_once(table: Table, places: Array, numbers: Array, columns: Sequence
     if len(again):
         line, row = table.rows[int(again.min())]
         user, item = (row[table.columns.index(column)] for column in columns)
-        table.fail(line, f"{columns[1]} {item!r} of {columns[0]} {user!r} once more; expected one rating of each")
+        table.fail(
+            line, f"{columns[1]} {quoted(item)} of {columns[0]} {quoted(user)} once more; expected one rating of each"
+        )
 
 
 def _titles(table: Table, column: str, folder: Path) -> dict[str, str]:
@@ -178,7 +180,7 @@ def _titles(table: Table, column: str, folder: Path) -> dict[str, str]:
             item = column_of(titles, ITEM)
             if item is None or TITLE not in titles.columns:
                 raise DataError(
-                    f"{path} has the columns {', '.join(titles.columns)}; expected {ITEM[0]} or {ITEM[1]}, and {TITLE}."
+                    f"{path} has the columns {listed(titles.columns)}; expected {ITEM[0]} or {ITEM[1]}, and {TITLE}."
                 )
             return dict(zip(titles.column(item), titles.column(TITLE), strict=True))
     return {}

@@ -11,7 +11,7 @@ from edgekit.data.base import Dataset, Part
 from edgekit.data.csv_table import Table, parse_table, require_columns
 from edgekit.data.packed import kind_of, stem_of, unpacked
 from edgekit.data.windows import long_data
-from edgekit.errors import DataError
+from edgekit.errors import DataError, cut, listed, quoted
 
 FORECAST = "Close"
 """The column that is forecast where none is chosen and there is one of this name; else it is the last one."""
@@ -48,7 +48,7 @@ def series_of(table: Table, part: Part | None, *, name: str, columns: tuple[str,
     """
     require_columns(table, *columns)
     if len(set(columns)) != len(columns):
-        raise DataError(f"{', '.join(columns)} names a column of {table.name} twice; expected each once.")
+        raise DataError(f"{listed(columns)} names a column of {table.name} twice; expected each once.")
     _require_order(table)
     columns = columns or (_forecast(table),)
     values = np.array([_finite(table, column) for column in columns]).T
@@ -59,7 +59,7 @@ def _finite(table: Table, column: str) -> list[float]:
     numbers = table.numbers(column)
     for (line, _), value in zip(table.rows, numbers, strict=True):
         if not math.isfinite(value):
-            table.fail(line, f"{column} {value}; expected a finite number: fill it in or leave the line out")
+            table.fail(line, f"{cut(column)} {value}; expected a finite number: fill it in or leave the line out")
     return numbers
 
 
@@ -73,19 +73,21 @@ def _require_order(table: Table) -> None:
     if is_series(table):
         for (line, _), date in zip(table.rows, cells, strict=True):
             if not _is_date(date):
-                table.fail(line, f"{name} {date!r}; expected a date such as 2017-05-25")
+                table.fail(line, f"{cut(name)} {quoted(date)}; expected a date such as 2017-05-25")
         for (line, _), before, date in zip(table.rows[1:], cells, cells[1:], strict=False):
             if date == before:
-                table.fail(line, f"date {date!r} of the line before it; expected each date once")
+                table.fail(line, f"date {quoted(date)} of the line before it; expected each date once")
             if date < before:
-                table.fail(line, f"date {date!r} after {before!r}; expected the oldest first: sort the file")
+                table.fail(
+                    line, f"date {quoted(date)} after {quoted(before)}; expected the oldest first: sort the file"
+                )
     elif not _is_number(cells[0]):
         for (line, _), before, cell in zip(table.rows[1:], cells, cells[1:], strict=False):
             if cell < before:
                 table.fail(
                     line,
-                    f"{name} {cell!r} after {before!r}; expected words that sort like their times: write dates as "
-                    "2017-05-25, the oldest first",
+                    f"{cut(name)} {quoted(cell)} after {quoted(before)}; expected words that sort like their times: "
+                    "write dates as 2017-05-25, the oldest first",
                 )
 
 

@@ -16,7 +16,7 @@ from edgekit.data.packed import stem_of, unpacked
 from edgekit.data.ratings_table import is_ratings, lacking_for_ratings, ratings_of
 from edgekit.data.series_table import is_series, series_of
 from edgekit.data.text_files import ANSWER_COLUMNS, TEXT_COLUMN, answered_texts, labelled_texts
-from edgekit.errors import DataError
+from edgekit.errors import DataError, cut, listed, quoted
 
 LABELS, CLASSES = "labels.csv", "classes.csv"
 LABEL_COLUMN = "label"
@@ -59,7 +59,9 @@ def require_taken(wanted: Sequence[str], there: Sequence[str], name: str) -> Non
     known = set(there)
     missing = [column for column in wanted if column not in known]
     if missing:
-        raise DataError(f"{name} lacks the column {missing[0]!r}, which the model takes; it has: {', '.join(there)}.")
+        raise DataError(
+            f"{name} lacks the column {quoted(missing[0])}, which the model takes; it has: {listed(there)}."
+        )
 
 
 def read_labelled_folder(folder: Path) -> Dataset:
@@ -134,7 +136,7 @@ def _numbers(table: Table, name: str, chosen: tuple[str, ...] = ()) -> Dataset:
             except ValueError:
                 if not chosen:
                     require_columns(table, *lacking_for_ratings(table))
-                table.fail(table.rows[i][0], f"{column} {cell!r}; expected a number{_mend(cell, chosen)}")
+                table.fail(table.rows[i][0], f"{cut(column)} {quoted(cell)}; expected a number{_mend(cell, chosen)}")
     require_finite_items(values, table.name)
     labels = None if label is None else table.class_ids(label, mend=": 0 for normal, 1 for an anomaly, or a class")
     lines = tuple(f"line {line}" for line, _ in table.rows)

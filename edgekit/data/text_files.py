@@ -8,7 +8,7 @@ from edgekit.data.base import Dataset, Part
 from edgekit.data.csv_table import Table, parse_table
 from edgekit.data.packed import stem_of, unpacked
 from edgekit.data.windows import long_data
-from edgekit.errors import DataError
+from edgekit.errors import DataError, listed, quoted
 
 TEXT_COLUMN, LABEL_COLUMN = "text", "label"
 ANSWER_COLUMNS = ("input", "output")
@@ -52,7 +52,7 @@ def labelled_texts(table: Table, name: str, class_names: tuple[str, ...] | None 
     numbers = {known: number for number, known in enumerate(names)}
     for (line, _), cell in zip(table.rows, cells, strict=True):
         if cell not in numbers:
-            table.fail(line, f"label {cell!r}; expected one of: {', '.join(names)}")
+            table.fail(line, f"label {quoted(cell)}; expected one of: {listed(names)}")
     return Dataset(
         name=name, items=texts, labels=np.array([numbers[cell] for cell in cells], np.int64), class_names=names
     )

@@ -7,7 +7,7 @@ from edgekit.data.base import Boxes, Dataset
 from edgekit.data.boxes import boxes_in_pixels, require_inside
 from edgekit.data.csv_table import read_bytes
 from edgekit.data.images import ImageFiles
-from edgekit.errors import DataError
+from edgekit.errors import DataError, cut
 
 ANNOTATIONS = "Annotations"
 _IMAGES = ("JPEGImages", "images", ".")
@@ -59,7 +59,7 @@ def _boxes(root: ElementTree.Element, file: Path, names: tuple[str, ...]) -> Box
             tuple(float(_text(o, f"bndbox/{side}", file)) - shift for side, shift in _SIDES.items()) for o in objects
         ]
     except ValueError as error:
-        raise DataError(f"{file} has a size or side that is no number: {error}.") from None
+        raise DataError(f"{file} has a size or side that is no number: {cut(str(error), 100)}.") from None
     return boxes_in_pixels(
         corners,
         [names.index(_text(o, "name", file)) for o in objects],

@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 
 from edgekit.data.base import Dataset, Part
-from edgekit.errors import DataError
+from edgekit.errors import DataError, listed, quoted
 from edgekit.sequences import Sequences
 
 Array = npt.NDArray[Any]
@@ -83,7 +83,7 @@ def _columns(data: Dataset, wanted: Sequence[str]) -> Dataset:
     known = {name: place for place, name in enumerate(data.columns)}
     missing = [name for name in wanted if name not in known]
     if missing:
-        raise DataError(f"{data.name} lacks the column {missing[0]!r}; it has: {', '.join(data.columns)}.")
+        raise DataError(f"{data.name} lacks the column {quoted(missing[0])}; it has: {listed(data.columns)}.")
     chosen = [known[name] for name in wanted]
     return replace(data, whole=data.whole[:, chosen], columns=tuple(wanted))
 
