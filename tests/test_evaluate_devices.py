@@ -91,7 +91,7 @@ def test_layers_are_looked_at_here_alone(tiny_models: Path) -> None:
     done = CliRunner().invoke(compare_command, [path, path, "--data", "digits", "--layers", "--device", "board"])
     assert isinstance(done.exception, InputError)
     assert str(done.exception) == (
-        "--layers looks into files here by their own engines; leave --engine, --device and --ood out."
+        "--layers looks into files here by their own engines; leave --engine, --device, --ood and --passes out."
     )
 
 
