@@ -338,7 +338,8 @@ def test_nothing_is_written_where_the_graph_finds_other_objects(fmt: Format, tmp
     content = path.read_bytes()
     job = Job(format=fmt, recipe=Recipe(precision=Precision.FP32, nms=Nms.GRAPH), file_name=path.name)
     draft = Draft(path=raw(shop.folder / path.name, spec), engine="none", reason="a test")
-    finished = Finished(job=job, path=path, draft=draft, ratio=1.0, float_ops=())
+    card = open_artifact(path).card
+    finished = Finished(job=job, path=path, card=card, draft=draft, ratio=1.0, float_ops=())
 
     other = {**before, "raw_offsets": before["raw_offsets"] + 1}
     Samples.write(outputs_folder(path.name, shop), items(other), 3)
