@@ -1,6 +1,5 @@
 """A recommender at work: the items that somebody will like by the ratings of others, and what it makes of the given."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from edgekit.artifact import open_artifact
 from edgekit.data.own_ratings import own_ratings
-from edgekit.errors import DataError, InputError, printable
+from edgekit.errors import DataError, InputError, cut, nearest, printable
 from edgekit.measure.metrics import require_finite
 from edgekit.measure.subjects import Subject, open_subjects, run_one
 from edgekit.ratings import RECONSTRUCTION
@@ -98,5 +97,5 @@ def _others(user: str, users: Iterable[str]) -> str:
     names = list(users)
     if names == [""]:
         return "it has no column of users: leave --user out."
-    close = difflib.get_close_matches(user, names, n=_CLOSE) or names[:_CLOSE]
-    return f"choose one of {len(names):,}, such as {', '.join(map(printable, close))}."
+    close = nearest(user, names, _CLOSE) or names[:_CLOSE]
+    return f"choose one of {len(names):,}, such as {', '.join(map(cut, close))}."

@@ -143,9 +143,14 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a misspelt ``name`` is nearest to, if one is near: of the first 20,000, none of them long."""
-    if name.isdecimal() or len(name) > _LONGEST_NAME:
-        return None
-    short = [other for other in islice(known, _MOST_COMPARED) if len(other) <= _LONGEST_NAME]
-    found = difflib.get_close_matches(name, short, n=1, cutoff=0.6)
+    """The known name that a misspelt ``name`` is nearest to, if one is near, as `nearest` finds it; of numbers none."""
+    found = [] if name.isdecimal() else nearest(name, known, 1)
     return found[0] if found else None
+
+
+def nearest(name: str, known: Iterable[str], most: int) -> list[str]:
+    """Up to ``most`` of the ``known`` names that ``name`` is near to: of the first 20,000, none of them long."""
+    if len(name) > _LONGEST_NAME:
+        return []
+    short = [other for other in islice(known, _MOST_COMPARED) if len(other) <= _LONGEST_NAME]
+    return difflib.get_close_matches(name, short, n=most, cutoff=0.6)
