@@ -85,7 +85,7 @@ def test_the_title_tells_the_threshold(gallery: Path, tmp_path: Path) -> None:
     done = edgekit("demo", "verify", verifier(tmp_path), gallery, "--source", tmp_path / "asked/p0.png", "--view",
                    "none", "--threshold", "0.25", "--top", "1")  # fmt: skip
     told = " ".join(done.stdout.split())
-    assert "1 photos; the same at a distance of 0.25 or less" in told
+    assert "1 photo; the same at a distance of 0.25 or less" in told
     logits = verifier(tmp_path, measure=Measure.LOGIT, threshold=-3.0)
     look = open_recognition(logits, gallery)
     assert look.rule == "the same at a logit of -3 or more"
