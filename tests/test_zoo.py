@@ -22,7 +22,7 @@ def test_list_names_every_entry() -> None:
 
 
 def test_show_puts_figures_beside_the_published_ones() -> None:
-    done = edgekit("zoo", "show", "mobilenet_v1", "--alpha", "0.5", "--size", "160")
+    done = edgekit("zoo", "show", "mobilenet_v1", "--alpha", "0.5", "--size", "160", env={"COLUMNS": "120"})
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     rows = {
