@@ -105,7 +105,7 @@ def _pages_tell_it(results: dict[str, Any]) -> None:
     assert f"{top1} (" in line
     assert page.count("| 98 of 100, same bits |") == 4
     told = " ".join(index.split())
-    assert "392 of 400 items get the same class, token or objects, and 4 files give the same bits." in told
+    assert "392 of 400 items get the same class, token, objects or decision, and 4 files give the same bits." in told
     assert "The 4 files hold no custom operator." in told
     assert "72.00 on ImageNet" in line
 
