@@ -91,15 +91,9 @@ def by_scores(case: Case, limit: float) -> Finding:
     before, now = np.array(case.base.scores).T[list(case.places)], np.array(case.now.scores).T
     change = scored.change(before, now)
     loss, low, high = scored.loss(change)
-    certain, beyond = change.p < ALPHA and not low <= 0 <= high, loss > limit + _ROUNDING
+    certain = change.p < ALPHA and not low <= 0 <= high
     why = f"loss of {100 * low:.2f} to {100 * high:.2f} % (95 %); randomization p {change.p:.2g}"
-    verdict = Verdict.PASS
-    if certain and beyond:
-        verdict = Verdict.REGRESS
-    elif certain and loss < 0:
-        verdict = Verdict.IMPROVE
-    elif beyond:
-        why += _UNTOLD
+    verdict, why = _judged(loss, limit, certain=certain, why=why)
     allowed = change.before * (1 + limit if scored.smaller_is_better else 1 - limit)
     return Finding(
         verdict=verdict,
@@ -111,19 +105,22 @@ def by_scores(case: Case, limit: float) -> Finding:
     )
 
 
+def _judged(loss: float, limit: float, *, certain: bool, why: str) -> tuple[Verdict, str]:
+    """The verdict on a ``loss``, and ``why``, with a remark where it is beyond the ``limit`` but not ``certain``."""
+    beyond = loss > limit + _ROUNDING
+    if certain and beyond:
+        return Verdict.REGRESS, why
+    if certain and loss < 0:
+        return Verdict.IMPROVE, why
+    return Verdict.PASS, why + _UNTOLD if beyond else why
+
+
 def _dropped(
     limit: float, means: tuple[float, float], interval: tuple[float, float], *, certain: bool, why: str
 ) -> Finding:
     before, now = means
     drop = before - now
-    beyond = drop > limit + _ROUNDING
-    verdict = Verdict.PASS
-    if certain and beyond:
-        verdict = Verdict.REGRESS
-    elif certain and drop < 0:
-        verdict = Verdict.IMPROVE
-    elif beyond:
-        why += _UNTOLD
+    verdict, why = _judged(drop, limit, certain=certain, why=why)
     return Finding(
         verdict=verdict,
         baseline=f"{100 * before:.2f} %",
