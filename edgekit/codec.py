@@ -13,12 +13,11 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from edgekit.errors import CardError
+from edgekit.errors import CardError, cut
 
 T = TypeVar("T")
 _PRIMITIVES: tuple[type, ...] = (str, int, float, bool)
 _LARGEST_FLOAT = int(sys.float_info.max)
-_LONGEST = 60
 
 
 def to_jsonable(value: Any) -> Any:
@@ -101,8 +100,4 @@ def _decode_primitive(kind: Any, value: Any, where: str) -> Any:
 
 def _kind(value: Any) -> str:
     named = {dict: "an object", list: "a list", type(None): "null"}
-    return named[type(value)] if type(value) in named else _short(repr(value))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return named[type(value)] if type(value) in named else cut(repr(value))

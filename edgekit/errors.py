@@ -19,8 +19,8 @@ MACHINE_ERRORS = frozenset(
 )
 """What the machine refuses, whatever the program does: such an `OSError` is told in a sentence, any other is a bug."""
 
-_MOST_COMPARED, _LONGEST_NAME = 20_000, 200
-"""Names, and characters of each, that are compared with a misspelt one: they may be the users of a table."""
+MOST_COMPARED, LONGEST_NAME = 20_000, 200
+"""Names, and characters of each, that are compared with a misspelt one in under a second: they may be users."""
 
 
 def printable(text: str) -> str:
@@ -150,7 +150,7 @@ def closest(name: str, known: Iterable[str]) -> str | None:
 
 def nearest(name: str, known: Iterable[str], most: int) -> list[str]:
     """Up to ``most`` of the ``known`` names that ``name`` is near to: of the first 20,000, none of them long."""
-    if len(name) > _LONGEST_NAME:
+    if len(name) > LONGEST_NAME:
         return []
-    short = [other for other in islice(known, _MOST_COMPARED) if len(other) <= _LONGEST_NAME]
+    short = [other for other in islice(known, MOST_COMPARED) if len(other) <= LONGEST_NAME]
     return difflib.get_close_matches(name, short, n=most, cutoff=0.6)

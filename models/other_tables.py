@@ -43,7 +43,7 @@ def _sequence_table(specs: Sequence[ModelSpec], rows: Mapping[str, Json]) -> lis
     lines = _head("Sequences", columns)
     for spec in specs:
         row, told = rows[spec.name], TASK_FIGURES[spec.task]
-        lines.append(line(spec, row, [told.title + told.unit], []))
+        lines.append(_line(spec, row, [told.title + told.unit], []))
     return [
         *lines,
         "",
@@ -63,7 +63,7 @@ def _generator_table(specs: Sequence[ModelSpec], rows: Mapping[str, Json]) -> li
         row, told = rows[spec.name], TASK_FIGURES[spec.task]
         classes = [percent(row["metrics"][name]) for name in told.where_there if name in row["metrics"]]
         more = [each(int8_files(row), lambda file: f"{file['ssim']:.3f}"), *(classes or [""])]
-        lines.append(line(spec, row, [], more))
+        lines.append(_line(spec, row, [], more))
     return [
         *lines,
         "",
@@ -75,7 +75,7 @@ def _generator_table(specs: Sequence[ModelSpec], rows: Mapping[str, Json]) -> li
     ]
 
 
-def line(spec: ModelSpec, row: Json, first: list[str], more: list[str]) -> str:
+def _line(spec: ModelSpec, row: Json, first: list[str], more: list[str]) -> str:
     """The row of an entry: its float figure and those of the int8 files, after ``first`` and before ``more``."""
     int8, told = int8_files(row), TASK_FIGURES[spec.task]
     metric = told.of_files[0]
@@ -98,7 +98,7 @@ def _anomaly_table(specs: Sequence[ModelSpec], rows: Mapping[str, Json]) -> list
     lines = []
     for spec in specs:
         row = rows[spec.name]
-        lines.append(line(spec, row, [], [f"{row['metrics']['roc_auc']:.4g}", published_figure(spec, "pr_auc")]))
+        lines.append(_line(spec, row, [], [f"{row['metrics']['roc_auc']:.4g}", published_figure(spec, "pr_auc")]))
     return [
         *_head("Detectors of anomalies", [*columns, *_LAST]),
         *lines,
@@ -119,7 +119,7 @@ def _rating_table(specs: Sequence[ModelSpec], rows: Mapping[str, Json]) -> list[
     for spec in specs:
         row = rows[spec.name]
         mse = [f"{row['metrics'][name]:.4f}" for name in ("mse", "item_mean_mse", "offset_mse")]
-        lines.append(line(spec, row, [], [*mse, published_figure(spec, "mse")]))
+        lines.append(_line(spec, row, [], [*mse, published_figure(spec, "mse")]))
     return [
         *_head("Recommenders", [*columns, *_LAST]),
         *lines,
@@ -132,7 +132,7 @@ def _rating_table(specs: Sequence[ModelSpec], rows: Mapping[str, Json]) -> list[
 
 def _verification_table(specs: Sequence[ModelSpec], rows: Mapping[str, Json]) -> list[str]:
     columns = ["model", "data", "equal error rate, %", "int8 TFLite", "int8 ONNX", "area under the curve, %"]
-    lines = [line(spec, rows[spec.name], [], [percent(rows[spec.name]["metrics"]["auc"])]) for spec in specs]
+    lines = [_line(spec, rows[spec.name], [], [percent(rows[spec.name]["metrics"]["auc"])]) for spec in specs]
     return [
         *_head("Comparing pictures", [*columns, *_LAST]),
         *lines,

@@ -1,6 +1,5 @@
 """A user's own ratings for a model that is there already: items by id or title, found even if written otherwise."""
 
-import difflib
 import heapq
 import re
 from collections import Counter
@@ -12,14 +11,13 @@ import numpy as np
 from edgekit.data.csv_table import Table, parse_table
 from edgekit.data.packed import unpacked
 from edgekit.data.ratings_table import ITEM, RATING, TITLE, USER, column_of
-from edgekit.errors import DataError, listed, quoted
+from edgekit.errors import LONGEST_NAME, MOST_COMPARED, DataError, listed, nearest, quoted
 from edgekit.ratings import Array, Ratings, places_of, user_of
 
 _YEAR = re.compile(r"\(\d{4}\)$")
 _ARTICLE = re.compile(r"^(.*), (the|a|an)$")
-_CLOSE, _CUTOFF = 3, 0.6
-_MOST_COMPARED, _LONGEST = 20_000, 200
-"""Titles, and their characters, that are compared letter by letter with one that is unknown: under a second's work."""
+_CLOSE = 3
+"""Titles that are offered for one that is unknown."""
 
 
 def own_ratings(path: Path, how: Ratings) -> list[tuple[str, Array]]:
@@ -70,11 +68,10 @@ class _Known:
         words = set(written.split())
         found = (places for key, places in self.undated.items() if words and words <= set(key.split()))
         holding = sorted(place for places in found for place in places)
-        if holding or len(written) > _LONGEST:
+        if holding:
             return [self.titles[place] for place in holding[:_CLOSE]]
-        short = (key for key in self.undated if len(key) <= _LONGEST)
-        keys = heapq.nsmallest(_MOST_COMPARED, short, key=lambda key: abs(len(key) - len(written)))
-        alike = difflib.get_close_matches(written, keys, n=_CLOSE, cutoff=_CUTOFF)
+        keys = heapq.nsmallest(MOST_COMPARED, self.undated, key=lambda key: abs(len(key) - len(written)))
+        alike = nearest(written, keys, _CLOSE)
         return [self.titles[self.undated[key][0]] for key in alike]
 
 
@@ -90,7 +87,7 @@ def _place(table: Table, line: int, column: str, item: str, known: _Known) -> in
     if not means and item in known.ids:
         return known.ids[item]
     close = [known.titles[place] for place in means[:_CLOSE]] or known.close(item)
-    several = " or ".join(quoted(title, _LONGEST) for title in dict.fromkeys(close))
+    several = " or ".join(quoted(title, LONGEST_NAME) for title in dict.fromkeys(close))
     mend = f"did you mean {several}?" if close else "leave the line out."
     what = "which several items of the model are called" if means else "which the model does not know"
     raise DataError(f"{table.name}, line {line}, has the {column} {quoted(item)}, {what}; {mend}")
