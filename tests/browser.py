@@ -17,6 +17,10 @@ import pytest
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+class Navigated(Exception):
+    """The page went elsewhere before it answered."""
+
+
 class Browser:
     """One tab; ``send`` is a command of the DevTools protocol. ``more`` are options of Chromium."""
 
@@ -59,6 +63,8 @@ class Browser:
             line, _, self._buffer = self._buffer.partition(b"\0")
             answer = json.loads(line)
             if answer.get("id") == number:
+                if "navigated" in answer.get("error", {}).get("message", ""):
+                    raise Navigated(method)
                 assert "error" not in answer, answer
                 return dict(answer["result"])
 
@@ -67,12 +73,15 @@ class Browser:
         return self.send("Runtime.evaluate", expression=code, returnByValue=True)["result"].get("value")
 
     def until(self, code: str, wait_s: float = 20.0) -> Any:
-        """The value of ``code`` in the page as soon as there is one that is true."""
-        end_s = time.monotonic() + wait_s
-        while not (value := self.evaluate(code)):
+        """The value of ``code`` in the page as soon as there is one that is true, whatever page that is by then."""
+        end_s, value = time.monotonic() + wait_s, None
+        while True:
+            with contextlib.suppress(Navigated):
+                value = self.evaluate(code)
+            if value:
+                return value
             assert time.monotonic() < end_s, f"{code} stayed {value!r}"
             time.sleep(0.05)
-        return value
 
     def screenshot(self, path: Path) -> None:
         """Write what the page looks like."""
