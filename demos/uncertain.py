@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from edgekit.errors import InputError
 from edgekit.measure.passes import (
+    Doubt,
     Told,
+    doubt_columns,
     in_passes,
     item_inputs,
     passes_of,
@@ -22,7 +24,7 @@ from edgekit.measure.passes import (
 )
 from edgekit.measure.predict import Guess, input_sources, load_source, top_guesses
 from edgekit.measure.subjects import Subject, open_subjects
-from edgekit.tasks.classification import TASK, as_probabilities, entropy_of
+from edgekit.tasks.classification import TASK
 from edgekit.uncertainty import Uncertainty
 from edgekit.workers import Progress, silent
 
@@ -36,15 +38,11 @@ _WIDEST = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The best class of the picture ``source``; ``entropy`` in nats, of which ``disagreement`` is between passes.
-
-    ``disagreement``, the mutual information of class and weights, is none after a single pass.
-    """
+    """The best class of the picture ``source``, the ``doubt`` about it, and whether that is small enough to know."""
 
     source: str
     guess: Guess
-    entropy: float
-    disagreement: float | None
+    doubt: Doubt
     known: bool
 
     @property
@@ -54,12 +52,10 @@ class Answer:
 
     def to_json(self) -> dict[str, Any]:
         """One object of ``--json``."""
-        more = {} if self.disagreement is None else {"mutual_information": self.disagreement}
         return {
             "input": self.source,
             "top": [self.guess.to_json()],
-            "entropy": self.entropy,
-            **more,
+            **self.doubt.to_json(),
             "known": self.known,
         }
 
@@ -82,19 +78,17 @@ class Doubts:
 
     def table(self) -> tuple[str, list[str], list[list[str]]]:
         """(title, columns, rows) for people."""
-        several = self.passes > 1
         rows = [
             [
                 answer.source,
                 answer.words,
-                *(answer.guess.title, f"{answer.guess.probability:.2f}", f"{answer.entropy:.3f}"),
-                *([f"{answer.disagreement:.3f}"] if answer.disagreement is not None else []),
+                *(answer.guess.title, f"{answer.guess.probability:.2f}"),
+                *answer.doubt.cells,
             ]
             for answer in self.answers
         ]
         title = f"{self.subject.given} on {self.subject.engine}; above {self.threshold:.3g} nats it does not know"
-        between = ["of it between passes"] if several else []
-        return title, ["picture", "answer", "best class", "probability", "entropy", *between], rows
+        return title, ["picture", "answer", "best class", "probability", *doubt_columns(self.passes)], rows
 
     def summary(self) -> str:
         """How many it knows, and how long that took."""
@@ -107,7 +101,7 @@ class Doubts:
         """A sheet of the pictures, surest first, each with what is said of it; red frames where it does not know."""
         from PIL import Image, ImageDraw
 
-        order = sorted(range(len(self.answers)), key=lambda place: self.answers[place].entropy)
+        order = sorted(range(len(self.answers)), key=lambda place: self.answers[place].doubt.entropy)
         columns = min(_WIDEST, len(order))
         cell_hw = (_SIDE + _CAPTION, _SIDE)
         whole = Image.new("RGB", (columns * cell_hw[1], -(-len(order) // columns) * cell_hw[0]), "white")
@@ -118,7 +112,7 @@ class Doubts:
             colour = "black" if answer.known else "red"
             whole.paste(Image.fromarray(values), (left + 4, top + 4))
             pen.rectangle((left + 2, top + 2, left + _SIDE - 3, top + _SIDE - 3), outline=colour, width=2)
-            lines = (answer.words, f"{answer.guess.probability:.2f}, {answer.entropy:.2f} nats")
+            lines = (answer.words, f"{answer.guess.probability:.2f}, {answer.doubt.entropy:.2f} nats")
             for row, line in enumerate(lines):
                 shown = line.encode("ascii", "replace").decode()[:18]  # the letters of Pillow's own font
                 pen.text((left + 4, top + _SIDE + 14 * row), shown, fill=colour)
@@ -171,20 +165,10 @@ def doubts(
     start_s = time.perf_counter()
     for done in in_passes([subject], items(), [told], passes=passes):
         progress("looking", done, len(names))
-    scores, pass_entropies = told.stacked()
-    entropies = entropy_of(as_probabilities(scores))
-    answers = []
-    for place, (name, entropy) in enumerate(zip(names, entropies.tolist(), strict=True)):
-        (guess,) = top_guesses(subject, {subject.runtime.outputs[0].name: scores[place]}, 1)
-        answers.append(
-            Answer(
-                source=name,
-                guess=guess,
-                entropy=entropy,
-                disagreement=None if pass_entropies is None else entropy - float(pass_entropies[place]),
-                known=entropy <= limit,
-            )
-        )
+    output, answers = subject.runtime.outputs[0].name, []
+    for name, scores, doubt in zip(names, told.scores, told.doubts(), strict=True):
+        (guess,) = top_guesses(subject, {output: scores}, 1)
+        answers.append(Answer(source=name, guess=guess, doubt=doubt, known=doubt.entropy <= limit))
     return Doubts(
         subject=subject,
         passes=passes_of(subject, passes),

@@ -38,7 +38,7 @@ OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("card",): (),
     ("card", "show"): (),
     ("card", "attach"): (),
-    ("predict",): ("--text", "--preprocess", "--labels", "--threads", "--engine", "--json"),
+    ("predict",): ("--text", "--preprocess", "--labels", "--passes", "--threads", "--engine", "--json"),
     ("evaluate",): (
         *("--data", "--data-dir", "--preprocess", "--labels", "--threads", "--engine", "--device", "--json"),
         *("--samples", "--decoder", "--judge", "--seed", "--ood", "--passes"),

@@ -171,6 +171,59 @@ def test_a_prediction_is_that_of_all_passes(folder: Path) -> None:
     np.testing.assert_allclose(found.outputs["logits"], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("passes", [1, 4])
+def test_predict_tells_the_doubt_of_so_many_passes(folder: Path, passes: int) -> None:
+    np.savez(folder / "three.npz", x=np.stack(known(folder).items[:3]))
+    command = ("predict", folder / "sample.onnx", folder / "three.npz", "--passes", passes, "--top", 2, "--json")
+    done = edgekit(*command, folder / "told.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = json.loads((folder / "told.json").read_text())["results"]
+    expected, of_passes = (values[:3] for values in by_hand(folder, passes))
+    total = -(expected * np.log(expected)).sum(axis=1)
+    assert [row["passes"] for row in rows] == [passes] * 3
+    assert [row["top"][0]["probability"] for row in rows] == pytest.approx(expected.max(axis=1), abs=1e-5)
+    assert [row["entropy"] for row in rows] == pytest.approx(total, abs=1e-4)
+    between = [f"{found:.3f}" for found in total - of_passes]
+    if passes == 1:
+        assert all("mutual_information" not in row for row in rows)
+    else:
+        assert [f"{row['mutual_information']:.3f}" for row in rows] == between
+    edgekit(*command, folder / "again.json")
+    assert json.loads((folder / "again.json").read_text())["results"] == rows
+    shown = done.stdout.splitlines()
+    first = next(line for line in shown if "three.npz[0]" in line)
+    cells = [cell.strip() for cell in first.strip("│").split("│")]
+    assert cells[4:] == [f"{total[0]:.3f}", *(between[:1] if passes > 1 else [])]
+    following = shown[shown.index(first) + 1].strip("│").split("│")
+    assert [cell.strip() for cell in following][4:] == [""] * len(cells[4:])
+
+
+def test_predict_and_demo_uncertain_tell_the_same(folder: Path) -> None:
+    sample, photo = folder / "sample.onnx", photos(folder) / "a.png"
+    (told,) = predict(sample, [photo], passes=3, top=1).results()
+    (seen,) = doubts(sample, [photo], passes=3).results()
+    assert {name: told[name] for name in ("passes", "top", "entropy", "mutual_information")} == {
+        name: seen[name] for name in ("passes", "top", "entropy", "mutual_information")
+    }
+
+
+def test_predict_refuses_passes_where_there_are_none(folder: Path) -> None:
+    sample, plain, photo = folder / "sample.onnx", mean(folder, folder / "stripes.npz"), photos(folder) / "a.png"
+    with pytest.raises(InputError) as caught:
+        predict(plain, [photo], passes=3)
+    assert str(caught.value) == (
+        f"--passes is for files that take noise; {plain} takes none: give the file .sample of a Bayesian network, or "
+        "leave it out."
+    )
+    apart = classifier(folder / "apart.onnx", folder / "stripes.npz", independent_scores=True)
+    with pytest.raises(InputError, match=r"^predict with noise looks at the entropy of probabilities, and the scores"):
+        predict(apart, [photo])
+    done = edgekit("predict", sample, photo, "--decoder", "yolov8", "--passes", 3)
+    assert (done.returncode, done.stderr) == (
+        2, "edgekit: --passes is for classifiers that take noise; leave it out for a detector.\n",
+    )  # fmt: skip
+
+
 def test_a_file_beside_itself_is_the_same(folder: Path) -> None:
     sample = folder / "sample.onnx"
     (entry,) = compare(sample, [sample], known(folder), samples=10).entries

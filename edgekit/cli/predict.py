@@ -17,6 +17,7 @@ from edgekit.cli.tables import print_table
 @common.preprocess_option
 @common.labels_option
 @common.decoder_option
+@common.passes_option
 @common.threads_option
 @common.engine_option
 @common.force_option
@@ -30,6 +31,7 @@ def command(
     preprocess: str | None,
     labels: Path | None,
     decoder: str | None,
+    passes: int | None,
     threads: int | None,
     engine: str | None,
     force: bool,
@@ -42,9 +44,11 @@ def command(
     file. For models of series it is a .csv, whose last rows they take, for models of tables one with a row an item.
 
     Classifiers show the best classes, generators of text the best next tokens, detectors what they find in images,
-    forecasts, answers and anomalies are told, and other models show figures of their outputs.
+    forecasts, answers and anomalies are told, and other models show figures of their outputs. A Bayesian classifier's
+    file .sample sees each input in --passes passes: the probabilities are their means, and the entropy is told in nats.
     """
     from edgekit.artifact import open_artifact
+    from edgekit.errors import InputError
     from edgekit.files import refuse_existing
     from edgekit.measure.predict import predict, save_outputs
     from edgekit.results import envelope
@@ -56,6 +60,8 @@ def command(
     if output is None and not texts and (decoder is not None or is_detector(open_artifact(file))):
         from edgekit.measure.detect import FindingsReport, detect
 
+        if passes is not None:
+            raise InputError("--passes is for classifiers that take noise; leave it out for a detector.")
         with common.progress_bar() as progress:
             found: FindingsReport = detect(
                 file,
@@ -76,6 +82,7 @@ def command(
             texts=texts,
             preprocess=preprocess,
             labels=names,
+            passes=passes,
             threads=threads or 1,
             engine=engine,
             top=top,

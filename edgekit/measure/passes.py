@@ -18,6 +18,36 @@ from edgekit.uncertainty import MOST_PASSES
 Floats = npt.NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """The predictive ``entropy`` of an item in nats, and how much of it is between passes: their mutual information.
+
+    A single pass has none of that.
+    """
+
+    entropy: float
+    mutual_information: float | None
+
+    def to_json(self) -> dict[str, float]:
+        """The figures by the names they have in JSON."""
+        told = {"entropy": self.entropy}
+        return told if self.mutual_information is None else told | {"mutual_information": self.mutual_information}
+
+    @property
+    def cells(self) -> list[str]:
+        """The figures in a table, below `doubt_columns`."""
+        return [f"{figure:.3f}" for figure in self.to_json().values()]
+
+
+def doubt_columns(passes: int) -> list[str]:
+    """Heads of `Doubt.cells` after so many ``passes``.
+
+    >>> doubt_columns(1), doubt_columns(20)
+    (['entropy'], ['entropy', 'of it between passes'])
+    """
+    return ["entropy", *(["of it between passes"] if passes > 1 else [])]
+
+
 @dataclass(slots=True)
 class Told:
     """What one file told of each item: ``scores``, (classes,) each, as the file gives them after a single pass.
@@ -32,6 +62,16 @@ class Told:
     def stacked(self) -> tuple[Array, Floats | None]:
         """(count, classes) scores, and the entropies (count,) where there are any."""
         return np.stack(self.scores), np.array(self.pass_entropies, np.float64) if self.pass_entropies else None
+
+    def doubts(self) -> tuple[Doubt, ...]:
+        """How unsure the file is of each item."""
+        scores, pass_entropies = self.stacked()
+        entropies = entropy_of(as_probabilities(scores))
+        between = [None] * len(scores) if pass_entropies is None else (entropies - pass_entropies).tolist()
+        return tuple(
+            Doubt(entropy=entropy, mutual_information=more)
+            for entropy, more in zip(entropies.tolist(), between, strict=True)
+        )
 
 
 def item_inputs(subject: Subject) -> tuple[TensorSpec, ...]:

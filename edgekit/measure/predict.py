@@ -19,7 +19,18 @@ from edgekit.data.series_table import chosen_columns
 from edgekit.errors import DataError, InputError
 from edgekit.files import write_atomic
 from edgekit.measure.metrics import require_finite
-from edgekit.measure.passes import Told, in_passes, item_inputs, passes_in_words, passes_of, takes_noise
+from edgekit.measure.passes import (
+    Doubt,
+    Told,
+    doubt_columns,
+    in_passes,
+    item_inputs,
+    passes_in_words,
+    passes_of,
+    require_passes,
+    require_probabilities,
+    takes_noise,
+)
 from edgekit.measure.predict_sequences import called, is_sequence, next_tokens, said_of, sequence_sources, text_item
 from edgekit.measure.predict_tables import is_table, table_sources, verdict_of
 from edgekit.measure.subjects import Subject, open_subjects, run_subjects
@@ -66,40 +77,51 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionReport:
-    """The predictions of one file, in the order of the inputs."""
+    """The predictions of one file, in the order of the inputs.
+
+    ``doubts`` are those of each item after ``passes`` passes; a file that takes no noise has one pass and no doubts.
+    """
 
     subject: Subject
     predictions: tuple[Prediction, ...]
+    passes: int = 1
+    doubts: tuple[Doubt, ...] = ()
 
     def results(self) -> list[dict[str, Any]]:
         """One JSON object for each item."""
         return [
             {
                 **self.subject.describe(),
-                **({"passes": passes_of(self.subject)} if takes_noise(self.subject) else {}),
+                **({} if doubt is None else {"passes": self.passes}),
                 "input": p.source,
                 "n": 1,
                 "metrics": {},
                 "top": [guess.to_json() for guess in p.top],
+                **({} if doubt is None else doubt.to_json()),
                 **p.said,
                 "outputs": {name: _statistics(values) for name, values in p.outputs.items()},
             }
-            for p in self.predictions
+            for p, doubt in self._with_doubts()
         ]
+
+    def _with_doubts(self) -> Iterator[tuple[Prediction, Doubt | None]]:
+        return zip(self.predictions, self.doubts or [None] * len(self.predictions), strict=True)
 
     def table(self) -> tuple[str, list[str], list[list[str]]]:
         """(title, columns, rows) for people: the best classes of each item, or figures of its outputs."""
-        noise = [passes_of(self.subject)] if takes_noise(self.subject) else []
+        noise = [self.passes] if self.doubts else []
         title = f"{self.subject.given} on {self.subject.engine}{passes_in_words(noise)}"
         if all(p.top for p in self.predictions):
             rows = [
                 [p.source if i == 0 else "", g.title, str(g.class_id), f"{g.probability:.4f}"]
-                for p in self.predictions
+                + ([] if doubt is None else doubt.cells if i == 0 else [""] * len(doubt.cells))
+                for p, doubt in self._with_doubts()
                 for i, g in enumerate(p.top)
             ]
             card = self.subject.artifact.card
             what = "next" if card.task == text_generation.TASK else "class"
-            return title, ["input", what, "id", guessed_by(card)], rows
+            unsure = doubt_columns(self.passes) if self.doubts else []
+            return title, ["input", what, "id", guessed_by(card), *unsure], rows
         if all(p.said for p in self.predictions):
             names = list(self.predictions[0].said)
             told = [[v if isinstance(v, str) else f"{v:.6g}" for v in p.said.values()] for p in self.predictions]
@@ -132,6 +154,7 @@ def predict(
     texts: Sequence[str] = (),
     preprocess: str | None = None,
     labels: tuple[str, ...] | None = None,
+    passes: int | None = None,
     threads: int = 1,
     engine: str | None = None,
     top: int = 5,
@@ -143,18 +166,23 @@ def predict(
     of tables each row of a ``.csv``, recommenders a ``.csv`` of ratings, see `own_ratings`. An
     array is one item, or a batch of items when it has one dimension more than the model's input without batch. The
     ``top`` best classes are told for classifiers: files whose card says so, that have labels, or whose one output is a
-    vector of probabilities. `DataError` or `InputError` when inputs cannot be read or do not fit the model.
+    vector of probabilities. One that takes noise sees each item in ``passes`` passes, or in as many as its card says,
+    and its doubts are told. `DataError` or `InputError` when inputs cannot be read or do not fit the model.
     """
     engines = () if engine is None else (engine,)
     (subject,) = open_subjects([path], preprocess=preprocess, labels=labels, threads=threads, engines=engines)
+    require_passes([subject], passes)
+    if takes_noise(subject):
+        require_probabilities([subject], "predict with noise")
     sources = [source for given in inputs for source in _sources(given, subject)]
     sources += [(called(text), text_item(text, subject)) for text in texts]
     if not sources:
         raise InputError("There is nothing to predict; give images, texts, .npy arrays or .npz files.")
     names = [name for name, _ in sources]
     predictions: list[Prediction] = []
+    told = Told()
     progress("predicting", 0, len(names))
-    for outputs in _answers(subject, (load_source(source) for _, source in sources)):
+    for outputs in _answers(subject, (load_source(source) for _, source in sources), told, passes):
         for answer in outputs:
             for name, values in answer.items():
                 require_finite(values, f"Output {name!r} of {path}")
@@ -165,17 +193,24 @@ def predict(
             guesses = () if said else top_guesses(subject, answer, top)
             predictions.append(Prediction(source=source, outputs=answer, top=guesses, said=said))
         progress("predicting", len(predictions), len(names))
-    return PredictionReport(subject=subject, predictions=tuple(predictions))
+    return PredictionReport(
+        subject=subject,
+        predictions=tuple(predictions),
+        passes=passes_of(subject, passes),
+        doubts=told.doubts() if takes_noise(subject) else (),
+    )
 
 
-def _answers(subject: Subject, items: Iterator[Item]) -> Iterator[list[dict[str, Array]]]:
-    """Chunk by chunk, the outputs by name for each of ``items``."""
+def _answers(
+    subject: Subject, items: Iterator[Item], told: Told, passes: int | None
+) -> Iterator[list[dict[str, Array]]]:
+    """Chunk by chunk, the outputs by name for each of ``items``; ``told`` takes those of a file with noise too."""
     if not takes_noise(subject):
         yield from (outputs for (outputs,) in run_subjects([subject], items))
         return
-    told, name = Told(), subject.runtime.outputs[0].name
+    name = subject.runtime.outputs[0].name
     done = 0
-    for count in in_passes([subject], items, [told]):
+    for count in in_passes([subject], items, [told], passes=passes):
         yield [{name: scores} for scores in told.scores[done:count]]
         done = count
 
