@@ -13,22 +13,22 @@ from edgekit.demos.seen import Split
 from edgekit.errors import InputError
 from edgekit.measure.detectors import without_batch
 from edgekit.measure.passes import passes_of, takes_noise
-from edgekit.measure.predict import Guess, guessed_by, top_guesses
+from edgekit.measure.predict import Guess, top_guesses
 from edgekit.measure.subjects import Subject, open_subjects
+from edgekit.tasks.classification import guessed_by
 from edgekit.tasks.detection import is_detector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guesses:
-    """The best classes of a frame, best first, each by a probability, or ``apart`` by a score of it alone."""
+    """The best classes of a frame, best first."""
 
     top: tuple[Guess, ...]
-    apart: bool = False
 
     @property
     def words(self) -> str:
-        """The classes with their probabilities."""
-        return ", ".join(f"{guess.title} {guess.probability:.2f}" for guess in self.top)
+        """The classes with their probabilities or scores."""
+        return ", ".join(f"{guess.title} {guess.score:.2f}" for guess in self.top)
 
     @property
     def counted(self) -> frozenset[str]:
@@ -36,8 +36,8 @@ class Guesses:
         return frozenset((self.top[0].title,))
 
     def rows(self, _image_hw: tuple[int, int]) -> list[list[str]]:
-        """Name, number and probability of each."""
-        return [[guess.title, f"{guess.class_id}", f"{guess.probability:.4f}"] for guess in self.top]
+        """Name, number and probability or score of each."""
+        return [[guess.title, f"{guess.class_id}", f"{guess.score:.4f}"] for guess in self.top]
 
     def to_json(self) -> dict[str, Any]:
         """The list of classes."""
@@ -45,8 +45,7 @@ class Guesses:
 
     def draw(self, canvas: Canvas) -> None:
         """A bar and a line of text for each class."""
-        how = ".2f" if self.apart else ".0%"
-        canvas.bars([(guess.probability, f"{guess.probability:{how}} {guess.title}") for guess in self.top])
+        canvas.bars([(g.score, f"{g.score:{'.2f' if g.independent else '.0%'}} {g.title}") for g in self.top])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,7 @@ class Classifying:
     @property
     def columns(self) -> Sequence[str]:
         """Heads of the table."""
-        return "class", "id", guessed_by(self.subject.artifact.card)
+        return "class", "id", guessed_by(self.subject.artifact.card.independent_scores)
 
     def __call__(self, frame: Frame) -> tuple[Guesses, Split]:
         """The best classes of ``frame``; `InputError` for a file that is no classifier."""
@@ -73,8 +72,7 @@ class Classifying:
         guesses = top_guesses(self.subject, without_batch(outputs), self.top)
         if not guesses:
             raise InputError(f"{self.subject.given} is no classifier; expected one output with a score for each class.")
-        apart = self.subject.artifact.card.independent_scores
-        return Guesses(top=guesses, apart=apart), Split.between(start_s, fed_s, ran_s, time.perf_counter())
+        return Guesses(top=guesses), Split.between(start_s, fed_s, ran_s, time.perf_counter())
 
 
 def open_classifier(

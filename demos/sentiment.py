@@ -39,7 +39,7 @@ class Opinion:
     def line(self) -> str:
         """It in words, before the text."""
         doubt = f" ({self.unknown} of {self.words} words unknown)" if self.unknown else ""
-        return f"{self.guess.title} {self.guess.probability:.2f}{doubt}: {printable(self.text.expandtabs(1))}"
+        return f"{self.guess.title} {self.guess.score:.2f}{doubt}: {printable(self.text.expandtabs(1))}"
 
     def to_json(self) -> dict[str, Any]:
         """One object of ``--json``."""

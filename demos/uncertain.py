@@ -82,7 +82,7 @@ class Doubts:
             [
                 answer.source,
                 answer.words,
-                *(answer.guess.title, f"{answer.guess.probability:.2f}"),
+                *(answer.guess.title, f"{answer.guess.score:.2f}"),
                 *answer.doubt.cells,
             ]
             for answer in self.answers
@@ -112,7 +112,7 @@ class Doubts:
             colour = "black" if answer.known else "red"
             whole.paste(Image.fromarray(values), (left + 4, top + 4))
             pen.rectangle((left + 2, top + 2, left + _SIDE - 3, top + _SIDE - 3), outline=colour, width=2)
-            lines = (answer.words, f"{answer.guess.probability:.2f}, {answer.doubt.entropy:.2f} nats")
+            lines = (answer.words, f"{answer.guess.score:.2f}, {answer.doubt.entropy:.2f} nats")
             for row, line in enumerate(lines):
                 shown = line.encode("ascii", "replace").decode()[:18]  # the letters of Pillow's own font
                 pen.text((left + 4, top + _SIDE + 14 * row), shown, fill=colour)

@@ -62,7 +62,7 @@ def test_predict_gives_the_classes_that_edgekit_gives(tiny_models: Path, bundle:
         expected = mine.top or ()
         named = {each["class_id"]: each["probability"] for each in row["top"]}
         assert len(named) == 5
-        assert all(named[guess.class_id] == pytest.approx(guess.probability, abs=1e-6) for guess in expected)
+        assert all(named[guess.class_id] == pytest.approx(guess.score, abs=1e-6) for guess in expected)
 
 
 def test_detect_finds_what_edgekit_finds(detector_bundle: Path, staged_bundle: Path, odd_photo: Path) -> None:

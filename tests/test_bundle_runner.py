@@ -296,7 +296,9 @@ def test_scores_of_each_class_for_itself_are_told_as_they_are(independent: bool)
     card = ModelCard(name="m", inputs=(), outputs=(), independent_scores=independent)
     told = _top(dataclasses.replace(entry("onnx"), card=card), {"lengths": np.array([[0.5, 0.75]])})
     assert [row["class_id"] for row in told] == [1, 0]
-    assert ([row["probability"] for row in told] == [0.75, 0.5]) is independent
+    called, other = ("score", "probability") if independent else ("probability", "score")
+    assert ([row[called] for row in told] == [0.75, 0.5]) is independent
+    assert all(other not in row for row in told)
 
 
 def test_a_failed_proof_outweighs_a_missing_engine(one_engine: Path) -> None:

@@ -33,7 +33,7 @@ def test_images_and_folders_get_named_classes_in_order(colour_model: Make, colou
     assert [p.top[0].label for p in report.predictions] == ["green"] + ["red"] * 8
     assert report.predictions[1].source == str(colour_photos / "red" / "0.png")
     for prediction in report.predictions:
-        chances = [g.probability for g in prediction.top]
+        chances = [g.score for g in prediction.top]
         assert chances == sorted(chances, reverse=True)
         assert sum(chances) == pytest.approx(1.0)
     assert report.arrays()["scores"].shape == (9, 3)
@@ -42,7 +42,7 @@ def test_images_and_folders_get_named_classes_in_order(colour_model: Make, colou
 def test_scores_of_each_class_for_itself_stay_as_they_are(colour_model: Make, colour_photos: Path) -> None:
     model = colour_model(np.eye(3) / 2, independent_scores=True)
     (found,) = predict(model, [colour_photos / "red" / "0.png"]).predictions
-    chances = [guess.probability for guess in found.top]
+    chances = [guess.score for guess in found.top]
     assert sorted(chances) == sorted(found.outputs["scores"].tolist())
     assert sum(chances) < 0.6
 
@@ -51,14 +51,17 @@ def test_scores_of_each_class_for_itself_are_called_scores(colour_model: Make, c
     photo = colour_photos / "red" / "0.png"
     for apart, called in ((True, "score"), (False, "probability")):
         model = colour_model(np.eye(3) / 2, independent_scores=apart)
-        assert predict(model, [photo]).table()[1] == ["input", "class", "id", called]
+        report = predict(model, [photo])
+        assert report.table()[1] == ["input", "class", "id", called]
+        assert {tuple(guess) for guess in report.results()[0]["top"]} == {("class_id", "label", called)}
         look = open_classifier(model, preprocess=None, labels=None, threads=1, engine=None, top=1)
         assert look.columns == ("class", "id", called)
         pixels = np.asarray(Image.open(photo).convert("RGB"))
         (drawn, by_hand), (seen, _) = (Canvas(pixels), Canvas(pixels)), look(Frame(name="red", pixels=pixels))
         seen.draw(drawn)
         (best,) = seen.top
-        by_hand.bars([(best.probability, f"{best.probability:{'.2f' if apart else '.0%'}} red")])
+        assert seen.to_json()["top"] == [{"class_id": 0, "label": "red", called: best.score}]
+        by_hand.bars([(best.score, f"{best.score:{'.2f' if apart else '.0%'}} red")])
         np.testing.assert_array_equal(drawn.pixels, by_hand.pixels)
 
 

@@ -37,7 +37,7 @@ def test_texts_get_named_classes(tmp_path: Path) -> None:
         ("GOOD", "positive"),
         ("so bad", "negative"),
     ]
-    assert report.predictions[1].top[0].probability == pytest.approx(1 / (1 + np.exp(-4)))
+    assert report.predictions[1].top[0].score == pytest.approx(1 / (1 + np.exp(-4)))
 
 
 def test_a_generator_tells_what_comes_next(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_card_that_lies_about_the_length_is_told_of(tmp_path: Path) -> None:
 def test_a_token_that_is_not_seen_is_told_by_its_name() -> None:
     from edgekit.measure.predict import Guess
 
-    assert [Guess(class_id=0, label=t, probability=1).title for t in ("a", "\n", " ", None)] == [
+    assert [Guess(class_id=0, label=t, score=1).title for t in ("a", "\n", " ", None)] == [
         *("a", r"'\n'", "' '", "class 0"),
     ]
 

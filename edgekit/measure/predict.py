@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgekit.card import ModelCard, TensorSpec
+from edgekit.card import TensorSpec
 from edgekit.data import Item, Part, npy
 from edgekit.data.arrays import read_npz, require_finite_items
 from edgekit.data.images import decode_image, is_image_name, photos_in
@@ -35,7 +35,7 @@ from edgekit.measure.predict_sequences import called, is_sequence, next_tokens, 
 from edgekit.measure.predict_tables import is_table, table_sources, verdict_of
 from edgekit.measure.subjects import Subject, open_subjects, run_subjects
 from edgekit.tasks import text_generation
-from edgekit.tasks.classification import TASKS, as_probabilities
+from edgekit.tasks.classification import TASKS, as_probabilities, guessed_by
 from edgekit.workers import Progress, silent
 
 Array = npt.NDArray[Any]
@@ -43,11 +43,12 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guess:
-    """A class of a classifier: its output index, its name where known, its probability, or a score of it alone."""
+    """A class of a classifier: its output index, its name where known, its probability, or an ``independent`` score."""
 
     class_id: int
     label: str | None
-    probability: float
+    score: float
+    independent: bool = False
 
     @property
     def title(self) -> str:
@@ -57,7 +58,7 @@ class Guess:
 
     def to_json(self) -> dict[str, Any]:
         """One object of a list of best classes."""
-        return {"class_id": self.class_id, "label": self.label, "probability": self.probability}
+        return {"class_id": self.class_id, "label": self.label, guessed_by(self.independent): self.score}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,7 @@ class PredictionReport:
         title = f"{self.subject.given} on {self.subject.engine}{passes_in_words(noise)}"
         if all(p.top for p in self.predictions):
             rows = [
-                [p.source if i == 0 else "", g.title, str(g.class_id), f"{g.probability:.4f}"]
+                [p.source if i == 0 else "", g.title, str(g.class_id), f"{g.score:.4f}"]
                 + ([] if doubt is None else doubt.cells if i == 0 else [""] * len(doubt.cells))
                 for p, doubt in self._with_doubts()
                 for i, g in enumerate(p.top)
@@ -121,7 +122,7 @@ class PredictionReport:
             card = self.subject.artifact.card
             what = "next" if card.task == text_generation.TASK else "class"
             unsure = doubt_columns(self.passes) if self.doubts else []
-            return title, ["input", what, "id", guessed_by(card), *unsure], rows
+            return title, ["input", what, "id", guessed_by(card.independent_scores), *unsure], rows
         if all(p.said for p in self.predictions):
             names = list(self.predictions[0].said)
             told = [[v if isinstance(v, str) else f"{v:.6g}" for v in p.said.values()] for p in self.predictions]
@@ -270,11 +271,6 @@ def _load_npy(path: Path) -> Array:
     return values
 
 
-def guessed_by(card: ModelCard) -> str:
-    """What the figures of best classes are called."""
-    return "score" if card.independent_scores else "probability"
-
-
 def load_source(source: Path | Item) -> Item:
     """The item itself, or the decoded image of a file."""
     return decode_image(source, name=str(source)) if isinstance(source, Path) else source
@@ -287,7 +283,7 @@ def top_guesses(subject: Subject, outputs: dict[str, Array], top: int) -> tuple[
     """
     card = subject.artifact.card
     if (following := next_tokens(subject, outputs)) is not None:
-        return _best(following[1], following[0], top)
+        return _best(following[1], following[0], top, independent=False)
     vector = next(iter(outputs.values())).reshape(-1) if len(outputs) == 1 else np.empty(0)
     if len(vector) < 2 or card.task not in (None, *TASKS):
         return ()
@@ -295,20 +291,21 @@ def top_guesses(subject: Subject, outputs: dict[str, Array], top: int) -> tuple[
         raise InputError(
             f"{subject.given} has {len(vector)} outputs and {len(card.labels)} labels; give as many with --labels."
         )
-    probabilities = vector if card.independent_scores else as_probabilities(vector[None])[0]
-    if card.task is None and card.labels is None and not np.array_equal(probabilities, vector):
+    scores = vector if card.independent_scores else as_probabilities(vector[None])[0]
+    if card.task is None and card.labels is None and not np.array_equal(scores, vector):
         return ()
-    return _best(probabilities, card.labels, top)
+    return _best(scores, card.labels, top, independent=card.independent_scores)
 
 
-def _best(probabilities: Array, labels: Sequence[str] | None, top: int) -> tuple[Guess, ...]:
+def _best(scores: Array, labels: Sequence[str] | None, top: int, *, independent: bool) -> tuple[Guess, ...]:
     return tuple(
         Guess(
             class_id=int(i),
             label=None if labels is None else labels[i],
-            probability=float(probabilities[i]),
+            score=float(scores[i]),
+            independent=independent,
         )
-        for i in np.argsort(-probabilities, kind="stable")[:top]
+        for i in np.argsort(-scores, kind="stable")[:top]
     )
 
 

@@ -170,6 +170,15 @@ def as_probabilities(scores: Array) -> npt.NDArray[np.float64]:
     return softmax
 
 
+def guessed_by(independent: bool) -> str:
+    """What the figures of classes are called in tables and JSON; ``independent`` scores are no probabilities.
+
+    >>> guessed_by(False), guessed_by(True)
+    ('probability', 'score')
+    """
+    return "score" if independent else "probability"
+
+
 def rank_of(scores: Array, labels: Array) -> npt.NDArray[np.int64]:
     """How many classes stand before the labelled one, (count,): those of higher score, and equal ones of lower index.
 

@@ -20,7 +20,7 @@ from edgekit.bundle.runner.pictures import frames, read_photo, require_pillow
 from edgekit.bundle.runner.verify import verify
 from edgekit.errors import EdgekitError, InputError, MissingExtraError
 from edgekit.measure.host import host_facts
-from edgekit.tasks.classification import as_probabilities, class_scores
+from edgekit.tasks.classification import as_probabilities, class_scores, guessed_by
 
 TOP = 5
 MOST_THREADS = 1024
@@ -176,9 +176,9 @@ def _predict(contents: Contents, options: argparse.Namespace) -> Result:
         for path in options.images:
             answer = loaded.run([from_image(read_photo(path), entry)])
             outputs = real({spec.name: v for spec, v in zip(entry.card.outputs, answer, strict=True)}, entry)
-            top = _top(entry, outputs)
+            top, by = _top(entry, outputs), guessed_by(entry.card.independent_scores)
             results.append({"artifact": entry.name, "input": path, "top": top})
-            told = ", ".join(f"{each['label'] or each['class_id']} {each['probability']:.3f}" for each in top)
+            told = ", ".join(f"{each['label'] or each['class_id']} {each[by]:.3f}" for each in top)
             _say(options, f"{entry.name}: {path}: {told}")
 
     return Result(results=results, left_out=_for_each(entries, options, classify))
@@ -191,14 +191,15 @@ def _classifies(entry: Entry) -> bool:
 
 def _top(entry: Entry, outputs: Mapping[str, Any]) -> list[dict[str, Any]]:
     scores = class_scores({name: values[0] for name, values in outputs.items()}, model=entry.name)
-    probabilities = scores if entry.card.independent_scores else as_probabilities(scores[None])[0]
+    independent = entry.card.independent_scores
+    figures = scores if independent else as_probabilities(scores[None])[0]
     labels = entry.card.labels
-    best = (-probabilities).argsort(kind="stable")[:TOP]
+    best = (-figures).argsort(kind="stable")[:TOP]
     return [
         {
             "class_id": int(i),
             "label": labels[i] if labels is not None and i < len(labels) else None,
-            "probability": float(probabilities[i]),
+            guessed_by(independent): float(figures[i]),
         }
         for i in best
     ]
