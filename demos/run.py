@@ -49,7 +49,7 @@ def run_demo(look: Look, options: Options, *, tell: Tell) -> DemoReport:
     kind = chosen_view(options, source)
     with contextlib.ExitStack() as stack:
         view = stack.enter_context(_opened(kind, options, f"edgekit: {look.subject.given.name}", source, tell))
-        save = stack.enter_context(saving(options.save, source, force=options.force))
+        save = stack.enter_context(saving(options.save, source, force=options.force, tell=tell))
         show = Show(source=source, view=view, save=save, tell=tell, max_frames=options.max_frames)
         trouble, interrupted = None, False
         try:
@@ -70,7 +70,7 @@ def require_possible(options: Options) -> None:
     """`InputError` where `run_demo` would refuse ``options``, before a look that takes long to make."""
     source = find_source(options.source)
     chosen_view(options, source)
-    with saving(options.save, source, force=options.force):
+    with saving(options.save, source, force=options.force, tell=lambda _: None):
         pass
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from edgekit.demos.captures import CLIPS, Clip, opencv
-from edgekit.demos.frames import Frame, Pixels, Source
+from edgekit.demos.frames import Frame, Pixels, Source, Tell
 from edgekit.demos.sources import Photos
 from edgekit.errors import InputError
 from edgekit.files import Staging, refuse_existing
 
+CLIP = ".mp4"
 PHOTOS = (".png", ".jpg", ".jpeg")
 LONGEST_STILL_S = 2.0
 """A live source that gave nothing for longer, as while it was lost, leaves no more than this in the clip."""
@@ -23,8 +24,11 @@ class Save(Protocol):
 
 
 @contextlib.contextmanager
-def saving(target: Path | None, source: Source, *, force: bool) -> Iterator[Save]:
-    """Writes frames to ``target``, whole or not at all: a photo, a folder of photos, or the clip of a moving source."""
+def saving(target: Path | None, source: Source, *, force: bool, tell: Tell) -> Iterator[Save]:
+    """Writes frames to ``target``, whole or not at all: a photo, a folder of photos, or the clip of a moving source.
+
+    ``tell`` hears at the end what was written.
+    """
     if target is None:
         yield lambda _pixels, _frame: None
         return
@@ -41,7 +45,21 @@ def saving(target: Path | None, source: Source, *, force: bool) -> Iterator[Save
         else:
             with _clip(stage.path / target.name) as save:
                 yield save
-        stage.publish(*sorted(path.name for path in stage.path.iterdir()), force=force or several)
+        written = stage.publish(*sorted(path.name for path in stage.path.iterdir()), force=force or several)
+    if written:
+        tell(_written(target, written))
+
+
+def _written(target: Path, files: tuple[Path, ...]) -> str:
+    """The line that tells of the ``files`` which are now at ``target``.
+
+    A clip's frames are those that the file itself tells.
+    """
+    size = f"{sum(path.stat().st_size for path in files):,} bytes"
+    if target.suffix.lower() != CLIP:
+        return f"Wrote {target}: {len(files):,} photo{'' if len(files) == 1 else 's'}, {size}."
+    count = _frame_count(target)
+    return f"Wrote {target}: {count:,} frame{'' if count == 1 else 's'}, {size}."
 
 
 def snapshot(pixels: Pixels, folder: Path) -> Path:
@@ -73,7 +91,7 @@ def _check_name(target: Path, source: Source) -> None:
     """`InputError` where ``target`` is not called as what is to be written there."""
     suffix = target.suffix.lower()
     if not isinstance(source, Photos):
-        if suffix != ".mp4":
+        if suffix != CLIP:
             raise InputError(f"A clip is written as .mp4; got {target}: write --save {target.with_suffix('.mp4')}.")
     elif source.folder is not None:
         if suffix in (*PHOTOS, *CLIPS):

@@ -66,7 +66,7 @@ def test_a_photo_is_named_with_probabilities(model: Path, photos: Path, tmp_path
     done = edgekit(
         "demo", "classify", model, "--source", photos / "green.png", "--top", "2", "--save", saved, "--json", "-"
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"Wrote {saved}: 1 photo, {saved.stat().st_size:,} bytes.\n")
     (row,) = json.loads(done.stdout)["results"]
     assert [guess["label"] for guess in row["top"]] == ["green", "red"]
     assert 0.99 < row["top"][0]["probability"] <= 1
@@ -86,8 +86,10 @@ def test_a_photo_is_named_with_probabilities(model: Path, photos: Path, tmp_path
 
 def test_a_folder_is_gone_through(model: Path, photos: Path, tmp_path: Path) -> None:
     done = edgekit("demo", "classify", model, "--source", photos, "--top", "1", "--save", tmp_path / "seen")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert sorted(p.name for p in (tmp_path / "seen").iterdir()) == ["blue.png", "green.png", "red.png"]
+    kept = sorted((tmp_path / "seen").iterdir())
+    told = f"Wrote {tmp_path / 'seen'}: 3 photos, {sum(path.stat().st_size for path in kept):,} bytes.\n"
+    assert (done.returncode, done.stderr) == (0, told)
+    assert [path.name for path in kept] == ["blue.png", "green.png", "red.png"]
     assert "3 photos" in " ".join(done.stdout.split())
     done = edgekit("demo", "classify", model, "--source", photos, "--top", "1", "--json", "-")
     rows = json.loads(done.stdout)["results"]
@@ -104,7 +106,8 @@ def test_saved_photos_take_the_place_of_their_like_alone(model: Path, photos: Pa
     refused = edgekit(*command, target)
     assert refused.stderr == f"edgekit: {target} exists; use --force to replace it or --save to write elsewhere.\n"
     done = edgekit(*command, target, "--force")
-    assert (done.returncode, done.stderr) == (0, "")
+    size = sum((target / f"{name}.png").stat().st_size for name in COLOURS)  # the diary is none of them
+    assert (done.returncode, done.stderr) == (0, f"Wrote {target}: 3 photos, {size:,} bytes.\n")
     assert {p.name for p in target.iterdir()} == {"diary.txt", "red.png", "green.png", "blue.png"}
     assert decode_image(target / "red.png", name="red").shape == (240, 320, 3)
     before = {p.name: p.read_bytes() for p in shown.iterdir()}
@@ -121,7 +124,7 @@ def test_photos_of_one_name_are_saved_apart(tmp_path: Path) -> None:
     for photo in photos:
         Image.new("RGB", (4, 4)).save(photo, format="PNG")
     source = find_source(str(tmp_path))
-    with saving(tmp_path / "out", source, force=False) as save:
+    with saving(tmp_path / "out", source, force=False, tell=print) as save:
         for frame in frames(source):
             save(np.full((4, 4, 3), 7, np.uint8), frame)
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"a.bmp.png", "a.bmp.png.png", "b.JPG", "c.webp.png"}
@@ -131,7 +134,9 @@ def test_a_clip_is_told_second_by_second(model: Path, clip: Path, tmp_path: Path
     saved = tmp_path / "seen.mp4"
     done = edgekit("demo", "classify", model, "--source", clip, "--top", "1", "--save", saved)
     assert done.returncode == 0, done.stderr
-    told = [line.split() for line in done.stderr.splitlines()]
+    *lines, last = done.stderr.splitlines()
+    assert last == f"Wrote {saved}: 30 frames, {saved.stat().st_size:,} bytes."
+    told = [line.split() for line in lines]
     assert [(words[0], words[2]) for words in told] == [("0.0", "red"), ("1.0", "green"), ("2.0", "blue")]
     assert "30 frames" in " ".join(done.stdout.split())
     assert done.stdout.count("33.3%") == 3
@@ -167,7 +172,9 @@ def test_one_photo_that_cannot_be_read_is_left_out_and_told(model: Path, photos:
     problem = f"1 of 4 photos of {tmp_path / 'in'} cannot be read and were left out."
     command = ("demo", "classify", model, "--source", tmp_path / "in")
     done = edgekit(*command, "--save", tmp_path / "out", "--json", "-")
-    assert (done.returncode, done.stderr.splitlines()) == (2, [sentence, f"edgekit: {problem}"])
+    size = sum(path.stat().st_size for path in (tmp_path / "out").iterdir())
+    wrote = f"Wrote {tmp_path / 'out'}: 3 photos, {size:,} bytes."
+    assert (done.returncode, done.stderr.splitlines()) == (2, [sentence, wrote, f"edgekit: {problem}"])
     told = json.loads(done.stdout)
     assert len(told["results"]) == 3
     assert told["summary"]["unreadable"] == [{"input": str(bad), "reason": sentence}]
@@ -264,7 +271,7 @@ def test_what_is_no_classifier_of_images_is_refused(colour_model: Callable[..., 
 
 def test_a_clip_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     source, frame = Clip(path=tmp_path / "in.mp4"), Frame(name="x", pixels=np.zeros((48, 64, 3), np.uint8), time_s=0.0)
-    with saving(tmp_path / "out.mp4", source, force=False) as save:
+    with saving(tmp_path / "out.mp4", source, force=False, tell=print) as save:
         (staging,) = tmp_path.iterdir()
         shutil.rmtree(staging)
         with pytest.raises(InputError) as caught:
@@ -273,14 +280,16 @@ def test_a_clip_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     assert str(caught.value) == "OpenCV cannot write out.mp4 here; leave --save out."
 
 
-def test_a_clip_that_a_full_disk_cut_off_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clip_that_a_full_disk_cut_off_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     resource = pytest.importorskip("resource")  # not on Windows
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # which the limit would cut off too
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
 
     def record() -> None:
-        with saving(tmp_path / "out.mp4", Clip(path=tmp_path), force=False) as save:
+        with saving(tmp_path / "out.mp4", Clip(path=tmp_path), force=False, tell=print) as save:
             for _ in range(30):
                 save(noise, Frame(name="x", pixels=noise))
 
@@ -292,13 +301,14 @@ def test_a_clip_that_a_full_disk_cut_off_is_not_kept(tmp_path: Path, monkeypatch
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert str(caught.value) == "out.mp4 holds 0 of the 30 frames that were written; make room, or leave --save out."
     assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("gap_s", [0.5, 60.0])
 def test_a_saved_stream_plays_as_fast_as_it_went(gap_s: float, tmp_path: Path) -> None:
     """Live frames come when they come: each stays until the next one, but for no more than two seconds."""
     times_s = [0.0, 0.1, 0.3, 0.4, 0.4 + gap_s, 0.5 + gap_s]
-    with saving(tmp_path / "out.mp4", Stream(url="http://x/"), force=False) as save:
+    with saving(tmp_path / "out.mp4", Stream(url="http://x/"), force=False, tell=print) as save:
         for number, time_s in enumerate(times_s):
             size = (48, 64, 3) if number < 4 else (96, 128, 3)  # it came back with another size
             pixels = np.full(size, 40 * number, np.uint8)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -332,7 +333,9 @@ def test_a_signal_ends_a_stream_with_report_and_clip(kind: signal.Signals, finde
         process.send_signal(kind)
         out, err = process.communicate(timeout=30)
     assert time.monotonic() - begin_s < 5
-    assert (process.returncode, err.strip()) == (130, "edgekit: interrupted; nothing unfinished was left behind.")
+    *_, wrote, last = filter(None, err.splitlines())
+    assert (process.returncode, last) == (130, "edgekit: interrupted; nothing unfinished was left behind.")
+    assert re.fullmatch(r"Wrote x\.mp4: \d+ frames, [\d,]+ bytes\.", wrote)
     assert "end to end" in out
     told = json.loads((tmp_path / "x.json").read_text())
     assert told["summary"]["interrupted"]
