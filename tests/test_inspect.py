@@ -150,6 +150,17 @@ def test_the_command_writes_json_and_exits_1_when_the_target_refuses(tiny_models
     assert len(row["misfits"]) == 2
 
 
+def test_findings_that_the_table_tells_are_not_told_again(tiny_models: Path) -> None:
+    for name, target, told in (
+        ("convnet_int8.tflite", "litertjs", "for 2 reasons; the table tells them, and how to mend them"),
+        ("convnet.onnx", "micro", "for 1 reason; the table tells it, and how to mend it"),
+    ):
+        done = edgekit("inspect", tiny_models / name, "--target", target)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1] == f"edgekit: {tiny_models / name} does not fit {target} {told}."
+        assert done.stdout.count("│ refused") == (2 if target == "litertjs" else 1)
+
+
 def test_the_command_shows_tables(tiny_models: Path) -> None:
     done = edgekit("inspect", str(tiny_models / "convnet.onnx"))
     assert done.returncode == 0

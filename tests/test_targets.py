@@ -5,6 +5,7 @@ import importlib.util
 import itertools
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,19 @@ def test_a_browser_takes_float_interfaces_and_fixed_shapes(tiny_models: Path) ->
     integers = inspect(tiny_models / "convnet_int8.tflite", target="litertjs")
     reason = "is int8, inputs and outputs must be float32, int32 or uint8 (convert with a float interface: --io float)"
     assert integers.misfits == (f"'image' {reason}", f"'scores' {reason}")
+
+
+def test_a_finding_comes_once() -> None:
+    free = TensorSpec(name="x", shape=(None, 3), dtype="float32")
+    passed_on = replace(graph(node("RELU")), inputs=(free,), outputs=(free,))
+    assert len(refused(passed_on, "browser")) == 1
+    twice = graph(node("STABLEHLO_SORT"), node("STABLEHLO_SORT", version=2), node("CAST", version=7))
+    newest = graph(node("STABLEHLO_SORT", version=2), node("CAST", version=7), node("CAST", version=8))
+    told = refused(twice, "tflite-runtime-2.14"), refused(newest, "tflite-runtime-2.14")
+    assert [[words.split(" (")[0] for words in each] for each in told] == [
+        ["CAST has version 7, the engine stops at 5", "the engine lacks STABLEHLO_SORT"],
+        ["CAST has version 8, the engine stops at 5", "the engine lacks STABLEHLO_SORT"],
+    ]
 
 
 def test_operators_that_are_too_new_come_with_a_way_out() -> None:

@@ -40,4 +40,4 @@ def command(file: Path, target: str | None, json_file: str | None) -> None:
     emit(envelope("inspect", [to_row(found, file)]), json_file, table)
     if found.unknown:
         say(f"Not told by the file: {', '.join(found.unknown)}.")
-    require_fit(found)
+    require_fit(found, told=json_file != "-")

@@ -97,11 +97,19 @@ def inspect(path: Path, *, target: str | None = None) -> Inspection:
     )
 
 
-def require_fit(inspection: Inspection) -> None:
-    """`CheckFailedError` with all reasons when the file does not fit the target that was asked for."""
-    if inspection.misfits:
-        reasons = "; ".join(inspection.misfits)
-        raise CheckFailedError(f"{inspection.artifact.path} does not fit {inspection.target}: {reasons}.")
+def require_fit(inspection: Inspection, *, told: bool = False) -> None:
+    """`CheckFailedError` when the file does not fit the target that was asked for.
+
+    It gives all reasons, or how many where a table has ``told`` them.
+    """
+    if not inspection.misfits:
+        return
+    unfit = f"{inspection.artifact.path} does not fit {inspection.target}"
+    if not told:
+        raise CheckFailedError(f"{unfit}: {'; '.join(inspection.misfits)}.")
+    count = len(inspection.misfits)
+    reasons, them = ("1 reason", "it") if count == 1 else (f"{count} reasons", "them")
+    raise CheckFailedError(f"{unfit} for {reasons}; the table tells {them}, and how to mend {them}.")
 
 
 def to_row(inspection: Inspection, path: Path) -> dict[str, Any]:

@@ -59,18 +59,28 @@ def _custom(name: str) -> Finding:
 
 
 def operator_versions(newest: Mapping[str, int], *, upgrade: str) -> Rule:
-    """Operators newer than those in the table ``newest``; ``upgrade`` is what has newer ones, ``{}`` its version."""
+    """Operators newer than those in the table ``newest``; ``upgrade`` is what has newer ones, ``{}`` its version.
+
+    Of an operator in several versions the newest one counts.
+    """
 
     def rule(graph: Graph) -> list[Finding]:
-        used = sorted({(n.op, n.version) for n in graph.nodes if not n.custom})
         found = []
-        for op, version in used:
+        for op, version in sorted(_newest_used(graph).items()):
             if version > newest.get(op, 0):
                 stops = f"{op} has version {version}, the engine stops at {newest[op]}" if op in newest else ""
                 found.append(Finding(what=stops or f"the engine lacks {op}", remedy=_newer(op, version, upgrade)))
         return found
 
     return rule
+
+
+def _newest_used(graph: Graph) -> dict[str, int]:
+    versions: dict[str, int] = {}
+    for each in graph.nodes:
+        if not each.custom:
+            versions[each.op] = max(versions.get(each.op, 0), each.version)
+    return versions
 
 
 def not_measured(name: str, newest: Version) -> Rule:

@@ -166,5 +166,5 @@ def judge(graph: Graph | None, kind: Format, target: Target) -> tuple[Finding, .
         wanted = " -f ".join(format.value for format in target.engines)
         what = f"{target.name} runs {runs} files; this is one of {_SAID[kind]}"
         return (Finding(what=what, remedy=f"convert its source with -f {wanted}"),)
-    found = [finding for rule in engine.rules for finding in rule(graph)]
+    found = dict.fromkeys(finding for rule in engine.rules for finding in rule(graph))  # each once
     return tuple(sorted(found, key=lambda finding: finding.severity is not Severity.REFUSED))
