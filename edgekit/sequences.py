@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from edgekit.errors import CardError
 
+FORECASTING, TEXT_GENERATION, ANSWERS = "forecasting", "text-generation", "sequence-to-sequence"
+"""Tasks of such files whose outputs are no score for each class."""
 MOST_TOKENS = 1_000_000
 """Of a vocabulary; GPT-4o's has 200,000."""
 MOST_STEPS = 1_000_000

@@ -1,6 +1,7 @@
 """Bundles of what compares pictures: a tower, and the head that its card names."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -58,6 +59,19 @@ def test_another_head_is_noticed(faces: Path, tmp_path: Path) -> None:
     done = run(folder, "verify")
     assert done.returncode == 1
     assert "NO  v.head.onnx: outputs: " in done.stdout
+
+
+def test_embeddings_that_differ_agree_in_no_class(faces: Path, tmp_path: Path) -> None:
+    folder = unpack(faces, tmp_path)
+    path = folder / "golden/v.onnx/output_0.npy"
+    np.save(path, np.load(path)[:, ::-1])
+    seal(folder)
+    done = run(folder, "verify", "--model", "v.onnx", "--json", tmp_path / "told.json")
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("NO  v.onnx: outputs: "))
+    assert re.search(r": 4 of 4 items differ, by at most [\d.]+, SQNR ", line)
+    rows = json.loads((tmp_path / "told.json").read_text())["results"]
+    assert next(row["metrics"]["differing"] for row in rows if row["check"] == "outputs") == 4
+    assert all("agreement" not in row["metrics"] for row in rows)
 
 
 def test_the_unpacked_files_recognise_people(faces: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Agreement is told of what a model chooses, and of nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from tiny_tables import detector, table, write_csv
 from tiny_verifier import pictures, verifier
 
 from edgekit.artifact import open_artifact
+from edgekit.card import ModelCard
 from edgekit.converters.parity import compare_outputs
+from edgekit.detection import Detection, Head
 from edgekit.measure.answers import Given, compare_answers
-from edgekit.measure.choices import agreement, largest_is_chosen, same_choices
+from edgekit.measure.choices import agreed_in_words, agreement, largest_is_chosen, same_choices
 from edgekit.measure.compare import compare
 from edgekit.measure.layers import compare_layers
 from edgekit.measure.same import same_answers
@@ -69,6 +72,23 @@ def test_tokens_are_chosen_one_by_one(tmp_path: Path) -> None:
     assert same is not None
     assert same.mean() == 0.5
     assert same_choices(card, "state", ONE, OTHER) is None
+    runs = [{"logits": values[None], "state": values[None, 0]} for values in (ONE, OTHER)]
+    assert agreement(card, same_answers(*runs), *runs) == 0.5
+    states = [{"state": run["state"]} for run in runs]
+    assert agreement(card, same_answers(*states), *states) is None
+
+
+def test_agreement_is_told_in_the_word_for_what_is_chosen(tmp_path: Path) -> None:
+    anomalies = open_artifact(detector(tmp_path / "d.onnx", [0, 1, 1], threshold=1.0)).card
+    texts = open_artifact(generator(tmp_path / "g.onnx", NEXT)).card
+    classes = ModelCard(name="c", inputs=(), outputs=())
+    told = [agreed_in_words(card, 0.75) for card in (anomalies, texts, classes)]
+    assert told == [f", the same {word} for 75%" for word in ("verdict", "token", "class")]
+    assert agreed_in_words(classes, None) == ""
+    objects = replace(classes, detection=Detection(head=Head.SSD_POSTPROCESS))
+    runs = {"scores": ONE}, {"scores": OTHER}
+    assert agreement(classes, same_answers(*runs), *runs) == 0.5
+    assert agreement(objects, same_answers(*runs), *runs) is None
 
 
 @pytest.mark.parametrize(("threshold", "agreed"), [(1e9, 1.0), (1.0, None)])

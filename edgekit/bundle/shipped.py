@@ -35,6 +35,7 @@ SHARED = (
     "edgekit.tasks.classification",
     "edgekit.tasks.heads",
     "edgekit.tasks.regions",
+    "edgekit.measure.choices",
     "edgekit.measure.conditions",
     "edgekit.measure.host",
     "edgekit.measure.memory",

@@ -12,7 +12,7 @@ from edgekit.detection import POSTPROCESS_OP, Head
 from edgekit.errors import ArtifactError, CheckFailedError, DataError, MissingExtraError
 from edgekit.formats import onnx, tflite
 from edgekit.formats.graph import Graph
-from edgekit.measure.choices import agreement
+from edgekit.measure.choices import agreed_in_words, agreement
 from edgekit.measure.same import exceeded, same_answers
 from edgekit.measure.sample_inputs import sample_feeds
 from edgekit.measure.settings import SAMPLES, Answers, BenchmarkReport, BenchmarkResult, Timing
@@ -138,7 +138,7 @@ def _sentence(timing: Timing, answers: Answers) -> str:
         return f"{head}: answers are {'not compared' if answers.within_limits is None else 'others'}, {answers.why}."
     if answers.identical:
         return f"{head}: {answers.count} answers are those of {answers.engine} here, bit for bit."
-    agreed = "" if answers.agreement is None else f", the same class for {answers.agreement:.0%}"
+    agreed = agreed_in_words(timing.artifact.card, answers.agreement)
     judged = {True: "within the limits", False: f"beyond the limits, {answers.why}", None: f"{answers.why}"}
     return (
         f"{head}: {answers.count} answers differ from those of {answers.engine} here by at most {answers.max_abs:.3g}"

@@ -9,12 +9,12 @@ import numpy.typing as npt
 from edgekit.anomaly import SCORE, Anomaly
 from edgekit.card import ModelCard
 from edgekit.measure.same import Sameness
-from edgekit.tasks import answers, forecasting, text_generation
+from edgekit.sequences import ANSWERS, FORECASTING, TEXT_GENERATION
 
 Array = npt.NDArray[Any]
 Booleans = npt.NDArray[np.bool_]
 
-TOKEN_TASKS = (text_generation.TASK, answers.TASK)
+TOKEN_TASKS = (TEXT_GENERATION, ANSWERS)
 """Tasks whose answers are one vector a token."""
 
 
@@ -24,7 +24,7 @@ def largest_is_chosen(card: ModelCard) -> bool:
     It is not of forecasts, pictures, ratings, embeddings, and all that a detector of anomalies tells.
     """
     told = (card.anomaly, card.ratings, card.verification, card.generator)
-    return all(each is None for each in told) and card.task != forecasting.TASK
+    return all(each is None for each in told) and card.task != FORECASTING
 
 
 def same_choices(card: ModelCard | None, name: str, reference: Array, other: Array) -> Booleans | None:
@@ -42,10 +42,25 @@ def same_choices(card: ModelCard | None, name: str, reference: Array, other: Arr
 
 
 def agreement(card: ModelCard, same: Sameness, here: Mapping[str, Array], there: Mapping[str, Array]) -> float | None:
-    """The fraction of items of which two runs choose the ``same``; ``here`` and ``there`` are them in real numbers."""
+    """The fraction of items, or tokens, of which two runs choose the ``same``; None where they choose nothing.
+
+    ``here`` and ``there`` are the runs in real numbers. Detectors choose objects, which are compared as such elsewhere.
+    """
     if card.anomaly is not None:
         return float(np.mean(_same_verdicts(card.anomaly, here[SCORE], there[SCORE])))
-    return same.agreement if largest_is_chosen(card) else None
+    if card.task in TOKEN_TASKS:
+        found = [same_choices(card, name, values, there[name]) for name, values in here.items()]
+        tokens = [each for each in found if each is not None]
+        return float(np.mean(np.concatenate(tokens, axis=None))) if tokens else None
+    return same.agreement if largest_is_chosen(card) and card.detection is None else None
+
+
+def agreed_in_words(card: ModelCard, agreement: float | None) -> str:
+    """The ``agreement`` of two runs for a list of figures, begun with a comma; nothing where they choose nothing."""
+    if agreement is None:
+        return ""
+    chosen = "verdict" if card.anomaly is not None else "token" if card.task in TOKEN_TASKS else "class"
+    return f", the same {chosen} for {agreement:.0%}"
 
 
 def _same_verdicts(how: Anomaly, reference: Array, other: Array) -> Booleans:

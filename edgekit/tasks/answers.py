@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from edgekit.errors import DataError
 from edgekit.measure.metrics import require_finite, wilson_interval
-from edgekit.sequences import Text
+from edgekit.sequences import ANSWERS, Text
 from edgekit.tasks.texts import fitted, token_ids
 
 Array = npt.NDArray[Any]
-TASK = "sequence-to-sequence"
+TASK = ANSWERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,12 @@ import numpy.typing as npt
 from edgekit.errors import DataError
 from edgekit.measure.blocks import ratio_interval
 from edgekit.measure.metrics import require_finite
-from edgekit.sequences import Series
+from edgekit.sequences import FORECASTING, Series
 from edgekit.tasks.series import scale_of
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
-TASK = "forecasting"
+TASK = FORECASTING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from edgekit.errors import DataError
 from edgekit.measure.metrics import require_finite
 from edgekit.measure.paired import mean_difference_interval
+from edgekit.sequences import TEXT_GENERATION
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
-TASK = "text-generation"
+TASK = TEXT_GENERATION
 
 _UNIT = 1e-3  # how far the probabilities of a softmax may be from a sum of 1
 

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from edgekit.bundle.runner.engines import Loaded, load
 from edgekit.bundle.runner.manifest import Entry
 from edgekit.detection import Head
 from edgekit.errors import DataError
+from edgekit.measure.choices import agreed_in_words, agreement
 from edgekit.measure.metrics import max_abs
 from edgekit.measure.same import Sameness, exceeded, same_answers
 from edgekit.preprocessing import resize
@@ -96,27 +97,28 @@ def _outputs(contents: Contents, entry: Entry, loaded: Loaded) -> _Verdict:
     names = [spec.name for spec in entry.card.outputs]
     expected = {n: contents.array(file) for n, file in zip(names, entry.golden.outputs, strict=True)}
     found = run_all(loaded, golden_inputs(contents, entry), entry)
-    same = same_answers(expected, found)
-    meant = same_answers(real(expected, entry), real(found, entry))
+    runs = real(expected, entry), real(found, entry)
+    same, meant = same_answers(expected, found), same_answers(*runs)
+    same = replace(same, agreement=agreement(entry.card, same, *runs))
+    figures = _figures(entry, same, meant)
     by = f"{loaded.engine}{f' ({loaded.kernels})' if loaded.kernels else ''}"
     metrics = {**same.metrics(), "max_abs": meant.totals.max_abs, "sqnr_db": meant.totals.sqnr_db}
     if same.identical:
         return True, f"{same.count} items by {by}: every bit is the same", metrics
     if entry.exact and (loaded.engine, loaded.kernels) == (entry.engine, entry.kernels):
         if entry.softmax and platform.machine() != contents.manifest.machine and (same.max_steps or 0) <= 1:
-            return True, f"{by}: {_figures(same, meant)}; softmax differs by a step on another kind of CPU", metrics
-        return False, f"{by}: {_figures(same, meant)}; the same bits are expected of the same kernels", metrics
+            return True, f"{by}: {figures}; softmax differs by a step on another kind of CPU", metrics
+        return False, f"{by}: {figures}; the same bits are expected of the same kernels", metrics
     chosen = entry.card.detection is not None and entry.card.detection.head is Head.SSD_POSTPROCESS
-    runs = real(expected, entry), real(found, entry)
     reason = _lost(entry, *runs) if chosen else exceeded(entry.limits, *runs)
     fine = "the same objects" if chosen else "within its limits"
     made = f"made by {entry.engine}{f' ({entry.kernels})' if entry.kernels else ''}"
-    return reason is None, f"{by}, {made}: {_figures(same, meant)}; {reason or fine}", metrics
+    return reason is None, f"{by}, {made}: {figures}; {reason or fine}", metrics
 
 
-def _figures(same: Sameness, meant: Sameness) -> str:
+def _figures(entry: Entry, same: Sameness, meant: Sameness) -> str:
     steps = f", {same.max_steps} steps" if same.max_steps else ""
-    agreed = "" if same.agreement is None else f", the same class for {same.agreement:.0%}"
+    agreed = agreed_in_words(entry.card, same.agreement)
     told = f"{same.differing} of {same.count} items differ, by at most {meant.totals.max_abs:.3g}{steps}{agreed}"
     return f"{told}, SQNR {meant.totals.sqnr_db:.1f} dB"
 
