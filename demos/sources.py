@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.data.images import decode_image, is_image_name, photos_in
+from edgekit.data.images import decode_image, is_image_name, photos_in, require_clip
 from edgekit.demos.captures import Camera, Clip
 from edgekit.demos.frames import Frame, Source, Tell, Unreadable
 from edgekit.demos.picamera import PICAMERA, PiCamera
@@ -68,4 +68,5 @@ def find_source(text: str) -> Source:
         return Photos(paths=photos_in(path), folder=path)
     if is_image_name(path.name):
         return Photos(paths=(path,))
+    require_clip(path)
     return Clip(path=path)

@@ -5,6 +5,7 @@ import dataclasses
 import enum
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -408,6 +409,15 @@ def test_what_opencv_cannot_open_is_told(source: str, kind: str, capfd: pytest.C
     with pytest.raises(DataError) as caught:
         next(frames(source))
     assert str(caught.value) == f"OpenCV cannot open the {kind} {source}; check that it is there and free."
+
+
+def test_a_clip_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.mp4")
+    with pytest.raises(DataError) as caught:
+        next(frames(str(tmp_path / "x.mp4")))
+    assert (
+        str(caught.value) == f"{tmp_path / 'x.mp4'} is no regular file; expected a clip: take it away or name another."
+    )
 
 
 def test_a_clip_gives_rgb_frames(tmp_path: Path) -> None:

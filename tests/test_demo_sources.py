@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import http.server
+import os
 import sys
 import threading
 import time
@@ -23,6 +24,21 @@ from edgekit.demos.sources import Photos, find_source
 from edgekit.demos.streams import Stream
 from edgekit.errors import DataError, InputError, MissingExtraError
 from edgekit.urls import is_stream_url, without_secrets
+
+
+@pytest.mark.parametrize("name", ["x.mp4", "x"])
+def test_a_clip_that_is_a_pipe_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError) as caught:
+        find_source(str(tmp_path / name))
+    assert str(caught.value) == (
+        f"{tmp_path / name} is no regular file; expected a clip: take it away or name another."
+    )
+
+
+def test_a_device_may_be_a_camera_by_its_path(tmp_path: Path) -> None:
+    (tmp_path / "camera").symlink_to("/dev/null")
+    assert find_source(str(tmp_path / "camera")) == Clip(path=tmp_path / "camera")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def decode_image(source: Path | bytes, *, name: str) -> npt.NDArray[np.uint8]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if isinstance(source, Path):
-        _require_regular(source)
+        require_regular(source, "an image")
     try:
         # From memory, since Pillow asks for as many bytes as a damaged file claims, and a file reserves them first.
         stream = io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
@@ -65,7 +65,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """(height, width) in pixels of the image at ``path`` as `decode_image` gives it, from its head alone."""
     from PIL import Image
 
-    _require_regular(path)
+    require_regular(path, "an image")
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         with Image.open(path, formats=_FORMATS) as image:
@@ -76,9 +76,16 @@ def image_size(path: Path) -> tuple[int, int]:
     return (width, height) if turned else (height, width)
 
 
-def _require_regular(path: Path) -> None:
+def require_regular(path: Path, expected: str) -> None:
+    """`DataError` for what is there and is no file, where an image or another thing is ``expected``."""
     if path.exists() and not path.is_file():  # a pipe would be waited for, and a device such as /dev/zero has no end
-        raise DataError(f"{path} is no regular file; expected an image: take it away or name another.")
+        raise DataError(f"{path} is no regular file; expected {expected}: take it away or name another.")
+
+
+def require_clip(path: Path) -> None:
+    """As `require_regular`, of what OpenCV is to open, which takes cameras by names such as /dev/video0 too."""
+    if not path.is_char_device():
+        require_regular(path, "a clip")
 
 
 def _pixels(image: "Image.Image", name: str) -> npt.NDArray[np.uint8]:

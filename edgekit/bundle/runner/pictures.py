@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.bundle.runner.answers import Pixels
-from edgekit.data.images import decode_image, is_image_name
+from edgekit.data.images import decode_image, is_image_name, require_clip
 from edgekit.errors import DataError, MissingExtraError
 
 _OLDEST_PILLOW = (9, 1)
@@ -27,6 +27,8 @@ def frames(source: str) -> Iterator[Pixels]:
     if is_image_name(source) and "://" not in source:
         yield read_photo(source)
         return
+    if "://" not in source:
+        require_clip(Path(source))
     require_pillow()
     if importlib.util.find_spec("cv2") is None:
         raise MissingExtraError(
