@@ -5,36 +5,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from edgekit.artifact import open_artifact
-from edgekit.check.baseline import FIRST_ITEMS, Calibration, DataRecord, Figure, Found, Metric, ModelRecord, Scores
+from edgekit.check.answers import ANSWERS, Work
+from edgekit.check.baseline import FIRST_ITEMS, DataRecord, Metric, ModelRecord, Scores
 from edgekit.check.budgets import Config, data_source, preprocess_option
 from edgekit.check.items import record_data, same_items
 from edgekit.check.latency import Ratios, time_against
-from edgekit.check.scored import BY_METRIC, SCORED
+from edgekit.check.scored import SCORED
 from edgekit.data import Dataset, Item, item_digest
 from edgekit.devices import Device, open_device
 from edgekit.devices.engines import LOCAL
 from edgekit.errors import InputError
 from edgekit.measure.data_for import data_for
-from edgekit.measure.detectors import open_detectors
-from edgekit.measure.evaluate import Evaluation, evaluate_subjects
 from edgekit.measure.evaluate_by_task import task_of
-from edgekit.measure.evaluate_detection import DetectionEvaluation, evaluate_detectors, require_boxes
-from edgekit.measure.evaluate_kinds import evaluate_kind_subjects
-from edgekit.measure.judged import Judged
-from edgekit.measure.kind import Result
-from edgekit.measure.metrics import require_finite, wilson_interval
-from edgekit.measure.paired import mean_difference_interval
-from edgekit.measure.subjects import Subject, open_subjects
+from edgekit.measure.metrics import require_finite
+from edgekit.measure.subjects import Subject
 from edgekit.runtimes import run_items
 from edgekit.tasks import classification, detection, read_labels
 from edgekit.tasks.classification import class_scores
-from edgekit.tasks.coco_contributions import image_contributions
-from edgekit.tasks.heads import Detections
-from edgekit.tasks.labels import require_labels
 from edgekit.workers import Progress, silent
 
 
@@ -119,45 +107,32 @@ def _look(
     progress: Progress,
 ) -> _Seen:
     asked = config.data
-    chosen = dataset if known is None else same_items(dataset, asked, known)
-    samples = asked.samples if known is None else None
-    preprocess = preprocess_option(asked, folder)
-    labels = None if asked.labels is None else read_labels(folder / asked.labels)
     task = task_of(paths, dataset, decoder=asked.decoder)
     metric = _metric(task, dataset)
-    if metric in BY_METRIC:
-        if preprocess is not None or labels is not None:
-            raise InputError(f"preprocess and labels are of images and classes; leave them out for {task}.")
-        subjects = open_subjects(paths, preprocess=None, labels=None, threads=1, device=where)
-        report = evaluate_kind_subjects(
-            subjects, chosen, task=task, samples=samples, seed=asked.seed, progress=progress
+    answers = ANSWERS[metric](
+        Work(
+            paths=paths,
+            task=task,
+            metric=metric,
+            data=dataset if known is None else same_items(dataset, asked, known),
+            preprocess=preprocess_option(asked, folder),
+            labels=None if asked.labels is None else read_labels(folder / asked.labels),
+            decoder=asked.decoder,
+            samples=asked.samples if known is None else None,
+            seed=asked.seed,
+            device=where,
+            progress=progress,
         )
-        indices, left_out = report.indices, report.left_out
-        records = [_of_scored(e, rows, metric) for e, rows in zip(report.entries, report.scores, strict=True)]
-    elif metric is Metric.TOP1:
-        require_labels(dataset)
-        subjects = open_subjects(paths, preprocess=preprocess, labels=labels, threads=1, device=where)
-        answers = evaluate_subjects(subjects, chosen, samples=samples, seed=asked.seed, progress=progress)
-        indices, left_out = answers.indices, answers.left_out
-        records = [_of_classifier(entry) for entry in answers.entries]
-    else:
-        truth, names = require_boxes(chosen)
-        detectors = open_detectors(
-            paths, preprocess=preprocess, labels=labels, decoder=asked.decoder, threads=1, device=where
-        )
-        subjects = tuple(detector.subject for detector in detectors)
-        found = evaluate_detectors(detectors, chosen, samples=samples, seed=asked.seed, progress=progress)
-        indices, left_out = found.indices, found.left_out
-        looked_at = [truth[index] for index in indices]
-        records = [_of_detector(e, image_contributions(e.found, looked_at, names)) for e in found.entries]
+    )
+    indices = answers.indices
     data = known or record_data(dataset, asked, indices)
     first = [dataset.items[index] for index in data.indices[:FIRST_ITEMS]]
     complete = [
         _with_first_items(record, subject, first, keep_outputs=metric is Metric.TOP1)
-        for record, subject in zip(records, subjects, strict=True)
+        for record, subject in zip(answers.records, answers.subjects, strict=True)
     ]
     places = indices if known is not None else tuple(range(len(indices)))
-    return _Seen(metric=metric, data=data, places=places, left_out=left_out, records=tuple(complete))
+    return _Seen(metric=metric, data=data, places=places, left_out=answers.left_out, records=tuple(complete))
 
 
 def _metric(task: str, dataset: Dataset) -> Metric:
@@ -176,67 +151,6 @@ def _metric(task: str, dataset: Dataset) -> Metric:
             f"These models are for {task}, and {dataset.name} is for others: give data with classes, or {instead}."
         )
     return Metric.TOP1
-
-
-def _of_scored(entry: Judged[Result], rows: npt.NDArray[np.float64], metric: Metric) -> ModelRecord:
-    figures, name, anomaly = entry.metrics(), metric.value, entry.subject.artifact.card.anomaly
-    ends = [figures[end] if end in figures else figures[name] for end in (f"{name}_low", f"{name}_high")]
-    # As many digits as a float32 has, so that scores that were told apart still are.
-    columns = tuple(tuple(float(f"{value:.9g}") for value in column) for column in rows.T.tolist())
-    told = () if anomaly is None or metric is not Metric.PR_AUC else rows[:, 0] > anomaly.threshold
-    return _record(
-        entry.subject,
-        Figure(value=figures[name], low=ends[0], high=ends[1]),
-        classes=tuple(int(answer) for answer in told),
-        scores=columns,
-    )
-
-
-def _of_classifier(entry: Evaluation) -> ModelRecord:
-    correct = entry.result.correct
-    low, high = wilson_interval(int(correct.sum()), len(correct))
-    return _record(
-        entry.subject,
-        Figure(value=entry.result.top1, low=low, high=high),
-        classes=tuple(entry.classes.tolist()),
-        correct="".join("01"[int(flag)] for flag in correct),
-    )
-
-
-def _of_detector(entry: DetectionEvaluation, contributions: npt.NDArray[np.float64]) -> ModelRecord:
-    low, high = mean_difference_interval(np.zeros(len(contributions)), contributions, seed=0)
-    sure = entry.detector.decoder.spec.score_threshold
-    return _record(
-        entry.detector.subject,
-        Figure(value=entry.result.metrics()["map"], low=low, high=high),
-        contributions=tuple(round(value, 6) for value in contributions.tolist()),
-        objects=tuple(_objects(found, sure / 2) for found in entry.found),
-        sure=sure,
-    )
-
-
-def _objects(found: Detections, least: float) -> tuple[Found, ...]:
-    shown = found.at(found.scores >= least)
-    rows = np.column_stack([shown.classes, shown.scores, shown.boxes]).astype(np.float64).round(4)
-    return tuple((c, s, x0, y0, x1, y1) for c, s, x0, y0, x1, y1 in rows.tolist())
-
-
-def _record(subject: Subject, metric: Figure, **answers: Any) -> ModelRecord:
-    artifact = subject.artifact
-    used = artifact.card.provenance.calibration
-    return ModelRecord(
-        sha256=artifact.sha256,
-        model_bytes=artifact.model_bytes,
-        format=artifact.format.value,
-        recipe=artifact.recipe,
-        engine=subject.engine,
-        metric=metric,
-        preprocessing=subject.feeder.preprocessing,
-        inputs=(),
-        labels=artifact.card.labels,
-        calibration=None if used is None else Calibration(name=used.name, count=used.count, digest=used.digest),
-        **answers,
-    )
 
 
 def _with_first_items(
