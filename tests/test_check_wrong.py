@@ -11,7 +11,6 @@ import pytest
 from check_project import HOW, LABELS, MODEL, change_card
 from command import edgekit
 from PIL import Image
-from tiny_verifier import pictures, verifier
 
 from edgekit.check import check, init
 from edgekit.check.baseline import read_baseline
@@ -253,15 +252,6 @@ def test_data_without_labels_cannot_begin(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^The data set bare has no labels; expected"):
         init([folder / MODEL], str(tmp_path / "bare.npz"), output_dir=tmp_path / "new")
     assert [p.name for p in tmp_path.iterdir() if p.name != "project"] == ["bare.npz"]
-
-
-def test_models_that_compare_pictures_are_not_watched(tmp_path: Path) -> None:
-    done = edgekit("check", "init", verifier(tmp_path), "--data", pictures(tmp_path / "people"), "-o", tmp_path / "chk")
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (
-        2,
-        "edgekit: These models are for verification; edgekit check watches classifiers, detectors and recommenders: "
-        "measure these with `edgekit evaluate` and `edgekit compare`.",
-    )
 
 
 def test_the_next_command_is_told(folder: Path) -> None:

@@ -16,20 +16,25 @@ from edgekit.measure.detectors import open_detectors
 from edgekit.measure.evaluate import Evaluation, evaluate_subjects
 from edgekit.measure.evaluate_detection import DetectionEvaluation, evaluate_detectors, require_boxes
 from edgekit.measure.evaluate_kinds import evaluate_kind_subjects
-from edgekit.measure.judged import Judged
-from edgekit.measure.kind import Result
+from edgekit.measure.evaluate_verification import evaluate_verifiers
+from edgekit.measure.judged import Judged, R
 from edgekit.measure.metrics import wilson_interval
 from edgekit.measure.paired import mean_difference_interval
 from edgekit.measure.subjects import Subject, open_subjects
+from edgekit.measure.verifiers import open_verifiers
 from edgekit.tasks.coco_contributions import image_contributions
 from edgekit.tasks.heads import Detections
 from edgekit.tasks.labels import require_labels
+from edgekit.tasks.trials import Pairs
 from edgekit.workers import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """The files at ``paths`` for ``task``, to be run on ``samples`` items of ``data``; the rest is as in `evaluate`."""
+    """The files at ``paths`` for ``task``, to be run on ``samples`` items of ``data``; the rest is as in `evaluate`.
+
+    ``pairs`` of these items are to be compared, where they are known.
+    """
 
     paths: Sequence[Path]
     task: str
@@ -38,6 +43,7 @@ class Work:
     preprocess: str | None
     labels: tuple[str, ...] | None
     decoder: str | None
+    pairs: Pairs | None
     samples: int | None
     seed: int
     device: Device
@@ -51,12 +57,16 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """A record of each of ``subjects`` on the items at ``indices``; ``left_out`` ones calibrated or trained one."""
+    """A record of each of ``subjects`` on the items at ``indices``; ``left_out`` ones calibrated or trained one.
+
+    ``pairs`` are of the items at ``indices``, where these are compared with each other.
+    """
 
     subjects: Sequence[Subject]
     records: Sequence[ModelRecord]
     indices: tuple[int, ...]
     left_out: int
+    pairs: Pairs | None = None
 
 
 def _scored(work: Work) -> Answers:
@@ -104,7 +114,22 @@ def _detectors(work: Work) -> Answers:
     )
 
 
-def _of_scored(entry: Judged[Result], rows: npt.NDArray[np.float64], metric: Metric) -> ModelRecord:
+def _verifiers(work: Work) -> Answers:
+    if work.labels is not None:
+        raise InputError(f"labels are the names of classes, which no model for {work.task} has; leave them out.")
+    people = require_labels(work.data)
+    verifiers = open_verifiers(work.paths, preprocess=work.preprocess, threads=1, device=work.device)
+    report = evaluate_verifiers(verifiers, work.data, people, pairs=work.pairs, **work.drawn)
+    return Answers(
+        subjects=[verifier.subject for verifier in verifiers],
+        records=[_of_scored(entry, entry.result.likeness[:, None], work.metric) for entry in report.entries],
+        indices=report.indices,
+        left_out=report.left_out,
+        pairs=report.pairs,
+    )
+
+
+def _of_scored(entry: Judged[R], rows: npt.NDArray[np.float64], metric: Metric) -> ModelRecord:
     figures, name, anomaly = entry.metrics(), metric.value, entry.subject.artifact.card.anomaly
     ends = [figures[end] if end in figures else figures[name] for end in (f"{name}_low", f"{name}_high")]
     # As many digits as a float32 has, so that scores that were told apart still are.
@@ -170,5 +195,6 @@ ANSWERS: Mapping[Metric, Callable[[Work], Answers]] = {
     Metric.MAP: _detectors,
     Metric.PR_AUC: _scored,
     Metric.MSE: _scored,
+    Metric.EER: _verifiers,
 }
 """Who measures what is watched."""

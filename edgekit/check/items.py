@@ -6,16 +6,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgekit.check.baseline import DataRecord
+from edgekit.check.baseline import DataRecord, PairsRecord
 from edgekit.check.budgets import DataSettings
 from edgekit.data import Dataset, Item, Items, item_digest
 from edgekit.errors import DataError
+from edgekit.tasks.trials import Pairs
 
 _MEND = "restore it, or record why with: edgekit check --update --reason TEXT."
 
 
-def record_data(dataset: Dataset, settings: DataSettings, indices: Sequence[int]) -> DataRecord:
-    """What is needed to find the items at ``indices`` again."""
+def record_data(
+    dataset: Dataset, settings: DataSettings, indices: Sequence[int], *, pairs: Pairs | None = None
+) -> DataRecord:
+    """What is needed to find the items at ``indices``, and ``pairs`` of them, again."""
     return DataRecord(
         source=settings.source,
         name=dataset.name,
@@ -25,6 +28,13 @@ def record_data(dataset: Dataset, settings: DataSettings, indices: Sequence[int]
         indices=tuple(indices),
         digests=tuple(item_digest(dataset.items[index]) for index in indices),
         truth=_truth(dataset.subset(indices)),
+        pairs=None
+        if pairs is None
+        else PairsRecord(
+            first=tuple(pairs.first.tolist()),
+            second=tuple(pairs.second.tolist()),
+            people=tuple(pairs.people.tolist()),
+        ),
     )
 
 

@@ -118,6 +118,7 @@ def _look(
             preprocess=preprocess_option(asked, folder),
             labels=None if asked.labels is None else read_labels(folder / asked.labels),
             decoder=asked.decoder,
+            pairs=None if known is None or known.pairs is None else known.pairs.pairs(),
             samples=asked.samples if known is None else None,
             seed=asked.seed,
             device=where,
@@ -125,7 +126,7 @@ def _look(
         )
     )
     indices = answers.indices
-    data = known or record_data(dataset, asked, indices)
+    data = known or record_data(dataset, asked, indices, pairs=answers.pairs)
     first = [dataset.items[index] for index in data.indices[:FIRST_ITEMS]]
     complete = [
         _with_first_items(record, subject, first, keep_outputs=metric is Metric.TOP1)
