@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edgekit.check.baseline import Calibration, Figure, Found, Metric, ModelRecord
 from edgekit.data import Dataset
 from edgekit.devices import Device
-from edgekit.errors import InputError
+from edgekit.errors import DataError, InputError
 from edgekit.measure.detectors import open_detectors
 from edgekit.measure.evaluate import Evaluation, evaluate_subjects
 from edgekit.measure.evaluate_detection import DetectionEvaluation, evaluate_detectors, require_boxes
@@ -74,9 +74,12 @@ def _scored(work: Work) -> Answers:
         raise InputError(f"preprocess and labels are of images and classes; leave them out for {work.task}.")
     subjects = open_subjects(work.paths, preprocess=None, labels=None, threads=1, device=work.device)
     report = evaluate_kind_subjects(subjects, work.data, task=work.task, **work.drawn)
+    if work.metric is Metric.MSE_RATIO and work.metric.value not in report.entries[0].metrics():
+        raise DataError(f"{work.data.name} never changes, beside which no forecast can be judged; give another series.")
+    make = _of_answers if work.metric is Metric.EXACT else _of_scored
     return Answers(
         subjects=subjects,
-        records=[_of_scored(e, rows, work.metric) for e, rows in zip(report.entries, report.scores, strict=True)],
+        records=[make(entry, rows, work.metric) for entry, rows in zip(report.entries, report.scores, strict=True)],
         indices=report.indices,
         left_out=report.left_out,
     )
@@ -129,15 +132,24 @@ def _verifiers(work: Work) -> Answers:
     )
 
 
+def _figure(entry: Judged[R], metric: Metric) -> Figure:
+    figures, name = entry.metrics(), metric.value
+    low, high = (figures[end] if end in figures else figures[name] for end in (f"{name}_low", f"{name}_high"))
+    return Figure(value=figures[name], low=low, high=high)
+
+
+def _of_answers(entry: Judged[R], rows: npt.NDArray[np.float64], metric: Metric) -> ModelRecord:
+    return _record(entry.subject, _figure(entry, metric), correct=_digits(rows[:, 0] > 0))
+
+
 def _of_scored(entry: Judged[R], rows: npt.NDArray[np.float64], metric: Metric) -> ModelRecord:
-    figures, name, anomaly = entry.metrics(), metric.value, entry.subject.artifact.card.anomaly
-    ends = [figures[end] if end in figures else figures[name] for end in (f"{name}_low", f"{name}_high")]
+    anomaly = entry.subject.artifact.card.anomaly
     # As many digits as a float32 has, so that scores that were told apart still are.
     columns = tuple(tuple(float(f"{value:.9g}") for value in column) for column in rows.T.tolist())
     told = () if anomaly is None or metric is not Metric.PR_AUC else rows[:, 0] > anomaly.threshold
     return _record(
         entry.subject,
-        Figure(value=figures[name], low=ends[0], high=ends[1]),
+        _figure(entry, metric),
         classes=tuple(int(answer) for answer in told),
         scores=columns,
     )
@@ -150,8 +162,12 @@ def _of_classifier(entry: Evaluation) -> ModelRecord:
         entry.subject,
         Figure(value=entry.result.top1, low=low, high=high),
         classes=tuple(entry.classes.tolist()),
-        correct="".join("01"[int(flag)] for flag in correct),
+        correct=_digits(correct),
     )
+
+
+def _digits(flags: npt.NDArray[np.bool_]) -> str:
+    return "".join("01"[int(flag)] for flag in flags)
 
 
 def _of_detector(entry: DetectionEvaluation, contributions: npt.NDArray[np.float64]) -> ModelRecord:
@@ -196,5 +212,8 @@ ANSWERS: Mapping[Metric, Callable[[Work], Answers]] = {
     Metric.PR_AUC: _scored,
     Metric.MSE: _scored,
     Metric.EER: _verifiers,
+    Metric.NATS: _scored,
+    Metric.MSE_RATIO: _scored,
+    Metric.EXACT: _scored,
 }
 """Who measures what is watched."""

@@ -31,20 +31,24 @@ Found = tuple[float, float, float, float, float, float]
 
 
 class Metric(StrEnum):
-    """What is watched of classifiers, of detectors of objects and of anomalies, of recommenders and of verifiers."""
+    """What is watched of models, by the names that `edgekit.measure` gives these figures."""
 
     TOP1 = "top1"
     MAP = "map"
     PR_AUC = "pr_auc"
     MSE = "mse"
     EER = "eer"
+    NATS = "nats_per_token"
+    MSE_RATIO = "mse_ratio"
+    EXACT = "exact"
 
     def text(self, value: float) -> str:
         """``value`` for people."""
-        return f"{100 * value:.2f} %" if self in (Metric.TOP1, Metric.MAP, Metric.EER) else f"{value:.5g}"
+        return f"{100 * value:.2f} %" if self in _SHARES else f"{value:.5g}"
 
 
-_SCORES = {Metric.PR_AUC: 2, Metric.MSE: 6, Metric.EER: 1}  # of each item, or pair
+_SHARES = (Metric.TOP1, Metric.MAP, Metric.EER, Metric.EXACT)
+_SCORES = {Metric.PR_AUC: 2, Metric.MSE: 6, Metric.EER: 1, Metric.NATS: 2, Metric.MSE_RATIO: 2}  # of each item or pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +95,11 @@ class ModelRecord:
     """All that was measured of a model file.
 
     Of a classifier ``classes`` are the answers by item, class ids of the data, and ``correct`` has a 1 for each right
-    one; of a detector ``contributions`` are those of each image to its mAP, and ``objects`` what it found with half of
-    ``sure``, the score from which it shows objects, or more. Where each item or pair gets scores, ``scores`` are its
-    columns (see `edgekit.check.scored`), and ``classes`` of a detector of anomalies a 1 for each one. ``inputs`` are
-    digests of what was fed for the first items, ``outputs`` what a classifier gave for each of them. ``latency`` is a
-    ratio to the reference's.
+    one, as it has of models that answer texts; of a detector ``contributions`` are those of each image to its mAP, and
+    ``objects`` what it found with half of ``sure``, the score from which it shows objects, or more. Where each item or
+    pair gets scores, ``scores`` are its columns (see `edgekit.check.scored`), and ``classes`` of a detector of
+    anomalies a 1 for each one. ``inputs`` are digests of what was fed for the first items, ``outputs`` what a
+    classifier gave for each of them. ``latency`` is a ratio to the reference's.
     """
 
     sha256: str
@@ -147,7 +151,8 @@ class DataRecord:
     """Which items of which data: ``digests`` of the decoded ones at ``indices``, and one of what is ``truth`` of them.
 
     ``total`` is how many items the data has; ``source``, ``samples`` and ``seed`` are as ``edgekit.toml`` had them.
-    ``pairs`` of the items are there where these are compared with each other.
+    ``pairs`` of the items are there where these are compared with each other. Of a long text or a series the items are
+    windows of ``window`` steps, else it is 0.
     """
 
     source: str
@@ -159,16 +164,12 @@ class DataRecord:
     digests: tuple[str, ...]
     truth: str
     pairs: PairsRecord | None = None
+    window: int = 0
 
     @property
     def judged(self) -> int:
         """How many items, or pairs of them, get answers."""
         return len(self.indices) if self.pairs is None else len(self.pairs.first)
-
-    @property
-    def drawn(self) -> int:
-        """How many items, or of pairs people whom they show, tests draw again."""
-        return len(self.indices) if self.pairs is None else len(set(self.pairs.people))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +213,8 @@ class Baseline:
             raise InputError("The baseline's items and their digests do not belong together; make it anew.")
         if any(not 0 <= index < self.data.total for index in self.data.indices):
             raise InputError("The baseline names items that its data does not have; make it anew.")
+        if not 0 <= self.data.window <= _MOST_COUNT or (self.metric is Metric.MSE_RATIO and not self.data.window):
+            raise InputError("The baseline has windows without steps; make it anew.")
         pairs = self.data.pairs
         if (pairs is not None) is not (self.metric is Metric.EER) or (pairs and len(pairs.people) != count):
             raise InputError("The baseline's pairs are not two of its items each; make it anew.")
@@ -233,7 +236,9 @@ def _by_item(metric: Metric, record: ModelRecord) -> tuple[Sized, ...]:
             return record.contributions, record.objects
         case Metric.PR_AUC:
             return (record.classes, *record.scores) if len(record.scores) == _SCORES[metric] else ()
-        case Metric.MSE | Metric.EER:
+        case Metric.EXACT:
+            return (record.correct,)
+        case Metric.MSE | Metric.EER | Metric.NATS | Metric.MSE_RATIO:
             return record.scores if len(record.scores) == _SCORES[metric] else ()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from edgekit.check.baseline import DataRecord, PairsRecord
 from edgekit.check.budgets import DataSettings
 from edgekit.data import Dataset, Item, Items, item_digest
+from edgekit.data.windows import Windows
 from edgekit.errors import DataError
 from edgekit.tasks.trials import Pairs
 
@@ -35,6 +36,7 @@ def record_data(
             second=tuple(pairs.second.tolist()),
             people=tuple(pairs.people.tolist()),
         ),
+        window=_window(dataset),
     )
 
 
@@ -48,6 +50,11 @@ def same_items(dataset: Dataset, settings: DataSettings, known: DataRecord) -> D
         raise DataError(
             f"The [data] of the configuration asks for {_asked(*asked)}, the baseline has "
             f"{_asked(known.source, known.samples, known.seed)}; {_MEND}"
+        )
+    if _window(dataset) != known.window:
+        raise DataError(
+            f"A window of {dataset.name} has {_window(dataset)} steps for these models, the baseline's had "
+            f"{known.window}; {_MEND}"
         )
     if len(dataset) != known.total:
         raise DataError(f"The data {dataset.name} has {len(dataset)} items, the baseline's had {known.total}; {_MEND}")
@@ -79,7 +86,7 @@ class _Checked:
 
 
 def _truth(dataset: Dataset) -> str:
-    """A sha256 over the labels or boxes, and the names of the classes."""
+    """A sha256 over the labels, boxes or answers, and the names of the classes."""
     digest = hashlib.sha256(repr(dataset.class_names).encode())
     if dataset.labels is not None:
         digest.update(dataset.labels.astype("<i8").tobytes())
@@ -88,7 +95,14 @@ def _truth(dataset: Dataset) -> str:
         digest.update(np.ascontiguousarray(boxes.corners, "<f4").tobytes())
         digest.update(boxes.classes.astype("<i8").tobytes())
         digest.update(boxes.crowd.tobytes())
+    if dataset.answers is not None:
+        digest.update(repr(dataset.answers).encode())
     return digest.hexdigest()
+
+
+def _window(dataset: Dataset) -> int:
+    """Steps of a window, where the items of ``dataset`` are any."""
+    return dataset.items.length if isinstance(dataset.items, Windows) else 0
 
 
 def _asked(source: str, samples: int | None, seed: int) -> str:

@@ -42,6 +42,7 @@ class Line:
 # Name of the line: the budget that it is about, and who judges.
 _LIMITED: Mapping[str, tuple[str, Callable[[Case, float], Finding]]] = {
     Metric.TOP1.value: ("max_drop", verdicts.top1),
+    Metric.EXACT.value: ("max_drop", verdicts.top1),
     Metric.MAP.value: ("max_drop", verdicts.mean_average_precision),
     **{metric.value: (scored.budget, verdicts.by_scores) for metric, scored in BY_METRIC.items()},
     "agreement": ("min_agreement", verdicts.agreement),
@@ -72,6 +73,7 @@ def judge(config: Config, baseline: Baseline, seen: Observation) -> tuple[Line, 
             now=seen.models[file],
             places=seen.places,
             pairs=pairs,
+            window=baseline.data.window,
         )
         if name in _FIXED:
             found = _FIXED[name](case)

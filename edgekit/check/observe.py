@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.artifact import open_artifact
+from edgekit.card import takes_steps
 from edgekit.check.answers import ANSWERS, Work
 from edgekit.check.baseline import FIRST_ITEMS, DataRecord, Metric, ModelRecord, Scores
 from edgekit.check.budgets import Config, data_source, preprocess_option
@@ -18,12 +19,23 @@ from edgekit.devices.engines import LOCAL
 from edgekit.errors import InputError
 from edgekit.measure.data_for import data_for
 from edgekit.measure.evaluate_by_task import task_of
+from edgekit.measure.evaluate_kinds import require_fit
+from edgekit.measure.held_out import cut_for_all
+from edgekit.measure.kinds import KINDS
 from edgekit.measure.metrics import require_finite
-from edgekit.measure.subjects import Subject
-from edgekit.runtimes import run_items
+from edgekit.measure.subjects import Subject, run_one
+from edgekit.tasks import answers as sequence_answers
 from edgekit.tasks import classification, detection, read_labels
 from edgekit.tasks.classification import class_scores
 from edgekit.workers import Progress, silent
+
+WATCHED: Mapping[str, Metric] = {
+    **{task: scored.metric for task, scored in SCORED.items()},
+    **dict.fromkeys(classification.TASKS, Metric.TOP1),
+    detection.TASK: Metric.MAP,
+    sequence_answers.TASK: Metric.EXACT,
+}
+"""What is watched of models by their task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +121,10 @@ def _look(
     asked = config.data
     task = task_of(paths, dataset, decoder=asked.decoder)
     metric = _metric(task, dataset)
+    if task in KINDS:
+        require_fit(task, dataset)
+    if dataset.whole is not None:
+        dataset = cut_for_all(dataset, [open_artifact(path) for path in paths])
     answers = ANSWERS[metric](
         Work(
             paths=paths,
@@ -139,14 +155,13 @@ def _look(
 def _metric(task: str, dataset: Dataset) -> Metric:
     """What is watched of models for ``task``; `InputError` for one that is not watched, or judged on other data."""
     instead = "measure these with `edgekit evaluate` and `edgekit compare`"
-    if task in SCORED:
-        return SCORED[task].metric
-    if task == detection.TASK:
-        return Metric.MAP
-    if task not in classification.TASKS:
+    if task not in WATCHED:
         raise InputError(
-            f"These models are for {task}; edgekit check watches classifiers, detectors and recommenders: {instead}."
+            f"These models are for {task}, whose figures are of all pictures together, so that a baseline has no part "
+            f"of each to be compared with: {instead}."
         )
+    if task not in classification.TASKS:
+        return WATCHED[task]
     if dataset.whole is not None or dataset.answers is not None:
         raise InputError(
             f"These models are for {task}, and {dataset.name} is for others: give data with classes, or {instead}."
@@ -158,12 +173,14 @@ def _with_first_items(
     record: ModelRecord, subject: Subject, items: Sequence[Item], *, keep_outputs: bool
 ) -> ModelRecord:
     """``record`` with what is fed to the model for ``items``, and if wanted with what it gives."""
-    feeds = [subject.feeder.feed(item) for item in items]
+    feeder, steps = subject.feeder, takes_steps(subject.artifact.card)
+    feeds = [feeder.prepare(item) if steps else feeder.feed(item) for item in items]
     # One input is known whatever it is called, since exporters change names.
-    inputs = tuple(item_digest(feed if len(feed) > 1 else next(iter(feed.values()))) for feed in feeds)
+    alone = [next(iter(f.values())) if isinstance(f, Mapping) and len(f) == 1 else f for f in feeds]
+    inputs = tuple(item_digest(feed) for feed in alone)
     outputs: list[Scores] = []
-    for answer in run_items(subject.runtime, feeds) if keep_outputs else ():
-        values = class_scores(answer, model=str(subject.given))
+    for item in items if keep_outputs else ():
+        values = class_scores(run_one(subject, item), model=str(subject.given))
         require_finite(values, f"The output of {subject.given}")
         outputs.append(
             Scores(places=tuple(range(len(values))), values=tuple(float(f"{v:.7g}") for v in values.tolist()))

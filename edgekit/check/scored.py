@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgekit.check.baseline import Metric
-from edgekit.measure.paired import sign_flip_p
-from edgekit.tasks import anomalies, recommendation, verification
+from edgekit.measure import blocks
+from edgekit.measure.paired import mean_difference_interval, sign_flip_p
+from edgekit.tasks import anomalies, forecasting, recommendation, text_generation, verification
 from edgekit.tasks.trials import Pairs
 
 Floats = npt.NDArray[np.float64]
@@ -26,18 +27,28 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ties:
+    """What rows of scores have to do with each other.
+
+    They are of ``pairs``, where there are any; of windows of a series each overlaps with ``window`` that follow.
+    """
+
+    pairs: Pairs | None = None
+    window: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
     """A ``task`` that is watched by its ``metric``: ``change`` is that from the first to the second rows of scores.
 
-    The rows are those of ``pairs`` where it takes any. With ``relative`` the figure has no natural scale, and a loss is
-    a fraction of what it was.
+    With ``relative`` the figure has no natural scale, and a loss is a fraction of what it was.
     """
 
     task: str
     metric: Metric
     smaller_is_better: bool
     relative: bool
-    change: Callable[[Floats, Floats, Pairs | None], Change]
+    change: Callable[[Floats, Floats, Ties], Change]
 
     @property
     def budget(self) -> str:
@@ -57,7 +68,7 @@ class Scored:
         return before + loss if self.smaller_is_better else before - loss
 
 
-def _of_anomalies(before: Floats, now: Floats, _pairs: Pairs | None) -> Change:
+def _of_anomalies(before: Floats, now: Floats, _ties: Ties) -> Change:
     flags = now[:, 1] > 0
     first, second = (anomalies.evaluate_anomalies(rows[:, 0], flags, threshold=0.0) for rows in (before, now))
     low, high = anomalies.difference_interval(first, second)
@@ -65,7 +76,7 @@ def _of_anomalies(before: Floats, now: Floats, _pairs: Pairs | None) -> Change:
     return Change(before=first.pr_auc, now=second.pr_auc, low=low, high=high, p=p)
 
 
-def _of_ratings(before: Floats, now: Floats, _pairs: Pairs | None) -> Change:
+def _of_ratings(before: Floats, now: Floats, _ties: Ties) -> Change:
     first, second = (recommendation.evaluate_recommendations(rows) for rows in (before, now))
     counted = second.errors.ratings > 0
     gaps, ratings = (second.errors.model - first.errors.model)[counted], second.errors.ratings[counted]
@@ -75,7 +86,8 @@ def _of_ratings(before: Floats, now: Floats, _pairs: Pairs | None) -> Change:
     return Change(before=first.mse, now=second.mse, low=low, high=high, p=p)
 
 
-def _of_pairs(before: Floats, now: Floats, pairs: Pairs | None) -> Change:
+def _of_pairs(before: Floats, now: Floats, ties: Ties) -> Change:
+    pairs = ties.pairs
     assert pairs is not None  # noqa: S101 - `Baseline` has been asked
     first, second = before[:, 0], now[:, 0]
     low, high = verification.difference_interval(first, second, pairs, seed=0)
@@ -88,10 +100,31 @@ def _of_pairs(before: Floats, now: Floats, pairs: Pairs | None) -> Change:
     )
 
 
+def _of_texts(before: Floats, now: Floats, _ties: Ties) -> Change:
+    first, second = before[:, 0], now[:, 0]
+    low, high = mean_difference_interval(first, second, seed=0)
+    p = sign_flip_p(first, second, seed=0)
+    return Change(before=float(first.mean()), now=float(second.mean()), low=low, high=high, p=p)
+
+
+def _of_forecasts(before: Floats, now: Floats, ties: Ties) -> Change:
+    first, second, unchanged = before[:, 0] ** 2, now[:, 0] ** 2, float(np.square(now[:, 1]).mean())
+    low, high = blocks.difference_interval(first, second, reach=ties.window, seed=0)
+    return Change(
+        before=float(first.mean()) / unchanged,
+        now=float(second.mean()) / unchanged,
+        low=low / unchanged,
+        high=high / unchanged,
+        p=sign_flip_p(*(blocks.block_sums(squared, reach=ties.window) for squared in (first, second)), seed=0),
+    )
+
+
 _ALL = (
     Scored(task=anomalies.TASK, metric=Metric.PR_AUC, smaller_is_better=False, relative=True, change=_of_anomalies),
     Scored(task=recommendation.TASK, metric=Metric.MSE, smaller_is_better=True, relative=True, change=_of_ratings),
     Scored(task=verification.TASK, metric=Metric.EER, smaller_is_better=True, relative=False, change=_of_pairs),
+    Scored(task=text_generation.TASK, metric=Metric.NATS, smaller_is_better=True, relative=True, change=_of_texts),
+    Scored(task=forecasting.TASK, metric=Metric.MSE_RATIO, smaller_is_better=True, relative=True, change=_of_forecasts),
 )
 SCORED: Mapping[str, Scored] = {scored.task: scored for scored in _ALL}
 """By task."""

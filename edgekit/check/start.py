@@ -18,6 +18,7 @@ from edgekit.data import KNOWN, Part, open_data
 from edgekit.devices.engines import LOCAL
 from edgekit.errors import InputError
 from edgekit.files import Staging, refuse_existing
+from edgekit.measure.blocks import block_length
 from edgekit.measure.stats import Ratio
 from edgekit.preprocessing import PRESETS
 from edgekit.recipe import Precision
@@ -37,6 +38,9 @@ _DRAWN = {
     Metric.PR_AUC: "items",
     Metric.MSE: "users",
     Metric.EER: "people",
+    Metric.NATS: "windows",
+    Metric.MSE_RATIO: "blocks of windows",
+    Metric.EXACT: "items",
 }
 _SLACK, _SLACK_OF_HIGH = 1.25, 1.1  # by how much a ratio of latencies may exceed what was measured, and its interval
 
@@ -99,7 +103,7 @@ def init(
     unlimited = dict.fromkeys((name for name in names if name != timing.reference), math.inf)  # what has one is timed
     with Staging(output_dir) as stage:  # which makes the folder that paths start in
         seen = observe(_limited(config, unlimited), output_dir, data_dir=data_dir, device=device, progress=progress)
-        least = least_drop(seen.data.drawn, seen.metric)
+        least = least_drop(_drawn(seen), seen.metric)
         config, text = _with_limits(config, seen, least)
         (stage.path / CONFIG).write_text(text, encoding="utf-8")
         (stage.path / config.baseline).write_bytes(dump(recorded(seen, "the first baseline")))
@@ -134,6 +138,14 @@ def _budgets(metric: Metric) -> Budgets:
     return budgets
 
 
+def _drawn(seen: Observation) -> int:
+    """How many there are of what tests draw again, see `least_drop`."""
+    count, data = len(seen.data.indices), seen.data
+    if seen.metric is Metric.MSE_RATIO:
+        return math.ceil(count / block_length(count, data.window))
+    return count if data.pairs is None else len(set(data.pairs.people))
+
+
 def least_drop(count: int, metric: Metric) -> str:
     """A sentence on what so many items can tell.
 
@@ -145,7 +157,7 @@ def least_drop(count: int, metric: Metric) -> str:
         return f"With {count} {what} no drop is told from chance; take more of them."
     if metric is Metric.PR_AUC:
         return f"A loss that fewer than {LEAST_DIFFERING} of the anomalies show is not told from chance."
-    if metric is not Metric.TOP1:
+    if metric not in (Metric.TOP1, Metric.EXACT):
         return f"A loss in fewer than {LEAST_DIFFERING} of the {count} {what} is not told from chance."
     least = float(f"{100 * LEAST_DIFFERING / count:.2g}")
     return f"With {count} items a drop of less than {least:g} points is not told from chance."

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekit.check.baseline import MOST_SCORES, Metric, ModelRecord
 from edgekit.check.objects import same_sure_objects
-from edgekit.check.scored import BY_METRIC
+from edgekit.check.scored import BY_METRIC, Ties
 from edgekit.measure.metrics import sqnr_db
 from edgekit.measure.paired import at_most_p, difference_interval, mcnemar_p, mean_difference_interval, sign_flip_p
 from edgekit.preprocessing import Preprocessing
@@ -49,7 +49,8 @@ class Finding:
 class Case:
     """A model to be judged: the baseline's record, and today's of those of its items that are at ``places``.
 
-    ``pairs`` are those of all items of the baseline, where these are compared with each other.
+    ``pairs`` are those of all items of the baseline, where these are compared with each other, and ``window`` the steps
+    of an item, where these are windows.
     """
 
     metric: Metric
@@ -57,6 +58,7 @@ class Case:
     now: ModelRecord
     places: tuple[int, ...]
     pairs: Pairs | None = None
+    window: int = 0
 
 
 def top1(case: Case, limit: float) -> Finding:
@@ -94,7 +96,8 @@ def by_scores(case: Case, limit: float) -> Finding:
     """
     scored = BY_METRIC[case.metric]
     pairs, kept = (None, list(case.places)) if case.pairs is None else case.pairs.among(case.places)
-    change = scored.change(np.array(case.base.scores).T[kept], np.array(case.now.scores).T, pairs)
+    before, now = np.array(case.base.scores).T[kept], np.array(case.now.scores).T
+    change = scored.change(before, now, Ties(pairs=pairs, window=case.window))
     loss, low, high = scored.loss(change)
     certain = change.p < ALPHA and not low <= 0 <= high
     unit = "%" if scored.relative else "points"
