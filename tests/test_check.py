@@ -203,9 +203,10 @@ def test_results_of_two_kinds_are_two_files(options: tuple[str, str], folder: Pa
         (6, Metric.TOP1, "With 6 items a drop of less than 100 points is not told from chance."),
         (10_000, Metric.TOP1, "With 10000 items a drop of less than 0.06 points is not told from chance."),
         (5, Metric.MAP, "With 5 images no drop is told from chance; take more of them."),
-        (6, Metric.MAP, "A drop in fewer than 6 of the 6 images is not told from chance."),
+        (6, Metric.MAP, "A loss in fewer than 6 of the 6 images is not told from chance."),
         (90, Metric.PR_AUC, "A loss that fewer than 6 of the anomalies show is not told from chance."),
-        (90, Metric.MSE, "A drop in fewer than 6 of the 90 users is not told from chance."),
+        (12, Metric.EER, "A loss in fewer than 6 of the 12 people is not told from chance."),
+        (90, Metric.MSE, "A loss in fewer than 6 of the 90 users is not told from chance."),
     ],
 )
 def test_what_so_many_items_can_tell(count: int, metric: Metric, sentence: str) -> None:

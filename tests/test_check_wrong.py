@@ -11,7 +11,7 @@ import pytest
 from check_project import HOW, LABELS, MODEL, change_card
 from command import edgekit
 from PIL import Image
-from tiny_verifier import pictures, verifier
+from tiny_generator import generator
 
 from edgekit.check import check, init
 from edgekit.check.baseline import read_baseline
@@ -255,12 +255,12 @@ def test_data_without_labels_cannot_begin(folder: Path, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir() if p.name != "project"] == ["bare.npz"]
 
 
-def test_models_that_compare_pictures_are_not_watched(tmp_path: Path) -> None:
-    done = edgekit("check", "init", verifier(tmp_path), "--data", pictures(tmp_path / "people"), "-o", tmp_path / "chk")
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (
-        2,
-        "edgekit: These models are for verification; edgekit check watches classifiers, detectors and recommenders: "
-        "measure these with `edgekit evaluate` and `edgekit compare`.",
+def test_generators_of_pictures_are_not_watched(folder: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        init([generator(folder / "g.onnx")], str(folder / "photos.npz"), output_dir=folder / "new")
+    assert str(caught.value) == (
+        "These models are for image-generation, whose figures are of all pictures together, so that a baseline has no "
+        "part of each to be compared with: measure these with `edgekit evaluate` and `edgekit compare`."
     )
 
 

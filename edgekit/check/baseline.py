@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgekit.check.budgets import require_schema
 from edgekit.codec import from_jsonable, to_jsonable
 from edgekit.devices.engines import LOCAL
@@ -14,6 +16,7 @@ from edgekit.errors import InputError
 from edgekit.files import write_atomic
 from edgekit.measure.stats import Ratio
 from edgekit.preprocessing import Preprocessing
+from edgekit.tasks.trials import Pairs
 
 SCHEMA_VERSION = 1
 FIRST_ITEMS = 8
@@ -28,19 +31,24 @@ Found = tuple[float, float, float, float, float, float]
 
 
 class Metric(StrEnum):
-    """What is watched of classifiers, of detectors of objects and of anomalies, and of recommenders."""
+    """What is watched of models, by the names that `edgekit.measure` gives these figures."""
 
     TOP1 = "top1"
     MAP = "map"
     PR_AUC = "pr_auc"
     MSE = "mse"
+    EER = "eer"
+    NATS = "nats_per_token"
+    MSE_RATIO = "mse_ratio"
+    EXACT = "exact"
 
     def text(self, value: float) -> str:
         """``value`` for people."""
-        return f"{100 * value:.2f} %" if self in (Metric.TOP1, Metric.MAP) else f"{value:.5g}"
+        return f"{100 * value:.2f} %" if self in _SHARES else f"{value:.5g}"
 
 
-_SCORES = {Metric.PR_AUC: 2, Metric.MSE: 6}  # of each item
+_SHARES = (Metric.TOP1, Metric.MAP, Metric.EER, Metric.EXACT)
+_SCORES = {Metric.PR_AUC: 2, Metric.MSE: 6, Metric.EER: 1, Metric.NATS: 2, Metric.MSE_RATIO: 2}  # of each item or pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +95,11 @@ class ModelRecord:
     """All that was measured of a model file.
 
     Of a classifier ``classes`` are the answers by item, class ids of the data, and ``correct`` has a 1 for each right
-    one; of a detector ``contributions`` are those of each image to its mAP, and ``objects`` what it found with half of
-    ``sure``, the score from which it shows objects, or more. Where each item gets scores, ``scores`` are its columns
-    (see `edgekit.check.scored`), and ``classes`` of a detector of anomalies a 1 for each one. ``inputs`` are digests of
-    what was fed for the first items, ``outputs`` what a classifier gave for each of them. ``latency`` is a ratio to the
-    reference's.
+    one, as it has of models that answer texts; of a detector ``contributions`` are those of each image to its mAP, and
+    ``objects`` what it found with half of ``sure``, the score from which it shows objects, or more. Where each item or
+    pair gets scores, ``scores`` are its columns (see `edgekit.check.scored`), and ``classes`` of a detector of
+    anomalies a 1 for each one. ``inputs`` are digests of what was fed for the first items, ``outputs`` what a
+    classifier gave for each of them. ``latency`` is a ratio to the reference's.
     """
 
     sha256: str
@@ -120,10 +128,31 @@ class ModelRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PairsRecord:
+    """Items, by their places, that are compared, ``first`` with ``second``, and by number whom each item shows."""
+
+    first: tuple[int, ...]
+    second: tuple[int, ...]
+    people: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        places = {*self.first, *self.second}
+        if not places or len(self.first) != len(self.second) or not 0 <= min(places) <= max(places) < len(self.people):
+            raise InputError("The baseline's pairs are not two of its items each; make it anew.")
+
+    def pairs(self) -> Pairs:
+        """The same as arrays."""
+        first, second, people = (np.array(values, np.int64) for values in (self.first, self.second, self.people))
+        return Pairs(first=first, second=second, people=people, whole=2 * len(first) == len(people) * (len(people) - 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataRecord:
     """Which items of which data: ``digests`` of the decoded ones at ``indices``, and one of what is ``truth`` of them.
 
     ``total`` is how many items the data has; ``source``, ``samples`` and ``seed`` are as ``edgekit.toml`` had them.
+    ``pairs`` of the items are there where these are compared with each other. Of a long text or a series the items are
+    windows of ``window`` steps, else it is 0.
     """
 
     source: str
@@ -134,6 +163,13 @@ class DataRecord:
     indices: tuple[int, ...]
     digests: tuple[str, ...]
     truth: str
+    pairs: PairsRecord | None = None
+    window: int = 0
+
+    @property
+    def judged(self) -> int:
+        """How many items, or pairs of them, get answers."""
+        return len(self.indices) if self.pairs is None else len(self.pairs.first)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,12 +213,16 @@ class Baseline:
             raise InputError("The baseline's items and their digests do not belong together; make it anew.")
         if any(not 0 <= index < self.data.total for index in self.data.indices):
             raise InputError("The baseline names items that its data does not have; make it anew.")
+        if not 0 <= self.data.window <= _MOST_COUNT or (self.metric is Metric.MSE_RATIO and not self.data.window):
+            raise InputError("The baseline has windows without steps; make it anew.")
+        pairs = self.data.pairs
+        if (pairs is not None) is not (self.metric is Metric.EER) or (pairs and len(pairs.people) != count):
+            raise InputError("The baseline's pairs are not two of its items each; make it anew.")
         for file, record in self.models.items():
             by_item = _by_item(self.metric, record)
             first = min(count, FIRST_ITEMS)
-            complete = (
-                by_item and all(len(values) == count for values in by_item) and not set(record.correct) - {"0", "1"}
-            )
+            answered = bool(by_item) and all(len(values) == self.data.judged for values in by_item)
+            complete = answered and not set(record.correct) - {"0", "1"}
             if not complete or len(record.inputs) != first or len(record.outputs) not in (0, first):
                 raise InputError(f"The baseline's answers of {file} are not one for each of its items; make it anew.")
 
@@ -196,7 +236,9 @@ def _by_item(metric: Metric, record: ModelRecord) -> tuple[Sized, ...]:
             return record.contributions, record.objects
         case Metric.PR_AUC:
             return (record.classes, *record.scores) if len(record.scores) == _SCORES[metric] else ()
-        case Metric.MSE:
+        case Metric.EXACT:
+            return (record.correct,)
+        case Metric.MSE | Metric.EER | Metric.NATS | Metric.MSE_RATIO:
             return record.scores if len(record.scores) == _SCORES[metric] else ()
 
 

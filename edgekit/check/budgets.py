@@ -23,10 +23,11 @@ _FRACTIONS = ("max_drop", "min_agreement", "min_calibration_share")
 class Budgets:
     """The limits of one model, or of all. What is ``None`` is not limited, and not looked at.
 
-    ``max_drop`` is of top-1 or mAP, a fraction; ``max_relative_loss`` of other metrics, a fraction of the baseline's;
-    ``min_agreement`` the share of the baseline's answers that stay the same; ``min_sqnr_db`` of the outputs against the
-    baseline's; ``max_size_growth`` a fraction of the baseline's bytes; ``min_calibration_share`` of the baseline's
-    calibration items; ``max_p50_ratio`` to the reference model's p50.
+    ``max_drop`` is of top-1, mAP, exact answers or, which rises, the equal error rate, a fraction;
+    ``max_relative_loss`` of other metrics, a fraction of the baseline's; ``min_agreement`` the share of the baseline's
+    answers that stay the same; ``min_sqnr_db`` of the outputs against the baseline's; ``max_size_growth`` a fraction of
+    the baseline's bytes; ``min_calibration_share`` of the baseline's calibration items; ``max_p50_ratio`` to the
+    reference model's p50.
     """
 
     max_drop: float | None = None

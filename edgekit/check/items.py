@@ -6,16 +6,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgekit.check.baseline import DataRecord
+from edgekit.check.baseline import DataRecord, PairsRecord
 from edgekit.check.budgets import DataSettings
 from edgekit.data import Dataset, Item, Items, item_digest
+from edgekit.data.windows import Windows
 from edgekit.errors import DataError
+from edgekit.tasks.trials import Pairs
 
 _MEND = "restore it, or record why with: edgekit check --update --reason TEXT."
 
 
-def record_data(dataset: Dataset, settings: DataSettings, indices: Sequence[int]) -> DataRecord:
-    """What is needed to find the items at ``indices`` again."""
+def record_data(
+    dataset: Dataset, settings: DataSettings, indices: Sequence[int], *, pairs: Pairs | None = None
+) -> DataRecord:
+    """What is needed to find the items at ``indices``, and ``pairs`` of them, again."""
     return DataRecord(
         source=settings.source,
         name=dataset.name,
@@ -25,6 +29,14 @@ def record_data(dataset: Dataset, settings: DataSettings, indices: Sequence[int]
         indices=tuple(indices),
         digests=tuple(item_digest(dataset.items[index]) for index in indices),
         truth=_truth(dataset.subset(indices)),
+        pairs=None
+        if pairs is None
+        else PairsRecord(
+            first=tuple(pairs.first.tolist()),
+            second=tuple(pairs.second.tolist()),
+            people=tuple(pairs.people.tolist()),
+        ),
+        window=_window(dataset),
     )
 
 
@@ -38,6 +50,11 @@ def same_items(dataset: Dataset, settings: DataSettings, known: DataRecord) -> D
         raise DataError(
             f"The [data] of the configuration asks for {_asked(*asked)}, the baseline has "
             f"{_asked(known.source, known.samples, known.seed)}; {_MEND}"
+        )
+    if _window(dataset) != known.window:
+        raise DataError(
+            f"A window of {dataset.name} has {_window(dataset)} steps for these models, the baseline's had "
+            f"{known.window}; {_MEND}"
         )
     if len(dataset) != known.total:
         raise DataError(f"The data {dataset.name} has {len(dataset)} items, the baseline's had {known.total}; {_MEND}")
@@ -69,7 +86,7 @@ class _Checked:
 
 
 def _truth(dataset: Dataset) -> str:
-    """A sha256 over the labels or boxes, and the names of the classes."""
+    """A sha256 over the labels, boxes or answers, and the names of the classes."""
     digest = hashlib.sha256(repr(dataset.class_names).encode())
     if dataset.labels is not None:
         digest.update(dataset.labels.astype("<i8").tobytes())
@@ -78,7 +95,14 @@ def _truth(dataset: Dataset) -> str:
         digest.update(np.ascontiguousarray(boxes.corners, "<f4").tobytes())
         digest.update(boxes.classes.astype("<i8").tobytes())
         digest.update(boxes.crowd.tobytes())
+    if dataset.answers is not None:
+        digest.update(repr(dataset.answers).encode())
     return digest.hexdigest()
+
+
+def _window(dataset: Dataset) -> int:
+    """Steps of a window, where the items of ``dataset`` are any."""
+    return dataset.items.length if isinstance(dataset.items, Windows) else 0
 
 
 def _asked(source: str, samples: int | None, seed: int) -> str:

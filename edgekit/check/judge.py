@@ -7,6 +7,7 @@ from edgekit.check import verdicts
 from edgekit.check.baseline import Baseline, Metric
 from edgekit.check.budgets import Config
 from edgekit.check.observe import Observation
+from edgekit.check.scored import BY_METRIC
 from edgekit.check.verdicts import Case, Finding, Verdict
 from edgekit.errors import printable
 
@@ -41,9 +42,9 @@ class Line:
 # Name of the line: the budget that it is about, and who judges.
 _LIMITED: Mapping[str, tuple[str, Callable[[Case, float], Finding]]] = {
     Metric.TOP1.value: ("max_drop", verdicts.top1),
+    Metric.EXACT.value: ("max_drop", verdicts.top1),
     Metric.MAP.value: ("max_drop", verdicts.mean_average_precision),
-    Metric.PR_AUC.value: ("max_relative_loss", verdicts.by_scores),
-    Metric.MSE.value: ("max_relative_loss", verdicts.by_scores),
+    **{metric.value: (scored.budget, verdicts.by_scores) for metric, scored in BY_METRIC.items()},
     "agreement": ("min_agreement", verdicts.agreement),
     "outputs": ("min_sqnr_db", verdicts.outputs),
     "size": ("max_size_growth", verdicts.size),
@@ -64,9 +65,16 @@ def planned(config: Config, baseline: Baseline) -> tuple[tuple[str, str], ...]:
 
 def judge(config: Config, baseline: Baseline, seen: Observation) -> tuple[Line, ...]:
     """The lines of all models, in the order of `planned`."""
-    lines = []
+    lines, pairs = [], None if baseline.data.pairs is None else baseline.data.pairs.pairs()
     for file, name in planned(config, baseline):
-        case = Case(metric=baseline.metric, base=baseline.models[file], now=seen.models[file], places=seen.places)
+        case = Case(
+            metric=baseline.metric,
+            base=baseline.models[file],
+            now=seen.models[file],
+            places=seen.places,
+            pairs=pairs,
+            window=baseline.data.window,
+        )
         if name in _FIXED:
             found = _FIXED[name](case)
         else:

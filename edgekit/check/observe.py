@@ -5,37 +5,37 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from edgekit.artifact import open_artifact
-from edgekit.check.baseline import FIRST_ITEMS, Calibration, DataRecord, Figure, Found, Metric, ModelRecord, Scores
+from edgekit.card import takes_steps
+from edgekit.check.answers import ANSWERS, Work
+from edgekit.check.baseline import FIRST_ITEMS, DataRecord, Metric, ModelRecord, Scores
 from edgekit.check.budgets import Config, data_source, preprocess_option
 from edgekit.check.items import record_data, same_items
 from edgekit.check.latency import Ratios, time_against
-from edgekit.check.scored import BY_METRIC, SCORED
+from edgekit.check.scored import SCORED
 from edgekit.data import Dataset, Item, item_digest
 from edgekit.devices import Device, open_device
 from edgekit.devices.engines import LOCAL
 from edgekit.errors import InputError
 from edgekit.measure.data_for import data_for
-from edgekit.measure.detectors import open_detectors
-from edgekit.measure.evaluate import Evaluation, evaluate_subjects
 from edgekit.measure.evaluate_by_task import task_of
-from edgekit.measure.evaluate_detection import DetectionEvaluation, evaluate_detectors, require_boxes
-from edgekit.measure.evaluate_kinds import evaluate_kind_subjects
-from edgekit.measure.judged import Judged
-from edgekit.measure.kind import Result
-from edgekit.measure.metrics import require_finite, wilson_interval
-from edgekit.measure.paired import mean_difference_interval
-from edgekit.measure.subjects import Subject, open_subjects
-from edgekit.runtimes import run_items
+from edgekit.measure.evaluate_kinds import require_fit
+from edgekit.measure.held_out import cut_for_all
+from edgekit.measure.kinds import KINDS
+from edgekit.measure.metrics import require_finite
+from edgekit.measure.subjects import Subject, run_one
+from edgekit.tasks import answers as sequence_answers
 from edgekit.tasks import classification, detection, read_labels
 from edgekit.tasks.classification import class_scores
-from edgekit.tasks.coco_contributions import image_contributions
-from edgekit.tasks.heads import Detections
-from edgekit.tasks.labels import require_labels
 from edgekit.workers import Progress, silent
+
+WATCHED: Mapping[str, Metric] = {
+    **{task: scored.metric for task, scored in SCORED.items()},
+    **dict.fromkeys(classification.TASKS, Metric.TOP1),
+    detection.TASK: Metric.MAP,
+    sequence_answers.TASK: Metric.EXACT,
+}
+"""What is watched of models by their task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,58 +119,49 @@ def _look(
     progress: Progress,
 ) -> _Seen:
     asked = config.data
-    chosen = dataset if known is None else same_items(dataset, asked, known)
-    samples = asked.samples if known is None else None
-    preprocess = preprocess_option(asked, folder)
-    labels = None if asked.labels is None else read_labels(folder / asked.labels)
     task = task_of(paths, dataset, decoder=asked.decoder)
     metric = _metric(task, dataset)
-    if metric in BY_METRIC:
-        if preprocess is not None or labels is not None:
-            raise InputError(f"preprocess and labels are of images and classes; leave them out for {task}.")
-        subjects = open_subjects(paths, preprocess=None, labels=None, threads=1, device=where)
-        report = evaluate_kind_subjects(
-            subjects, chosen, task=task, samples=samples, seed=asked.seed, progress=progress
+    if task in KINDS:
+        require_fit(task, dataset)
+    if dataset.whole is not None:
+        dataset = cut_for_all(dataset, [open_artifact(path) for path in paths])
+    answers = ANSWERS[metric](
+        Work(
+            paths=paths,
+            task=task,
+            metric=metric,
+            data=dataset if known is None else same_items(dataset, asked, known),
+            preprocess=preprocess_option(asked, folder),
+            labels=None if asked.labels is None else read_labels(folder / asked.labels),
+            decoder=asked.decoder,
+            pairs=None if known is None or known.pairs is None else known.pairs.pairs(),
+            samples=asked.samples if known is None else None,
+            seed=asked.seed,
+            device=where,
+            progress=progress,
         )
-        indices, left_out = report.indices, report.left_out
-        records = [_of_scored(e, rows, metric) for e, rows in zip(report.entries, report.scores, strict=True)]
-    elif metric is Metric.TOP1:
-        require_labels(dataset)
-        subjects = open_subjects(paths, preprocess=preprocess, labels=labels, threads=1, device=where)
-        answers = evaluate_subjects(subjects, chosen, samples=samples, seed=asked.seed, progress=progress)
-        indices, left_out = answers.indices, answers.left_out
-        records = [_of_classifier(entry) for entry in answers.entries]
-    else:
-        truth, names = require_boxes(chosen)
-        detectors = open_detectors(
-            paths, preprocess=preprocess, labels=labels, decoder=asked.decoder, threads=1, device=where
-        )
-        subjects = tuple(detector.subject for detector in detectors)
-        found = evaluate_detectors(detectors, chosen, samples=samples, seed=asked.seed, progress=progress)
-        indices, left_out = found.indices, found.left_out
-        looked_at = [truth[index] for index in indices]
-        records = [_of_detector(e, image_contributions(e.found, looked_at, names)) for e in found.entries]
-    data = known or record_data(dataset, asked, indices)
+    )
+    indices = answers.indices
+    data = known or record_data(dataset, asked, indices, pairs=answers.pairs)
     first = [dataset.items[index] for index in data.indices[:FIRST_ITEMS]]
     complete = [
         _with_first_items(record, subject, first, keep_outputs=metric is Metric.TOP1)
-        for record, subject in zip(records, subjects, strict=True)
+        for record, subject in zip(answers.records, answers.subjects, strict=True)
     ]
     places = indices if known is not None else tuple(range(len(indices)))
-    return _Seen(metric=metric, data=data, places=places, left_out=left_out, records=tuple(complete))
+    return _Seen(metric=metric, data=data, places=places, left_out=answers.left_out, records=tuple(complete))
 
 
 def _metric(task: str, dataset: Dataset) -> Metric:
     """What is watched of models for ``task``; `InputError` for one that is not watched, or judged on other data."""
     instead = "measure these with `edgekit evaluate` and `edgekit compare`"
-    if task in SCORED:
-        return SCORED[task].metric
-    if task == detection.TASK:
-        return Metric.MAP
-    if task not in classification.TASKS:
+    if task not in WATCHED:
         raise InputError(
-            f"These models are for {task}; edgekit check watches classifiers, detectors and recommenders: {instead}."
+            f"These models are for {task}, whose figures are of all pictures together, so that a baseline has no part "
+            f"of each to be compared with: {instead}."
         )
+    if task not in classification.TASKS:
+        return WATCHED[task]
     if dataset.whole is not None or dataset.answers is not None:
         raise InputError(
             f"These models are for {task}, and {dataset.name} is for others: give data with classes, or {instead}."
@@ -178,77 +169,18 @@ def _metric(task: str, dataset: Dataset) -> Metric:
     return Metric.TOP1
 
 
-def _of_scored(entry: Judged[Result], rows: npt.NDArray[np.float64], metric: Metric) -> ModelRecord:
-    figures, name, anomaly = entry.metrics(), metric.value, entry.subject.artifact.card.anomaly
-    ends = [figures[end] if end in figures else figures[name] for end in (f"{name}_low", f"{name}_high")]
-    # As many digits as a float32 has, so that scores that were told apart still are.
-    columns = tuple(tuple(float(f"{value:.9g}") for value in column) for column in rows.T.tolist())
-    told = () if anomaly is None or metric is not Metric.PR_AUC else rows[:, 0] > anomaly.threshold
-    return _record(
-        entry.subject,
-        Figure(value=figures[name], low=ends[0], high=ends[1]),
-        classes=tuple(int(answer) for answer in told),
-        scores=columns,
-    )
-
-
-def _of_classifier(entry: Evaluation) -> ModelRecord:
-    correct = entry.result.correct
-    low, high = wilson_interval(int(correct.sum()), len(correct))
-    return _record(
-        entry.subject,
-        Figure(value=entry.result.top1, low=low, high=high),
-        classes=tuple(entry.classes.tolist()),
-        correct="".join("01"[int(flag)] for flag in correct),
-    )
-
-
-def _of_detector(entry: DetectionEvaluation, contributions: npt.NDArray[np.float64]) -> ModelRecord:
-    low, high = mean_difference_interval(np.zeros(len(contributions)), contributions, seed=0)
-    sure = entry.detector.decoder.spec.score_threshold
-    return _record(
-        entry.detector.subject,
-        Figure(value=entry.result.metrics()["map"], low=low, high=high),
-        contributions=tuple(round(value, 6) for value in contributions.tolist()),
-        objects=tuple(_objects(found, sure / 2) for found in entry.found),
-        sure=sure,
-    )
-
-
-def _objects(found: Detections, least: float) -> tuple[Found, ...]:
-    shown = found.at(found.scores >= least)
-    rows = np.column_stack([shown.classes, shown.scores, shown.boxes]).astype(np.float64).round(4)
-    return tuple((c, s, x0, y0, x1, y1) for c, s, x0, y0, x1, y1 in rows.tolist())
-
-
-def _record(subject: Subject, metric: Figure, **answers: Any) -> ModelRecord:
-    artifact = subject.artifact
-    used = artifact.card.provenance.calibration
-    return ModelRecord(
-        sha256=artifact.sha256,
-        model_bytes=artifact.model_bytes,
-        format=artifact.format.value,
-        recipe=artifact.recipe,
-        engine=subject.engine,
-        metric=metric,
-        preprocessing=subject.feeder.preprocessing,
-        inputs=(),
-        labels=artifact.card.labels,
-        calibration=None if used is None else Calibration(name=used.name, count=used.count, digest=used.digest),
-        **answers,
-    )
-
-
 def _with_first_items(
     record: ModelRecord, subject: Subject, items: Sequence[Item], *, keep_outputs: bool
 ) -> ModelRecord:
     """``record`` with what is fed to the model for ``items``, and if wanted with what it gives."""
-    feeds = [subject.feeder.feed(item) for item in items]
+    feeder, steps = subject.feeder, takes_steps(subject.artifact.card)
+    feeds = [feeder.prepare(item) if steps else feeder.feed(item) for item in items]
     # One input is known whatever it is called, since exporters change names.
-    inputs = tuple(item_digest(feed if len(feed) > 1 else next(iter(feed.values()))) for feed in feeds)
+    alone = [next(iter(f.values())) if isinstance(f, Mapping) and len(f) == 1 else f for f in feeds]
+    inputs = tuple(item_digest(feed) for feed in alone)
     outputs: list[Scores] = []
-    for answer in run_items(subject.runtime, feeds) if keep_outputs else ():
-        values = class_scores(answer, model=str(subject.given))
+    for item in items if keep_outputs else ():
+        values = class_scores(run_one(subject, item), model=str(subject.given))
         require_finite(values, f"The output of {subject.given}")
         outputs.append(
             Scores(places=tuple(range(len(values))), values=tuple(float(f"{v:.7g}") for v in values.tolist()))

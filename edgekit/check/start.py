@@ -11,12 +11,14 @@ from edgekit.check.baseline import Metric, dump
 from edgekit.check.budgets import CONFIG, Budgets, Config, DataSettings, LatencySettings, ModelEntry, as_path
 from edgekit.check.observe import Observation, observe
 from edgekit.check.recording import doubts, recorded
+from edgekit.check.scored import BY_METRIC
 from edgekit.check.template import render
 from edgekit.check.verdicts import LEAST_DIFFERING
 from edgekit.data import KNOWN, Part, open_data
 from edgekit.devices.engines import LOCAL
 from edgekit.errors import InputError
 from edgekit.files import Staging, refuse_existing
+from edgekit.measure.blocks import block_length
 from edgekit.measure.stats import Ratio
 from edgekit.preprocessing import PRESETS
 from edgekit.recipe import Precision
@@ -30,6 +32,16 @@ DEFAULTS = Budgets(
     min_calibration_share=1.0,
 )
 _MAX_RELATIVE_LOSS = 0.02
+_DRAWN = {
+    Metric.TOP1: "items",
+    Metric.MAP: "images",
+    Metric.PR_AUC: "items",
+    Metric.MSE: "users",
+    Metric.EER: "people",
+    Metric.NATS: "windows",
+    Metric.MSE_RATIO: "blocks of windows",
+    Metric.EXACT: "items",
+}
 _SLACK, _SLACK_OF_HIGH = 1.25, 1.1  # by how much a ratio of latencies may exceed what was measured, and its interval
 
 
@@ -91,7 +103,7 @@ def init(
     unlimited = dict.fromkeys((name for name in names if name != timing.reference), math.inf)  # what has one is timed
     with Staging(output_dir) as stage:  # which makes the folder that paths start in
         seen = observe(_limited(config, unlimited), output_dir, data_dir=data_dir, device=device, progress=progress)
-        least = least_drop(len(seen.data.indices), seen.metric)
+        least = least_drop(_drawn(seen), seen.metric)
         config, text = _with_limits(config, seen, least)
         (stage.path / CONFIG).write_text(text, encoding="utf-8")
         (stage.path / config.baseline).write_bytes(dump(recorded(seen, "the first baseline")))
@@ -119,11 +131,19 @@ def _budgets(metric: Metric) -> Budgets:
     """`DEFAULTS` that are about what is watched of models with this ``metric``; outputs are compared of classifiers."""
     if metric is Metric.TOP1:
         return DEFAULTS
-    without = replace(DEFAULTS, min_sqnr_db=None)
-    if metric is Metric.MAP:
-        return without
-    answers = without.min_agreement if metric is Metric.PR_AUC else None
-    return replace(without, max_drop=None, max_relative_loss=_MAX_RELATIVE_LOSS, min_agreement=answers)
+    answers = DEFAULTS.min_agreement if metric in (Metric.MAP, Metric.PR_AUC) else None
+    budgets = replace(DEFAULTS, min_sqnr_db=None, min_agreement=answers)
+    if metric in BY_METRIC and BY_METRIC[metric].relative:
+        return replace(budgets, max_drop=None, max_relative_loss=_MAX_RELATIVE_LOSS)
+    return budgets
+
+
+def _drawn(seen: Observation) -> int:
+    """How many there are of what tests draw again, see `least_drop`."""
+    count, data = len(seen.data.indices), seen.data
+    if seen.metric is Metric.MSE_RATIO:
+        return math.ceil(count / block_length(count, data.window))
+    return count if data.pairs is None else len(set(data.pairs.people))
 
 
 def least_drop(count: int, metric: Metric) -> str:
@@ -132,13 +152,13 @@ def least_drop(count: int, metric: Metric) -> str:
     >>> least_drop(360, Metric.TOP1)
     'With 360 items a drop of less than 1.7 points is not told from chance.'
     """
-    what = {Metric.TOP1: "items", Metric.MAP: "images", Metric.PR_AUC: "items", Metric.MSE: "users"}[metric]
+    what = _DRAWN[metric]
     if count < LEAST_DIFFERING:
         return f"With {count} {what} no drop is told from chance; take more of them."
     if metric is Metric.PR_AUC:
         return f"A loss that fewer than {LEAST_DIFFERING} of the anomalies show is not told from chance."
-    if metric is not Metric.TOP1:
-        return f"A drop in fewer than {LEAST_DIFFERING} of the {count} {what} is not told from chance."
+    if metric not in (Metric.TOP1, Metric.EXACT):
+        return f"A loss in fewer than {LEAST_DIFFERING} of the {count} {what} is not told from chance."
     least = float(f"{100 * LEAST_DIFFERING / count:.2g}")
     return f"With {count} items a drop of less than {least:g} points is not told from chance."
 

@@ -11,8 +11,8 @@ _HEAD = """\
 """
 
 _WORDS = {
-    "max_drop": "top-1 (of detectors: mAP) may fall by this much, a fraction",
-    "max_relative_loss": "PR-AUC may fall (of recommenders: the squared error grow) by this fraction of itself",
+    "max_drop": "top-1, mAP or exact answers may fall by this much, a fraction, or the equal error rate rise",
+    "max_relative_loss": "PR-AUC may fall, or an error of ratings, forecasts or texts grow, by this fraction of itself",
     "min_agreement": "at least this share of the baseline's answers must stay the same, right or wrong",
     "min_sqnr_db": "the outputs must stay this close to the baseline's, in dB; 20 is good for int8, 0 is noise",
     "max_size_growth": "the file may grow by this fraction",

@@ -9,10 +9,11 @@ import numpy as np
 
 from edgekit.check.baseline import MOST_SCORES, Metric, ModelRecord
 from edgekit.check.objects import same_sure_objects
-from edgekit.check.scored import BY_METRIC
+from edgekit.check.scored import BY_METRIC, Ties
 from edgekit.measure.metrics import sqnr_db
 from edgekit.measure.paired import at_most_p, difference_interval, mcnemar_p, mean_difference_interval, sign_flip_p
 from edgekit.preprocessing import Preprocessing
+from edgekit.tasks.trials import Pairs
 
 ALPHA = 0.05
 """A difference is told from chance where chance alone makes one as large in fewer than this part of the cases."""
@@ -46,12 +47,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A model to be judged: the baseline's record, and today's of those of its items that are at ``places``."""
+    """A model to be judged: the baseline's record, and today's of those of its items that are at ``places``.
+
+    ``pairs`` are those of all items of the baseline, where these are compared with each other, and ``window`` the steps
+    of an item, where these are windows.
+    """
 
     metric: Metric
     base: ModelRecord
     now: ModelRecord
     places: tuple[int, ...]
+    pairs: Pairs | None = None
+    window: int = 0
 
 
 def top1(case: Case, limit: float) -> Finding:
@@ -83,18 +90,20 @@ def mean_average_precision(case: Case, limit: float) -> Finding:
 
 
 def by_scores(case: Case, limit: float) -> Finding:
-    """A loss beyond the fraction ``limit`` of the baseline's figure is a regression where it is told from chance.
+    """A loss beyond ``limit``, a fraction or one of the baseline's figure, is a regression if it is told from chance.
 
     The interval of the paired bootstrap must leave out 0 and the randomization test agree, as for detectors of objects.
     """
     scored = BY_METRIC[case.metric]
-    before, now = np.array(case.base.scores).T[list(case.places)], np.array(case.now.scores).T
-    change = scored.change(before, now)
+    pairs, kept = (None, list(case.places)) if case.pairs is None else case.pairs.among(case.places)
+    before, now = np.array(case.base.scores).T[kept], np.array(case.now.scores).T
+    change = scored.change(before, now, Ties(pairs=pairs, window=case.window))
     loss, low, high = scored.loss(change)
     certain = change.p < ALPHA and not low <= 0 <= high
-    why = f"loss of {100 * low:.2f} to {100 * high:.2f} % (95 %); randomization p {change.p:.2g}"
+    unit = "%" if scored.relative else "points"
+    why = f"loss of {100 * low:.2f} to {100 * high:.2f} {unit} (95 %); randomization p {change.p:.2g}"
     verdict, why = _judged(loss, limit, certain=certain, why=why)
-    allowed = change.before * (1 + limit if scored.smaller_is_better else 1 - limit)
+    allowed = scored.allowed(change.before, limit)
     return Finding(
         verdict=verdict,
         baseline=case.metric.text(change.before),

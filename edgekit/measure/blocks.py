@@ -48,6 +48,15 @@ def difference_interval(first: Floats, second: Floats, *, reach: int, seed: int)
     return float(low), float(high)
 
 
+def block_sums(values: Floats, *, reach: int) -> Floats:
+    """Sums of blocks of neighbours among ``values`` (count,), which depend on each other little; the last may be less.
+
+    >>> block_sums(np.arange(8.0), reach=2).tolist()
+    [1.0, 5.0, 9.0, 13.0]
+    """
+    return np.add.reduceat(values, np.arange(0, len(values), block_length(len(values), reach)))
+
+
 def _resampled(values: npt.NDArray[Any], reach: int, seed: int) -> Iterator[Floats]:
     """Sums (resamples, columns) over resampled series, in parts."""
     count = len(values)

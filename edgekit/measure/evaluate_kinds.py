@@ -97,6 +97,7 @@ def evaluate_kind(
     dataset = data_for(paths, data, data_dir=data_dir)
     with open_device(device) as where:
         subjects = open_subjects(paths, preprocess=None, labels=None, threads=threads, engines=engines, device=where)
+        require_fit(task, dataset)
         report = evaluate_kind_subjects(subjects, dataset, task=task, samples=samples, seed=seed, progress=progress)
         return replace(report, host=where.host())
 
@@ -110,11 +111,9 @@ def evaluate_kind_subjects(
     seed: int = 0,
     progress: Progress = silent,
 ) -> KindReport:
-    """As `evaluate_kind`, for files that are open."""
+    """As `evaluate_kind`, for files that are open and data that fits (`require_fit`), or some of its windows."""
     kind = KINDS[task]
     hows = [_how(subject, kind) for subject in subjects]
-    if not kind.fits(dataset):
-        raise DataError(f"{dataset.name} is not what {task} is measured on; expected {kind.wanted}.")
     chosen = HeldOut(dataset, [s.artifact for s in subjects], samples=samples, seed=seed)
     scores: list[list[tuple[float, ...]]] = [[] for _ in subjects]
     progress("evaluating", 0, chosen.wanted)
@@ -147,6 +146,12 @@ def evaluate_kind_subjects(
             for number, (subject, result) in enumerate(zip(subjects, results, strict=True))
         ),
     )
+
+
+def require_fit(task: str, dataset: Dataset) -> None:
+    """`DataError` for a ``dataset`` that files for ``task`` are not measured on."""
+    if not KINDS[task].fits(dataset):
+        raise DataError(f"{dataset.name} is not what {task} is measured on; expected {KINDS[task].wanted}.")
 
 
 def _how(subject: Subject, kind: Kind) -> Any:

@@ -122,11 +122,15 @@ def evaluate_verifiers(
     dataset: Dataset,
     people: npt.NDArray[np.int64],
     *,
+    pairs: Pairs | None = None,
     samples: int | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> VerificationReport:
-    """As `evaluate_verification`, for files that are open; ``people`` (count,) tells whom each picture shows."""
+    """As `evaluate_verification`, for files that are open; ``people`` (count,) tells whom each picture shows.
+
+    Of ``pairs`` of ``dataset``'s pictures those are compared that no file has seen; without them pairs are drawn.
+    """
     require_pairs(people, f"of {dataset.name}")  # told before the work where there are none
     subjects = [verifier.subject for verifier in verifiers]
     chosen = HeldOut(dataset, [s.artifact for s in subjects], samples=samples, seed=seed)
@@ -138,18 +142,19 @@ def evaluate_verifiers(
         progress("embedding", len(embeddings[0]), chosen.wanted)
     progress("embedding", chosen.wanted, chosen.wanted)
     shown = people[chosen.indices]
-    pairs, trials = draw_pairs(shown, seed), trials_of(shown, seed)
+    compared = draw_pairs(shown, seed) if pairs is None else pairs.among(chosen.indices)[0]
+    trials = trials_of(shown, seed)
     pixels = np.stack([_values(subjects[0].feeder.prepare(dataset.items[index])) for index in chosen.indices])
     by_pixels = [pixels_likeness(pixels, trial) for trial in trials]
     results = [
-        judged(verifier, np.stack(kept), pairs, trials, by_pixels, seed=seed)
+        judged(verifier, np.stack(kept), compared, trials, by_pixels, seed=seed)
         for verifier, kept in zip(verifiers, embeddings, strict=True)
     ]
     return VerificationReport(
         data=dataset.name,
         count=len(chosen.indices),
         people=len(np.unique(shown)),
-        pairs=pairs,
+        pairs=compared,
         indices=tuple(chosen.indices),
         left_out=chosen.left_out,
         seed=seed,

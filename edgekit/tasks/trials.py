@@ -1,5 +1,6 @@
 """What comparing pictures is tested by: pairs that are the same or not, and choices of one picture among several."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,21 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.first)
+
+    def among(self, places: Sequence[int]) -> tuple["Pairs", Flags]:
+        """The pairs of the pictures at ``places`` alone, which are counted anew, and which of these they are.
+
+        >>> pairs = Pairs(first=np.array([0, 0]), second=np.array([1, 2]), people=np.array([7, 7, 8]), whole=False)
+        >>> few, kept = pairs.among([0, 2])
+        >>> few.second.tolist(), kept.tolist()
+        ([1], [False, True])
+        """
+        anew = np.full(len(self.people), -1, np.int64)
+        anew[list(places)] = np.arange(len(places))
+        first, second = anew[self.first], anew[self.second]
+        kept = np.asarray((first >= 0) & (second >= 0))
+        fewer = Pairs(first=first[kept], second=second[kept], people=self.people[list(places)], whole=self.whole)
+        return fewer, kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
