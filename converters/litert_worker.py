@@ -1,7 +1,6 @@
 """The process that quantizes TFLite files by litert-quantizer, without TensorFlow."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from edgekit.converters.bias_room import make_room
 from edgekit.converters.layers import layer_values, match_weights, require_values
 from edgekit.converters.ranges import Ends, RangeFinder, known_ranges, tied
 from edgekit.converters.samples import Samples
-from edgekit.converters.signatures import add_signatures
+from edgekit.converters.signatures import add_signatures, signature
 from edgekit.converters.state_ends import join_states, part_states
 from edgekit.detection import Detection
 from edgekit.errors import ConversionError, need
@@ -34,7 +33,9 @@ def sign(request: Json, _progress: Progress) -> Json:
     if model.signatureDefs:
         path.write_bytes(source.read_bytes())
         return {}
-    model.signatureDefs = [_signature(need("ai_edge_litert.schema_py_generated", extra="convert"), model.subgraphs[0])]
+    graph = model.subgraphs[0]
+    inputs, outputs = ([graph.tensors[i].name for i in indices] for indices in (graph.inputs, graph.outputs))
+    model.signatureDefs = [signature("serving_default", 0, graph, inputs, outputs)]
     tflite_edit.save_model(model, path)
     return {}
 
@@ -49,21 +50,6 @@ def mend(request: Json, _progress: Progress) -> Json:
     tflite_rnn.agree_on_states(model)
     tflite_edit.save_model(model, path)
     return {}
-
-
-def _signature(schema: Any, graph: Any) -> Any:
-    def named(indices: Iterable[int]) -> list[Any]:
-        maps = []
-        for index in indices:
-            entry = schema.TensorMapT()
-            entry.name, entry.tensorIndex = graph.tensors[index].name, int(index)
-            maps.append(entry)
-        return maps
-
-    signature = schema.SignatureDefT()
-    signature.signatureKey, signature.subgraphIndex = "serving_default", 0
-    signature.inputs, signature.outputs = named(graph.inputs), named(graph.outputs)
-    return signature
 
 
 def name(request: Json, _progress: Progress) -> Json:

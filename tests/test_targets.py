@@ -403,6 +403,17 @@ def test_quantized_files_are_slow_in_a_browser(op: str) -> None:
     assert noted(graph(node("Conv")), "browser", Format.ONNX) == []
 
 
+def test_one_of_two_interfaces_of_android_loads_no_state(tiny_models: Path) -> None:
+    compiled = pytest.importorskip("ai_edge_litert.compiled_model").CompiledModel
+    with pytest.raises(RuntimeError):
+        compiled.from_file(str(tiny_models / "lstm.tflite"))
+    assert noted(read_graph(tiny_models / "lstm.tflite"), "android") == [
+        "it keeps state from run to run, which LiteRT's CompiledModel does not load"
+    ]
+    compiled.from_file(str(tiny_models / "convnet.tflite"))
+    assert noted(read_graph(tiny_models / "convnet.tflite"), "android") == []
+
+
 def test_a_browser_refuses_state_and_outputs_without_a_shape(tiny_models: Path) -> None:
     assert refused(read_graph(tiny_models / "lstm.tflite"), "litertjs") == [
         "it keeps state from run to run, which LiteRT.js cannot forget (run it in another engine, as on pi4 or android)"

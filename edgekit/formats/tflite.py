@@ -55,7 +55,10 @@ def parse_graph(data: bytes, where: str) -> Graph:
     tensors: dict[str, TensorInfo] = {}
     nodes: list[Node] = []
     main_keys: list[str] = []
+    parts = _parts(root, subgraphs, buffers)
     for number, subgraph in enumerate(subgraphs):
+        if number in parts:
+            continue
         keys = _read_tensors(subgraph, buffers, prefix=f"subgraph{number}/" if number else "", into=tensors)
         nodes.extend(_read_nodes(subgraph, codes, keys, number))
         main_keys = main_keys or keys
@@ -127,6 +130,20 @@ def _read_tensors(subgraph: Table, buffers: list[_Kept], *, prefix: str, into: d
         into[key] = _tensor(table, index, _at(subgraph.buffer, buffers, table.integer(2, "I")))
         keys.append(key)
     return keys
+
+
+def _parts(root: Table, subgraphs: list[Table], buffers: list[_Kept]) -> set[int]:
+    """The numbers of graphs of signatures that repeat a part of the main graph: its operators with its weights."""
+
+    def content(graph: Table) -> tuple[set[int], set[int]]:
+        held = {table.integer(2, "I") for table in graph.tables(0)}
+        kept = {number for number in held if _at(root.buffer, buffers, number).model_bytes}
+        return kept, {table.integer(0, "I") for table in graph.tables(3)}
+
+    weights, codes = content(subgraphs[0])
+    named = {signature.integer(4, "I") for signature in root.tables(7)} - {0}
+    found = {number: content(subgraphs[number]) for number in named if number < len(subgraphs)}
+    return {number for number, (kept, used) in found.items() if kept <= weights and used <= codes}
 
 
 def _tensor(table: Table, index: int, kept: _Kept) -> TensorInfo:

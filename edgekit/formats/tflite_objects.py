@@ -1,6 +1,7 @@
 """TFLite files as objects that can be changed, by the schema that comes with LiteRT."""
 
 import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,27 @@ def parse_model(data: bytes) -> Any:
 
 
 def pack_model(model: Any) -> bytes:
-    """The objects as the bytes of a file."""
+    """The objects as the bytes of a file. What several graphs hold as one object is there once."""
     builder = need("flatbuffers", extra="litert").Builder(1 << 10)
-    aligned = copy.copy(model)
-    aligned.buffers = [_Aligned(buffer) for buffer in model.buffers]
-    builder.Finish(aligned.Pack(builder), b"TFL3")
+    packed = copy.copy(model)
+    packed.buffers = [_Aligned(buffer) for buffer in model.buffers]
+    packed.subgraphs = [copy.copy(graph) for graph in model.subgraphs]
+    once = {id(tensor): _Once(tensor) for graph in model.subgraphs for tensor in graph.tensors}
+    for graph in packed.subgraphs:
+        graph.tensors = [once[id(tensor)] for tensor in graph.tensors]
+    builder.Finish(packed.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+class _Once:
+    """A table that is written the first time, and pointed to from then on."""
+
+    def __init__(self, table: Any) -> None:
+        self._table, self._place = table, 0
+
+    def Pack(self, builder: Any) -> int:
+        self._place = self._place or int(self._table.Pack(builder))
+        return self._place
 
 
 class _Aligned:
@@ -49,3 +65,32 @@ class _Aligned:
 def save_model(model: Any, path: Path) -> None:
     """Write the objects as a file."""
     path.write_bytes(pack_model(model))
+
+
+def part_of(
+    graph: Any, operators: Sequence[Any], inputs: Sequence[int], outputs: Sequence[int]
+) -> tuple[Any, dict[int, int]]:
+    """A graph of those ``operators`` of ``graph`` with the tensors ``inputs`` and ``outputs``, and their new numbers.
+
+    Its tensors are those of ``graph``; the second value has the number in it of each tensor that it keeps.
+    """
+    named = (index for operator in operators for _, numbers in _numbers(operator) for index in numbers)
+    place = {old: new for new, old in enumerate(sorted({*inputs, *outputs, *named} - {-1}))}
+    part = need("ai_edge_litert.schema_py_generated", extra="litert").SubGraphT()
+    part.tensors = [graph.tensors[i] for i in place]
+    part.operators = [_renumbered(operator, place) for operator in operators]
+    part.inputs, part.outputs = [place[i] for i in inputs], [place[i] for i in outputs]
+    return part, place
+
+
+def _renumbered(operator: Any, place: Mapping[int, int]) -> Any:
+    moved = copy.copy(operator)
+    for name, numbers in _numbers(operator):
+        setattr(moved, name, [place.get(i, -1) for i in numbers])
+    return moved
+
+
+def _numbers(operator: Any) -> list[tuple[str, list[int]]]:
+    """The fields of an operator that hold numbers of tensors, of which -1 is none."""
+    fields = {name: getattr(operator, name) for name in ("inputs", "outputs", "intermediates")}
+    return [(name, list(map(int, numbers))) for name, numbers in fields.items() if numbers is not None]

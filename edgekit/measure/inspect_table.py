@@ -28,6 +28,7 @@ def facts(inspection: Inspection) -> list[list[str]]:
         ["task", card.task or "unknown"],
         ["preprocessing", "unknown" if card.preprocessing is None else describe(card.preprocessing)],
         ["labels", "unknown" if card.labels is None else f"{len(card.labels)}"],
+        *_uses(card),
         *_states(card.sequences),
         *_anomalies(card),
         *_rated(card.ratings),
@@ -69,6 +70,12 @@ def target_title(inspection: Inspection) -> str:
     """The target with the engine there, and where the rules are known from."""
     engine = find_target(str(inspection.target)).engines.get(inspection.artifact.format)
     return f"{inspection.target}: " + (f"{engine.name}, {engine.source}" if engine else "no engine for such files")
+
+
+def _uses(card: ModelCard) -> list[list[str]]:
+    """The row of the uses of a file, each with its outputs."""
+    uses = [f"{name} ({', '.join(outputs)})" for name, outputs in card.signatures.items()]
+    return [["uses", ", ".join(uses)]] if uses else []
 
 
 def _states(sequences: Sequences | None) -> list[list[str]]:

@@ -146,6 +146,15 @@ def no_state(graph: Graph) -> list[Finding]:
     return [Finding(what="it keeps state from run to run, which LiteRT.js cannot forget", remedy=ELSEWHERE)]
 
 
+def no_state_in_compiled_model(graph: Graph) -> list[Finding]:
+    """Tensors that are kept from run to run, where the newer of two interfaces loads no file that has them."""
+    if not no_state(graph):
+        return []
+    what = "it keeps state from run to run, which LiteRT's CompiledModel does not load"
+    remedy = "run it by Interpreter, or convert its source with --rnn step or --rnn unrolled"
+    return [Finding(what=what, remedy=remedy, severity=Severity.NOTE)]
+
+
 def static_shapes(graph: Graph) -> list[Finding]:
     """Free dimensions, where all must be fixed."""
     return _free(graph, first=0)

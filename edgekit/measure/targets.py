@@ -125,7 +125,9 @@ TARGETS = (
     Target(
         name="android",
         engines={
-            Format.TFLITE: litert((2, 3), rules.slow_int16, rules.no_delegate_for_free_shapes),
+            Format.TFLITE: litert(
+                (2, 3), rules.slow_int16, rules.no_delegate_for_free_shapes, rules.no_state_in_compiled_model
+            ),
             Format.ONNX: onnx_runtime((1, 32)),
         },
     ),

@@ -13,7 +13,7 @@ from edgekit.errors import ArtifactError, need
 from edgekit.formats import onnx, tflite
 from edgekit.formats.graph import Graph
 from edgekit.formats.onnx_parts import OnnxParts
-from edgekit.formats.tflite_objects import open_model, pack_model
+from edgekit.formats.tflite_objects import open_model, pack_model, part_of
 from edgekit.measure.layer_segments import Segment
 from edgekit.measure.layer_taps import Array, Tap, find_taps
 from edgekit.runtimes.base import Feed, Inputs, first_line
@@ -123,32 +123,16 @@ def _interpreter(model: str | bytes, threads: int, *, keep: bool) -> Any:
     return interpreter
 
 
-def _cut(model: Any, nodes: Sequence[int], reads: list[int], made: int) -> Any:
+def _cut(model: Any, nodes: Sequence[int], reads: Sequence[int], made: int) -> Any:
     """The objects of a file with the operators ``nodes`` of its main graph alone, and the content that they need."""
     schema = need("ai_edge_litert.schema_py_generated", extra="litert")
     graph, rest = model.subgraphs[0], model.subgraphs[1:]
-    part = schema.SubGraphT()
-    part.operators = [graph.operators[i] for i in nodes]
-    used = sorted({made, *reads, *(int(i) for o in part.operators for i in (*o.inputs, *o.outputs) if i >= 0)})
-    if rest:  # bodies of loops refer to buffers too
-        used = list(range(len(graph.tensors)))
-    place = {old: new for new, old in enumerate(used)}
-    part.tensors = [graph.tensors[i] for i in used]
-    part.operators = [_moved(schema, operator, place) for operator in part.operators]
-    part.inputs, part.outputs = [place[i] for i in reads], [place[made]]
+    part, _ = part_of(graph, [graph.operators[i] for i in nodes], reads, [made])
     cut = schema.ModelT()
     cut.version, cut.operatorCodes, cut.subgraphs = model.version, model.operatorCodes, [part, *rest]
     kept = {t.buffer for g in cut.subgraphs for t in g.tensors}
     cut.buffers = [buffer if i in kept else schema.BufferT() for i, buffer in enumerate(model.buffers)]
     return cut
-
-
-def _moved(schema: Any, operator: Any, place: Mapping[int, int]) -> Any:
-    moved = schema.OperatorT()
-    moved.__dict__.update(operator.__dict__)
-    moved.inputs = [place.get(int(i), -1) for i in operator.inputs]
-    moved.outputs = [place[int(i)] for i in operator.outputs]
-    return moved
 
 
 class WatchedOnnx:
