@@ -214,8 +214,10 @@ def test_names_mean_data_and_presets_on_workers_too(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("address", ["tls://127.0.0.1:9", "..:1"])
 def test_what_cannot_be_spoken_to_is_one_sentence(address: str) -> None:
+    before = threading.enumerate()
     with pytest.raises(InputError) as caught:
         Cluster(address)
+    assert new_threads(before) == []
     assert str(caught.value) == (
         f"{address} cannot be spoken to; expected the address of a dask scheduler, and for tls:// certificates in "
         "dask's configuration (distributed.comm.tls)."
@@ -253,6 +255,11 @@ def test_workers_of_another_edgekit_are_refused(lab: str, monkeypatch: pytest.Mo
     monkeypatch.setattr("edgekit.sweep.cluster.__version__", "9.9")
     with pytest.raises(InputError, match=rf"The worker \S+ has edgekit {__version__}, not 9\.9; install that there\."):
         Cluster(lab)
+
+
+def new_threads(before: list[threading.Thread]) -> list[str]:
+    """The loops of dask that run and did not ``before``; the garbage collector would end them, at a time of its own."""
+    return [thread.name for thread in set(threading.enumerate()).difference(before) if thread.name == "IO loop"]
 
 
 def logs_from() -> int:
@@ -305,8 +312,10 @@ def test_an_address_that_is_none_is_one_sentence(address: str) -> None:
 
 def test_a_scheduler_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgekit.sweep.cluster.CONNECT_S", 1)
+    before = threading.enumerate()
     with pytest.raises(InputError) as caught:
         Cluster("tcp://127.0.0.1:9")
+    assert new_threads(before) == []
     assert str(caught.value) == (
         "No scheduler answers at tcp://127.0.0.1:9; start one with dask scheduler and give its address, "
         "or --scheduler local."
