@@ -284,6 +284,17 @@ def test_workers_of_this_machine_end_with_the_sweep_and_leave_nothing(
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
 
 
+def test_a_worker_of_this_machine_that_dies_comes_back_however_long_that_takes() -> None:
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "0s"}), Cluster("local", ("local",)) as cluster:
+        before = cluster._client.run(os.getpid)
+        address, pid = before.popitem()
+        os.kill(pid, signal.SIGKILL)
+        while address in cluster._client.run(os.getpid, on_error="ignore"):
+            time.sleep(0.01)
+        cluster._client.wait_for_workers(2, timeout=60)
+        assert len(cluster._client.cluster.workers) == 2  # those that dask has not ended
+
+
 @pytest.mark.slow
 def test_models_are_converted_on_the_workers_without_devices(lab: str, tmp_path: Path) -> None:
     code = "import sys; from convert_models import leaky; [leaky().save(path) for path in sys.argv[1:]]"

@@ -169,6 +169,8 @@ class Cluster(contextlib.ExitStack):
         return {
             # Model files go with their jobs: what is kept on a worker beforehand would die with it.
             "distributed.admin.large-graph-warning-threshold": "1TiB",
+            # After which dask ends a worker that its nanny starts again: its 15 s are too few for a busy machine.
+            "distributed.deploy.lost-worker-timeout": "1h",
             "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical",
             "temporary-directory": self.enter_context(scratch_folder()),
         }
