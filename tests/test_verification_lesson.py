@@ -15,9 +15,11 @@ from edgekit.identities import Measure, Verification
 from edgekit.measure.evaluate_verification import evaluate_verification
 from edgekit.models.batches import ALONE
 from edgekit.models.build import build
+from edgekit.models.images import Images
 from edgekit.models.lesson import Terms
+from edgekit.models.pair_losses import PAIR_LOSSES
 from edgekit.models.registry import find_spec
-from edgekit.models.twins import Twins
+from edgekit.models.twins import Twins, all_pairs, kinds_of
 from edgekit.models.verification_lesson import embedded, likeness, verification_material
 from edgekit.tasks.trials import draw_pairs, draw_trials
 from edgekit.tasks.verification import _weights, equal_error_rate
@@ -56,6 +58,38 @@ def test_the_threshold_is_that_of_the_validation_pictures(tmp_path: Path) -> Non
     _, expected = equal_error_rate(told, pairs.same)
     stated = course.stated(model, card).verification
     assert stated.likeness(stated.threshold) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_is_that_of_all_pairs_and_few_are_compared_at_once(tmp_path: Path) -> None:
+    """The loss is that of each 128 pictures by themselves, the equal error rate that of all pairs."""
+    course, spec, arguments = siamese_course(people(tmp_path / "p.npz"))
+    twins, lesson = Twins.of(build(spec, seed=0, **arguments)), course.lesson
+    random, at_once = np.random.default_rng(0), []
+    pixels = random.integers(0, 255, (140, *lesson.validation.pixels.shape[1:])).astype(np.uint8)
+    many = replace(
+        lesson,
+        validation=Images(
+            pixels=pixels, labels=np.repeat(np.arange(70), 2), digests=("",) * 140, places=np.arange(140)
+        ),
+    )
+
+    def head(pair: Any) -> Any:
+        at_once.append(len(pair[0]))
+        return twins.head(pair)
+
+    loss, figures = many.judge(replace(twins, head=head))
+    assert max(at_once) <= 1024
+    vectors = embedded(twins, many.validation, lesson.preprocessing)
+    losses = [
+        float(
+            PAIR_LOSSES[lesson.loss_name](all_pairs(twins.head, vectors[own]), *kinds_of(many.validation.labels[own]))
+        )
+        for own in (slice(0, 128), slice(128, 140))
+    ]
+    assert loss == pytest.approx(np.average(losses, weights=[128, 12]), rel=1e-5)
+    pairs = draw_pairs(many.validation.labels, lesson.seed)
+    expected, _ = equal_error_rate(likeness(twins, vectors, pairs, lesson.loss_name), pairs.same)
+    assert figures == {"eer": pytest.approx(expected)}
 
 
 def test_pictures_that_are_drawn_keep_their_people_and_pixels(tmp_path: Path) -> None:
