@@ -138,7 +138,7 @@ def test_q_stops_and_s_saves_without_taking_any_files_place(
     told: list[str] = []
     view = Script(Key.SAVE, Key.SAVE, Key.STOP)
     shown(find_source(str(clip)), look, view, told)
-    assert len(view.shown) <= 2
+    assert len(view.shown) <= 3  # one for each key, on a machine that is late
     assert (tmp_path / "edgekit-1.png").read_text() == "mine"
     assert [line for line in told if "Saved" in line] == ["Saved edgekit-2.png.", "Saved edgekit-3.png."]
     assert decode_image(tmp_path / "edgekit-3.png", name="saved").shape == (240, 320, 3)
