@@ -19,19 +19,21 @@ from edgekit.models.lesson import Course, Terms
 from edgekit.models.pair_losses import PAIR_LOSSES
 from edgekit.models.parts import Parts, read_parts
 from edgekit.models.spec import ModelSpec, TrainingPreset, Value
-from edgekit.models.twins import Twins, all_pairs, kinds_of, pair_up
+from edgekit.models.twins import Twins, kinds_of, pair_up
 from edgekit.preprocessing import Preprocessing, normalize
 from edgekit.tasks.trials import Pairs, draw_pairs, require_pairs
 from edgekit.tasks.verification import eer_interval, equal_error_rate
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 
 PICTURES = 4
 """Of each person in a batch, where there are as many."""
 LEAST = 2
 """Pictures of each person in every part: one alone is never the same as another."""
 _BATCH = 128
+_AT_ONCE = 1024  # pairs, whose embeddings may be of thousands of numbers each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,8 @@ class VerificationLesson:
         losses = []
         for start in range(0, len(order), _BATCH):
             own = order[start : start + _BATCH]
-            told = all_pairs(model.head, embeddings[own])
+            first, second = np.divmod(np.arange(len(own) ** 2), len(own))
+            told = _told(model, embeddings, own[first], own[second]).reshape(len(own), len(own))
             people = self.validation.labels[own].astype(np.int32)
             losses.append(len(own) * float(PAIR_LOSSES[self.loss_name](told, *kinds_of(people))))
         pairs = draw_pairs(self.validation.labels, self.seed)
@@ -94,12 +97,15 @@ def embedded(model: Twins, images: Images, preprocessing: Preprocessing) -> Arra
 
 def likeness(model: Twins, embeddings: Array, pairs: Pairs, loss_name: str) -> Floats:
     """How alike the pictures of ``pairs`` are by ``embeddings`` (count, size), (pairs,): more is more."""
-    told = [
-        np.asarray(model.head([embeddings[pairs.first[own]], embeddings[pairs.second[own]]]))[:, 0]
-        for own in (slice(i, i + 4096) for i in range(0, len(pairs), 4096))
-    ]
     sign = 1 if loss_name == "logistic" else -1
-    return np.asarray(sign * np.concatenate(told), np.float64)
+    return np.asarray(sign * _told(model, embeddings, pairs.first, pairs.second), np.float64)
+
+
+def _told(model: Twins, embeddings: Array, first: Indices, second: Indices) -> Array:
+    """What the head tells of the pictures ``first`` beside ``second``, (pairs,) float32."""
+    parts = (slice(i, i + _AT_ONCE) for i in range(0, len(first), _AT_ONCE))
+    pairs = ([embeddings[first[part]], embeddings[second[part]]] for part in parts)
+    return np.concatenate([np.asarray(model.head(pair))[:, 0] for pair in pairs])
 
 
 def verification_course(spec: ModelSpec, parts: Parts, terms: Terms) -> Course:

@@ -139,6 +139,13 @@ def numbers(lane: Lane[Seen | Unreadable], most: int = 1000) -> list[int]:
     return found
 
 
+def wait_for(done: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
 def threads() -> set[str]:
     return {thread.name for thread in threading.enumerate()} & {"capture", "inference"}
 
@@ -156,11 +163,10 @@ def test_no_frame_of_a_file_is_left_out_and_few_wait(look: Look) -> None:
 def test_of_a_live_source_the_newest_frames_are_seen(look: Look) -> None:
     source = Numbers(every_s=0.002, live=True)
     with looking(source, look, pytest.fail) as lane:
-        time.sleep(0.2)  # nobody takes
+        wait_for(lambda: len(source.given) >= 100)  # nobody takes
         before = len(source.given)
         found = numbers(lane, most=4)
         dropped = lane.dropped
-    assert before > 10
     assert found == sorted(set(found))
     assert found[-1] >= before - 1  # what waits longest is two results and one frame in hand
     assert dropped > before / 2
@@ -237,13 +243,13 @@ def test_a_thread_that_hangs_is_left_alone(look: Look) -> None:
         moving = live = True
 
         def frames(self, stop: threading.Event, tell: Tell) -> Iterator[Frame]:  # noqa: ARG002 - as `Source.frames`
-            release.wait(30)
+            release.wait(60)
             yield from ()
 
     begin_s = time.monotonic()
     with looking(Hanging(), look, pytest.fail) as lane:
         assert lane.take(0.01) is None
-    assert time.monotonic() - begin_s < 5
+    assert time.monotonic() - begin_s < 30
     release.set()
 
 
@@ -339,7 +345,7 @@ def test_a_signal_ends_a_stream_with_report_and_clip(kind: signal.Signals, finde
     assert "end to end" in out
     told = json.loads((tmp_path / "x.json").read_text())
     assert told["summary"]["interrupted"]
-    assert told["summary"]["frames"] >= 10
+    assert told["summary"]["frames"] >= 2  # more on a machine that has time
     assert {path.name for path in tmp_path.iterdir()} == {"x.mp4", "x.json"}
     import cv2
 

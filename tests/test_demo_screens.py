@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,18 @@ def boxes(path: Path) -> int:
     return sum(int((np.abs(pixels - class_colour(number)).max(axis=-1) < 30).sum()) for number in (0, 1))
 
 
+def still(look: Callable[[], Any], for_s: float) -> Any:
+    """What ``look()`` gives as soon as that has been the same ``for_s``."""
+    found, since_s = look(), time.monotonic()
+    end_s = since_s + 20
+    while time.monotonic() - since_s < for_s:
+        assert time.monotonic() < end_s, "it went on"
+        time.sleep(0.05)
+        if (now := look()) != found:
+            found, since_s = now, time.monotonic()
+    return found
+
+
 def test_a_page_in_a_browser(finder: Path, tmp_path: Path) -> None:
     with serving() as server, browsing(tmp_path / "profile") as browser:
         process = started(finder, server.url, tmp_path, "--view", "web", "--port", "0")
@@ -50,10 +63,7 @@ def test_a_page_in_a_browser(finder: Path, tmp_path: Path) -> None:
             browser.evaluate(f"document.querySelector('[data-key={key}]').click()")
 
         press("pause")
-        time.sleep(1.0)
-        before = browser.evaluate(told)
-        time.sleep(1.5)
-        assert browser.evaluate(told) == before
+        before = still(lambda: browser.evaluate(told), 1.5)
         press("save")
         press("pause")
         browser.until(f"{told} != {before!r}")
@@ -118,13 +128,12 @@ def test_a_window_and_its_keys(finder: Path, windows: Path, tmp_path: Path) -> N
         ImageGrab.grab(xdisplay=display).save(tmp_path / "window.png")
         assert boxes(tmp_path / "window.png") > 500
         key("space")
-        time.sleep(0.5)
-        still = np.asarray(ImageGrab.grab(xdisplay=display))
-        time.sleep(0.7)
-        assert (np.asarray(ImageGrab.grab(xdisplay=display)) == still).all()
+        paused = still(lambda: ImageGrab.grab(xdisplay=display).tobytes(), 0.7)
         key("space")
-        time.sleep(0.7)
-        assert (np.asarray(ImageGrab.grab(xdisplay=display)) != still).any()
+        end_s = time.monotonic() + 20
+        while ImageGrab.grab(xdisplay=display).tobytes() == paused:
+            assert time.monotonic() < end_s, "the second space changed nothing"
+            time.sleep(0.05)
         key("q")
         out, err = process.communicate(timeout=30)
     assert (process.returncode, "end to end" in out) == (0, True), err

@@ -6,9 +6,9 @@ import http.server
 import os
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -234,12 +234,34 @@ def test_an_rtsp_camera_is_seen_with_its_password_and_missed_when_it_goes() -> N
     assert levels == [4 + number % 20 for number in range(levels[0] - 4, levels[0] - 4 + len(levels))]
 
 
-def lost(server: MjpegServer, source: Stream, after: int, then: str, back: int | None) -> tuple[list[Frame], list[str]]:
+class Hurried(threading.Event):
+    """Never set, and waited for in no time, but on a clock of its own."""
+
+    now_s = 0.0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As that of an event."""
+        assert timeout is not None
+        self.now_s += timeout
+        return self.is_set()
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> Hurried:
+    """A stop whose clock is that of streams: opening one takes no time there, however busy the machine is."""
+    stop = Hurried()
+    monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: stop.now_s))
+    return stop
+
+
+def lost(
+    server: MjpegServer, source: Stream, after: int, then: str, back: int | None, stop: threading.Event | None = None
+) -> tuple[list[Frame], list[str]]:
     """What ``source`` gives and tells when after some frames the server ``stop``s or is silent, and comes back or not.
 
     ``back`` is how many lines are told before it comes back.
     """
-    stop, told, found = threading.Event(), [], []
+    stop, told, found = stop or threading.Event(), [], []
 
     def tell(line: str) -> None:
         told.append(line)
@@ -264,7 +286,7 @@ def lost(server: MjpegServer, source: Stream, after: int, then: str, back: int |
 def test_a_lost_stream_comes_back(then: str) -> None:
     with serving() as server:
         name = server.url
-        source = Stream(url=name, silence_s=1.0, first_wait_s=0.1)
+        source = Stream(url=name, silence_s=2.5, first_wait_s=0.1)  # which a busy machine does not reach by itself
         found, told = lost(server, source, 5, then, back=2)
     assert told == [
         f"{name} was lost; trying again in 0.1 s.",
@@ -276,12 +298,11 @@ def test_a_lost_stream_comes_back(then: str) -> None:
     assert times == sorted(times)
 
 
-def test_a_stream_that_stays_away_is_told_after_waits_that_double() -> None:
+def test_a_stream_that_stays_away_is_told_after_waits_that_double(hurried: Hurried) -> None:
     with serving() as server:
         name = server.url
-        begin_s = time.monotonic()
-        found, told = lost(server, Stream(url=name, silence_s=1.0, first_wait_s=0.1, patience_s=1.0), 5, "stop", None)
-        seconds = time.monotonic() - begin_s
+        source = Stream(url=name, silence_s=2.5, first_wait_s=0.1, patience_s=1.0)
+        found, told = lost(server, source, 5, "stop", None, hurried)
     assert told == [
         f"{name} was lost; trying again in 0.1 s.",
         f"{name} is not back; trying again in 0.2 s.",
@@ -289,15 +310,15 @@ def test_a_stream_that_stays_away_is_told_after_waits_that_double() -> None:
         f"{name} was lost and did not come back within 1 s; see what became of it.",
     ]
     assert len(found) >= 5
-    assert seconds < 5
+    assert hurried.now_s == pytest.approx(0.7)
 
 
-def test_no_wait_for_a_stream_is_longer_than_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_wait_for_a_stream_is_longer_than_the_longest(hurried: Hurried, monkeypatch: pytest.MonkeyPatch) -> None:
     assert streams.LONGEST_WAIT_S == 8
     monkeypatch.setattr(streams, "LONGEST_WAIT_S", 0.3)
     with serving() as server:
-        source = Stream(url=server.url, silence_s=1.0, first_wait_s=0.2, patience_s=1.0)
-        _, told = lost(server, source, 5, "stop", None)
+        source = Stream(url=server.url, silence_s=2.5, first_wait_s=0.2, patience_s=1.0)
+        _, told = lost(server, source, 5, "stop", None, hurried)
     assert [line.split("again in ")[1] for line in told[:-1]] == ["0.2 s.", "0.3 s.", "0.3 s."]
 
 

@@ -31,6 +31,7 @@ class Script:
     def __init__(self, *keys: Key | None) -> None:
         self._keys: deque[Key | None] = deque(keys)
         self.shown: list[int] = []
+        self.asked_s: list[float] = []  # when for a key
 
     def show(self, pixels: Pixels, fps: float | None) -> None:  # noqa: ARG002 - as `View.show`
         self.shown.append(int(pixels[100, 100, 0]))
@@ -40,7 +41,10 @@ class Script:
         if not self.shown or not self._keys:
             return ()
         key = self._keys.popleft()
-        return () if key is None else (key,)
+        if key is None:
+            return ()
+        self.asked_s.append(time.monotonic())
+        return (key,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +88,26 @@ def shown(source: Source, look: Look, view: Script, told: list[str] | None = Non
 
 
 def test_a_clip_that_is_watched_goes_no_faster_than_it_went(look: Look, clip: Path) -> None:
-    view = Script()
+    view, begin_s = Script(), time.monotonic()
     show = shown(find_source(str(clip)), look, view)
+    seconds = time.monotonic() - begin_s
     assert len(view.shown) == 10
-    assert 9 / 20 - 0.02 <= show.timings.seconds < 2
+    assert 9 / 20 <= seconds < 10
+    assert 0 < show.timings.seconds < seconds
 
 
 def test_space_pauses_and_the_time_is_nobodys(look: Look, clip: Path) -> None:
     view = Script(Key.PAUSE, *[None] * 20, Key.PAUSE)
     begin_s = time.monotonic()
     show = shown(find_source(str(clip)), look, view)
-    assert time.monotonic() - begin_s > 1.0
+    seconds = time.monotonic() - begin_s
+    pause_s = view.asked_s[1] - view.asked_s[0]
+    assert pause_s > 1.0
     assert len(view.shown) == 10
-    assert 8 / 20 - 0.03 < show.timings.seconds < 1.2  # nor does it go faster afterwards
+    assert 0 < show.timings.seconds <= seconds - pause_s
+    assert seconds - pause_s >= 8 / 20  # nor does it go faster afterwards
     assert show.timings.fps == pytest.approx(8 / show.timings.seconds)  # the frames beside the pause are no pair
-    assert show.timings.percentiles_ms()["end_to_end"]["p99"] < 1000
+    assert show.timings.percentiles_ms()["end_to_end"]["p99"] < pause_s * 1000
 
 
 def test_a_live_source_goes_on_with_the_newest_frame_after_a_pause(look: Look) -> None:
@@ -112,7 +121,7 @@ def test_a_live_source_that_goes_while_paused_is_noticed(look: Look) -> None:
     view = Script(Key.PAUSE, *[None] * 100, Key.STOP)
     with pytest.raises(LostSourceError, match=r"^the camera has gone$"):
         shown(Counting(most=20, error=LostSourceError("the camera has gone")), look, view)
-    assert view.shown == [0]
+    assert len(view.shown) == 1
 
 
 def test_a_clip_that_is_paused_loses_no_frame(look: Look, clip: Path) -> None:
@@ -129,7 +138,7 @@ def test_q_stops_and_s_saves_without_taking_any_files_place(
     told: list[str] = []
     view = Script(Key.SAVE, Key.SAVE, Key.STOP)
     shown(find_source(str(clip)), look, view, told)
-    assert len(view.shown) <= 2
+    assert len(view.shown) <= 3  # one for each key, on a machine that is late
     assert (tmp_path / "edgekit-1.png").read_text() == "mine"
     assert [line for line in told if "Saved" in line] == ["Saved edgekit-2.png.", "Saved edgekit-3.png."]
     assert decode_image(tmp_path / "edgekit-3.png", name="saved").shape == (240, 320, 3)

@@ -220,17 +220,17 @@ def test_a_page_survives_what_is_no_request(
 
 
 def test_a_page_ends_with_its_threads_and_leaves_its_port(capfd: pytest.CaptureFixture[str]) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())  # of which those of earlier pages may end at any time
     with web_view("x", port=0, tell=[].append) as view:
         view.show(grey(1), None)
         viewer = pictures(view.port)
         next(viewer)
         port = view.port
     assert list(viewer) == []
-    end_s = time.monotonic() + 5
-    while threading.active_count() > before and time.monotonic() < end_s:
+    end_s = time.monotonic() + 20
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < end_s:
         time.sleep(0.01)
-    assert threading.active_count() == before
+    assert not left
     with web_view("x", port=port, tell=[].append):
         pass
     assert capfd.readouterr() == ("", "")
@@ -278,10 +278,12 @@ def test_a_stream_is_watched_in_a_page_and_stopped_from_there(finder: Path, tmp_
 def test_a_clip_waits_for_somebody_to_open_the_page(finder: Path, clip: Path, tmp_path: Path) -> None:
     process = started(finder, str(clip), tmp_path, "--view", "web", "--port", "0", "--json", "x.json")
     port = int(page_of(process).rsplit(":", 1)[1].strip("/"))
-    assert len(list(pictures(port))) >= 5
+    begin_s = time.monotonic()
+    assert len(list(pictures(port))) >= 2  # those in between are left out for who is slow
+    assert time.monotonic() - begin_s >= 9 / 20
     _, err = process.communicate(timeout=30)
     assert (process.returncode, "Traceback" in err) == (0, False)
-    assert json.loads((tmp_path / "x.json").read_text())["summary"]["seconds"] >= 0.43
+    assert json.loads((tmp_path / "x.json").read_text())["summary"]["frames"] == 10
 
 
 def test_who_stops_before_the_first_frame_gets_no_report(finder: Path, clip: Path, tmp_path: Path) -> None:

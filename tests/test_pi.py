@@ -144,12 +144,12 @@ def test_a_lost_connection_leaves_its_command_and_a_stopped_sshd_refuses(own: Pi
         _, said = client.communicate(timeout=60)
         assert client.returncode == 255
         assert "closed by remote host" in said or "Connection reset" in said
-    assert own.connections() == []
+    wait(lambda: own.connections() == [], lambda: "a connection is left")
     assert [process.words[-2:] for process in sleeping(own)] == [("sleep", "1000")]
     assert "Connection refused" in own.ssh("true").stderr
     own.start_sshd()
     assert own.ssh("pkill sleep").returncode == 0
-    assert sleeping(own) == []
+    wait(lambda: sleeping(own) == [], lambda: "sleep goes on")
 
 
 def sleeping(board: Pi) -> list[Any]:

@@ -263,6 +263,13 @@ def test_too_many_time_steps_are_refused_with_what_works(settings: dict[str, obj
     assert chosen(LONG, precision=Precision.DYNAMIC).forms == (Form.LOOP,)
 
 
+def test_as_many_time_steps_as_are_allowed_are_written_out() -> None:
+    most = replace(LONG, steps=1000)
+    assert chosen(most).forms == (Form.UNROLLED,)
+    with pytest.raises(ConversionError, match=r"write out 1001 time steps"):
+        chosen(most, replace(GRU, steps=1))
+
+
 def test_the_longest_layer_is_named() -> None:
     with pytest.raises(ConversionError, match=r"write out 1007 time steps \(long is unrolled"):
         chosen(GRU, LONG)

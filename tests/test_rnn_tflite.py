@@ -154,6 +154,12 @@ def test_steps_written_out_answer_zero_where_the_mask_is_false(recurrent: Path, 
     assert report.artifacts[0].parity.sqnr_db > LEAST_DB[Precision.FP32]
 
 
+def test_steps_written_out_backwards_answer_the_last_time_first(recurrent: Path, tmp_path: Path) -> None:
+    report = made(recurrent, "backwards", tmp_path, (Precision.FP32,), Rnn.UNROLLED)
+    assert report.artifacts[0].parity.sqnr_db > LEAST_DB[Precision.FP32]
+    assert LSTM not in operators(report.artifacts[0].path)
+
+
 def test_a_model_that_gets_a_mask_from_outside_is_not_fused(recurrent: Path, tmp_path: Path) -> None:
     report = made(recurrent, "masked_outside", tmp_path, (Precision.FP32,))
     assert report.artifacts[0].notes == ("rnn: a loop over the time steps, since the kernel knows no mask",)

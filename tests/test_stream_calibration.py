@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from edgekit.artifact import open_artifact
-from edgekit.card import ModelCard, TensorSpec
+from edgekit.card import DataRef, ModelCard, Provenance, TensorSpec
 from edgekit.converters import Request, streaming
 from edgekit.converters.state_ends import _File
 from edgekit.converters.step_worker import _moments
 from edgekit.converters.streaming import MOMENTS, STEPS, _with_float_cells, sequences_of
-from edgekit.data.base import Dataset, Item
+from edgekit.data.base import Dataset, Item, item_digest
 from edgekit.data.windows import long_data
 from edgekit.formats.tflite import read_graph
 from edgekit.formats.tflite_objects import open_model
@@ -47,15 +47,18 @@ def test_a_step_is_calibrated_on_states_before_it_and_on_no_padding(recurrent_mo
         built = worker.call("build", {"source": str(source), "path": str(path)}, progress=silent)
         inputs = tuple(TensorSpec(name=name, shape=tuple(shape), dtype=kind) for name, shape, kind in built["inputs"])
         card = ModelCard(name="m", inputs=inputs, outputs=inputs)
+        learned = DataRef(name="d", count=1, digest="0" * 64, items=(item_digest(items[1]),))
+        trained = replace(card, provenance=Provenance(training=learned))
         taken = []
-        for number, samples in enumerate((2 * MOMENTS, MOMENTS)):
+        for number, (samples, card_) in enumerate([(2 * MOMENTS, card), (MOMENTS, card), (2 * MOMENTS, trained)]):
             request = Request(source=source, recipes=(replace(INT8, calibration_samples=samples),))
             (tmp_path / str(number)).mkdir()
             here = tmp_path / str(number) / path.name
             here.write_bytes(path.read_bytes())
-            taken.append(streaming._moments(data, card, built["states"], request, here, worker, silent))
-    both, one = taken
+            taken.append(streaming._moments(data, card_, built["states"], request, here, worker, silent))
+    both, one, of_training = taken
     assert [len(both.origins), len(one.origins)] == [2, 1]
+    assert of_training.origins == learned.items  # others stay, to be evaluated on
     assert len(both) - 1 in (MOMENTS - 1, MOMENTS)
     feeds = [both.items[index] for index in range(len(both))]
     assert all(isinstance(feed, dict) and feed["frame"].min() > 1 for feed in feeds)  # padding would be zeros

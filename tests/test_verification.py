@@ -92,6 +92,20 @@ def test_the_interval_holds_the_rate_and_narrows_with_more_people() -> None:
     assert widths[1] < widths[0] / 1.5
 
 
+def test_the_seed_draws_the_people_of_an_interval() -> None:
+    pairs = draw_pairs(PEOPLE, 0)
+    good, bad = scores(pairs, 0.6), scores(pairs, 1.0, 1)
+    assert eer_interval(good, pairs, seed=0) == pytest.approx((0.1169166667, 0.2327424242), abs=1e-9)
+    results = {
+        seed: [verification.evaluate_verification(told, pairs, [], threshold=None, seed=seed) for told in (good, bad)]
+        for seed in (0, 1)
+    }
+    for seed, (first, _) in results.items():
+        assert (first.eer_low, first.eer_high) == eer_interval(good, pairs, seed=seed)
+    assert results[0][0].eer_low != results[1][0].eer_low
+    assert eer_difference(*results[0], seed=0) != eer_difference(*results[0], seed=1)
+
+
 def test_a_difference_is_told_of_the_same_pairs_alone() -> None:
     pairs = draw_pairs(PEOPLE, 0)
     good, bad = figures(scores(pairs, 0.3), pairs), figures(scores(pairs, 1.0, 1), pairs)

@@ -13,12 +13,16 @@ from edgekit.data import Dataset
 from edgekit.demos.verify import Match
 from edgekit.identities import Measure, Verification
 from edgekit.measure.evaluate_verification import evaluate_verification
+from edgekit.models.augmentation import Augmentation
 from edgekit.models.batches import ALONE
 from edgekit.models.build import build
+from edgekit.models.images import Images
 from edgekit.models.lesson import Terms
+from edgekit.models.pair_losses import PAIR_LOSSES
 from edgekit.models.registry import find_spec
-from edgekit.models.twins import Twins
+from edgekit.models.twins import Twins, all_pairs, kinds_of
 from edgekit.models.verification_lesson import embedded, likeness, verification_material
+from edgekit.preprocessing import normalize
 from edgekit.tasks.trials import draw_pairs, draw_trials
 from edgekit.tasks.verification import _weights, equal_error_rate
 from edgekit.workers import silent
@@ -32,11 +36,11 @@ def people(path: Path) -> Path:
     return path
 
 
-def siamese_course(data: Path) -> tuple[Any, Any, Any]:
+def siamese_course(data: Path, seed: int = 0) -> tuple[Any, Any, Any]:
     spec = find_spec("siamese")
     arguments = spec.resolved({**spec.presets["small"].arguments, "size": 32, "alpha": 0.25, "units": 16})
     terms = Terms(
-        preset=spec.preset("small"), arguments=arguments, preprocessing=spec.preprocessing(arguments), seed=0,
+        preset=spec.preset("small"), arguments=arguments, preprocessing=spec.preprocessing(arguments), seed=seed,
         share=ALONE, progress=silent,
     )  # fmt: skip
     return verification_material(spec, str(data), None).course(terms), spec, arguments
@@ -56,6 +60,38 @@ def test_the_threshold_is_that_of_the_validation_pictures(tmp_path: Path) -> Non
     _, expected = equal_error_rate(told, pairs.same)
     stated = course.stated(model, card).verification
     assert stated.likeness(stated.threshold) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_is_that_of_all_pairs_and_few_are_compared_at_once(tmp_path: Path) -> None:
+    """The loss is that of each 128 pictures by themselves, the equal error rate that of all pairs."""
+    course, spec, arguments = siamese_course(people(tmp_path / "p.npz"))
+    twins, lesson = Twins.of(build(spec, seed=0, **arguments)), course.lesson
+    random, at_once = np.random.default_rng(0), []
+    pixels = random.integers(0, 255, (140, *lesson.validation.pixels.shape[1:])).astype(np.uint8)
+    many = replace(
+        lesson,
+        validation=Images(
+            pixels=pixels, labels=np.repeat(np.arange(70), 2), digests=("",) * 140, places=np.arange(140)
+        ),
+    )
+
+    def head(pair: Any) -> Any:
+        at_once.append(len(pair[0]))
+        return twins.head(pair)
+
+    loss, figures = many.judge(replace(twins, head=head))
+    assert max(at_once) <= 1024
+    vectors = embedded(twins, many.validation, lesson.preprocessing)
+    losses = [
+        float(
+            PAIR_LOSSES[lesson.loss_name](all_pairs(twins.head, vectors[own]), *kinds_of(many.validation.labels[own]))
+        )
+        for own in (slice(0, 128), slice(128, 140))
+    ]
+    assert loss == pytest.approx(np.average(losses, weights=[128, 12]), rel=1e-5)
+    pairs = draw_pairs(many.validation.labels, lesson.seed)
+    expected, _ = equal_error_rate(likeness(twins, vectors, pairs, lesson.loss_name), pairs.same)
+    assert figures == {"eer": pytest.approx(expected)}
 
 
 def test_pictures_that_are_drawn_keep_their_people_and_pixels(tmp_path: Path) -> None:
@@ -104,6 +140,31 @@ def test_the_seed_decides_what_a_batch_is(tmp_path: Path) -> None:
     lesson = siamese_course(people(tmp_path / "p.npz"))[0].lesson
     one, two = (next(iter(replace(lesson, seed=seed).batches(1)))[0] for seed in (0, 1))
     assert not np.array_equal(one, two)
+
+
+def test_the_pictures_of_a_batch_are_shifted_mirrored_zoomed_and_lit(tmp_path: Path) -> None:
+    lesson = siamese_course(people(tmp_path / "p.npz"))[0].lesson
+    still = replace(lesson.preset, shift_pixels=0, flip=False, zoom=0.0, brightness=0.0)
+    plain, shown, _ = next(iter(replace(lesson, preset=still).batches(1)))
+    random = np.random.default_rng([lesson.seed, 1])
+    for count in (3, *np.unique(lesson.training.labels, return_counts=True)[1]):  # the people, and then their pictures
+        random.permutation(count)
+    pixels = np.rint((plain + 1) * 127.5)
+    changed = Augmentation(shift_pixels=3, flip=True, zoom=0.1, brightness=0.2).apply(pixels.astype(np.uint8), random)
+    images, people_, _ = next(iter(lesson.batches(1)))
+    np.testing.assert_array_equal(people_, shown)
+    np.testing.assert_allclose(images, normalize(changed, lesson.preprocessing), atol=1e-6)
+    assert not np.array_equal(images, plain)
+
+
+def test_the_interval_of_a_test_is_drawn_by_the_seed_of_the_training(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).integers(0, 255, (120, 32, 32)).astype(np.uint8), np.arange(120) % 15
+    np.savez(tmp_path / "p.npz", x_train=x[:60], y_train=y[:60], x_test=x[60:], y_test=y[60:])
+    (course, spec, arguments), other = (siamese_course(tmp_path / "p.npz", seed=seed) for seed in (3, 4))
+    model = build(spec, seed=0, **arguments)
+    (eer, _), (another, _) = course.test(model), other[0].test(model)
+    assert eer.low < eer.value == another.value < eer.high  # of the same pairs
+    assert (eer.low, eer.high) != (another.low, another.high)
 
 
 def test_the_seed_draws_the_pairs_of_a_test(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_page_that_cannot_draw_still_answers(
         assert browser.evaluate("broken.join()") == ""
         browser.evaluate("progress.draw = () => { throw new Error('out of paper'); }")
         assert outputs(device, tiny_models / "convnet.onnx")
-        assert "out of paper" in browser.evaluate("broken.join()")
+        browser.until("broken.join().includes('out of paper')")
 
 
 @pytest.mark.shared_data
@@ -188,7 +188,7 @@ def test_models_are_timed_in_turns(page: tuple[WebDevice, Browser], tiny_models:
         (files[1], 2, "onnxruntime-web"),
     ]
     assert all(len(t.rounds_ms) == 4 and t.runs >= 40 and t.first_ms > 0 and t.init_ms > 0 for t in run.timings)
-    assert all(0 < sample < 100 for t in run.timings for sample in t.samples_ms)
+    assert all(0 < min(t.samples_ms) <= np.median(t.samples_ms) < 100 for t in run.timings)
     assert all(state.throttled == () for state in run.conditions)
 
 

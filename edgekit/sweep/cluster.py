@@ -169,6 +169,8 @@ class Cluster(contextlib.ExitStack):
         return {
             # Model files go with their jobs: what is kept on a worker beforehand would die with it.
             "distributed.admin.large-graph-warning-threshold": "1TiB",
+            # After which dask ends a worker that its nanny starts again: its 15 s are too few for a busy machine.
+            "distributed.deploy.lost-worker-timeout": "1h",
             "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical",
             "temporary-directory": self.enter_context(scratch_folder()),
         }
@@ -190,7 +192,7 @@ class Cluster(contextlib.ExitStack):
                 f"{self._address!r} is no address of a scheduler; expected one such as tcp://host:8786, or {LOCAL}."
             )
         try:
-            return self._distributed.Client(target, timeout=CONNECT_S)
+            return _client_class(self._distributed)(target, timeout=CONNECT_S)
         except OSError:
             raise InputError(
                 f"No scheduler answers at {self._address}; start one with dask scheduler and give its address, "
@@ -233,6 +235,25 @@ class ClusterDevice(contextlib.ExitStack):
         """Do ``jobs`` there; one that runs when ``progress`` raises goes on to its end, unheard."""
         parts = [(job.artifact.path.name, job.artifact.path.read_bytes(), job.engine) for job in jobs]
         return self._cluster.measure(self.uri, parts, settings, progress=progress)
+
+
+def _client_class(distributed: Any) -> Any:
+    """A client that ends its thread where it cannot connect.
+
+    dask's own leaves it running, for the garbage collector to end at any time: if that is while dask starts another
+    thread, both wait for one lock for ever.
+    """
+
+    class Client(distributed.Client):  # type: ignore[misc]  # distributed is not typed
+        def start(self, **options: Any) -> None:
+            try:
+                super().start(**options)
+            except BaseException:
+                self.close()
+                self._loop_runner.stop()  # which close leaves running where it finds no scheduler
+                raise
+
+    return Client
 
 
 def _gone(uri: str) -> DeviceError:
