@@ -10,6 +10,7 @@ from edgekit.card import ChannelCopy, StepRecord
 from edgekit.converters.engines import Engine, choose_engine
 from edgekit.converters.float_ops import kept_nodes
 from edgekit.converters.lower import Lowered
+from edgekit.converters.one_channel import one_channel_note
 from edgekit.converters.plan import Job, refuse_unmatched
 from edgekit.converters.prepare import Prepared
 from edgekit.converters.samples import Samples
@@ -147,4 +148,5 @@ def _notes(job: Job, lowered: Lowered) -> tuple[str, ...]:
         _ONNX_LSTM: onnx and (dynamic or int8) and "LSTM" in operators,
         _ONNX_WIDENED: onnx and dynamic and operators & {"GRU", "RNN"},
     }
-    return tuple(note for note, said in notes.items() if said)
+    single = one_channel_note(lowered.graph, lowered.layers, kept) if int8 and not onnx else ""
+    return (*(note for note, said in notes.items() if said), *([single] if single else []))
