@@ -14,10 +14,12 @@ from browser import Browser, browsing
 from web_pages import ALONE, link_in, opened, require_engines
 
 from edgekit.artifact import open_artifact
+from edgekit.converters.signatures import add_signatures
 from edgekit.devices import linked
 from edgekit.devices.web import WebDevice
 from edgekit.devices.web_answers import IN_BACKGROUND
 from edgekit.errors import ArtifactError, DataError, DeviceError, EdgekitError, InputError
+from edgekit.formats.tflite_objects import open_model, save_model
 from edgekit.measure.sample_inputs import sample_inputs
 from edgekit.measure.settings import BenchmarkSettings, Job
 from edgekit.runtimes import open_runtime
@@ -49,6 +51,17 @@ def test_tflite_files_give_the_same_bits_as_here(page: tuple[WebDevice, Browser]
     for key, values in here.items():
         assert there[key].dtype == values.dtype
         np.testing.assert_array_equal(there[key], values)
+
+
+def test_a_file_of_several_signatures_gives_the_same_bits_as_here(
+    page: tuple[WebDevice, Browser], tiny_models: Path, tmp_path: Path
+) -> None:
+    model = open_model(tiny_models / "two_inputs.tflite")
+    add_signatures(model, {"added": ("sum",)})
+    save_model(model, tmp_path / "uses.tflite")
+    there, here = outputs(page[0], tmp_path / "uses.tflite")
+    assert sorted(there) == sorted(here) == ["difference", "sum"]
+    assert all(np.array_equal(there[key], values) for key, values in here.items())
 
 
 @pytest.mark.parametrize("name", ["convnet.onnx", "two_inputs.onnx", "quantized_interface.onnx"])
