@@ -9,9 +9,10 @@ from collections.abc import Collection
 from edgekit.converters.float_ops import Layers
 from edgekit.formats.graph import Graph, Node
 
+_KERNEL = 1  # its place among the inputs
+_AXES = 4
 _SINGLE = {"CONV_2D": 3, "TRANSPOSE_CONV": 0}
 """The axis of a kernel (outputs, height, width, inputs) that has the channels: those read, those written."""
-_KERNEL = 1
 
 
 def one_channel_note(graph: Graph, layers: Layers, kept: Collection[Node]) -> str:
@@ -29,7 +30,6 @@ def one_channel_note(graph: Graph, layers: Layers, kept: Collection[Node]) -> st
 
 def _of_one_channel(graph: Graph, node: Node) -> bool:
     kernel = graph.tensors.get(node.inputs[_KERNEL]) if len(node.inputs) > _KERNEL else None
-    if node.op not in _SINGLE or kernel is None or kernel.shape is None:
+    if node.op not in _SINGLE or kernel is None or kernel.shape is None or len(kernel.shape) != _AXES:
         return False
-    _, height, width, _ = kernel.shape
-    return kernel.shape[_SINGLE[node.op]] == 1 and (height, width) != (1, 1)
+    return kernel.shape[_SINGLE[node.op]] == 1 and kernel.shape[1:3] != (1, 1)
