@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.artifact import attach_card, open_artifact
 from edgekit.card import DataRef, ModelCard, Provenance
+from edgekit.check.baseline import Figure, ModelRecord
 from edgekit.preprocessing import preprocess, preset
 from edgekit.runtimes import open_runtime, run_items
 
@@ -19,6 +20,17 @@ MODEL = "small.int8.onnx"
 LABELS = ("north", "east", "south", "west")
 HOW = preset("unit", size_hw=(8, 8))
 PER_CLASS = 40
+RECORD = ModelRecord(
+    sha256="0" * 64,
+    model_bytes=1000,
+    format="onnx",
+    recipe="int8",
+    engine="onnxruntime 1",
+    metric=Figure(value=0.5, low=0.4, high=0.6),
+    preprocessing=None,
+    inputs=(),
+)
+"""Of a model that answered nothing yet."""
 
 
 def project(folder: Path) -> Path:

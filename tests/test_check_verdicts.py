@@ -6,26 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from check_project import RECORD
 from test_coco_contributions import FOUND, MANY, NAMES
 
 from edgekit.check import verdicts
-from edgekit.check.baseline import MOST_SCORES, Calibration, Figure, Found, Metric, ModelRecord, Scores
+from edgekit.check.baseline import MOST_SCORES, Calibration, Found, Metric, Scores
 from edgekit.check.objects import same_sure_objects
 from edgekit.check.verdicts import Case, Finding, Verdict
 from edgekit.measure.stats import Ratio
 from edgekit.preprocessing import preset
 from edgekit.tasks.coco_contributions import image_contributions
-
-RECORD = ModelRecord(
-    sha256="0" * 64,
-    model_bytes=1000,
-    format="onnx",
-    recipe="int8",
-    engine="onnxruntime 1",
-    metric=Figure(value=0.5, low=0.4, high=0.6),
-    preprocessing=None,
-    inputs=(),
-)
 
 
 def case(base: dict[str, Any], now: dict[str, Any], *, metric: Metric = Metric.TOP1, count: int = 0) -> Case:

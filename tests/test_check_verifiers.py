@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from check_project import change_card
+from check_project import RECORD, change_card
 from command import edgekit
 from tiny_verifier import PIXELS, pictures, verifier
 
 from edgekit.artifact import open_artifact
 from edgekit.card import DataRef, Provenance
 from edgekit.check import CheckReport, Line, Verdict, check, init, update
-from edgekit.check.baseline import Figure, Metric, ModelRecord, read_baseline
+from edgekit.check.baseline import Figure, Metric, read_baseline
 from edgekit.check.verdicts import Case, by_scores
 from edgekit.data import Part, item_digest, open_data
 from edgekit.errors import DataError, InputError
@@ -127,18 +127,6 @@ def test_drawn_pairs_are_the_baselines_too() -> None:
     assert (kept.sum(), kept.all()) == (len(fewer), False)
     assert np.array_equal(fewer.first + 1, pairs.first[kept])
     assert np.array_equal(fewer.same, pairs.same[kept])
-
-
-RECORD = ModelRecord(
-    sha256="0" * 64,
-    model_bytes=1000,
-    format="onnx",
-    recipe="int8",
-    engine="onnxruntime 1",
-    metric=Figure(value=0.5, low=0.4, high=0.6),
-    preprocessing=None,
-    inputs=(),
-)
 
 
 def drawn(random: Any, people: int, noise: float) -> tuple[Any, Pairs]:
