@@ -1,6 +1,7 @@
 """Regression tests of models that compare pictures: all pairs then and now, and people drawn again."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from check_project import change_card
+from check_project import change_card, project
 from command import edgekit
 from tiny_verifier import PIXELS, pictures, verifier
 
@@ -90,6 +91,18 @@ def test_the_command_fails_and_names_the_line(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1] == "edgekit: 1 of 3 lines got worse: v.onnx eer."
     done = edgekit("check", "--update", "--reason", "blind", cwd=tmp_path)
     assert f"v.onnx: 50.00 %, {open_artifact(tmp_path / MODEL).model_bytes:,} bytes" in done.stderr
+
+
+def test_a_model_for_another_task_is_told(tmp_path: Path) -> None:
+    project(tmp_path)
+    init([verifier(tmp_path)], str(tmp_path / "photos.npz"), output_dir=tmp_path)
+    shutil.copy(tmp_path / "small.int8.onnx", tmp_path / MODEL)
+    with pytest.raises(InputError) as caught:
+        check(tmp_path / "edgekit.toml")
+    assert str(caught.value) == (
+        "baseline.json has eer of its models, and these are for another task, which is judged by top1; restore them, "
+        "or record why with: edgekit check --update --reason TEXT."
+    )
 
 
 def test_a_better_verifier_improves(tmp_path: Path) -> None:
@@ -205,6 +218,10 @@ ITEMS = "The baseline's pairs are not two of its items each; make it anew."
         ("data", {"pairs": {"first": [0], "second": [99], "people": [0, 0]}}, ITEMS),
         ("data", {"pairs": {"first": [0], "second": [1, 2], "people": [0, 0, 1]}}, ITEMS),
         ("data", {"pairs": {"first": [0], "second": [1], "people": [0, 0]}}, ITEMS),
+        ("data", {"pairs": {"first": [-1], "second": [1], "people": [0] * 40}}, ITEMS),
+        ("data", {"pairs": {"first": [0], "second": [40], "people": [0] * 40}}, ITEMS),
+        ("data", {"pairs": {"first": [0], "second": [1], "people": [1 << 80] * 40}}, ITEMS),
+        ("model", {"scores": [[1e200] * 780]}, "The baseline has a score beyond 1e+100, which no model gives; make "),
         ("model", {"scores": [[0.5]]}, "The baseline's answers of v.onnx are not one for each of its items; make it "),
     ],
 )
