@@ -18,11 +18,13 @@ from edgekit.artifact import open_artifact
 from edgekit.card import DataRef, Provenance
 from edgekit.check import CheckReport, Verdict, check, init
 from edgekit.check.baseline import Metric, read_baseline
+from edgekit.check.scored import SCORED, Ties
 from edgekit.check.verdicts import Case, by_scores
 from edgekit.data import item_digest
 from edgekit.data.windows import Windows
 from edgekit.errors import DataError, InputError
 from edgekit.measure.evaluate_kinds import evaluate_kind
+from edgekit.sequences import FORECASTING, TEXT_GENERATION
 
 NEXT = np.roll(np.eye(3), 1, axis=1) * 3
 """Logits of the bigram model of a text that goes a, b, c, a, most of the time."""
@@ -160,6 +162,15 @@ def test_a_series_that_never_changes_is_refused(tmp_path: Path) -> None:
     assert str(caught.value) == ("s never changes, beside which no forecast can be judged; give another series.")
 
 
+@pytest.mark.parametrize("option", ["preprocess", "labels"])
+def test_options_of_pictures_and_classes_are_refused(option: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    given: dict[str, Any] = {"preprocess": "unit", "labels": tmp_path / "labels.txt"}
+    with pytest.raises(InputError) as caught:
+        start(tmp_path, generator, NEXT, text(tmp_path / "b.txt"), **{option: given[option]})
+    assert str(caught.value) == ("preprocess and labels are of images and classes; leave them out for text-generation.")
+
+
 def test_data_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         start(tmp_path, generator, NEXT, sums(tmp_path / "a.csv"))
@@ -183,6 +194,26 @@ def test_errors_that_last_are_not_taken_for_many() -> None:
         failed += forecasts(before, now, window=20) is Verdict.REGRESS
         alone += forecasts(before, now, window=1) is Verdict.REGRESS
     assert failed <= 5 < alone
+
+
+def test_the_interval_and_the_p_of_a_change_agree_with_it() -> None:
+    random = np.random.default_rng(0)
+    before, noise = random.normal(3, 1, (400, 2)), random.normal(0, 0.3, 400)
+    texts = SCORED[TEXT_GENERATION].change
+    for gap in (0.1, -0.1):
+        changed = texts(before, before + (gap + noise)[:, None], Ties())
+        assert changed.low < changed.now - changed.before < changed.high
+        assert changed.low * changed.high > 0
+        assert changed.p < 0.01
+    assert texts(before, before + (noise - noise.mean() + 0.005)[:, None], Ties()).p > 0.5
+    errors = [np.column_stack([random.normal(mean, 0.3, 20).repeat(20), np.full(400, 4.0)]) for mean in (2, 3)]
+    widths = []
+    for window in (1, 20):
+        changed = SCORED[FORECASTING].change(errors[0], errors[1], Ties(window=window))
+        assert changed.now - changed.before == pytest.approx(5 / 16, rel=0.2)
+        assert changed.low < changed.now - changed.before < changed.high < 2 * (changed.now - changed.before)
+        widths.append(changed.high - changed.low)
+    assert widths[1] > 1.2 * widths[0]
 
 
 def test_few_blocks_tell_nothing_for_sure() -> None:

@@ -52,6 +52,7 @@ def test_an_honest_run_passes_every_line(tmp_path: Path) -> None:
     record, pairs = baseline.models[MODEL], baseline.data.pairs
     assert pairs is not None
     assert (len(pairs.people), len(pairs.first), len(record.scores[0])) == (40, 780, 780)
+    assert pairs.pairs().whole
     assert record.metric == Figure(value=told.result.eer, low=told.result.eer_low, high=told.result.eer_high)
     assert found["eer"].sentence() == (
         f"v.onnx eer: pass: {100 * told.result.eer:.2f} %, baseline {100 * told.result.eer:.2f} %, budget "
@@ -131,6 +132,21 @@ def test_pairs_of_pictures_that_calibrate_now_are_left_out_of_both_sides(tmp_pat
     assert len(report.seen.models[MODEL].scores[0]) == 38 * 37 // 2
     found = report.lines[0].found
     assert (found.figures["loss"], found.figures["loss_high"]) == (0, 0)
+
+
+def test_the_pairs_of_the_baseline_are_compared_and_no_others(tmp_path: Path) -> None:
+    path = start(tmp_path) / "baseline.json"
+    data = json.loads(path.read_text())
+    pairs, record = data["data"]["pairs"], data["models"][MODEL]
+    data["data"]["pairs"] = {**pairs, "first": pairs["first"][::2], "second": pairs["second"][::2]}
+    record["scores"] = [record["scores"][0][::2]]
+    path.write_text(json.dumps(data))
+    report = check(tmp_path / "edgekit.toml")
+    assert len(report.seen.models[MODEL].scores[0]) == 390
+    assert report.lines[0].found.figures["loss_high"] == 0
+    known = read_baseline(path).data.pairs
+    assert known is not None
+    assert not known.pairs().whole
 
 
 def test_drawn_pairs_are_the_baselines_too() -> None:
