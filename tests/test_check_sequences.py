@@ -18,7 +18,7 @@ from edgekit.artifact import open_artifact
 from edgekit.card import DataRef, Provenance
 from edgekit.check import CheckReport, Verdict, check, init
 from edgekit.check.baseline import Metric, read_baseline
-from edgekit.check.scored import SCORED, Ties
+from edgekit.check.scored import BY_METRIC, SCORED, Change, Ties
 from edgekit.check.verdicts import Case, by_scores
 from edgekit.data import item_digest
 from edgekit.data.windows import Windows
@@ -214,6 +214,19 @@ def test_the_interval_and_the_p_of_a_change_agree_with_it() -> None:
         assert changed.low < changed.now - changed.before < changed.high < 2 * (changed.now - changed.before)
         widths.append(changed.high - changed.low)
     assert widths[1] > 1.2 * widths[0]
+
+
+@pytest.mark.parametrize(
+    ("low", "p", "verdict"), [(0.5, 0.04, Verdict.REGRESS), (-0.1, 0.04, Verdict.PASS), (0.5, 0.06, Verdict.PASS)]
+)
+def test_a_loss_needs_both_the_interval_and_the_p(
+    low: float, p: float, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Change(before=1, now=2, low=low, high=3, p=p)
+    told = replace(BY_METRIC[Metric.NATS], change=lambda *_: found)
+    monkeypatch.setattr("edgekit.check.verdicts.BY_METRIC", {Metric.NATS: told})
+    record = replace(RECORD, scores=((1.0,), (1.0,)))
+    assert by_scores(Case(metric=Metric.NATS, base=record, now=record, places=(0,)), 0.02).verdict is verdict
 
 
 def test_few_blocks_tell_nothing_for_sure() -> None:
