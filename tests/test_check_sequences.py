@@ -23,6 +23,7 @@ from edgekit.check.verdicts import Case, by_scores
 from edgekit.data import item_digest
 from edgekit.data.windows import Windows
 from edgekit.errors import DataError, InputError
+from edgekit.measure.blocks import block_sums
 from edgekit.measure.evaluate_kinds import evaluate_kind
 from edgekit.sequences import FORECASTING, TEXT_GENERATION
 
@@ -133,6 +134,14 @@ def test_the_command_fails_and_names_the_line(tmp_path: Path) -> None:
         1,
         "edgekit: 1 of 3 lines got worse: m.onnx nats_per_token.",
     )
+
+
+def test_of_a_series_blocks_of_windows_are_counted(tmp_path: Path) -> None:
+    model, data = forecaster(tmp_path / "m.onnx", [-1, 2]), series(tmp_path / "s.csv")
+    started = init([model], str(data), output_dir=tmp_path)
+    blocks = len(block_sums(np.zeros(len(started.seen.places)), reach=started.seen.data.window))
+    assert 1 < blocks < len(started.seen.places) / 2
+    assert started.notes[0] == f"A loss in fewer than 6 of the {blocks} blocks of windows is not told from chance."
 
 
 def test_windows_of_another_length_are_other_items(tmp_path: Path) -> None:
