@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from check_project import change_card
+from check_project import change_card, project
 from command import edgekit
 from test_check_verifiers import RECORD
 from tiny_sequences import answerer, forecaster, generator, stepper
@@ -185,6 +185,16 @@ def test_data_of_another_kind_is_refused(tmp_path: Path) -> None:
         start(tmp_path, generator, NEXT, sums(tmp_path / "a.csv"))
     assert str(caught.value) == (
         "a is not what text-generation is measured on; expected a long text: a known name or a .txt file."
+    )
+
+
+def test_classifiers_are_not_judged_by_answers(tmp_path: Path) -> None:
+    model = project(tmp_path) / "small.int8.onnx"
+    with pytest.raises(InputError) as caught:
+        init([model], str(sums(tmp_path / "a.csv")), output_dir=tmp_path)
+    assert str(caught.value) == (
+        "These models are for classification, and a is for others: give data with classes, or measure these with "
+        "`edgekit evaluate` and `edgekit compare`."
     )
 
 
