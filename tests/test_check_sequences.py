@@ -144,6 +144,19 @@ def test_of_a_series_blocks_of_windows_are_counted(tmp_path: Path) -> None:
     assert started.notes[0] == f"A loss in fewer than 6 of the {blocks} blocks of windows is not told from chance."
 
 
+def test_windows_are_judged_as_long_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start(tmp_path, forecaster, [-1, 2], series(tmp_path / "s.csv"))
+    scored, seen = BY_METRIC[Metric.MSE_RATIO], list[Ties]()
+
+    def change(before: Any, now: Any, ties: Ties) -> Change:
+        seen.append(ties)
+        return scored.change(before, now, ties)
+
+    monkeypatch.setattr("edgekit.check.verdicts.BY_METRIC", {Metric.MSE_RATIO: replace(scored, change=change)})
+    check(tmp_path / "edgekit.toml")
+    assert [ties.window for ties in seen] == [2]
+
+
 def test_windows_of_another_length_are_other_items(tmp_path: Path) -> None:
     start(tmp_path, generator, NEXT, text(tmp_path / "b.txt"))
     generator(tmp_path / "m.onnx", NEXT, length=5)
