@@ -18,8 +18,10 @@ from outer_weights import with_external_buffers
 from edgekit.bundle import c_array
 from edgekit.bundle.entries import Made, make_entries, open_models
 from edgekit.bundle.golden import made_up_items
+from edgekit.converters.signatures import add_signatures
 from edgekit.errors import CheckFailedError, InputError
 from edgekit.formats.tflite import parse_graph
+from edgekit.formats.tflite_objects import open_model, pack_model, parse_model
 
 micro = pytest.mark.skipif(
     importlib.util.find_spec("tflite_micro") is None, reason="tflite-micro is not installed (edgekit-ml[micro])"
@@ -97,6 +99,21 @@ def test_the_array_of_such_a_file_is_the_same_model(integers: Made, monkeypatch:
     interpreter.invoke()
     answer = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     np.testing.assert_array_equal(answer, model.outputs[0][:1])
+
+
+@micro
+def test_graphs_of_signatures_stay_out_of_the_array(tiny_models: Path, tmp_path: Path) -> None:
+    """tflite-micro crashes with those, which the canary shows."""
+    model = open_model(tiny_models / "convnet_int8.tflite")
+    add_signatures(model, {"use": ("scores",)})
+    (tmp_path / "signed.tflite").write_bytes(pack_model(model))
+    signed = made(tmp_path / "signed.tflite")
+    with pytest.raises(CheckFailedError, match=r"^tflite-micro ended while it ran signed.tflite: "):
+        c_array.try_in_micro(signed)
+    files, notes = c_array.make_all([signed])
+    assert notes["c/signed.cc"].startswith("tried in tflite-micro ")
+    carried = parse_model(array_in(files["c/signed.cc"], "signed"))
+    assert (len(carried.subgraphs), [s.signatureKey for s in carried.signatureDefs]) == (1, [b"serving_default"])
 
 
 @micro

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from check_project import change_card
+from check_project import change_card, project
 from command import edgekit
 from test_check_verifiers import RECORD
 from tiny_sequences import answerer, forecaster, generator, stepper
@@ -18,11 +18,14 @@ from edgekit.artifact import open_artifact
 from edgekit.card import DataRef, Provenance
 from edgekit.check import CheckReport, Verdict, check, init
 from edgekit.check.baseline import Metric, read_baseline
+from edgekit.check.scored import BY_METRIC, SCORED, Change, Ties
 from edgekit.check.verdicts import Case, by_scores
 from edgekit.data import item_digest
 from edgekit.data.windows import Windows
 from edgekit.errors import DataError, InputError
+from edgekit.measure.blocks import block_sums
 from edgekit.measure.evaluate_kinds import evaluate_kind
+from edgekit.sequences import FORECASTING, TEXT_GENERATION
 
 NEXT = np.roll(np.eye(3), 1, axis=1) * 3
 """Logits of the bigram model of a text that goes a, b, c, a, most of the time."""
@@ -133,6 +136,27 @@ def test_the_command_fails_and_names_the_line(tmp_path: Path) -> None:
     )
 
 
+def test_of_a_series_blocks_of_windows_are_counted(tmp_path: Path) -> None:
+    model, data = forecaster(tmp_path / "m.onnx", [-1, 2]), series(tmp_path / "s.csv")
+    started = init([model], str(data), output_dir=tmp_path)
+    blocks = len(block_sums(np.zeros(len(started.seen.places)), reach=started.seen.data.window))
+    assert 1 < blocks < len(started.seen.places) / 2
+    assert started.notes[0] == f"A loss in fewer than 6 of the {blocks} blocks of windows is not told from chance."
+
+
+def test_windows_are_judged_as_long_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start(tmp_path, forecaster, [-1, 2], series(tmp_path / "s.csv"))
+    scored, seen = BY_METRIC[Metric.MSE_RATIO], list[Ties]()
+
+    def change(before: Any, now: Any, ties: Ties) -> Change:
+        seen.append(ties)
+        return scored.change(before, now, ties)
+
+    monkeypatch.setattr("edgekit.check.verdicts.BY_METRIC", {Metric.MSE_RATIO: replace(scored, change=change)})
+    check(tmp_path / "edgekit.toml")
+    assert [ties.window for ties in seen] == [2]
+
+
 def test_windows_of_another_length_are_other_items(tmp_path: Path) -> None:
     start(tmp_path, generator, NEXT, text(tmp_path / "b.txt"))
     generator(tmp_path / "m.onnx", NEXT, length=5)
@@ -160,11 +184,30 @@ def test_a_series_that_never_changes_is_refused(tmp_path: Path) -> None:
     assert str(caught.value) == ("s never changes, beside which no forecast can be judged; give another series.")
 
 
+@pytest.mark.parametrize("option", ["preprocess", "labels"])
+def test_options_of_pictures_and_classes_are_refused(option: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    given: dict[str, Any] = {"preprocess": "unit", "labels": tmp_path / "labels.txt"}
+    with pytest.raises(InputError) as caught:
+        start(tmp_path, generator, NEXT, text(tmp_path / "b.txt"), **{option: given[option]})
+    assert str(caught.value) == ("preprocess and labels are of images and classes; leave them out for text-generation.")
+
+
 def test_data_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         start(tmp_path, generator, NEXT, sums(tmp_path / "a.csv"))
     assert str(caught.value) == (
         "a is not what text-generation is measured on; expected a long text: a known name or a .txt file."
+    )
+
+
+def test_classifiers_are_not_judged_by_answers(tmp_path: Path) -> None:
+    model = project(tmp_path) / "small.int8.onnx"
+    with pytest.raises(InputError) as caught:
+        init([model], str(sums(tmp_path / "a.csv")), output_dir=tmp_path)
+    assert str(caught.value) == (
+        "These models are for classification, and a is for others: give data with classes, or measure these with "
+        "`edgekit evaluate` and `edgekit compare`."
     )
 
 
@@ -183,6 +226,39 @@ def test_errors_that_last_are_not_taken_for_many() -> None:
         failed += forecasts(before, now, window=20) is Verdict.REGRESS
         alone += forecasts(before, now, window=1) is Verdict.REGRESS
     assert failed <= 5 < alone
+
+
+def test_the_interval_and_the_p_of_a_change_agree_with_it() -> None:
+    random = np.random.default_rng(0)
+    before, noise = random.normal(3, 1, (400, 2)), random.normal(0, 0.3, 400)
+    texts = SCORED[TEXT_GENERATION].change
+    for gap in (0.1, -0.1):
+        changed = texts(before, before + (gap + noise)[:, None], Ties())
+        assert changed.low < changed.now - changed.before < changed.high
+        assert changed.low * changed.high > 0
+        assert changed.p < 0.01
+    assert texts(before, before + (noise - noise.mean() + 0.005)[:, None], Ties()).p > 0.5
+    errors = [np.column_stack([random.normal(mean, 0.3, 20).repeat(20), np.full(400, 4.0)]) for mean in (2, 3)]
+    widths = []
+    for window in (1, 20):
+        changed = SCORED[FORECASTING].change(errors[0], errors[1], Ties(window=window))
+        assert changed.now - changed.before == pytest.approx(5 / 16, rel=0.2)
+        assert changed.low < changed.now - changed.before < changed.high < 2 * (changed.now - changed.before)
+        widths.append(changed.high - changed.low)
+    assert widths[1] > 1.2 * widths[0]
+
+
+@pytest.mark.parametrize(
+    ("low", "p", "verdict"), [(0.5, 0.04, Verdict.REGRESS), (-0.1, 0.04, Verdict.PASS), (0.5, 0.06, Verdict.PASS)]
+)
+def test_a_loss_needs_both_the_interval_and_the_p(
+    low: float, p: float, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Change(before=1, now=2, low=low, high=3, p=p)
+    told = replace(BY_METRIC[Metric.NATS], change=lambda *_: found)
+    monkeypatch.setattr("edgekit.check.verdicts.BY_METRIC", {Metric.NATS: told})
+    record = replace(RECORD, scores=((1.0,), (1.0,)))
+    assert by_scores(Case(metric=Metric.NATS, base=record, now=record, places=(0,)), 0.02).verdict is verdict
 
 
 def test_few_blocks_tell_nothing_for_sure() -> None:

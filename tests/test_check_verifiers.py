@@ -1,6 +1,7 @@
 """Regression tests of models that compare pictures: all pairs then and now, and people drawn again."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from check_project import RECORD, change_card
+from check_project import RECORD, change_card, project
 from command import edgekit
 from tiny_verifier import PIXELS, pictures, verifier
 
@@ -51,6 +52,7 @@ def test_an_honest_run_passes_every_line(tmp_path: Path) -> None:
     record, pairs = baseline.models[MODEL], baseline.data.pairs
     assert pairs is not None
     assert (len(pairs.people), len(pairs.first), len(record.scores[0])) == (40, 780, 780)
+    assert pairs.pairs().whole
     assert record.metric == Figure(value=told.result.eer, low=told.result.eer_low, high=told.result.eer_high)
     assert found["eer"].sentence() == (
         f"v.onnx eer: pass: {100 * told.result.eer:.2f} %, baseline {100 * told.result.eer:.2f} %, budget "
@@ -92,6 +94,18 @@ def test_the_command_fails_and_names_the_line(tmp_path: Path) -> None:
     assert f"v.onnx: 50.00 %, {open_artifact(tmp_path / MODEL).model_bytes:,} bytes" in done.stderr
 
 
+def test_a_model_for_another_task_is_told(tmp_path: Path) -> None:
+    project(tmp_path)
+    init([verifier(tmp_path)], str(tmp_path / "photos.npz"), output_dir=tmp_path)
+    shutil.copy(tmp_path / "small.int8.onnx", tmp_path / MODEL)
+    with pytest.raises(InputError) as caught:
+        check(tmp_path / "edgekit.toml")
+    assert str(caught.value) == (
+        "baseline.json has eer of its models, and these are for another task, which is judged by top1; restore them, "
+        "or record why with: edgekit check --update --reason TEXT."
+    )
+
+
 def test_a_better_verifier_improves(tmp_path: Path) -> None:
     start(tmp_path, gain=0)
     verifier(tmp_path)
@@ -118,6 +132,21 @@ def test_pairs_of_pictures_that_calibrate_now_are_left_out_of_both_sides(tmp_pat
     assert len(report.seen.models[MODEL].scores[0]) == 38 * 37 // 2
     found = report.lines[0].found
     assert (found.figures["loss"], found.figures["loss_high"]) == (0, 0)
+
+
+def test_the_pairs_of_the_baseline_are_compared_and_no_others(tmp_path: Path) -> None:
+    path = start(tmp_path) / "baseline.json"
+    data = json.loads(path.read_text())
+    pairs, record = data["data"]["pairs"], data["models"][MODEL]
+    data["data"]["pairs"] = {**pairs, "first": pairs["first"][::2], "second": pairs["second"][::2]}
+    record["scores"] = [record["scores"][0][::2]]
+    path.write_text(json.dumps(data))
+    report = check(tmp_path / "edgekit.toml")
+    assert len(report.seen.models[MODEL].scores[0]) == 390
+    assert report.lines[0].found.figures["loss_high"] == 0
+    known = read_baseline(path).data.pairs
+    assert known is not None
+    assert not known.pairs().whole
 
 
 def test_drawn_pairs_are_the_baselines_too() -> None:
@@ -193,6 +222,10 @@ ITEMS = "The baseline's pairs are not two of its items each; make it anew."
         ("data", {"pairs": {"first": [0], "second": [99], "people": [0, 0]}}, ITEMS),
         ("data", {"pairs": {"first": [0], "second": [1, 2], "people": [0, 0, 1]}}, ITEMS),
         ("data", {"pairs": {"first": [0], "second": [1], "people": [0, 0]}}, ITEMS),
+        ("data", {"pairs": {"first": [-1], "second": [1], "people": [0] * 40}}, ITEMS),
+        ("data", {"pairs": {"first": [0], "second": [40], "people": [0] * 40}}, ITEMS),
+        ("data", {"pairs": {"first": [0], "second": [1], "people": [1 << 80] * 40}}, ITEMS),
+        ("model", {"scores": [[1e200] * 780]}, "The baseline has a score beyond 1e+100, which no model gives; make "),
         ("model", {"scores": [[0.5]]}, "The baseline's answers of v.onnx are not one for each of its items; make it "),
     ],
 )

@@ -3,6 +3,7 @@
 import copy
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from edgekit.errors import ArtifactError, EdgekitError
 from edgekit.formats.tflite import open_root, parse_graph, read_graph, read_labels, read_metadata
 from edgekit.formats.tflite_card import remove_metadata, write_metadata
 from edgekit.formats.tflite_inline import with_inner_weights
-from edgekit.formats.tflite_objects import open_model, save_model
+from edgekit.formats.tflite_objects import open_model, pack_model, part_of, save_model
 from edgekit.formats.tflite_ops import OPERATORS
 from edgekit.runtimes import load_engine, open_runtime
 
@@ -63,6 +64,58 @@ def test_the_signature_of_another_graph_does_not_count() -> None:
     builder.Finish(model.Pack(builder), b"TFL3")
     found = parse_graph(bytes(builder.Output()), "m")
     assert [spec.name for spec in (*found.inputs, *found.outputs)] == ["image", "scores"]
+
+
+def signed_part(path: Path) -> Any:
+    """The objects of the file at ``path`` with a copy of its graph that a signature names."""
+    model = open_model(path)
+    model.subgraphs.append(copy.deepcopy(model.subgraphs[0]))
+    model.signatureDefs.append(copy.copy(model.signatureDefs[0]))
+    model.signatureDefs[-1].signatureKey, model.signatureDefs[-1].subgraphIndex = b"use", 1
+    return model
+
+
+def test_a_graph_of_a_signature_counts_unless_it_repeats_the_main_one(tiny_models: Path) -> None:
+    def counted(model: Any) -> set[int]:
+        return {node.subgraph for node in parse_graph(pack_model(model), "file").nodes}
+
+    path = tiny_models / "convnet.tflite"
+    assert counted(signed_part(path)) == {0}
+    others = signed_part(path)
+    others.buffers.append(copy.copy(others.buffers[others.subgraphs[1].tensors[1].buffer]))
+    others.subgraphs[1].tensors[1].buffer = len(others.buffers) - 1
+    assert others.buffers[-1].data is not None
+    assert counted(others) == {0, 1}
+    more = signed_part(path)
+    more.operatorCodes.append(copy.copy(more.operatorCodes[0]))
+    more.subgraphs[1].operators[0].opcodeIndex = len(more.operatorCodes) - 1
+    assert counted(more) == {0, 1}
+
+
+def test_a_damaged_graph_of_a_signature_is_one_sentence(tiny_models: Path) -> None:
+    typed, bound = (signed_part(tiny_models / "convnet.tflite") for _ in range(2))
+    typed.subgraphs[1].tensors[0].type = 99
+    bound.subgraphs[1].operators[0].inputs = [5000]
+    for model, words in (typed, "a tensor has type number 99"), (bound, "it refers to item 5000 of a list of "):
+        with pytest.raises(ArtifactError, match=f"^file is damaged: {words}"):
+            parse_graph(pack_model(model), "file")
+
+
+def test_a_model_is_packed_as_often_as_one_likes(tiny_models: Path) -> None:
+    model = open_model(tiny_models / "convnet.tflite")
+    assert pack_model(model) == pack_model(model)
+
+
+def test_a_part_has_its_tensors_under_numbers_of_its_own(tiny_models: Path) -> None:
+    graph = open_model(tiny_models / "convnet.tflite").subgraphs[0]
+    operator = copy.copy(graph.operators[1])
+    operator.inputs, operator.outputs, operator.intermediates = [2, -1, 4], [8], [6]
+    part, place = part_of(graph, [operator], [2], [8])
+    assert place == {2: 0, 4: 1, 6: 2, 8: 3}
+    (moved,) = part.operators
+    assert (moved.inputs, moved.outputs, moved.intermediates) == ([0, -1, 1], [3], [2])
+    assert (operator.inputs, part.inputs, part.outputs) == ([2, -1, 4], [0], [3])
+    assert part.tensors == [graph.tensors[number] for number in place]
 
 
 def test_a_card_that_claims_the_whole_file_is_one_sentence() -> None:

@@ -293,6 +293,14 @@ def test_a_keras_model_is_the_reference_only(tiny_models: Path) -> None:
     assert str(caught.value) == f"{keras} is a Keras model; only REFERENCE may be one where layers are compared."
 
 
+def test_a_reference_without_layers_is_refused(tmp_path: Path) -> None:
+    model = open_model(file("fp32", "tflite"))
+    model.subgraphs[0].operators = []
+    save_model(model, tmp_path / "none.tflite")
+    with pytest.raises(InputError, match=r"none.tflite have no layer of the same name; convert both with this edgekit"):
+        layers(tmp_path / "none.tflite", file("fp32", "tflite"))
+
+
 def test_files_without_common_layers_are_refused(tmp_path: Path) -> None:
     import onnx
 

@@ -149,6 +149,11 @@ def test_a_signature_takes_the_inputs_that_it_needs(tiny_models: Path) -> None:
     main.outputs[-1].name, main.outputs[-1].tensorIndex = b"right", right
     graph.outputs = [*graph.outputs, right]
     add_signatures(model, {"half": ("right",), "both": ("sum", "difference")})
+    assert [graph.name for graph in model.subgraphs[1:]] == [b"half", b"both"]
+    operators = {id(operator.builtinOptions): place for place, operator in enumerate(graph.operators)}
+    for part in model.subgraphs[1:]:  # of which LiteRT's delegates mend the order
+        places = [operators[id(operator.builtinOptions)] for operator in part.operators]
+        assert places == sorted(places)
     opened = interpreter(model_content=pack_model(model))
     alpha, zeta = (
         entry["shape"] for _, entry in sorted(opened.get_signature_runner("both").get_input_details().items())

@@ -56,7 +56,7 @@ def test_a_finding_comes_once() -> None:
     passed_on = replace(graph(node("RELU")), inputs=(free,), outputs=(free,))
     assert len(refused(passed_on, "browser")) == 1
     twice = graph(node("STABLEHLO_SORT"), node("STABLEHLO_SORT", version=2), node("CAST", version=7))
-    newest = graph(node("STABLEHLO_SORT", version=2), node("CAST", version=7), node("CAST", version=8))
+    newest = graph(node("STABLEHLO_SORT", version=2), node("CAST", version=8), node("CAST", version=7))
     told = refused(twice, "tflite-runtime-2.14"), refused(newest, "tflite-runtime-2.14")
     assert [[words.split(" (")[0] for words in each] for each in told] == [
         ["CAST has version 7, the engine stops at 5", "the engine lacks STABLEHLO_SORT"],

@@ -94,6 +94,17 @@ def test_the_loss_is_that_of_all_pairs_and_few_are_compared_at_once(tmp_path: Pa
     assert figures == {"eer": pytest.approx(expected)}
 
 
+def test_likeness_is_the_logit_and_falls_with_a_distance() -> None:
+    def head(pair: Any) -> Any:
+        return pair[0] + 10 * pair[1]
+
+    model, vectors = Twins(model=None, tower=None, head=head), np.arange(3.0)[:, None]
+    pairs = draw_pairs(np.array([0, 0, 1]), 0)
+    told = vectors[pairs.first, 0] + 10 * vectors[pairs.second, 0]
+    np.testing.assert_array_equal(likeness(model, vectors, pairs, "logistic"), told)
+    np.testing.assert_array_equal(likeness(model, vectors, pairs, "contrastive"), -told)
+
+
 def test_pictures_that_are_drawn_keep_their_people_and_pixels(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "g", people=6)
     report = evaluate_verification([verifier(tmp_path)], str(folder), samples=20, seed=3)

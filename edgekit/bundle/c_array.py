@@ -63,12 +63,21 @@ def make_all(made: Sequence[Made]) -> tuple[dict[str, bytes], dict[str, str]]:
 
 
 def _self_contained(made: Made) -> Made:
-    """The model with all weights inside its graph, since tflite-micro takes those behind it for zeros."""
+    """The model as tflite-micro runs it: all weights inside, and no graphs but the main one and those that it calls.
+
+    It takes weights behind the graph for zeros, and crashes where signatures have graphs of their own.
+    """
     entry = made.entry
     data = made.files[entry.file]
-    if not any(tensor.outside for tensor in parse_graph(data, entry.name).tensors.values()):
+    outside = any(tensor.outside for tensor in parse_graph(data, entry.name).tensors.values())
+    if not outside and len(open_root(data, entry.name).targets(2)) == 1:
         return made
-    return replace(made, files={**made.files, entry.file: pack_model(parse_model(data))})
+    model = parse_model(data)
+    signatures = model.signatureDefs or []
+    if {*range(1, len(model.subgraphs))} <= {signature.subgraphIndex for signature in signatures}:
+        model.subgraphs = model.subgraphs[:1]
+        model.signatureDefs = [signature for signature in signatures if signature.subgraphIndex == 0]
+    return replace(made, files={**made.files, entry.file: pack_model(model)})
 
 
 def identifier(text: str) -> str:

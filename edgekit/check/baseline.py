@@ -25,6 +25,7 @@ MOST_SCORES = 100
 """So many scores of an item are kept, the largest."""
 _MOST_BYTES = 256 << 20
 _MOST_COUNT = 1 << 53  # floats, in which shares are worked out, have all whole numbers up to here
+_MOST_SCORE = 1e100  # squares of larger ones, in sums, have no end, beside which nothing gets worse
 
 Found = tuple[float, float, float, float, float, float]
 """An object: class id of the data, score, left, top, right, bottom in fractions of the image."""
@@ -125,6 +126,8 @@ class ModelRecord:
         timed = self.latency is None or self.latency.value > 0
         if not 1 <= self.model_bytes <= _MOST_COUNT or not timed:
             raise InputError("The baseline has a model without a size or without a latency; make it anew.")
+        if any(abs(value) > _MOST_SCORE for column in self.scores for value in column):
+            raise InputError(f"The baseline has a score beyond {_MOST_SCORE:g}, which no model gives; make it anew.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +140,9 @@ class PairsRecord:
 
     def __post_init__(self) -> None:
         places = {*self.first, *self.second}
-        if not places or len(self.first) != len(self.second) or not 0 <= min(places) <= max(places) < len(self.people):
+        paired = bool(places) and len(self.first) == len(self.second)
+        known = all(abs(person) <= _MOST_COUNT for person in self.people)
+        if not paired or not known or not 0 <= min(places) <= max(places) < len(self.people):
             raise InputError("The baseline's pairs are not two of its items each; make it anew.")
 
     def pairs(self) -> Pairs:

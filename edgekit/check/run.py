@@ -63,6 +63,11 @@ def check(
     folder = config_path.parent
     seen = observe(config, folder, known=baseline.data, data_dir=data_dir, device=device, progress=progress)
     _require_comparable(seen)
+    if seen.metric is not baseline.metric:
+        raise InputError(
+            f"{config.baseline} has {baseline.metric} of its models, and these are for another task, which is judged "
+            f"by {seen.metric}; restore them, or record why with: edgekit check --update --reason TEXT."
+        )
     return CheckReport(
         folder=folder,
         baseline=baseline,

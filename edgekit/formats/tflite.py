@@ -57,10 +57,11 @@ def parse_graph(data: bytes, where: str) -> Graph:
     main_keys: list[str] = []
     parts = _parts(root, subgraphs, buffers)
     for number, subgraph in enumerate(subgraphs):
-        if number in parts:
-            continue
-        keys = _read_tensors(subgraph, buffers, prefix=f"subgraph{number}/" if number else "", into=tensors)
-        nodes.extend(_read_nodes(subgraph, codes, keys, number))
+        part = number in parts  # which may be damaged as others may, and is not counted
+        own: dict[str, TensorInfo] = {} if part else tensors
+        keys = _read_tensors(subgraph, buffers, prefix=f"subgraph{number}/" if number else "", into=own)
+        read = list(_read_nodes(subgraph, codes, keys, number))
+        nodes.extend([] if part else read)
         main_keys = main_keys or keys
     inputs = _interface(root, subgraphs[0], main_keys, field=0, plain=1)
     outputs = _interface(root, subgraphs[0], main_keys, field=1, plain=2)

@@ -121,7 +121,7 @@ def measure(request: Json, progress: Progress) -> Json:
     copies = {layer: tuple(ChannelCopy(**copy) for copy in found) for layer, found in request["copies"].items()}
     channels = {n: Channels(scales=scales.get(n), copies=copies.get(n, ())) for n in {**scales, **copies}}
     pair = Pair(reference, other, request["outputs"], channels)
-    if len(pair.layers) <= len(request["outputs"]) < len(reference.taps):
+    if not pair.layers or len(pair.layers) <= len(request["outputs"]) < len(reference.taps):
         raise InputError(
             f"{request['path']} and {request['reference']} have no layer of the same name; convert both with this "
             "edgekit."
