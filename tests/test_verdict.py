@@ -2,13 +2,15 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from timings import HOST, QUIET, artifact, timing
 
 from edgekit.measure.benchmark import judge
-from edgekit.measure.settings import BenchmarkResult, BenchmarkSettings, DeviceRun
+from edgekit.measure.benchmark_table import doubts, rows
+from edgekit.measure.settings import BenchmarkReport, BenchmarkResult, BenchmarkSettings, DeviceRun
 from edgekit.measure.verdict import verdicts
 
 
@@ -49,6 +51,21 @@ def test_nothing_is_claimed_when_the_interval_contains_1() -> None:
     assert said.startswith(
         "int8 and fp32 cannot be told apart in speed in tflite by litert on local with 1 thread (times 95 %"
     )
+
+
+def test_files_of_one_recipe_are_told_apart() -> None:
+    float32, one, other = judged("fp32", 1.0), judged("int8", 1.2), judged("int8", 1.4)
+    paths = (Path("a/m.fp32.tflite"), Path("a/m.int8.tflite"), Path("b/m.int8.tflite"))
+    results = [
+        replace(r, timing=replace(r.timing, artifact=replace(r.timing.artifact, path=path)))
+        for r, path in zip((float32, one, other), paths, strict=True)
+    ]
+    told = verdicts(results, BenchmarkSettings())
+    assert [said.partition(" is ")[0] for said in told] == ["int8 (a/m.int8.tflite)", "int8 (b/m.int8.tflite)"]
+    report = BenchmarkReport(results=tuple(results), verdicts=told, hosts={"local": HOST})
+    assert [row[0] for row in rows(report)] == ["m.fp32.tflite", "a/m.int8.tflite", "b/m.int8.tflite"]
+    doubtful = replace(report, results=(results[0], results[1], replace(results[2], flags=("drift: it drifts",))))
+    assert doubts(doubtful) == ["Not valid, drift: it drifts (b/m.int8.tflite)."]
 
 
 def test_a_flagged_run_says_so() -> None:

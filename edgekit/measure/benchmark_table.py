@@ -1,5 +1,8 @@
 """A benchmark's results as rows of text."""
 
+from pathlib import Path
+
+from edgekit.measure.file_names import distinct_names
 from edgekit.measure.profile import Profile
 from edgekit.measure.settings import Answers, BenchmarkReport, BenchmarkResult, Timing
 
@@ -27,21 +30,22 @@ PROFILE_COLUMNS = ("operator", "kernel", "mean ms", "share")
 
 def rows(report: BenchmarkReport) -> list[list[str]]:
     """One row for each result, in the order of `COLUMNS`."""
-    return [_row(result) for result in report.results]
+    names = _names(report)
+    return [_row(result, names[result.timing.artifact.path]) for result in report.results]
 
 
 def doubts(report: BenchmarkReport) -> list[str]:
     """One line for each reason not to rely on a timing, with the files that it concerns, and for each device that
     cannot be ranked.
     """
-    reasons: dict[str, list[str]] = {}
+    reasons, names = dict[str, list[str]](), _names(report)
     for result in report.results:
         for flag in result.flags:
             where = f" on {result.timing.device}" if len(report.hosts) > 1 else ""
-            reasons.setdefault(flag, []).append(result.timing.artifact.path.name + where)
+            reasons.setdefault(flag, []).append(names[result.timing.artifact.path] + where)
     unranked = dict.fromkeys(result.timing.device for result in report.results if not result.comparable)
     return [
-        *(f"Not valid, {reason} ({', '.join(dict.fromkeys(names))})." for reason, names in reasons.items()),
+        *(f"Not valid, {reason} ({', '.join(dict.fromkeys(files))})." for reason, files in reasons.items()),
         *(
             f"Not comparable, and not ranked: the times on {device}, which was throttled or emulated."
             for device in unranked
@@ -61,11 +65,15 @@ def _memory(timing: Timing) -> str:
     return "unknown" if timing.footprint_bytes is None else f"+{timing.footprint_bytes / 1e6:.0f}"
 
 
-def _row(result: BenchmarkResult) -> list[str]:
+def _names(report: BenchmarkReport) -> dict[Path, str]:
+    return distinct_names(result.timing.artifact.path for result in report.results)
+
+
+def _row(result: BenchmarkResult, name: str) -> list[str]:
     timing, latency, ratio = result.timing, result.latency_ms, result.ratio_to_first
     figures = (latency.p50, latency.p90, latency.p99, latency.min, latency.first, timing.init_ms)
     return [
-        timing.artifact.path.name,
+        name,
         timing.artifact.recipe,
         timing.runtime_name,
         timing.device,

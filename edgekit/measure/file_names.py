@@ -11,12 +11,9 @@ def distinct_names(paths: Iterable[Path]) -> dict[Path, str]:
     >>> list(distinct_names([Path("a/m.onnx"), Path("b/c/m.onnx"), Path("b/n.onnx")]).values())
     ['a/m.onnx', 'c/m.onnx', 'n.onnx']
     """
-    left, found, parts = dict.fromkeys(paths), dict[Path, str](), 1
-    while left:
-        names = {path: "/".join(path.parts[-parts:]) for path in left}
-        counts = Counter(names.values())
-        done = {path: name for path, name in names.items() if counts[name] == 1 or parts >= len(path.parts)}
-        found |= done
-        left = dict.fromkeys(path for path in left if path not in done)
-        parts += 1
+    found = {path: path.name for path in paths}
+    longest, parts = max((len(path.parts) for path in found), default=0), 1
+    while parts < longest and len(set(found.values())) < len(found):
+        parts, counts = parts + 1, Counter(found.values())
+        found = {path: name if counts[name] == 1 else "/".join(path.parts[-parts:]) for path, name in found.items()}
     return found

@@ -1,7 +1,9 @@
 """Does the smaller precision pay on this machine? What a benchmark may say, and what it may not."""
 
+from collections import Counter
 from collections.abc import Sequence
 
+from edgekit.measure.file_names import distinct_names
 from edgekit.measure.settings import BenchmarkResult, BenchmarkSettings
 from edgekit.measure.stats import Ratio, median_ratio
 from edgekit.recipe import Precision
@@ -11,23 +13,30 @@ def verdicts(results: Sequence[BenchmarkResult], settings: BenchmarkSettings) ->
     """One sentence for each result that has a float32 sibling.
 
     Siblings come from one source model, have one format and ran in one engine on one device with the same number of
-    threads. Those of a throttled or emulated machine say nothing.
+    threads. Those of a throttled or emulated machine say nothing. Files of one recipe are told apart by their names.
     """
     results = [r for r in results if r.comparable]
+    names, alike = distinct_names(r.timing.artifact.path for r in results), Counter(map(_kind, results))
     floats = {
         _family(r): r for r in results if r.timing.artifact.recipe == Precision.FP32.value and _source(r) is not None
     }
     return tuple(
-        sentence(r, floats[_family(r)], settings)
+        sentence(r, floats[_family(r)], settings, file=names[r.timing.artifact.path] if alike[_kind(r)] > 1 else "")
         for r in results
         if _family(r) in floats and r.timing.artifact.recipe not in (Precision.FP32.value, "unknown")
     )
 
 
-def sentence(result: BenchmarkResult, reference: BenchmarkResult, settings: BenchmarkSettings) -> str:
-    """What may be said of ``result`` against its float32 sibling; nothing is claimed where the interval contains 1."""
+def sentence(
+    result: BenchmarkResult, reference: BenchmarkResult, settings: BenchmarkSettings, *, file: str = ""
+) -> str:
+    """What may be said of ``result`` against its float32 sibling; nothing is claimed where the interval contains 1.
+
+    It begins with the recipe, and the ``file`` where one is given.
+    """
     ratio = median_ratio(result.timing.rounds_ms, reference.timing.rounds_ms, seed=settings.seed)
-    name, other = result.timing.artifact.recipe, reference.timing.artifact.recipe
+    recipe, other = result.timing.artifact.recipe, reference.timing.artifact.recipe
+    name = f"{recipe} ({file})" if file else recipe
     plural = "s" if result.timing.threads > 1 else ""
     timing = result.timing
     where = (
@@ -66,6 +75,10 @@ def _advice(result: BenchmarkResult, reference: BenchmarkResult, ratio: Ratio) -
 
 def _source(result: BenchmarkResult) -> str | None:
     return result.timing.artifact.card.provenance.source_sha256
+
+
+def _kind(result: BenchmarkResult) -> tuple[object, ...]:
+    return (*_family(result), result.timing.artifact.recipe)
 
 
 def _family(result: BenchmarkResult) -> tuple[object, ...]:
