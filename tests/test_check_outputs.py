@@ -226,9 +226,10 @@ def test_scores_without_their_places_are_refused(places: tuple[int, ...], values
 
 def test_a_check_that_could_not_tell_leaves_no_old_answer(damaged: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(damaged, tmp_path / "project"))
-    written = {"--junit": folder / "j.xml", "--markdown": folder / "s.md"}
+    written = {"--junit": folder / "j.xml", "--markdown": folder / "s.md", "--json": folder / "c.json"}
     options = [word for name, path in written.items() for word in (name, path)]
     assert edgekit("check", *options, cwd=folder).returncode == 1
+    assert "error" not in json.loads(written["--json"].read_text())
     (folder / "photos.npz").unlink()
     done = edgekit("check", *options, cwd=folder)
     assert done.returncode == 2
@@ -237,3 +238,6 @@ def test_a_check_that_could_not_tell_leaves_no_old_answer(damaged: Path, tmp_pat
     assert (suite.get("tests"), suite.get("errors"), suite.get("failures")) == ("1", "1", "0")
     assert suite[0][0].get("message") == told
     assert written["--markdown"].read_text().startswith("### edgekit check: it could not tell\n\n")
+    left = json.loads(written["--json"].read_text())
+    assert (left["command"], left["results"], left["error"]) == ("check", [], told)
+    assert json.loads(edgekit("check", "--json", "-", cwd=folder).stdout)["error"] == told

@@ -71,6 +71,11 @@ def to_junit(report: CheckReport) -> bytes:
     return _document(suite)
 
 
+def broken_json(error: EdgekitError) -> dict[str, Any]:
+    """The JSON of a check that could not tell: no result, and the ``error``."""
+    return {**envelope("check", []), "error": str(error)}
+
+
 def broken_junit(error: EdgekitError) -> bytes:
     """A JUnit file for a check that could not tell, so that no build server shows the one before."""
     suite = _suite(tests=1, failures=0, errors=1)

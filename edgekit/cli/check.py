@@ -66,6 +66,8 @@ def command(
         with common.progress_bar() as progress:
             report = check(config, data_dir=data_dir, device=device, progress=progress)
     except EdgekitError as error:
+        if json_file is not None:
+            common.emit(outputs.broken_json(error), json_file, lambda: None)
         if junit_file is not None:
             write_atomic(Path(junit_file), outputs.broken_junit(error))
         if markdown_file is not None:
