@@ -199,10 +199,10 @@ def test_results_of_two_kinds_are_two_files(options: tuple[str, str], folder: Pa
 @pytest.mark.parametrize(
     ("count", "metric", "sentence"),
     [
-        (5, Metric.TOP1, "With 5 items no drop is told from chance; take more of them."),
+        (5, Metric.TOP1, "With only 5 of the items no drop is told from chance; take more of them."),
         (6, Metric.TOP1, "With 6 items a drop of less than 100 points is not told from chance."),
         (10_000, Metric.TOP1, "With 10000 items a drop of less than 0.06 points is not told from chance."),
-        (5, Metric.MAP, "With 5 images no drop is told from chance; take more of them."),
+        (5, Metric.MAP, "With only 5 of the images no drop is told from chance; take more of them."),
         (6, Metric.MAP, "A loss in fewer than 6 of the 6 images is not told from chance."),
         (90, Metric.PR_AUC, "A loss that fewer than 6 of the anomalies show is not told from chance."),
         (12, Metric.EER, "A loss in fewer than 6 of the 12 people is not told from chance."),

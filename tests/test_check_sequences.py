@@ -123,6 +123,14 @@ def test_drawn_windows_are_found_again_and_those_that_calibrate_now_are_left_out
     assert report.lines[0].found.figures["loss"] == 0
 
 
+@pytest.mark.parametrize(("coefficients", "told"), [([0, 1], True), ([-1, 2], False)])
+def test_forecasts_that_are_hardly_better_than_no_change_are_told(
+    coefficients: list[float], told: bool, tmp_path: Path
+) -> None:
+    made = init([forecaster(tmp_path / "m.onnx", coefficients)], str(series(tmp_path / "s.csv")), output_dir=tmp_path)
+    assert any("m.onnx are hardly better than no change at all" in note for note in made.notes) is told
+
+
 def test_the_command_fails_and_names_the_line(tmp_path: Path) -> None:
     data = text(tmp_path / "b.txt")
     done = edgekit("check", "init", generator(tmp_path / "m.onnx", NEXT), "--data", data, "-o", tmp_path)

@@ -131,12 +131,12 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "a model without a baseline": (
         text_of("edgekit.toml", "[[models]]", '[[models]]\nfile = "small.fp32.onnx"\n[[models]]'),
-        "small.fp32.onnx is in edgekit.toml and not in baseline.json; record a new baseline with: "
+        "small.fp32.onnx is in edgekit.toml and not in baseline.json; restore what was changed, or record why with: "
         "edgekit check --update --reason TEXT.",
     ),
     "a baseline without its model": (
         text_of("edgekit.toml", MODEL, "small.fp32.onnx"),
-        "small.fp32.onnx is in edgekit.toml and not in baseline.json; record a new baseline with: "
+        "small.fp32.onnx is in edgekit.toml and not in baseline.json; restore what was changed, or record why with: "
         "edgekit check --update --reason TEXT.",
     ),
     "no model file": (without(MODEL), f"{{folder}}/{MODEL} does not exist; check the path."),

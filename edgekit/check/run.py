@@ -113,7 +113,8 @@ def opened(config_path: Path) -> tuple[Config, Baseline]:
     for file in sorted(named ^ set(baseline.models)):
         has, lacks = (config_path.name, config.baseline) if file in named else (config.baseline, config_path.name)
         raise InputError(
-            f"{file} is in {has} and not in {lacks}; record a new baseline with: edgekit check --update --reason TEXT."
+            f"{file} is in {has} and not in {lacks}; restore what was changed, or record why with: "
+            "edgekit check --update --reason TEXT."
         )
     return config, baseline
 

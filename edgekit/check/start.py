@@ -112,7 +112,7 @@ def init(
         config=output_dir / CONFIG,
         baseline=output_dir / config.baseline,
         seen=seen,
-        notes=(least, *_unwatched(config, seen), *doubts(seen)),
+        notes=(least, *_idle(seen), *_unwatched(config, seen), *doubts(seen)),
     )
 
 
@@ -138,6 +138,18 @@ def _budgets(metric: Metric) -> Budgets:
     return budgets
 
 
+def _idle(seen: Observation) -> tuple[str, ...]:
+    """A sentence for each model whose forecasts tell hardly more than that nothing will change."""
+    if seen.metric is not Metric.MSE_RATIO:
+        return ()
+    return tuple(
+        f"The forecasts of {file} are hardly better than no change at all ({record.metric.value:.3g} of its error), so "
+        "that a file which has lost its weights may pass: train it until it knows more."
+        for file, record in seen.models.items()
+        if record.metric.high >= 1
+    )
+
+
 def _drawn(seen: Observation) -> int:
     """How many there are of what tests draw again, see `least_drop`."""
     count, data = len(seen.data.indices), seen.data
@@ -154,7 +166,7 @@ def least_drop(count: int, metric: Metric) -> str:
     """
     what = _DRAWN[metric]
     if count < LEAST_DIFFERING:
-        return f"With {count} {what} no drop is told from chance; take more of them."
+        return f"With only {count} of the {what} no drop is told from chance; take more of them."
     if metric is Metric.PR_AUC:
         return f"A loss that fewer than {LEAST_DIFFERING} of the anomalies show is not told from chance."
     if metric not in (Metric.TOP1, Metric.EXACT):
