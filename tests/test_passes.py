@@ -168,16 +168,17 @@ def test_a_prediction_is_that_of_all_passes(folder: Path) -> None:
     (found,) = predict(folder / "sample.onnx", [folder / "one.npy"]).predictions
     expected = by_hand(folder, 20)[0][0]
     assert [guess.class_id for guess in found.top] == np.argsort(-expected).tolist()
-    np.testing.assert_allclose(found.outputs["logits"], expected, atol=1e-5)
+    np.testing.assert_allclose(found.outputs["probabilities"], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("passes", [1, 4])
 def test_predict_tells_the_doubt_of_so_many_passes(folder: Path, passes: int) -> None:
     np.savez(folder / "three.npz", x=np.stack(known(folder).items[:3]))
     command = ("predict", folder / "sample.onnx", folder / "three.npz", "--passes", passes, "--top", 2, "--json")
-    done = edgekit(*command, folder / "told.json")
+    done = edgekit(*command, folder / "told.json", env={"COLUMNS": "120"})
     assert (done.returncode, done.stderr) == (0, "")
     rows = json.loads((folder / "told.json").read_text())["results"]
+    assert [list(row["outputs"]) for row in rows] == [["probabilities" if passes > 1 else "logits"]] * 3
     expected, of_passes = (values[:3] for values in by_hand(folder, passes))
     total = -(expected * np.log(expected)).sum(axis=1)
     assert [row["passes"] for row in rows] == [passes] * 3

@@ -40,6 +40,9 @@ from edgekit.workers import Progress, silent
 
 Array = npt.NDArray[Any]
 
+MEAN = "probabilities"
+"""What the means over several passes are called among the outputs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guess:
@@ -209,7 +212,8 @@ def _answers(
     if not takes_noise(subject):
         yield from (outputs for (outputs,) in run_subjects([subject], items))
         return
-    name = subject.runtime.outputs[0].name
+    # Probabilities have a mean over passes, scores of a file may be none.
+    name = subject.runtime.outputs[0].name if passes_of(subject, passes) == 1 else MEAN
     done = 0
     for count in in_passes([subject], items, [told], passes=passes):
         yield [{name: scores} for scores in told.scores[done:count]]
