@@ -13,7 +13,7 @@ from edgekit.identities import Verification
 from edgekit.preprocessing import Preprocessing
 from edgekit.ratings import Ratings
 from edgekit.recipe import Recipe
-from edgekit.sequences import Sequences
+from edgekit.sequences import ANSWERS, FORECASTING, TEXT_GENERATION, Sequences
 from edgekit.tabular import Tabular
 from edgekit.uncertainty import Uncertainty
 
@@ -184,9 +184,15 @@ class ModelCard:
                 )
 
     def unknown(self) -> tuple[str, ...]:
-        """Names of the parts that nobody has stated yet; only models of pictures and texts need more than a task."""
+        """Names of the parts that nobody has stated yet, of those that a model of its kind needs.
+
+        What takes no pictures needs no preprocessing, and what chooses no classes no labels.
+        """
         bare = any(part is not None for part in (self.generator, self.tabular, self.ratings))
-        told = ("task",) if bare else ("task", "preprocessing", "labels")
+        pictures = not bare and self.sequences is None
+        compared = self.anomaly is not None or self.verification is not None
+        classes = not bare and not compared and self.task not in (TEXT_GENERATION, ANSWERS, FORECASTING)
+        told = ("task", *(["preprocessing"] if pictures else []), *(["labels"] if classes else []))
         return tuple(n for n in told if getattr(self, n) is None)
 
 

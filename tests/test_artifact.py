@@ -5,6 +5,7 @@ import shutil
 import zipfile
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_sequences import LETTERS, WORDS, answerer, forecaster, one_hot
 
+from edgekit.anomaly import Anomaly
 from edgekit.artifact import Artifact, Format, attach_card, open_artifact, with_card
 from edgekit.card import DataRef, Metric, ModelCard, Provenance
 from edgekit.errors import ArtifactError, CardError
@@ -39,6 +41,21 @@ def test_a_file_without_card_opens_and_says_what_is_unknown(name: str, tmp_path:
     assert artifact.card.unknown() == ("task", "preprocessing", "labels")
     assert (artifact.sha256, artifact.model_bytes) == (sha256_file(path), path.stat().st_size)
     assert artifact.recipe == ("source" if path.suffix == ".keras" else "unknown")
+
+
+@pytest.mark.parametrize(
+    ("stated", "unknown"),
+    [
+        ({}, ("task", "preprocessing", "labels")),
+        ({"task": "classification"}, ("preprocessing", "labels")),
+        ({"task": "anomaly-detection", "anomaly": Anomaly(threshold=1.0, chosen="by hand")}, ("preprocessing",)),
+        ({"task": "text-generation", "sequences": Sequences(text=one_hot(4))}, ()),
+        ({"task": "sequence-to-sequence", "sequences": Sequences(text=one_hot(4))}, ()),
+        ({"task": "text-classification", "sequences": Sequences(text=one_hot(4))}, ("labels",)),
+    ],
+)
+def test_only_what_a_model_of_its_kind_needs_is_unknown(stated: Any, unknown: tuple[str, ...]) -> None:
+    assert ModelCard(name="made", inputs=(), outputs=(), **stated).unknown() == unknown
 
 
 @pytest.mark.parametrize("name", ["convnet.tflite", "convnet_int8.tflite", "convnet.onnx", "convnet.keras"])
