@@ -119,6 +119,8 @@ def test_inspect_tells_what_a_file_is_for_and_counts_each_operator_once(made: tu
     assert ["uses", "encode (code), reconstruct (reconstruction), score (score)"] in inspect_table.facts(found)
     assert {o.op: o.count for o in found.operators}["FULLY_CONNECTED"] == 2
     assert found.parameters == 2 * 4 * SIDE  # the converter leaves out biases of zero
+    told = "its signatures have graphs of their own, with which tflite-micro may crash"
+    assert [told in str(f) for f in inspect(made[0] / "small.int8.tflite", target="micro").findings] == [True]
 
 
 @pytest.mark.slow

@@ -74,7 +74,8 @@ class Graph:
 
     ``inputs`` and ``outputs`` carry the names by which a caller addresses them; ``input_tensors`` and
     ``output_tensors`` give the key in ``tensors`` for each of these names. ``versions`` holds the file's: ``schema``,
-    or ``ir`` and each operator set.
+    or ``ir`` and each operator set. Of a TFLite file ``parts`` are its graphs of signatures that hold nothing which the
+    main one does not; they are in no other field.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -84,6 +85,7 @@ class Graph:
     nodes: tuple[Node, ...]
     tensors: Mapping[str, TensorInfo]
     versions: Mapping[str, int]
+    parts: int = 0
 
 
 def tensor_spec(name: str, info: TensorInfo) -> TensorSpec:

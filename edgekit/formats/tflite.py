@@ -73,6 +73,7 @@ def parse_graph(data: bytes, where: str) -> Graph:
         nodes=tuple(nodes),
         tensors=tensors,
         versions={"schema": 3},
+        parts=len(parts),
     )
 
 

@@ -151,7 +151,7 @@ def no_state_in_compiled_model(graph: Graph) -> list[Finding]:
     if not no_state(graph):
         return []
     what = "it keeps state from run to run, which LiteRT's CompiledModel does not load"
-    remedy = "run it by Interpreter, or convert its source with --rnn step or --rnn unrolled"
+    remedy = "run it by Interpreter, or convert its source with --rnn unrolled"
     return [Finding(what=what, remedy=remedy, severity=Severity.NOTE)]
 
 
@@ -236,6 +236,15 @@ def outside_weights(graph: Graph) -> list[Finding]:
         return []
     what = "its weights stand behind the graph, where tflite-micro reads zeros"
     remedy = "use the array that edgekit bundle --c-array makes, which has them inside"
+    return [Finding(what=what, remedy=remedy, severity=Severity.NOTE)]
+
+
+def graphs_of_signatures(graph: Graph) -> list[Finding]:
+    """Signatures with graphs that nothing calls, for which the engine plans no memory."""
+    if not graph.parts:
+        return []
+    what = "its signatures have graphs of their own, with which tflite-micro may crash"
+    remedy = "use the array that edgekit bundle --c-array makes, which has the main one alone"
     return [Finding(what=what, remedy=remedy, severity=Severity.NOTE)]
 
 

@@ -109,6 +109,7 @@ MICRO = Engine(
         rules.static_items,
         rules.micro_types,
         rules.outside_weights,
+        rules.graphs_of_signatures,
     ),
     source="measured with tflite-micro 0.dev20261023",
 )
