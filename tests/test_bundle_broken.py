@@ -187,7 +187,7 @@ def test_a_detector_does_not_predict(detector_bundle: Path, odd_photo: Path) -> 
     done = run(detector_bundle, "predict", odd_photo, "--model", "d.onnx")
     assert (done.returncode, done.stderr) == (
         2,
-        "bundle: d.onnx classifies no images; use detect, or choose another model.\n",
+        "bundle: d.onnx is no classifier of an image alone; use detect, or choose another model.\n",
     )
 
 

@@ -264,7 +264,9 @@ def test_the_command_tells_what_became_of_them(tiny_models: Path, tmp_path: Path
     assert re.search(r"^c/convnet_int8\.cc: (tried in tflite-micro|not tried: )", done.stderr, re.MULTILINE)
     folder = unpack(out, tmp_path)
     assert (folder / "c" / "convnet_int8.h").is_file()
-    assert "c/convnet_int8.cc: " in (folder / "README.txt").read_text()
+    text = (folder / "README.txt").read_text()
+    assert "c/convnet_int8.cc: " in text
+    assert ("bundle predict photo.jpg" in text, "bundle detect" in text) == (True, False)
     assert run(folder, "verify").returncode == 0
 
 

@@ -19,6 +19,7 @@ import pytest
 from bundles import run, seal, unpack
 from pythons import interpreter, make_venv
 
+from edgekit.anomaly import Anomaly
 from edgekit.bundle import make_bundle
 from edgekit.bundle.runner import old_python
 from edgekit.bundle.runner.engines import load
@@ -26,9 +27,10 @@ from edgekit.bundle.runner.main import _top
 from edgekit.bundle.runner.manifest import Entry, Golden
 from edgekit.bundle.runner.pictures import frames, read_photo, require_pillow
 from edgekit.bundle.shipped import EMPTY, MODULES, sources
-from edgekit.card import ModelCard
+from edgekit.card import ModelCard, TensorSpec
 from edgekit.errors import DataError, MissingExtraError
 from edgekit.measure.same import Limits
+from edgekit.preprocessing import preset
 
 ROOT = Path(__file__).parent.parent
 AT_IMPORT = {"numpy"}
@@ -300,6 +302,16 @@ def test_scores_of_each_class_for_itself_are_told_as_they_are(independent: bool)
     called, other = ("score", "probability") if independent else ("probability", "score")
     assert ([row[called] for row in told] == [0.75, 0.5]) is independent
     assert all(other not in row for row in told)
+
+
+def test_only_an_image_alone_is_classified() -> None:
+    image, noise = (TensorSpec(name=name, shape=(1, 8, 8, 3), dtype="float32") for name in ("image", "noise"))
+    plain = ModelCard(name="m", inputs=(image,), outputs=(), preprocessing=preset("unit", size_hw=(8, 8)))
+    scored = dataclasses.replace(plain, anomaly=Anomaly(threshold=1.0, chosen="by hand"))
+    beside = dataclasses.replace(plain, inputs=(image, noise))
+    bare = dataclasses.replace(plain, preprocessing=None)
+    told = [dataclasses.replace(entry("onnx"), card=card).classifies for card in (plain, scored, beside, bare)]
+    assert told == [True, False, False, False]
 
 
 def test_a_failed_proof_outweighs_a_missing_engine(one_engine: Path) -> None:

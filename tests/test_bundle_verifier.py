@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +121,9 @@ def test_an_embedding_is_no_class(faces: Path) -> None:
     done = run(faces, "predict", faces.parent / "people/p1/0.png")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "bundle: The bundle holds no classifier of images; see its manifest.json.\n"
+    with zipfile.ZipFile(faces) as bundle:
+        (page,) = (name for name in bundle.namelist() if name.endswith("README.txt"))
+        text = bundle.read(page).decode()
+    assert [verb in text for verb in ("bundle verify", "bundle bench", "bundle predict", "bundle detect")] == [
+        True, True, False, False,
+    ]  # fmt: skip

@@ -17,6 +17,16 @@ def readme(manifest: Manifest, folder: str) -> str:
     )
     installs = "\n".join(f"  {_ENGINES[kind]}" for kind in formats)
     arrays = "\n".join(f"  {file}: {note}" for file, note in sorted(manifest.c_arrays.items()))
+    verbs = [
+        (True, "verify                 the same answers as at the desk? exit code 1 when not"),
+        (True, "bench --json b.json    how fast?"),
+        (any(e.classifies for e in manifest.entries), "predict photo.jpg      classes"),
+        (
+            any(e.card.detection is not None for e in manifest.entries),
+            "detect 0               objects, in camera 0, a clip, a stream or a photo",
+        ),
+    ]
+    run = "\n".join(f"  python3 -m {folder} {verb}" for can, verb in verbs if can)
     c_text = f"\nFor microcontrollers\n{arrays}\n" if arrays else ""
     return f"""Models with proof that they work here
 =====================================
@@ -30,10 +40,7 @@ Install one engine for each kind of model; Pillow to use images, OpenCV for came
   pip install pillow opencv-python-headless
 
 Run, beside the folder {folder} (or the zip itself: python3 {folder}.zip verify)
-  python3 -m {folder} verify                 the same answers as at the desk? exit code 1 when not
-  python3 -m {folder} bench --json b.json    how fast?
-  python3 -m {folder} predict photo.jpg      classes
-  python3 -m {folder} detect 0               objects, in camera 0, a clip, a stream or a photo
+{run}
   sha256sum -c SHA256SUMS                inside {folder}: are all files whole?
 
 Golden data: {manifest.data}. What comes from integers by the same version of the same kernels must have the same bits;

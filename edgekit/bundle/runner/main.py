@@ -162,10 +162,10 @@ def _for_each(entries: Sequence[Entry], options: argparse.Namespace, work: Calla
 
 def _predict(contents: Contents, options: argparse.Namespace) -> Result:
     chosen = contents.chosen(tuple(options.model))
-    entries = [entry for entry in chosen if _classifies(entry)]
+    entries = [entry for entry in chosen if entry.classifies]
     for entry in chosen if options.model else ():
         if entry not in entries:
-            raise InputError(f"{entry.name} classifies no images; use detect, or choose another model.")
+            raise InputError(f"{entry.name} is no classifier of an image alone; use detect, or choose another model.")
     if not entries:
         raise InputError("The bundle holds no classifier of images; see its manifest.json.")
     require_pillow()
@@ -182,11 +182,6 @@ def _predict(contents: Contents, options: argparse.Namespace) -> Result:
             _say(options, f"{entry.name}: {path}: {told}")
 
     return Result(results=results, left_out=_for_each(entries, options, classify))
-
-
-def _classifies(entry: Entry) -> bool:
-    card = entry.card
-    return card.detection is None and card.verification is None and card.preprocessing is not None
 
 
 def _top(entry: Entry, outputs: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -66,6 +66,13 @@ class Entry:
         """The file's name without its folder."""
         return self.file.rpartition("/")[2]
 
+    @property
+    def classifies(self) -> bool:
+        """Whether it takes an image alone and tells of classes; an image beside noise is another thing."""
+        card = self.card
+        others = (card.detection, card.verification, card.anomaly)
+        return card.preprocessing is not None and len(card.inputs) == 1 and all(each is None for each in others)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
