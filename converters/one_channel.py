@@ -24,7 +24,7 @@ def one_channel_note(graph: Graph, layers: Layers, kept: Collection[Node]) -> st
     pattern = f"({'|'.join(names)})" if len(names) > 1 else "".join(names)
     return (
         "layers that read or write one channel take longer in int8 than in float by LiteRT on x86: "
-        f"--keep-float '^{pattern}$' makes a faster file that is about as small"
+        f"--keep-float '^{pattern}$' makes a faster int8 file that is about as small"
     )
 
 

@@ -89,9 +89,9 @@ def remarks(parity: Parity) -> tuple[str, ...]:
     """What is to be said of a file within its limits whose figures tell little, or are poor."""
     found = {
         f"Only {parity.sqnr_db:.1f} dB of the source's signal are left: see with edgekit evaluate what its task has "
-        "lost.": parity.sqnr_db < _FEW_DB,
+        "lost": parity.sqnr_db < _FEW_DB,
         f"The source answers nearly the same to all {parity.count} items, so the comparison tells little: see with "
-        "edgekit evaluate whether source and file do their task.": parity.correlation is None and parity.count > 1,
+        "edgekit evaluate whether source and file do their task": parity.correlation is None and parity.count > 1,
     }
     return tuple(note for note, said in found.items() if said)
 

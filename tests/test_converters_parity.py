@@ -256,10 +256,10 @@ def test_what_a_comparison_does_not_show_is_said() -> None:
     assert said(LOGITS, signal / 10**0.47) == ()
     (few,) = said(LOGITS, signal / 10**0.45)
     assert few.startswith("Only 9.")
-    assert few.endswith("see with edgekit evaluate what its task has lost.")
+    assert few.endswith("see with edgekit evaluate what its task has lost")
     assert said(forecasts, 0.001) == (
         "The source answers nearly the same to all 50 items, so the comparison tells little: see with edgekit evaluate "
-        "whether source and file do their task.",
+        "whether source and file do their task",
     )
     assert len(said(forecasts[:2], 0.001)) == 1
     assert said(forecasts[:1], 0.001) == ()

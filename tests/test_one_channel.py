@@ -68,7 +68,7 @@ def test_what_is_told_keeps_just_these_layers(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", _MODEL], check=True, capture_output=True, cwd=tmp_path)
     np.savez(tmp_path / "data.npz", x=np.random.default_rng(0).random((32, 8, 8, 1)).astype(np.float32))
     whole = converted(tmp_path, "whole", Format.TFLITE, Recipe(precision=Precision.INT8))
-    (pattern,) = re.findall("--keep-float '(.*)' makes", " ".join(whole.notes))
+    (pattern,) = re.findall("--keep-float '(.*)' makes a faster int8 file", " ".join(whole.notes))
     assert pattern == "^(grey|pixels)$"
     kept = converted(tmp_path, "kept", Format.TFLITE, Recipe(precision=Precision.INT8, keep_float=(pattern,)))
     assert "one channel" not in " ".join(kept.notes)
