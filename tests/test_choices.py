@@ -8,7 +8,7 @@ import pytest
 from command import edgekit
 from test_evaluate_sequences import NEXT
 from tiny_ratings import data_of, recommender
-from tiny_sequences import forecaster, generator
+from tiny_sequences import forecaster, generator, stepper
 from tiny_tables import detector, table, write_csv
 from tiny_verifier import pictures, verifier
 
@@ -76,6 +76,16 @@ def test_tokens_are_chosen_one_by_one(tmp_path: Path) -> None:
     assert agreement(card, same_answers(*runs), *runs) == 0.5
     states = [{"state": run["state"]} for run in runs]
     assert agreement(card, same_answers(*states), *states) is None
+
+
+def test_a_file_of_one_time_step_chooses_a_token_and_its_states_none(tmp_path: Path) -> None:
+    card = open_artifact(stepper(tmp_path / "step.onnx", NEXT)).card
+    assert card.sequences is not None
+    (state,) = card.sequences.states
+    runs = [{"logits": values, state.output: turned} for values, turned in ((ONE, ONE), (OTHER, ONE))]
+    assert agreement(card, same_answers(*runs), *runs) == 0.5
+    runs = [{"logits": ONE, state.output: values} for values in (ONE, OTHER)]
+    assert agreement(card, same_answers(*runs), *runs) == 1.0
 
 
 def test_agreement_is_told_in_the_word_for_what_is_chosen(tmp_path: Path) -> None:

@@ -49,9 +49,7 @@ def agreement(card: ModelCard, same: Sameness, here: Mapping[str, Array], there:
     if card.anomaly is not None:
         return float(np.mean(_same_verdicts(card.anomaly, here[SCORE], there[SCORE])))
     if card.task in TOKEN_TASKS:
-        found = [same_choices(card, name, values, there[name]) for name, values in here.items()]
-        tokens = [each for each in found if each is not None]
-        return float(np.mean(np.concatenate(tokens, axis=None))) if tokens else None
+        return _same_tokens(card, here, there)
     return same.agreement if largest_is_chosen(card) and card.detection is None else None
 
 
@@ -61,6 +59,15 @@ def agreed_in_words(card: ModelCard, agreement: float | None) -> str:
         return ""
     chosen = "verdict" if card.anomaly is not None else "token" if card.task in TOKEN_TASKS else "class"
     return f", the same {chosen} for {agreement:.0%}"
+
+
+def _same_tokens(card: ModelCard, here: Mapping[str, Array], there: Mapping[str, Array]) -> float | None:
+    """Of logits (count, length, tokens), or (count, tokens) of one time step, whose states choose nothing."""
+    states = {state.output for state in card.sequences.states} if card.sequences is not None else set()
+    axes = 2 if states else 3
+    told = [(values, there[name]) for name, values in here.items() if name not in states and values.ndim == axes]
+    same = [np.ravel(first.argmax(axis=-1) == second.argmax(axis=-1)) for first, second in told]
+    return float(np.mean(np.concatenate(same))) if same else None
 
 
 def _same_verdicts(how: Anomaly, reference: Array, other: Array) -> Booleans:
