@@ -16,7 +16,7 @@ from edgekit.data.windows import cut_for
 from edgekit.demos.line_plot import Line, Panel
 from edgekit.errors import InputError
 from edgekit.files import refuse_existing, require_writable
-from edgekit.measure.evaluate_kinds import KindReport, evaluate_kind_subjects
+from edgekit.measure.evaluate_kinds import KindReport, evaluate_kind_subjects, require_fit
 from edgekit.measure.judged import Judged
 from edgekit.measure.kind import Result
 from edgekit.measure.predict_sequences import require_sequences
@@ -115,6 +115,7 @@ def roll(
     if series is None:
         raise InputError(f"{path} takes texts; expected a model for {forecasting.TASK}.")
     dataset = series_for(data, series, data_dir=data_dir)
+    require_fit(forecasting.TASK, dataset)
     report = evaluate_kind_subjects([subject], dataset, task=forecasting.TASK, progress=progress)
     result = report.entries[0].result
     assert isinstance(result, ForecastResult)  # noqa: S101 - by the task
