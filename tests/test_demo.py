@@ -357,7 +357,7 @@ def test_objects_are_told_and_drawn_in_the_colour_of_their_class(finder: Path, t
     Image.new("L", (800, 400), 200).save(tmp_path / "x.png")
     saved = tmp_path / "seen.png"
     done = edgekit("demo", "detect", finder, "--source", tmp_path / "x.png", "--save", saved, "--json", "-")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"Wrote {saved}: 1 photo, {saved.stat().st_size:,} bytes.\n")
     (row,) = json.loads(done.stdout)["results"]
     (found,) = row["detections"]
     assert (found["label"], found["box"]) == ("bright", pytest.approx([0.25, 0.25, 0.75, 0.75]))

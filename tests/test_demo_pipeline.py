@@ -205,7 +205,9 @@ def test_an_error_after_the_first_photo_keeps_what_was_seen_and_saved(look: Look
     with pytest.raises(DataError, match=r"^the model fell over$"):
         run_demo(Broken(look, 1), options, tell=pytest.fail)
     assert not (tmp_path / "out").exists()
-    report = run_demo(Broken(look, 3), options, tell=pytest.fail)
+    told: list[str] = []
+    report = run_demo(Broken(look, 3), options, tell=told.append)
+    assert [line.partition(": ")[0] for line in told] == [f"Wrote {tmp_path / 'out'}"]
     assert (report.problem, report.interrupted, len(report.seen)) == ("the model fell over", False, 2)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "b.png"}
 

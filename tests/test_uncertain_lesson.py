@@ -123,8 +123,8 @@ def test_at_the_threshold_it_still_knows(tmp_path: Path) -> None:
     path = classifier(tmp_path / "s.onnx", stripes(tmp_path))
     Image.fromarray(np.load(tmp_path / "stripes.npz")["x_test"][0]).save(tmp_path / "a.png")
     (answer,) = doubts(path, [tmp_path / "a.png"], passes=2).answers
-    below = np.nextafter(answer.entropy, 0)
-    for threshold, known in ((answer.entropy, True), (below, False)):
+    below = np.nextafter(answer.doubt.entropy, 0)
+    for threshold, known in ((answer.doubt.entropy, True), (below, False)):
         (again,) = doubts(path, [tmp_path / "a.png"], passes=2, threshold=threshold).answers
         assert bool(again.known) is known
 
