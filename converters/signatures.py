@@ -20,7 +20,7 @@ def add_signatures(model: Any, uses: Mapping[str, Sequence[str]]) -> None:
         wanted = [int(entry.tensorIndex) for entry in main.outputs if entry.name.decode() in chosen]
         operators, needed = _needed(whole, wanted)
         given = [int(entry.tensorIndex) for entry in main.inputs if int(entry.tensorIndex) in needed]
-        graph, _ = part_of(whole, operators, given, wanted)
+        graph = part_of(whole, operators, given, wanted)
         graph.name = name.encode()
         inputs, outputs = [names[i] for i in given], [names[i] for i in wanted]
         model.signatureDefs.append(signature(name, len(model.subgraphs), graph, inputs, outputs))

@@ -67,12 +67,10 @@ def save_model(model: Any, path: Path) -> None:
     path.write_bytes(pack_model(model))
 
 
-def part_of(
-    graph: Any, operators: Sequence[Any], inputs: Sequence[int], outputs: Sequence[int]
-) -> tuple[Any, dict[int, int]]:
-    """A graph of those ``operators`` of ``graph`` with the tensors ``inputs`` and ``outputs``, and their new numbers.
+def part_of(graph: Any, operators: Sequence[Any], inputs: Sequence[int], outputs: Sequence[int]) -> Any:
+    """A graph of those ``operators`` of ``graph`` with the tensors ``inputs`` and ``outputs``, by their numbers there.
 
-    Its tensors are those of ``graph``; the second value has the number in it of each tensor that it keeps.
+    It holds tensors of ``graph`` itself, no copies.
     """
     named = (index for operator in operators for _, numbers in _numbers(operator) for index in numbers)
     place = {old: new for new, old in enumerate(sorted({*inputs, *outputs, *named} - {-1}))}
@@ -80,7 +78,7 @@ def part_of(
     part.tensors = [graph.tensors[i] for i in place]
     part.operators = [_renumbered(operator, place) for operator in operators]
     part.inputs, part.outputs = [place[i] for i in inputs], [place[i] for i in outputs]
-    return part, place
+    return part
 
 
 def _renumbered(operator: Any, place: Mapping[int, int]) -> Any:

@@ -127,7 +127,7 @@ def _cut(model: Any, nodes: Sequence[int], reads: Sequence[int], made: int) -> A
     """The objects of a file with the operators ``nodes`` of its main graph alone, and the content that they need."""
     schema = need("ai_edge_litert.schema_py_generated", extra="litert")
     graph, rest = model.subgraphs[0], model.subgraphs[1:]
-    part, _ = part_of(graph, [graph.operators[i] for i in nodes], reads, [made])
+    part = part_of(graph, [graph.operators[i] for i in nodes], reads, [made])
     cut = schema.ModelT()
     cut.version, cut.operatorCodes, cut.subgraphs = model.version, model.operatorCodes, [part, *rest]
     kept = {t.buffer for g in cut.subgraphs for t in g.tensors}
