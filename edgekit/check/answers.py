@@ -206,7 +206,7 @@ def _record(subject: Subject, metric: Figure, **answers: Any) -> ModelRecord:
     )
 
 
-ANSWERS: Mapping[Metric, Callable[[Work], Answers]] = {
+MEASURES: Mapping[Metric, Callable[[Work], Answers]] = {
     Metric.TOP1: _classifiers,
     Metric.MAP: _detectors,
     Metric.PR_AUC: _scored,

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgekit.artifact import open_artifact
 from edgekit.card import takes_steps
-from edgekit.check.answers import ANSWERS, Work
+from edgekit.check.answers import MEASURES, Work
 from edgekit.check.baseline import FIRST_ITEMS, DataRecord, Metric, ModelRecord, Scores
 from edgekit.check.budgets import Config, data_source, preprocess_option
 from edgekit.check.items import record_data, same_items
@@ -125,7 +125,7 @@ def _look(
         require_fit(task, dataset)
     if dataset.whole is not None:
         dataset = cut_for_all(dataset, [open_artifact(path) for path in paths])
-    answers = ANSWERS[metric](
+    answers = MEASURES[metric](
         Work(
             paths=paths,
             task=task,
